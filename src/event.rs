@@ -1,0 +1,113 @@
+//! Accepted events as the engine commits them, the Parquet log holds them and training reads them.
+
+use arrow::array::{Array, ArrayRef, TimestampMicrosecondArray, UInt32Array, UInt64Array};
+use arrow::datatypes::{DataType as ArrowType, Field, Schema, SchemaRef, TimeUnit};
+use arrow::record_batch::RecordBatch;
+use std::sync::Arc;
+
+use crate::error::{Error, Result};
+use crate::id::{Offset, Partition, Position, Seq};
+use crate::time::{EventTime, IngestTime};
+
+/// The columns that follow a source's own in `EventBatch` and in Parquet. No field of a source has such a name.
+pub const SYSTEM_COLUMNS: [&str; 4] = ["partition", "offset", "ingest_time", "seq"];
+
+/// Accepted events of one source in the order of their `seq`, which rises but need not be dense within a batch.
+#[derive(Clone, Debug)]
+pub struct EventBatch {
+    pub source: String,
+    /// The source's fields, then `partition` (uint32), `offset` (uint64), `ingest_time` (timestamp, us),
+    /// `seq` (uint64), the last four never null.
+    pub rows: RecordBatch,
+}
+
+impl EventBatch {
+    /// The schema of `rows` for a source with this schema.
+    #[must_use]
+    pub fn schema(source: &Schema) -> SchemaRef {
+        let mut fields: Vec<_> = source.fields().iter().cloned().collect();
+        let types = [ArrowType::UInt32, ArrowType::UInt64, ArrowType::Timestamp(TimeUnit::Microsecond, None), ArrowType::UInt64];
+        for (name, data_type) in SYSTEM_COLUMNS.into_iter().zip(types) {
+            fields.push(Arc::new(Field::new(name, data_type, false)));
+        }
+        Arc::new(Schema::new(fields))
+    }
+
+    /// Puts the system columns behind a source's own.
+    pub fn new(source: &str, own: &RecordBatch, partitions: Vec<u32>, offsets: Vec<u64>, ingest: Vec<i64>, seqs: Vec<u64>) -> Result<Self> {
+        let mut columns: Vec<ArrayRef> = own.columns().to_vec();
+        columns.push(Arc::new(UInt32Array::from(partitions)));
+        columns.push(Arc::new(UInt64Array::from(offsets)));
+        columns.push(Arc::new(TimestampMicrosecondArray::from(ingest)));
+        columns.push(Arc::new(UInt64Array::from(seqs)));
+        let rows = RecordBatch::try_new(Self::schema(&own.schema()), columns)?;
+        Ok(Self { source: source.to_owned(), rows })
+    }
+
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.rows.num_rows()
+    }
+
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The source's own columns alone.
+    #[must_use]
+    pub fn own(&self) -> RecordBatch {
+        let count = self.rows.num_columns() - SYSTEM_COLUMNS.len();
+        let keep: Vec<usize> = (0..count).collect();
+        self.rows.project(&keep).unwrap_or_else(|_| RecordBatch::new_empty(self.rows.schema()))
+    }
+
+    /// The system column with that place in `SYSTEM_COLUMNS`, or an error when the batch was built otherwise.
+    fn system<A: Array + 'static>(&self, place: usize) -> Result<&A> {
+        let column = self.rows.num_columns().checked_sub(SYSTEM_COLUMNS.len() - place);
+        column
+            .and_then(|index| self.rows.column(index).as_any().downcast_ref::<A>())
+            .ok_or_else(|| Error::corrupt(format!("events of {}: no column {}", self.source, SYSTEM_COLUMNS[place])))
+    }
+
+    pub fn partitions(&self) -> Result<&UInt32Array> {
+        self.system(0)
+    }
+
+    pub fn offsets(&self) -> Result<&UInt64Array> {
+        self.system(1)
+    }
+
+    pub fn ingest_times(&self) -> Result<&TimestampMicrosecondArray> {
+        self.system(2)
+    }
+
+    pub fn seqs(&self) -> Result<&UInt64Array> {
+        self.system(3)
+    }
+
+    /// Event times: the column of the source's fields with this index.
+    pub fn times(&self, event_time: usize) -> Result<&TimestampMicrosecondArray> {
+        self.rows
+            .column(event_time)
+            .as_any()
+            .downcast_ref()
+            .ok_or_else(|| Error::corrupt(format!("events of {}: event time is no timestamp", self.source)))
+    }
+
+    pub fn position(&self, event_time: usize, row: usize) -> Result<Position> {
+        Ok(Position {
+            time: EventTime(self.times(event_time)?.value(row)),
+            partition: Partition(self.partitions()?.value(row)),
+            offset: Offset(self.offsets()?.value(row)),
+        })
+    }
+
+    pub fn seq(&self, row: usize) -> Result<Seq> {
+        Ok(Seq(self.seqs()?.value(row)))
+    }
+
+    pub fn ingest_time(&self, row: usize) -> Result<IngestTime> {
+        Ok(IngestTime(self.ingest_times()?.value(row)))
+    }
+}

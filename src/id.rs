@@ -1,0 +1,67 @@
+//! Names for what must not be mixed up: places in logs, places in the order of processing, identities of meaning.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::time::EventTime;
+
+/// A partition of a topic, counted from 0.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Partition(pub u32);
+
+/// The place of a record in its partition, counted from 0.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Offset(pub u64);
+
+/// The place of an event in the order in which this engine processed the events of all its sources.
+/// Dense, and counted from 1, so that `Seq(0)` is the cut before every event.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Seq(pub u64);
+
+impl Seq {
+    /// The cut that holds every event.
+    pub const MAX: Self = Self(u64::MAX);
+}
+
+impl fmt::Display for Seq {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// An event's place in the total order of its source: by time, then partition, then offset. No two events tie.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Position {
+    pub time: EventTime,
+    pub partition: Partition,
+    pub offset: Offset,
+}
+
+/// The hash of a normalised meaning (first 16 bytes of SHA-256): equal for definitions that mean the same.
+#[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Identity(pub [u8; 16]);
+
+impl Identity {
+    /// The identity of a normalised text.
+    #[must_use]
+    pub fn of(text: &str) -> Self {
+        use sha2::{Digest, Sha256};
+        let digest = Sha256::digest(text.as_bytes());
+        let mut bytes = [0; 16];
+        bytes.copy_from_slice(&digest[..16]);
+        Self(bytes)
+    }
+}
+
+impl fmt::Display for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}

@@ -1,0 +1,28 @@
+//! Forebay: a streaming feature store and online scoring engine in one binary.
+//!
+//! Records come in from logs, become events, fold into the state of entity keys, and are read as feature vectors:
+//! by the scorer at an event's own place in the order, by lookups at one cut, by training sets at any time. The
+//! rooms below are listed from vocabulary to assembly; each may use only rooms above it (`docs/ARCHITECTURE.md`).
+
+// Vocabulary.
+mod error;
+mod event;
+mod id;
+mod key;
+mod record;
+mod time;
+mod value;
+
+// Pure computation.
+pub mod aggregate;
+
+// The language and what it means.
+pub mod plan;
+
+pub use error::{Error, ErrorKind, Result};
+pub use event::EventBatch;
+pub use id::{Identity, Offset, Partition, Position, Seq};
+pub use key::{EntityKey, SLOTS, Slot};
+pub use record::{LogReader, LogWriter, NewRecord, RecordEntry, RecordRun};
+pub use time::{Clock, EventTime, IngestTime, Span};
+pub use value::{DataType, Value};

@@ -1,0 +1,353 @@
+//! What runs: sources, entities, feature views, vectors and models, resolved and typed, with identities by meaning.
+//! `language` makes a plan from text; every room after it reads plans only. Must never parse, plan SQL or do I/O.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use arrow::array::ArrayRef;
+use arrow::datatypes::SchemaRef;
+use arrow::record_batch::RecordBatch;
+
+use crate::aggregate::Aggregate;
+use crate::error::Result;
+use crate::id::Identity;
+use crate::time::Span;
+use crate::value::{DataType, Value};
+
+/// Everything that a folder of definitions declares. Indices in its parts point into these lists.
+#[derive(Clone, Debug, Default)]
+pub struct Plan {
+    pub sources: Vec<Source>,
+    pub entities: Vec<Entity>,
+    pub views: Vec<View>,
+    pub vectors: Vec<Vector>,
+    pub models: Vec<Model>,
+}
+
+/// A named and typed column.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Field {
+    pub name: String,
+    pub data_type: DataType,
+}
+
+/// A stream of events in a topic.
+#[derive(Clone, Debug)]
+pub struct Source {
+    pub name: String,
+    pub id: Identity,
+    pub fields: Vec<Field>,
+    /// `fields` as Arrow, every one nullable: the schema of decoded batches.
+    pub schema: SchemaRef,
+    pub origin: Origin,
+    pub format: Format,
+    /// The field, a timestamp, that holds the event time.
+    pub event_time: usize,
+    pub lateness: Span,
+    pub max_ahead: Span,
+    /// At least `lateness`.
+    pub history: Span,
+    pub dedup: Option<Dedup>,
+    pub expects: Vec<Expect>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// The embedded log. `by` are the fields whose values choose the partition; empty: the record's key does.
+    Log {
+        topic: String,
+        partitions: u32,
+        by: Vec<usize>,
+    },
+    Kafka {
+        topic: String,
+    },
+}
+
+impl Source {
+    #[must_use]
+    pub fn topic(&self) -> &str {
+        match &self.origin {
+            Origin::Log { topic, .. } | Origin::Kafka { topic } => topic,
+        }
+    }
+
+    /// Where records go that cannot be used.
+    #[must_use]
+    pub fn dead_letter_topic(&self) -> String {
+        format!("{}.dead", self.topic())
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    Json,
+}
+
+/// Events of one partition with equal columns at most `within` apart in event time are one event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Dedup {
+    pub columns: Vec<usize>,
+    pub within: Span,
+}
+
+/// A condition that every event must meet; one that does not (or for which it is null) is dead-lettered.
+#[derive(Clone, Debug)]
+pub struct Expect {
+    pub condition: Expression,
+}
+
+#[derive(Clone, Debug)]
+pub struct Entity {
+    pub name: String,
+    pub keys: Vec<Field>,
+}
+
+/// The features of one entity from one source: the unit of state.
+#[derive(Clone, Debug)]
+pub struct View {
+    pub name: String,
+    /// Of source, key columns and entity: what a state row is stored under. Features come and go within it.
+    pub id: Identity,
+    pub entity: usize,
+    pub source: usize,
+    /// For each key of the entity, the source's field that holds it.
+    pub key_columns: Vec<usize>,
+    pub ttl: Option<Span>,
+    /// The distinct inputs of all folds, evaluated on the source's batches.
+    pub inputs: Vec<Expression>,
+    /// The distinct `where` conditions of all folds.
+    pub filters: Vec<Expression>,
+    pub folds: Vec<Fold>,
+    pub features: Vec<Feature>,
+}
+
+impl View {
+    /// How long raw events are needed for any window: the longest range with its offset.
+    #[must_use]
+    pub fn window_max(&self) -> Span {
+        let reach = |window: &Window| match window.frame {
+            Frame::Range { length, .. } => Span(length.0.saturating_add(window.offset.0)),
+            Frame::All => window.offset,
+        };
+        self.features.iter().map(|feature| reach(&feature.window)).max().unwrap_or_default()
+    }
+}
+
+/// What is folded, windows excluded: many windows and features share one fold.
+#[derive(Clone, Debug)]
+pub struct Fold {
+    /// Of aggregate, inputs and filter.
+    pub id: Identity,
+    pub aggregate: Aggregate,
+    /// Into the view's `inputs`; empty for `count(*)`.
+    pub inputs: Vec<usize>,
+    /// Into the view's `filters`.
+    pub filter: Option<usize>,
+}
+
+#[derive(Clone, Debug)]
+pub struct Feature {
+    pub name: String,
+    pub id: Identity,
+    pub fold: usize,
+    pub window: Window,
+    /// Takes the place of null.
+    pub default: Option<Value>,
+    pub data_type: DataType,
+}
+
+/// Which events count, for a query time `q`; see `docs/semantics.md`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Window {
+    pub frame: Frame,
+    /// Only `t < q` (after the offset).
+    pub before: bool,
+    /// Leaves out the event that is scored or that is the spine row itself.
+    pub excluding_current: bool,
+    /// Moves `q` into the past.
+    pub offset: Span,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Frame {
+    /// `q - length <= t <= q`, or `q - length < t <= q` when `open`.
+    Range { length: Span, open: bool },
+    /// `t <= q`
+    All,
+}
+
+/// What a model sees: named columns in order, for one row of entity keys and request columns.
+#[derive(Clone, Debug)]
+pub struct Vector {
+    pub name: String,
+    pub id: Identity,
+    /// The source whose events can be scored with it.
+    pub on: Option<usize>,
+    /// The key columns of a lookup, in order of first use.
+    pub keys: Vec<Field>,
+    /// With `on`, for each of `keys` the field of that source; else empty.
+    pub key_columns: Vec<usize>,
+    /// Columns that come from the caller or from the scored event.
+    pub request: Vec<RequestColumn>,
+    /// One for each view and role, in order of first use.
+    pub reads: Vec<Read>,
+    /// The schema that `Derived` expressions see: the features of each read in order, then `request`.
+    pub frame: SchemaRef,
+    pub columns: Vec<VectorColumn>,
+}
+
+#[derive(Clone, Debug)]
+pub struct RequestColumn {
+    pub field: Field,
+    /// With `on`, the field of that source.
+    pub source_column: Option<usize>,
+    /// It is the source's event time: a caller who does not send it means the query time.
+    pub is_event_time: bool,
+}
+
+/// Some features of one view, read under one choice of key columns.
+#[derive(Clone, Debug)]
+pub struct Read {
+    pub view: usize,
+    /// For each key of the view's entity, which of the vector's `keys` holds it.
+    pub keys: Vec<usize>,
+    /// Into the view's `features`.
+    pub features: Vec<usize>,
+}
+
+#[derive(Clone, Debug)]
+pub struct VectorColumn {
+    pub name: String,
+    pub data_type: DataType,
+    pub from: ColumnSource,
+    /// Takes the place of null.
+    pub default: Option<Value>,
+}
+
+#[derive(Clone, Debug)]
+pub enum ColumnSource {
+    /// A column of the vector's `frame`.
+    Frame(usize),
+    /// Evaluated on the vector's `frame`.
+    Derived(Expression),
+}
+
+#[derive(Clone, Debug)]
+pub struct Model {
+    pub name: String,
+    /// As resolved against the folder of the file that declares it.
+    pub path: PathBuf,
+    /// Lower-case hexadecimal, where the declaration pins it.
+    pub sha256: Option<String>,
+    pub vector: usize,
+    pub score: Option<Score>,
+    pub watch: Option<Watch>,
+}
+
+/// Every event of `source` gives one record in `topic`.
+#[derive(Clone, Debug)]
+pub struct Score {
+    pub source: usize,
+    pub topic: String,
+}
+
+/// The last interval's columns and scores against a reference profile.
+#[derive(Clone, Debug)]
+pub struct Watch {
+    pub every: Span,
+    /// As resolved against the folder of the file that declares it.
+    pub profile: PathBuf,
+    pub alerts: Vec<Alert>,
+    pub topic: String,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Alert {
+    pub metric: DriftMetric,
+    /// A breach is a value above it.
+    pub threshold: f64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DriftMetric {
+    /// Population stability index
+    Psi,
+    /// Kolmogorov-Smirnov statistic
+    Ks,
+    /// Share of nulls in the window less that in the profile
+    MissingRate,
+}
+
+/// A typed SQL scalar expression. Equal text is equal meaning: the text is normalised.
+#[derive(Clone)]
+pub struct Expression {
+    pub text: Arc<str>,
+    pub data_type: DataType,
+    pub evaluator: Arc<dyn Evaluate>,
+}
+
+/// Evaluates on batches of the schema that the expression was made for; implemented in `language` by DataFusion.
+pub trait Evaluate: Send + Sync {
+    /// One value per row. An `Input` error says what could not be computed (an overflow, a bad cast).
+    fn evaluate(&self, batch: &RecordBatch) -> Result<ArrayRef>;
+}
+
+impl Expression {
+    /// One value per row, of the expression's type.
+    pub fn evaluate(&self, batch: &RecordBatch) -> Result<ArrayRef> {
+        self.evaluator.evaluate(batch)
+    }
+}
+
+impl fmt::Debug for Expression {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} :: {}", self.text, self.data_type)
+    }
+}
+
+impl Plan {
+    #[must_use]
+    pub fn vector(&self, name: &str) -> Option<&Vector> {
+        self.vectors.iter().find(|vector| vector.name == name)
+    }
+
+    #[must_use]
+    pub fn source(&self, name: &str) -> Option<(usize, &Source)> {
+        self.sources.iter().enumerate().find(|(_, source)| source.name == name)
+    }
+
+    #[must_use]
+    pub fn model(&self, name: &str) -> Option<&Model> {
+        self.models.iter().find(|model| model.name == name)
+    }
+}
+
+/// What a model file says of itself, read by `model` and handed to the checker as data.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ModelSignature {
+    pub inputs: Vec<Tensor>,
+    pub outputs: Vec<Tensor>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tensor {
+    pub name: String,
+    pub element: Element,
+    /// `None` is a free dimension.
+    pub shape: Vec<Option<i64>>,
+}
+
+/// A tensor's element type, as far as vectors can feed it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Element {
+    Float32,
+    Float64,
+    Int32,
+    Int64,
+    Bool,
+    Text,
+    /// A type that no column can be turned into.
+    Other,
+}
