@@ -19,6 +19,10 @@ pub mod aggregate;
 // The language and what it means.
 pub mod plan;
 
+// Assembly.
+pub mod config;
+pub mod telemetry;
+
 pub use error::{Error, ErrorKind, Result};
 pub use event::EventBatch;
 pub use id::{Identity, Offset, Partition, Position, Seq};

@@ -1,0 +1,112 @@
+//! The list of settings, and how their texts are read.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::Output;
+use crate::error::{Error, Result};
+use crate::time::Span;
+
+/// A setting: its key in `forebay.toml`, default and help.
+#[derive(Debug)]
+pub struct Key {
+    /// `kafka.bootstrap` is `bootstrap` in the table `[kafka]`.
+    pub name: &'static str,
+    pub default: &'static str,
+    pub help: &'static str,
+    /// A path: relative ones of the file are of the file's folder.
+    pub is_path: bool,
+}
+
+impl Key {
+    /// The variable of the environment: `FOREBAY_KAFKA_BOOTSTRAP`.
+    #[must_use]
+    pub fn variable(&self) -> String {
+        format!("FOREBAY_{}", self.name.replace('.', "_").to_ascii_uppercase())
+    }
+}
+
+const fn key(name: &'static str, default: &'static str, help: &'static str) -> Key {
+    Key { name, default, help, is_path: false }
+}
+
+const fn path(name: &'static str, default: &'static str, help: &'static str) -> Key {
+    Key { name, default, help, is_path: true }
+}
+
+/// Every setting.
+pub const KEYS: &[Key] = &[
+    path("data", "data", "folder of everything that is stored"),
+    path("features", "features", "folder of the definitions (*.bay)"),
+    key("listen", "127.0.0.1:8090", "address and port of http"),
+    key("output", "table", "how results are printed: table, json or ndjson"),
+    key("log", "info", "what is logged: a level or directives"),
+    key("log_json", "false", "log lines as json"),
+    key("kafka.bootstrap", "127.0.0.1:9092", "brokers, separated by commas"),
+    key("commit_interval", "10ms", "how long a commit may wait for more events"),
+    key("batch_events_max", "16384", "the most events of one batch"),
+    key("shards", "0", "threads that hold state; 0 takes one per core"),
+    key("state_memory", "1GiB", "what key states may take in memory"),
+    key("flush_interval", "1s", "how often changed state is written"),
+    key("offline_interval", "2s", "how often events are written to parquet"),
+    key("log_retention", "forever", "how long the embedded log keeps records"),
+    key("request_max", "64MiB", "the largest body of a request"),
+];
+
+/// Reads `512MB`, `64 MiB`, `1GiB` or plain bytes.
+pub fn bytes(text: &str) -> Result<u64> {
+    let text = text.trim();
+    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let factor: Option<u64> = match text[digits..].trim().to_ascii_lowercase().as_str() {
+        "" | "b" => Some(1),
+        "kb" => Some(1_000),
+        "mb" => Some(1_000_000),
+        "gb" => Some(1_000_000_000),
+        "kib" | "k" => Some(1 << 10),
+        "mib" | "m" => Some(1 << 20),
+        "gib" | "g" => Some(1 << 30),
+        _ => None,
+    };
+    let number = text[..digits].parse::<u64>().ok();
+    number.zip(factor).and_then(|(number, factor)| number.checked_mul(factor)).ok_or_else(|| expected("a size such as 512MiB", text))
+}
+
+/// Reads `10ms`, `2 seconds`.
+pub fn duration(text: &str) -> Result<Duration> {
+    let span = Span::parse(text).ok_or_else(|| expected("a time such as 10ms or 2s", text))?;
+    Ok(Duration::from_micros(span.0.unsigned_abs()))
+}
+
+/// Reads `7 days` or `forever`.
+pub fn retention(text: &str) -> Result<Option<Span>> {
+    match text {
+        "forever" => Ok(None),
+        _ => Span::parse(text).map(Some).ok_or_else(|| expected("a time such as 7d, or forever", text)),
+    }
+}
+
+pub fn number(text: &str) -> Result<usize> {
+    text.parse().map_err(|_| expected("a whole number", text))
+}
+
+pub fn boolean(text: &str) -> Result<bool> {
+    text.parse().map_err(|_| expected("true or false", text))
+}
+
+pub fn output(text: &str) -> Result<Output> {
+    match text {
+        "table" => Ok(Output::Table),
+        "json" => Ok(Output::Json),
+        "ndjson" => Ok(Output::Ndjson),
+        _ => Err(expected("table, json or ndjson", text)),
+    }
+}
+
+/// A path of the file or a default is of `folder`; an absolute one stays as it is.
+pub fn resolved(folder: &Path, text: &str) -> PathBuf {
+    if folder.as_os_str().is_empty() { PathBuf::from(text) } else { folder.join(text) }
+}
+
+fn expected(what: &str, text: &str) -> Error {
+    Error::input(format!("expected {what}, found '{text}'"))
+}

@@ -1,0 +1,174 @@
+//! Puts the layers of settings over one another.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use super::keys::{self, KEYS, Key};
+use super::{Config, Kafka};
+use crate::error::{Error, Result};
+
+/// Where a setting came from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Origin {
+    Default,
+    File(PathBuf),
+    /// The variable's name.
+    Environment(String),
+    /// The flag's name.
+    Flag(String),
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Default => f.write_str("default"),
+            Self::File(path) => write!(f, "{}", path.display()),
+            Self::Environment(name) | Self::Flag(name) => f.write_str(name),
+        }
+    }
+}
+
+/// One setting as text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Setting {
+    pub key: String,
+    pub value: String,
+    pub origin: Origin,
+}
+
+/// What settings are made from.
+#[derive(Clone, Debug, Default)]
+pub struct Layers {
+    /// The file of settings: one that was asked for must exist.
+    pub file: Option<PathBuf>,
+    /// The variables of the environment; those that do not begin with `FOREBAY_` are passed over.
+    pub environment: Vec<(String, String)>,
+    /// Keys and values given by flags.
+    pub flags: Vec<(&'static str, String)>,
+}
+
+/// The file that is read when none is named, if it is there.
+const FILE: &str = "forebay.toml";
+
+impl Layers {
+    /// The settings in force: flags over environment over file over defaults.
+    ///
+    /// # Errors
+    /// `NotFound` when a named file is not there; `Input` when the file is no TOML, has an unknown key, or a value
+    /// cannot be read: the message names the key, where its value came from and what was expected.
+    pub fn config(&self) -> Result<Config> {
+        let path = self.path();
+        let (mut file, options) = match &path {
+            Some(path) => read_file(path)?,
+            None => (BTreeMap::new(), BTreeMap::new()),
+        };
+        let folder = path.as_deref().and_then(Path::parent).unwrap_or(Path::new(""));
+        let mut settings = Vec::with_capacity(KEYS.len());
+        for key in KEYS {
+            settings.push(self.setting(key, file.remove(key.name), path.as_deref(), folder));
+        }
+        if let (Some(path), Some(unknown)) = (&path, file.keys().next()) {
+            let known: Vec<_> = KEYS.iter().map(|key| key.name).collect();
+            return Err(Error::input(format!("{}: there is no setting '{unknown}'; there are {}", path.display(), known.join(", "))));
+        }
+        let origin = path.map_or(Origin::Default, Origin::File);
+        for (name, value) in &options {
+            settings.push(Setting { key: format!("kafka.options.{name}"), value: value.clone(), origin: origin.clone() });
+        }
+        typed(settings, options)
+    }
+
+    /// The file to read: the flag's, the environment's, or `forebay.toml` where there is one.
+    fn path(&self) -> Option<PathBuf> {
+        let variable = || self.variable("FOREBAY_CONFIG").map(PathBuf::from);
+        let found = || Some(PathBuf::from(FILE)).filter(|path| path.is_file());
+        self.file.clone().or_else(variable).or_else(found)
+    }
+
+    fn variable(&self, name: &str) -> Option<&str> {
+        self.environment.iter().find(|(variable, _)| variable == name).map(|(_, value)| value.as_str())
+    }
+
+    fn setting(&self, key: &Key, in_file: Option<String>, path: Option<&Path>, folder: &Path) -> Setting {
+        let of_folder = |text: String| match key.is_path {
+            true => keys::resolved(folder, &text).display().to_string(),
+            false => text,
+        };
+        let variable = key.variable();
+        let (value, origin) = if let Some((_, value)) = self.flags.iter().find(|(name, _)| *name == key.name) {
+            (value.clone(), Origin::Flag(format!("--{}", key.name)))
+        } else if let Some(value) = self.variable(&variable) {
+            (value.to_owned(), Origin::Environment(variable))
+        } else if let (Some(value), Some(path)) = (in_file, path) {
+            (of_folder(value), Origin::File(path.to_owned()))
+        } else {
+            (of_folder(key.default.to_owned()), Origin::Default)
+        };
+        Setting { key: key.name.to_owned(), value, origin }
+    }
+}
+
+/// The file's values as text by dotted key, and the options of Kafka apart.
+fn read_file(path: &Path) -> Result<(BTreeMap<String, String>, BTreeMap<String, String>)> {
+    let text = std::fs::read_to_string(path).map_err(|error| match error.kind() {
+        std::io::ErrorKind::NotFound => {
+            Error::not_found(format!("there is no file of settings {}: name another with --config, or write one", path.display()))
+        }
+        _ => Error::input(format!("{} cannot be read: {error}", path.display())),
+    })?;
+    let table: toml::Table = text
+        .parse()
+        .map_err(|error: toml::de::Error| Error::input(format!("{} is no toml: {}", path.display(), error.to_string().trim())))?;
+    let mut values = BTreeMap::new();
+    flatten("", &table, &mut values);
+    let prefix = "kafka.options.";
+    let (options, values): (BTreeMap<_, _>, BTreeMap<_, _>) = values.into_iter().partition(|(key, _)| key.starts_with(prefix));
+    let options = options.into_iter().map(|(key, value)| (key[prefix.len()..].to_owned(), value)).collect();
+    Ok((values, options))
+}
+
+fn flatten(prefix: &str, table: &toml::Table, values: &mut BTreeMap<String, String>) {
+    for (key, value) in table {
+        let key = format!("{prefix}{key}");
+        match value {
+            toml::Value::Table(inner) => flatten(&format!("{key}."), inner, values),
+            toml::Value::String(text) => drop(values.insert(key, text.clone())),
+            other => drop(values.insert(key, other.to_string())),
+        }
+    }
+}
+
+fn typed(settings: Vec<Setting>, options: BTreeMap<String, String>) -> Result<Config> {
+    fn read<T>(settings: &[Setting], key: &str, read: impl Fn(&str) -> Result<T>) -> Result<T> {
+        let setting = settings.iter().find(|setting| setting.key == key);
+        let setting = setting.ok_or_else(|| Error::internal(format!("setting {key} is not listed")))?;
+        read(&setting.value).map_err(|error| error.context(format!("setting {key} (from {})", setting.origin)))
+    }
+    let text = |text: &str| Ok(text.to_owned());
+    let address = |text: &str| {
+        text.parse().map_err(|_| Error::input(format!("expected an address and a port such as 127.0.0.1:8090, found '{text}'")))
+    };
+    let at_least_one = |text: &str| match keys::number(text)? {
+        0 => Err(Error::input("expected at least 1, found '0'")),
+        number => Ok(number),
+    };
+    Ok(Config {
+        data: read(&settings, "data", text)?.into(),
+        features: read(&settings, "features", text)?.into(),
+        listen: read(&settings, "listen", address)?,
+        output: read(&settings, "output", keys::output)?,
+        log: read(&settings, "log", text)?,
+        log_json: read(&settings, "log_json", keys::boolean)?,
+        kafka: Kafka { bootstrap: read(&settings, "kafka.bootstrap", text)?, options },
+        commit_interval: read(&settings, "commit_interval", keys::duration)?,
+        batch_events_max: read(&settings, "batch_events_max", at_least_one)?,
+        shards: read(&settings, "shards", keys::number)?,
+        state_memory_bytes: read(&settings, "state_memory", keys::bytes)?,
+        flush_interval: read(&settings, "flush_interval", keys::duration)?,
+        offline_interval: read(&settings, "offline_interval", keys::duration)?,
+        log_retention: read(&settings, "log_retention", keys::retention)?,
+        request_bytes_max: read(&settings, "request_max", keys::bytes)?,
+        settings,
+    })
+}

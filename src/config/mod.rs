@@ -1,0 +1,71 @@
+//! Settings: defaults, then `forebay.toml`, then `FOREBAY_*`, then flags; each remembers where it came from.
+//! Must never read the environment or the command line itself: both are handed in.
+
+mod keys;
+mod layers;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::time::Span;
+
+pub use keys::{KEYS, Key};
+pub use layers::{Layers, Origin, Setting};
+
+/// All settings in force.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The folder of everything that the engine stores.
+    pub data: PathBuf,
+    /// The folder of the definitions (`*.bay`).
+    pub features: PathBuf,
+    /// Where HTTP is served. Loopback unless set otherwise.
+    pub listen: SocketAddr,
+    pub output: Output,
+    /// What is logged to standard error: a level or directives.
+    pub log: String,
+    pub log_json: bool,
+    pub kafka: Kafka,
+    /// How long a commit may wait for more events.
+    pub commit_interval: Duration,
+    /// The most events of one batch.
+    pub batch_events_max: usize,
+    /// Threads that hold state; 0 takes one per core.
+    pub shards: usize,
+    /// What key states may take in memory, approximately.
+    pub state_memory_bytes: u64,
+    /// How often changed state is written behind the commits.
+    pub flush_interval: Duration,
+    /// How often committed events are written to Parquet.
+    pub offline_interval: Duration,
+    /// How long the embedded log keeps records; `None` keeps them for ever.
+    pub log_retention: Option<Span>,
+    /// The largest body of a request.
+    pub request_bytes_max: u64,
+    /// All settings as text, with their origins, in the order of `KEYS`.
+    pub settings: Vec<Setting>,
+}
+
+/// How Kafka is reached.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Kafka {
+    /// `host:port`, several separated by commas.
+    pub bootstrap: String,
+    /// Passed on to librdkafka as they are: `[kafka.options]` in the file.
+    pub options: BTreeMap<String, String>,
+}
+
+/// How results are printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Output {
+    /// Aligned columns for people.
+    Table,
+    /// One JSON document.
+    Json,
+    /// One JSON object a line.
+    Ndjson,
+}
