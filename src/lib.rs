@@ -4,6 +4,8 @@
 //! by the scorer at an event's own place in the order, by lookups at one cut, by training sets at any time. The
 //! rooms below are listed from vocabulary to assembly; each may use only rooms above it (`docs/ARCHITECTURE.md`).
 
+#![warn(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
 // Vocabulary.
 mod error;
 mod event;

@@ -1,1 +1,3 @@
+//! Benchmarks of Forebay, side by side with the ceilings of the machine they run on.
+
 fn main() {}

@@ -1,0 +1,87 @@
+# Everything that is built, run and tested goes through here; `make help` lists the targets.
+# Downloads and build products live in one cache folder outside the clone.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+export FOREBAY_CACHE ?= $(HOME)/.cache/forebay
+export ORT_DYLIB_PATH ?= $(FOREBAY_CACHE)/onnxruntime/libonnxruntime.so
+export FOREBAY_PYTHON ?= $(FOREBAY_CACHE)/venv/bin/python
+export FOREBAY_KAFKA ?= $(FOREBAY_CACHE)/kafka/lib
+
+# ROCKSDB=prebuilt links the project's own library from the cache; ROCKSDB=source compiles it (about 20 minutes of
+# two cores) and links it statically. Each has a target folder, so that changing over rebuilds nothing.
+export ROCKSDB ?= prebuilt
+ifeq ($(ROCKSDB),source)
+unexport ROCKSDB_LIB_DIR
+export CARGO_TARGET_DIR ?= $(FOREBAY_CACHE)/target-rocksdb-source
+else
+export ROCKSDB_LIB_DIR ?= $(FOREBAY_CACHE)/rocksdb
+export LD_LIBRARY_PATH := $(ROCKSDB_LIB_DIR)$(if $(LD_LIBRARY_PATH),:$(LD_LIBRARY_PATH))
+export CARGO_TARGET_DIR ?= $(FOREBAY_CACHE)/target
+endif
+
+FOREBAY := $(CARGO_TARGET_DIR)/debug/forebay
+SETUP := integration/setup/setup.sh
+
+.PHONY: help
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@echo
+	@echo "  FOREBAY_CACHE   $(FOREBAY_CACHE)   (downloads and build products)"
+	@echo "  ROCKSDB         $(ROCKSDB)   (prebuilt, or source: compiled and linked statically)"
+
+.PHONY: setup
+setup: ## install what building, testing and training need; silent when it is there
+	@$(SETUP) build python kafka
+
+.PHONY: setup-build
+setup-build:
+	@$(SETUP) build
+
+.PHONY: build
+build: setup-build ## build the forebay binary (development profile)
+	@cargo build
+	@echo "built $(FOREBAY)"
+
+.PHONY: env
+env: ## print the exports that put forebay on this shell's path: eval "$(make env)"
+	@printf 'export PATH=%q:"$$PATH"\n' "$(CARGO_TARGET_DIR)/debug"
+	@printf 'export ORT_DYLIB_PATH=%q\n' "$(ORT_DYLIB_PATH)"
+
+.PHONY: demo
+demo: setup-build ## payments from declaration to prediction in two minutes; KEEP=1 leaves it serving
+	@cargo build
+	@$(FOREBAY) demo $(if $(KEEP),--keep)
+
+.PHONY: test
+test: setup ## every test: unit, scenarios, oracles, crash runs, real Kafka; ends with the totals
+	@cargo build --workspace
+	@cargo test --workspace --no-fail-fast 2>&1 | awk -f integration/setup/totals.awk
+
+.PHONY: check
+check: setup-build ## format, clippy and documentation, warnings as errors: what CI runs before the tests
+	@cargo fmt --all --check
+	@cargo clippy --workspace --all-targets -- -D warnings
+	@RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps
+
+.PHONY: bench
+bench: setup ## figures of docs/targets, release profile, as a table and as JSON
+	@$(SETUP) bench
+	@cargo build --release --workspace
+	@$(CARGO_TARGET_DIR)/release/forebay-benchmarks
+
+.PHONY: train
+train: setup build ## train the models under features/ again, each from Forebay's own training set
+	@for script in features/*/train.py; do echo "== $$script"; FOREBAY="$(FOREBAY)" "$(FOREBAY_PYTHON)" "$$script"; done
+
+.PHONY: torture
+torture: setup ## many kill -9 runs: make torture RUNS=200
+	@cargo build --workspace
+	@FOREBAY_CRASH_RUNS=$(or $(RUNS),100) cargo test -p forebay-integration --test crash -- --nocapture
+
+.PHONY: clean-data
+clean-data: ## remove what the demo left behind; builds and downloads stay
+	@rm -rf "$(FOREBAY_CACHE)/demo"

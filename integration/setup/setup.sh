@@ -1,0 +1,203 @@
+#!/usr/bin/env bash
+# Installs what Forebay is built and tested with, into one cache folder outside the clone:
+#
+#   setup.sh build     what the binary needs: system packages, RocksDB's prebuilt library, ONNX Runtime's library
+#   setup.sh python    the pinned environment that trains models and checks results independently
+#   setup.sh kafka     the jars of the broker that tests start
+#   setup.sh bench     the HTTP load generator
+#
+# Says what it installs, and nothing when everything is there. A part is done again when what defines it changes.
+set -euo pipefail
+
+here=$(cd "$(dirname "$0")" && pwd)
+cache=${FOREBAY_CACHE:-$HOME/.cache/forebay}
+rocksdb=${ROCKSDB:-prebuilt}
+rocksdb_version=11.8.1
+rocksdb_jar_sha256=628ed387887f4a431df480857954df2a28b4389bfe24858ccdec611cabf65dbf
+rocksdb_x86_64_sha256=265c656af5c6502cb8d71db1a74858509f706cc47f1a5b6f603c736d11ce677d
+
+say() { printf 'setup: %s\n' "$*"; }
+fail() { printf 'setup: %s\n' "$*" >&2; exit 1; }
+
+# Half-made folders never stay and never count as done.
+work=
+trap 'rm -rf "${work:-}"' EXIT
+
+# Runs a command in silence; its output is shown when it fails.
+quietly() {
+  local output
+  output=$("$@" 2>&1 </dev/null) || { printf '%s\n' "$output" >&2; fail "this did not work: $*"; }
+}
+
+# A part is done when a stamp named by the hash of what defines it exists.
+stamp() { printf '%s/stamps/%s-%s' "$cache" "$1" "$(printf '%s' "$2" | sha256sum | cut -c1-16)"; }
+mark() { mkdir -p "$cache/stamps"; rm -f "$cache/stamps/$1-"*; : >"$(stamp "$1" "$2")"; }
+
+# ---- system packages -------------------------------------------------------------------------------------------
+
+has() { command -v "$1" >/dev/null 2>&1; }
+has_package() { [ "$(dpkg-query -W -f='${db:Status-Status}' "$1" 2>/dev/null)" = installed ]; }
+
+# Where Debian is not the system, libraries cannot be asked for by package: only the commands are checked.
+missing_packages() {
+  has cc || echo gcc
+  has c++ || echo g++
+  has clang || echo clang
+  has cmake || echo cmake
+  has pkg-config || echo pkg-config
+  has git || echo git
+  if has dpkg-query; then
+    for package in ca-certificates libclang-dev libssl-dev zlib1g-dev libcurl4-openssl-dev; do
+      has_package "$package" || echo "$package"
+    done
+  fi
+  python=$(find_python) && "$python" -c 'import ensurepip, venv' 2>/dev/null || echo python3 python3-venv
+  if [ "$rocksdb" != source ] || [ "${need_java:-}" = yes ]; then
+    has java || echo default-jre-headless
+    has mvn || echo maven
+    has unzip || echo unzip
+  fi
+}
+
+install_packages() {
+  [ $# -gt 0 ] || return 0
+  has apt-get || fail "please install: $* (there is no apt-get here to do it), then run this again"
+  local root=()
+  if [ "$(id -u)" -ne 0 ]; then
+    has sudo || fail "please run as root: apt-get install $*   (there is no sudo here to do it), then run this again"
+    root=(sudo)
+  fi
+  say "system packages: $*"
+  quietly "${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -qq update
+  quietly "${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -qq -y --no-install-recommends install "$@"
+}
+
+system() {
+  local packages
+  packages=$(missing_packages)
+  # shellcheck disable=SC2086  # one word per package
+  install_packages $packages
+  has cargo || fail "no cargo here: install the Rust toolchain with rustup, then run this again"
+}
+
+# ---- RocksDB ---------------------------------------------------------------------------------------------------
+
+check_sha256() { printf '%s  %s\n' "$2" "$1" | sha256sum --check --status; }
+
+# The library's own project publishes it inside its Java archive; the C interface is all exported.
+rocksdb() {
+  local member what library=$cache/rocksdb/librocksdb.so
+  case $(uname -m) in
+    x86_64) member=librocksdbjni-linux64.so ;;
+    aarch64) member=librocksdbjni-linux-aarch64.so ;;
+    *) fail "RocksDB has no prebuilt library for $(uname -m): use ROCKSDB=source" ;;
+  esac
+  what="$rocksdb_version $rocksdb_jar_sha256 $member"
+  [ -e "$(stamp rocksdb "$what")" ] && [ -e "$library" ] && return 0
+  if [ "$member" = librocksdbjni-linux64.so ] && [ -e "$library" ] && check_sha256 "$library" "$rocksdb_x86_64_sha256"; then
+    mark rocksdb "$what"
+    return 0
+  fi
+  say "RocksDB $rocksdb_version (prebuilt) into $cache/rocksdb"
+  work=$(mktemp -d "$cache/rocksdb.XXXXXX")
+  (
+    cd "$work"
+    quietly mvn -q -B dependency:copy -Dartifact="org.rocksdb:rocksdbjni:$rocksdb_version" -DoutputDirectory="$work"
+    check_sha256 "rocksdbjni-$rocksdb_version.jar" "$rocksdb_jar_sha256" \
+      || fail "the archive of RocksDB $rocksdb_version is not the one that is pinned: try again, or use ROCKSDB=source"
+    unzip -q "rocksdbjni-$rocksdb_version.jar" "$member"
+    [ "$member" != librocksdbjni-linux64.so ] || check_sha256 "$member" "$rocksdb_x86_64_sha256" \
+      || fail "RocksDB's library is not the one that is pinned: try again, or use ROCKSDB=source"
+    chmod 755 "$member"
+  )
+  mkdir -p "$cache/rocksdb"
+  mv "$work/$member" "$library"
+  rm -rf "$work"
+  mark rocksdb "$what"
+}
+
+# ---- Python and ONNX Runtime -----------------------------------------------------------------------------------
+
+# The first Python that is new enough for the pinned packages.
+find_python() {
+  local candidate
+  for candidate in python3 python3.13 python3.12 python3.11 /usr/bin/python3; do
+    if has "$candidate" && "$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
+      command -v "$candidate"
+      return 0
+    fi
+  done
+  return 1
+}
+
+venv() {
+  [ -x "$cache/venv/bin/python" ] && return 0
+  local python
+  python=$(find_python) || fail "Python 3.11 or later is needed: install it, then run this again"
+  rm -rf "$cache/venv"
+  "$python" -m venv "$cache/venv"
+}
+
+pip_install() {
+  quietly "$cache/venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-input --only-binary=:all: "$@"
+}
+
+# The wheel carries the library; a link under a fixed name spares everybody its version.
+onnxruntime() {
+  local pin link=$cache/onnxruntime/libonnxruntime.so found
+  pin=$(grep '^onnxruntime==' "$here/requirements.txt")
+  [ -e "$(stamp onnxruntime "$pin")" ] && [ -e "$link" ] && return 0
+  say "ONNX Runtime ($pin) into $cache/onnxruntime"
+  venv
+  pip_install --constraint "$here/requirements.txt" "$pin"
+  found=$(find "$cache/venv/lib" -name 'libonnxruntime.so.1.*' | head -n 1)
+  [ -n "$found" ] || fail "the wheel $pin holds no libonnxruntime.so"
+  mkdir -p "$cache/onnxruntime"
+  ln -sfn "$found" "$link"
+  mark onnxruntime "$pin"
+}
+
+python() {
+  local what
+  what=$(cat "$here/requirements.txt")
+  [ -e "$(stamp python "$what")" ] && [ -x "$cache/venv/bin/python" ] && return 0
+  say "Python environment into $cache/venv: $(grep -v '^#' "$here/requirements.txt" | tr '\n' ' ')"
+  venv
+  pip_install --requirement "$here/requirements.txt"
+  mark python "$what"
+}
+
+# ---- Kafka -----------------------------------------------------------------------------------------------------
+
+kafka() {
+  local what
+  what=$(cat "$here/kafka-pom.xml")
+  [ -e "$(stamp kafka "$what")" ] && [ -d "$cache/kafka/lib" ] && return 0
+  need_java=yes system
+  say "Apache Kafka $(sed -n 's:.*<version>\([0-9.]*\.[0-9]*\)</version>.*:\1:p' "$here/kafka-pom.xml"), for tests, into $cache/kafka"
+  work=$(mktemp -d "$cache/kafka.XXXXXX")
+  quietly mvn -q -B -f "$here/kafka-pom.xml" dependency:copy-dependencies -DoutputDirectory="$work/lib"
+  rm -rf "$cache/kafka"
+  chmod 755 "$work"
+  mv "$work" "$cache/kafka"
+  mark kafka "$what"
+}
+
+# ----------------------------------------------------------------------------------------------------------------
+
+mkdir -p "$cache"
+exec 9>"$cache/.setup.lock"
+flock 9
+
+for part in "$@"; do
+  case $part in
+    build)
+      system
+      [ "$rocksdb" = source ] || rocksdb
+      onnxruntime
+      ;;
+    python | kafka) $part ;;
+    bench) has wrk || install_packages wrk ;;
+    *) fail "there is no part $part: choose from build, python, kafka, bench" ;;
+  esac
+done
