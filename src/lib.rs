@@ -7,9 +7,11 @@
 #![warn(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 // Vocabulary.
+mod codec;
 mod error;
 mod event;
 mod id;
+mod json;
 mod key;
 mod record;
 mod time;
@@ -21,8 +23,12 @@ pub mod aggregate;
 // The language and what it means.
 pub mod plan;
 
+// Adapters: one outside system each.
+pub mod online;
+
 // Assembly.
 pub mod config;
+pub mod engine;
 pub mod telemetry;
 
 pub use error::{Error, ErrorKind, Result};

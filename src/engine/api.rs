@@ -1,0 +1,87 @@
+//! What the engine is asked and what it answers: domain types, never wire types.
+
+use std::time::Duration;
+
+use arrow::record_batch::RecordBatch;
+
+use crate::id::{Offset, Partition, Seq};
+use crate::time::EventTime;
+use crate::value::Value;
+
+/// Asks for one vector of some rows, all at one cut.
+#[derive(Clone, Debug, Default)]
+pub struct LookupRequest {
+    pub vector: String,
+    pub rows: Vec<LookupRow>,
+    /// The query time; `None` is now.
+    pub as_of: Option<EventTime>,
+    /// Waits until these sources are applied up to before these offsets: what a push returned.
+    pub after: Vec<(String, Partition, Offset)>,
+    /// How long to wait for `after`; past it the answer is an `Unavailable` error.
+    pub wait: Duration,
+}
+
+/// One row: the vector's keys and request columns by name. A request column that is left out is null, but for the
+/// event time of the vector's source, which then is the query time.
+#[derive(Clone, Debug, Default)]
+pub struct LookupRow {
+    pub keys: Vec<(String, Value)>,
+    pub request: Vec<(String, Value)>,
+}
+
+#[derive(Clone, Debug)]
+pub struct LookupAnswer {
+    /// The vector's columns, one row per row asked for, in order.
+    pub columns: RecordBatch,
+    /// The cut: every event up to this one is in, and none after it.
+    pub seq: Seq,
+    pub as_of: EventTime,
+    /// One for each source behind the vector.
+    pub sources: Vec<Freshness>,
+}
+
+/// How far a source has come.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Freshness {
+    pub source: String,
+    /// The lowest of its partitions' frontiers; `None` before its first event.
+    pub frontier: Option<EventTime>,
+    /// Milliseconds from the frontier to the engine's present; never negative.
+    pub staleness_ms: Option<i64>,
+}
+
+#[derive(Clone, Debug)]
+pub struct ScoreAnswer {
+    /// One per row.
+    pub scores: Vec<f64>,
+    /// SHA-256 of the model file, hexadecimal.
+    pub model_version: String,
+    pub lookup: LookupAnswer,
+}
+
+/// What became of pushed records: all are in the source's log, durably.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PushReceipt {
+    /// Records that decode as events of the source. The engine may still find them late or duplicate.
+    pub accepted: u64,
+    /// Records that will be dead-lettered.
+    pub rejected: u64,
+    /// The first few rejects: index in what was pushed, and why.
+    pub rejects: Vec<(usize, String)>,
+    /// For each partition written, the offset after the last record: what a lookup's `after` takes.
+    pub positions: Vec<(Partition, Offset)>,
+}
+
+/// The engine's condition.
+#[derive(Clone, Debug)]
+pub struct Status {
+    /// State is restored and lookups are answered.
+    pub ready: bool,
+    /// The last commit.
+    pub seq: Seq,
+    /// Records in the logs that are not committed yet, as last known.
+    pub lag_events: u64,
+    pub sources: Vec<Freshness>,
+    /// What does not work now, such as an unreachable broker or a model that does not load.
+    pub problems: Vec<String>,
+}

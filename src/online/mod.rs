@@ -1,0 +1,449 @@
+//! The online store: one RocksDB that holds commits (blocks of accepted events, progress, outbox) and state rows.
+//! The only room that knows RocksDB beside the embedded log. Must never compute a feature.
+
+mod block;
+
+use std::path::{Path, PathBuf};
+
+use rocksdb::{
+    BlockBasedOptions, Cache, ColumnFamilyDescriptor, DB, DBCompressionType, Direction, IteratorMode, Options, WriteBatch, WriteOptions,
+};
+use serde::{Deserialize, Serialize};
+
+use crate::codec;
+use crate::error::{Error, Result};
+use crate::event::EventBatch;
+use crate::id::{Identity, Seq};
+use crate::key::slot_of;
+use crate::record::NewRecord;
+
+const META: &str = "meta";
+const BLOCKS: &str = "blocks";
+const IDS: &str = "ids";
+const STATE: &str = "state";
+const CHUNKS: &str = "chunks";
+const OUTBOX: &str = "outbox";
+const FAMILIES: [&str; 6] = [META, BLOCKS, IDS, STATE, CHUNKS, OUTBOX];
+
+const PROGRESS: &[u8] = b"progress";
+const DEFINITIONS: &[u8] = b"definitions/";
+const PROGRESS_VERSION: u8 = 1;
+const IDS_VERSION: u8 = 1;
+const OUTPUT_VERSION: u8 = 1;
+
+/// How far everything has come, as of one commit.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Progress {
+    /// The last event that a block holds.
+    pub committed: Seq,
+    /// The outputs of every event up to here are in the outbox, or were published.
+    pub scored: Seq,
+    /// State rows hold every event up to here; a restart replays the blocks after it.
+    pub flushed: Seq,
+    /// One for each partition that was ever read.
+    pub partitions: Vec<PartitionProgress>,
+    /// The state that is complete up to `flushed`: view and the hash of what its rows must hold.
+    pub views: Vec<(Identity, Identity)>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PartitionProgress {
+    pub source: String,
+    pub partition: u32,
+    /// The offset of the next record to read.
+    pub next: u64,
+    /// The highest event time accepted, microseconds; `None` before the first.
+    pub frontier: Option<i64>,
+    /// Since this cut the partition does not hold back trimming, because it fell silent.
+    pub idle_since: Option<Seq>,
+}
+
+/// Ids of accepted events of one commit: what recognises duplicates after a restart.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AcceptedIds {
+    pub source: String,
+    pub partition: u32,
+    /// 128-bit hash of the id and event time in microseconds.
+    pub ids: Vec<(u128, i64)>,
+}
+
+/// A record on its way to a topic.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Output {
+    pub destination: Destination,
+    pub record: NewRecord,
+}
+
+/// Which log an output goes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Destination {
+    Embedded,
+    Kafka,
+}
+
+/// The stored form of `Output`.
+#[derive(Serialize, Deserialize)]
+struct StoredOutput {
+    destination: Destination,
+    topic: String,
+    partition: Option<u32>,
+    timestamp: Option<i64>,
+    key: Option<Vec<u8>>,
+    value: Option<Vec<u8>>,
+    headers: Vec<(String, Vec<u8>)>,
+}
+
+/// One atomic step: everything in it is there after a crash, or nothing.
+pub struct Commit {
+    batch: WriteBatch,
+}
+
+/// Where a key's rows are: slot, view and key bytes, which the state family is ordered by.
+#[must_use]
+pub fn state_key(view: Identity, key: &[u8]) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(17 + key.len());
+    bytes.push(slot_of(key).0);
+    bytes.extend(view.0);
+    bytes.extend(key);
+    bytes
+}
+
+/// Where a chunk of a key is: as `state_key`, with the key's length before it so that no key is another's prefix.
+#[must_use]
+pub fn chunk_key(view: Identity, key: &[u8], chunk: &[u8]) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(21 + key.len() + chunk.len());
+    bytes.push(slot_of(key).0);
+    bytes.extend(view.0);
+    bytes.extend((key.len() as u32).to_be_bytes());
+    bytes.extend(key);
+    bytes.extend(chunk);
+    bytes
+}
+
+/// The store in one folder. One process writes; any number may open it read-only beside it.
+pub struct Store {
+    db: DB,
+    folder: PathBuf,
+}
+
+impl Store {
+    /// Opens the store to write, and makes it where there is none. `cache_bytes` bounds the block cache,
+    /// `buffer_bytes` the write buffers of all families.
+    ///
+    /// # Errors
+    /// `Conflict` when another process has it open, `Unavailable` when the disk does not take it.
+    pub fn open(folder: &Path, cache_bytes: usize, buffer_bytes: usize) -> Result<Self> {
+        std::fs::create_dir_all(folder).map_err(|error| {
+            Error::unavailable(format!("cannot make the folder {}: {error}; choose another with --data", folder.display()))
+        })?;
+        let mut options = database_options();
+        options.create_if_missing(true);
+        options.create_missing_column_families(true);
+        options.set_db_write_buffer_size(buffer_bytes);
+        let cache = Cache::new_hyper_clock_cache(cache_bytes, 0);
+        let db = DB::open_cf_descriptors(&options, folder, families(&cache, buffer_bytes)).map_err(|error| failure(folder, &error))?;
+        Ok(Self { db, folder: folder.to_owned() })
+    }
+
+    /// Opens what is there as of now, also while another process writes.
+    ///
+    /// # Errors
+    /// `NotFound` when there is no store in the folder.
+    pub fn open_read_only(folder: &Path, cache_bytes: usize) -> Result<Self> {
+        if !folder.join("CURRENT").exists() {
+            return Err(Error::not_found(format!(
+                "no online store in {}; push events and run `forebay serve --until-caught-up` first",
+                folder.display()
+            )));
+        }
+        let cache = Cache::new_hyper_clock_cache(cache_bytes, 0);
+        let db = DB::open_cf_descriptors_read_only(&database_options(), folder, families(&cache, 8 << 20), false)
+            .map_err(|error| failure(folder, &error))?;
+        Ok(Self { db, folder: folder.to_owned() })
+    }
+
+    fn family(&self, name: &str) -> Result<&rocksdb::ColumnFamily> {
+        self.db.cf_handle(name).ok_or_else(|| Error::corrupt(format!("{}: family {name} is missing", self.folder.display())))
+    }
+
+    /// The progress of the last commit; the beginning where there is none.
+    pub fn progress(&self) -> Result<Progress> {
+        match self.db.get_pinned_cf(self.family(META)?, PROGRESS).map_err(|error| failure(&self.folder, &error))? {
+            Some(bytes) => codec::decode(PROGRESS_VERSION, &bytes, "progress"),
+            None => Ok(Progress::default()),
+        }
+    }
+
+    #[must_use]
+    pub fn begin(&self) -> Commit {
+        Commit { batch: WriteBatch::default() }
+    }
+
+    /// Makes a commit durable: when this returns, it survives a crash.
+    pub fn commit(&self, commit: Commit) -> Result<()> {
+        let mut options = WriteOptions::default();
+        options.set_sync(true);
+        self.db.write_opt(commit.batch, &options).map_err(|error| failure(&self.folder, &error))
+    }
+
+    pub fn put_progress(&self, commit: &mut Commit, progress: &Progress) -> Result<()> {
+        commit.batch.put_cf(self.family(META)?, PROGRESS, codec::encode(PROGRESS_VERSION, progress)?);
+        Ok(())
+    }
+
+    /// Records which definitions are in force from the event after `since` on.
+    pub fn put_definitions(&self, commit: &mut Commit, since: Seq, text: &str) -> Result<()> {
+        let mut key = DEFINITIONS.to_vec();
+        key.extend(since.0.to_be_bytes());
+        commit.batch.put_cf(self.family(META)?, key, text);
+        Ok(())
+    }
+
+    /// The newest definitions and the cut after which they are in force.
+    pub fn definitions(&self) -> Result<Option<(Seq, String)>> {
+        let mut last = DEFINITIONS.to_vec();
+        last.extend([0xff; 8]);
+        let Some(entry) = self.db.iterator_cf(self.family(META)?, IteratorMode::From(&last, Direction::Reverse)).next() else {
+            return Ok(None);
+        };
+        let (key, value) = entry.map_err(|error| failure(&self.folder, &error))?;
+        let Some(since) = key.strip_prefix(DEFINITIONS) else { return Ok(None) };
+        Ok(Some((Seq(number(since)), String::from_utf8_lossy(&value).into_owned())))
+    }
+
+    /// Puts the accepted events whose first has this `seq`.
+    pub fn put_block(&self, commit: &mut Commit, first: Seq, batches: &[EventBatch]) -> Result<usize> {
+        let bytes = block::encode(batches)?;
+        commit.batch.put_cf(self.family(BLOCKS)?, first.0.to_be_bytes(), &bytes);
+        Ok(bytes.len())
+    }
+
+    /// Calls `each` with the blocks that hold an event after `after`, in order, until it returns false.
+    pub fn blocks_after(&self, after: Seq, mut each: impl FnMut(Seq, Vec<EventBatch>) -> Result<bool>) -> Result<()> {
+        let family = self.family(BLOCKS)?;
+        // The block that holds `after` starts at or before it, and may hold later events too.
+        let from = after.0.to_be_bytes();
+        let start = match self.db.iterator_cf(family, IteratorMode::From(&from, Direction::Reverse)).next() {
+            Some(entry) => entry.map_err(|error| failure(&self.folder, &error))?.0.to_vec(),
+            None => Vec::new(),
+        };
+        for entry in self.db.iterator_cf(family, IteratorMode::From(&start, Direction::Forward)) {
+            let (key, value) = entry.map_err(|error| failure(&self.folder, &error))?;
+            if !each(Seq(number(&key)), block::decode(&value)?)? {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Forgets every block that starts before `before`: no event of it may be needed any more.
+    pub fn delete_blocks_before(&self, commit: &mut Commit, before: Seq) -> Result<()> {
+        commit.batch.delete_range_cf(self.family(BLOCKS)?, 0_u64.to_be_bytes(), before.0.to_be_bytes());
+        Ok(())
+    }
+
+    pub fn put_ids(&self, commit: &mut Commit, first: Seq, ids: &[AcceptedIds]) -> Result<()> {
+        commit.batch.put_cf(self.family(IDS)?, first.0.to_be_bytes(), codec::encode(IDS_VERSION, &ids)?);
+        Ok(())
+    }
+
+    /// All ids that are kept, with the commit that holds them.
+    pub fn ids(&self, mut each: impl FnMut(Seq, Vec<AcceptedIds>)) -> Result<()> {
+        for entry in self.db.iterator_cf(self.family(IDS)?, IteratorMode::Start) {
+            let (key, value) = entry.map_err(|error| failure(&self.folder, &error))?;
+            each(Seq(number(&key)), codec::decode(IDS_VERSION, &value, "accepted ids")?);
+        }
+        Ok(())
+    }
+
+    pub fn delete_ids(&self, commit: &mut Commit, first: Seq) -> Result<()> {
+        commit.batch.delete_cf(self.family(IDS)?, first.0.to_be_bytes());
+        Ok(())
+    }
+
+    pub fn put_state(&self, commit: &mut Commit, view: Identity, key: &[u8], row: &[u8]) -> Result<()> {
+        commit.batch.put_cf(self.family(STATE)?, state_key(view, key), row);
+        Ok(())
+    }
+
+    pub fn delete_state(&self, commit: &mut Commit, view: Identity, key: &[u8]) -> Result<()> {
+        commit.batch.delete_cf(self.family(STATE)?, state_key(view, key));
+        Ok(())
+    }
+
+    /// `None` deletes the chunk.
+    pub fn put_chunk(&self, commit: &mut Commit, view: Identity, key: &[u8], chunk: &[u8], bytes: Option<&[u8]>) -> Result<()> {
+        let family = self.family(CHUNKS)?;
+        let place = chunk_key(view, key, chunk);
+        match bytes {
+            Some(bytes) => commit.batch.put_cf(family, place, bytes),
+            None => commit.batch.delete_cf(family, place),
+        }
+        Ok(())
+    }
+
+    pub fn state(&self, view: Identity, key: &[u8]) -> Result<Option<Vec<u8>>> {
+        self.db.get_cf(self.family(STATE)?, state_key(view, key)).map_err(|error| failure(&self.folder, &error))
+    }
+
+    pub fn chunk(&self, view: Identity, key: &[u8], chunk: &[u8]) -> Result<Option<Vec<u8>>> {
+        self.db.get_cf(self.family(CHUNKS)?, chunk_key(view, key, chunk)).map_err(|error| failure(&self.folder, &error))
+    }
+
+    /// Forgets all rows and chunks of a view.
+    pub fn delete_view(&self, commit: &mut Commit, view: Identity) -> Result<()> {
+        for slot in 0..=u8::MAX {
+            let mut from = vec![slot];
+            from.extend(view.0);
+            let mut to = from.clone();
+            to.extend([0xff; 64]);
+            for family in [STATE, CHUNKS] {
+                commit.batch.delete_range_cf(self.family(family)?, &from, &to);
+            }
+        }
+        Ok(())
+    }
+
+    /// Calls `each` with up to `most` keys of a view, taken evenly over the slots.
+    pub fn keys(&self, view: Identity, most: usize) -> Result<Vec<Vec<u8>>> {
+        let family = self.family(STATE)?;
+        let per_slot = most.div_ceil(256).max(1);
+        let mut keys = Vec::new();
+        for slot in 0..=u8::MAX {
+            let mut from = vec![slot];
+            from.extend(view.0);
+            for entry in self.db.iterator_cf(family, IteratorMode::From(&from, Direction::Forward)).take(per_slot) {
+                let (key, _) = entry.map_err(|error| failure(&self.folder, &error))?;
+                match key.strip_prefix(from.as_slice()) {
+                    Some(key) => keys.push(key.to_vec()),
+                    None => break,
+                }
+            }
+        }
+        Ok(keys)
+    }
+
+    /// Puts an output; outputs leave in the order of (`seq`, `index`).
+    pub fn put_output(&self, commit: &mut Commit, seq: Seq, index: u32, output: &Output) -> Result<()> {
+        let record = &output.record;
+        let stored = StoredOutput {
+            destination: output.destination,
+            topic: record.topic.clone(),
+            partition: record.partition.map(|partition| partition.0),
+            timestamp: record.timestamp,
+            key: record.key.clone(),
+            value: record.value.clone(),
+            headers: record.headers.clone(),
+        };
+        let mut key = seq.0.to_be_bytes().to_vec();
+        key.extend(index.to_be_bytes());
+        commit.batch.put_cf(self.family(OUTBOX)?, key, codec::encode(OUTPUT_VERSION, &stored)?);
+        Ok(())
+    }
+
+    /// Up to `most` outputs from the front of the outbox, with their places.
+    pub fn outputs(&self, most: usize) -> Result<Vec<(Vec<u8>, Output)>> {
+        let mut outputs = Vec::new();
+        for entry in self.db.iterator_cf(self.family(OUTBOX)?, IteratorMode::Start).take(most) {
+            let (key, value) = entry.map_err(|error| failure(&self.folder, &error))?;
+            let stored: StoredOutput = codec::decode(OUTPUT_VERSION, &value, "outbox")?;
+            let record = NewRecord {
+                topic: stored.topic,
+                partition: stored.partition.map(crate::id::Partition),
+                timestamp: stored.timestamp,
+                key: stored.key,
+                value: stored.value,
+                headers: stored.headers,
+            };
+            outputs.push((key.to_vec(), Output { destination: stored.destination, record }));
+        }
+        Ok(outputs)
+    }
+
+    /// Forgets published outputs. Not synced: after a crash they may be published again, never lost.
+    pub fn delete_outputs(&self, places: &[Vec<u8>]) -> Result<()> {
+        let mut batch = WriteBatch::default();
+        for place in places {
+            batch.delete_cf(self.family(OUTBOX)?, place);
+        }
+        self.db.write(batch).map_err(|error| failure(&self.folder, &error))
+    }
+
+    /// Bytes on disk and in write buffers of the state and chunk families, as RocksDB estimates them.
+    #[must_use]
+    pub fn state_bytes(&self) -> u64 {
+        let property = |family: &str, name: &str| {
+            self.db.cf_handle(family).and_then(|handle| self.db.property_int_value_cf(handle, name).ok().flatten()).unwrap_or(0)
+        };
+        [STATE, CHUNKS]
+            .iter()
+            .map(|family| property(family, "rocksdb.total-sst-files-size") + property(family, "rocksdb.cur-size-all-mem-tables"))
+            .sum()
+    }
+}
+
+/// The place of an output as a number that rises: what an embedded log remembers of a publisher.
+#[must_use]
+pub fn output_number(place: &[u8]) -> u64 {
+    let (seq, index) = place.split_at(8.min(place.len()));
+    // At most 2^20 outputs per seq and 2^43 seqs: enough for 8.8 trillion events.
+    (number(seq) << 20) | (number(index) & 0xf_ffff)
+}
+
+fn number(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0, |number, byte| (number << 8) | u64::from(*byte))
+}
+
+fn database_options() -> Options {
+    let mut options = Options::default();
+    options.set_max_background_jobs(2);
+    options.set_bytes_per_sync(1 << 20);
+    options.set_wal_bytes_per_sync(1 << 20);
+    options.set_max_total_wal_size(256 << 20);
+    options.set_keep_log_file_num(4);
+    options
+}
+
+fn families(cache: &Cache, buffer_bytes: usize) -> Vec<ColumnFamilyDescriptor> {
+    let descriptor = |name: &&str| {
+        let mut table = BlockBasedOptions::default();
+        table.set_block_cache(cache);
+        table.set_block_size(16 << 10);
+        table.set_format_version(6);
+        if matches!(*name, STATE | CHUNKS) {
+            table.set_bloom_filter(10.0, false);
+            table.set_cache_index_and_filter_blocks(true);
+            table.set_pin_l0_filter_and_index_blocks_in_cache(true);
+        }
+        let mut options = Options::default();
+        options.set_block_based_table_factory(&table);
+        options.set_write_buffer_size((buffer_bytes / 4).max(4 << 20));
+        // Blocks are compressed before they come here.
+        options.set_compression_type(if *name == BLOCKS { DBCompressionType::None } else { DBCompressionType::Lz4 });
+        ColumnFamilyDescriptor::new(*name, options)
+    };
+    FAMILIES.iter().map(descriptor).collect()
+}
+
+/// Says what a failure of RocksDB means for the person who runs this.
+fn failure(folder: &Path, error: &rocksdb::Error) -> Error {
+    let text = error.to_string();
+    let folder = folder.display();
+    if text.contains("lock") && (text.contains("LOCK") || text.contains("No locks available")) {
+        return Error::conflict(format!(
+            "the data folder {folder} is in use by another process; end that process or choose another folder with --data"
+        ));
+    }
+    if text.contains("No space left") || text.contains("File too large") || text.contains("Disk quota") {
+        return Error::unavailable(format!(
+            "no space left for {folder} ({text}); free some space and start again: nothing that was acknowledged is lost"
+        ));
+    }
+    match error.kind() {
+        rocksdb::ErrorKind::Corruption => Error::corrupt(format!("{folder}: {text}; restore the data folder from a copy")),
+        _ => Error::unavailable(format!("{folder}: {text}")),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,104 @@
+use std::sync::Arc;
+
+use arrow::array::Int64Array;
+use arrow::datatypes::{DataType, Field, Schema};
+use arrow::record_batch::RecordBatch;
+
+use super::*;
+
+fn batch(first: u64, count: u64) -> EventBatch {
+    let schema = Arc::new(Schema::new(vec![Field::new("x", DataType::Int64, true)]));
+    let own = RecordBatch::try_new(schema, vec![Arc::new(Int64Array::from_iter_values(0..count as i64))]).unwrap();
+    let count_usize = count as usize;
+    EventBatch::new(
+        "s",
+        &own,
+        vec![0; count_usize],
+        (first..first + count).collect(),
+        vec![5; count_usize],
+        (first..first + count).collect(),
+    )
+    .unwrap()
+}
+
+#[test]
+fn blocks_come_back_in_order_and_whole() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path(), 8 << 20, 16 << 20).unwrap();
+    for first in [1, 4, 7] {
+        let mut commit = store.begin();
+        store.put_block(&mut commit, Seq(first), &[batch(first, 3)]).unwrap();
+        store.commit(commit).unwrap();
+    }
+    let firsts = |after: u64| {
+        let mut seen = Vec::new();
+        store
+            .blocks_after(Seq(after), |first, batches| {
+                assert_eq!(batches[0].seq(0).unwrap(), first);
+                seen.push(first.0);
+                Ok(true)
+            })
+            .unwrap();
+        seen
+    };
+    assert_eq!(firsts(0), [1, 4, 7]);
+    assert_eq!(firsts(5), [4, 7]);
+    let mut commit = store.begin();
+    store.delete_blocks_before(&mut commit, Seq(4)).unwrap();
+    store.commit(commit).unwrap();
+    assert_eq!(firsts(0), [4, 7]);
+}
+
+#[test]
+fn a_second_writer_is_refused_and_a_reader_is_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path(), 8 << 20, 16 << 20).unwrap();
+    let mut commit = store.begin();
+    let progress = Progress { committed: Seq(9), ..Progress::default() };
+    store.put_progress(&mut commit, &progress).unwrap();
+    store.commit(commit).unwrap();
+    let refused = Store::open(folder.path(), 8 << 20, 16 << 20).err().unwrap();
+    assert_eq!(refused.kind(), crate::error::ErrorKind::Conflict, "{refused}");
+    assert_eq!(Store::open_read_only(folder.path(), 8 << 20).unwrap().progress().unwrap(), progress);
+}
+
+#[test]
+fn outputs_leave_in_order() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path(), 8 << 20, 16 << 20).unwrap();
+    let output =
+        |topic: &str| Output { destination: Destination::Embedded, record: NewRecord { topic: topic.into(), ..NewRecord::default() } };
+    let mut commit = store.begin();
+    for (seq, index, topic) in [(300, 0, "c"), (2, 1, "b"), (2, 0, "a")] {
+        store.put_output(&mut commit, Seq(seq), index, &output(topic)).unwrap();
+    }
+    store.commit(commit).unwrap();
+    let outputs = store.outputs(10).unwrap();
+    let topics: Vec<_> = outputs.iter().map(|(_, output)| output.record.topic.as_str()).collect();
+    assert_eq!(topics, ["a", "b", "c"]);
+    let numbers: Vec<_> = outputs.iter().map(|(place, _)| output_number(place)).collect();
+    assert!(numbers.is_sorted(), "{numbers:?}");
+    let places: Vec<_> = outputs.into_iter().map(|(place, _)| place).collect();
+    store.delete_outputs(&places[..2]).unwrap();
+    assert_eq!(store.outputs(10).unwrap().len(), 1);
+}
+
+#[test]
+fn keys_of_a_view_are_its_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path(), 8 << 20, 16 << 20).unwrap();
+    let (a, b) = (Identity([1; 16]), Identity([2; 16]));
+    let mut commit = store.begin();
+    for key in 0..50_u8 {
+        store.put_state(&mut commit, a, &[key], &[key]).unwrap();
+        store.put_state(&mut commit, b, &[key, 9], &[key]).unwrap();
+    }
+    store.commit(commit).unwrap();
+    assert_eq!(store.keys(a, 10_000).unwrap().len(), 50);
+    let mut commit = store.begin();
+    store.delete_view(&mut commit, a).unwrap();
+    store.commit(commit).unwrap();
+    assert!(store.keys(a, 10_000).unwrap().is_empty());
+    assert_eq!(store.keys(b, 10_000).unwrap().len(), 50);
+    assert_eq!(store.state(b, &[3, 9]).unwrap().as_deref(), Some(&[3][..]));
+}
