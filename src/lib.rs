@@ -25,6 +25,7 @@ pub mod plan;
 
 // Adapters: one outside system each.
 pub mod online;
+pub mod offline;
 
 // Assembly.
 pub mod config;

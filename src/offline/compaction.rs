@@ -1,0 +1,119 @@
+//! Merging small files of one source and date into larger ones, and removing what was merged once no reader can still
+//! want it. Must never change which events the log holds.
+
+use std::collections::BTreeMap;
+use std::fs;
+
+use arrow::array::RecordBatch;
+use arrow::compute::concat_batches;
+
+use super::manifest::{FileEntry, Manifest, Retired, located};
+use super::part::{self, Press};
+use super::{Made, Store, io_error};
+use crate::error::Result;
+use crate::time::{IngestTime, Span};
+
+/// Files of at least this many rows are left as they are.
+const SMALL_ROWS: u64 = 256 * 1024;
+/// How many files of a similar size are merged at once; so each event is rewritten about log4 of `SMALL_ROWS` times.
+const MERGED_FILES_MIN: usize = 4;
+/// The most rows that one merge holds in memory.
+const MERGED_ROWS_MAX: u64 = 1024 * 1024;
+/// A merged file stays so long, for readers that opened an older manifest.
+const GRACE: Span = Span(10 * Span::MINUTE.0);
+
+/// What a compaction did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CompactionReport {
+    pub files_merged: usize,
+    pub files_made: usize,
+    pub rows: u64,
+    /// Files of earlier compactions that are now gone from the disk.
+    pub files_removed: usize,
+}
+
+impl Store {
+    /// Merges small files and removes those that earlier calls merged long enough ago. `now` is the engine's clock.
+    pub fn compact(&self, now: IngestTime) -> Result<CompactionReport> {
+        let writing = self.writing()?;
+        let _turn = writing.turn.lock();
+        let current = self.manifest.read().clone();
+        let mut next = Manifest::clone(&current);
+        let mut made = Made::default();
+        let mut report = CompactionReport::default();
+        for group in merges(&current.files) {
+            self.merge(&mut next, &mut made, &group, now, &mut report)?;
+        }
+        let keep = |file: &Retired| now.0.saturating_sub(file.at.0) < GRACE.0;
+        let removed: Vec<Retired> = next.retired.iter().filter(|file| !keep(file)).cloned().collect();
+        next.retired.retain(keep);
+        if report.files_made > 0 || !removed.is_empty() {
+            self.replace(next, &made)?;
+        }
+        // Only after the manifest: a crash here leaves files that the next start sweeps.
+        for file in removed {
+            let path = located(&self.folder, &file.path);
+            match fs::remove_file(&path) {
+                Ok(()) => report.files_removed += 1,
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+                Err(error) => return Err(io_error("remove", &path, &error)),
+            }
+        }
+        Ok(report)
+    }
+
+    fn merge(
+        &self,
+        next: &mut Manifest,
+        made: &mut Made,
+        group: &[&FileEntry],
+        now: IngestTime,
+        report: &mut CompactionReport,
+    ) -> Result<()> {
+        let rows: Vec<RecordBatch> = group.iter().map(|file| part::read(&located(&self.folder, &file.path))).collect::<Result<_>>()?;
+        let Some(schema) = part::union_schema(&rows.iter().map(RecordBatch::schema).collect::<Vec<_>>()) else {
+            return Ok(()); // a field has changed its type: training says so, and the files stay apart
+        };
+        let rows = rows.iter().map(|rows| part::fitted(rows, &schema)).collect::<Result<Vec<_>>>()?;
+        let rows = concat_batches(&schema, &rows)?;
+        let before = next.files.len();
+        report.rows += rows.num_rows() as u64;
+        report.files_merged += group.len();
+        self.add_rows(next, made, &group[0].source, &group[0].event_time, rows, Press::Small)?;
+        report.files_made += next.files.len() - before;
+        let gone = |file: &FileEntry| group.iter().any(|merged| merged.path == file.path);
+        let generation = next.generation + 1;
+        next.retired.extend(next.files.iter().filter(|file| gone(file)).map(|file| Retired {
+            path: file.path.clone(),
+            generation,
+            at: now,
+        }));
+        next.files.retain(|file| !gone(file));
+        Ok(())
+    }
+}
+
+/// Which files are merged with which: small ones of one source, date, event time and size class, oldest first.
+fn merges(files: &[FileEntry]) -> Vec<Vec<&FileEntry>> {
+    let mut classes: BTreeMap<(&str, &str, &str, u32), Vec<&FileEntry>> = BTreeMap::new();
+    for file in files.iter().filter(|file| file.rows < SMALL_ROWS) {
+        let class = file.rows.max(1).ilog(4);
+        classes.entry((&file.source, &file.date, &file.event_time, class)).or_default().push(file);
+    }
+    let mut merges = Vec::new();
+    for class in classes.into_values().filter(|class| class.len() >= MERGED_FILES_MIN) {
+        let mut group: Vec<&FileEntry> = Vec::new();
+        let mut rows = 0;
+        for file in class {
+            if rows + file.rows > MERGED_ROWS_MAX && !group.is_empty() {
+                merges.push(std::mem::take(&mut group));
+                rows = 0;
+            }
+            rows += file.rows;
+            group.push(file);
+        }
+        merges.push(group);
+    }
+    merges.retain(|group| group.len() > 1);
+    merges
+}

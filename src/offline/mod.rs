@@ -1,0 +1,339 @@
+//! The event log in Parquet: every committed event exactly once, by source and event date, for training and for any
+//! other reader of Parquet. One process writes, any number read. Must never make an event visible before it is durable,
+//! and never touch a file that a reader may still have in hand.
+//!
+//! Layout: `<folder>/<source>/date=YYYY-MM-DD/part-NNNNNNNNNN.parquet`, rows sorted by (event time, partition, offset),
+//! and `<folder>/manifest.json`, which names the files that count.
+
+mod compaction;
+mod manifest;
+mod part;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use arrow::array::{AsArray, BooleanArray, RecordBatch};
+use arrow::compute::{concat_batches, filter_record_batch};
+use arrow::datatypes::{TimestampMicrosecondType, UInt64Type};
+use parking_lot::{Mutex, RwLock};
+
+pub use self::compaction::CompactionReport;
+pub use self::manifest::{Column, FileEntry};
+use self::manifest::{Manifest, located, sync_folder};
+use self::part::Press;
+use crate::error::{Error, ErrorKind, Result};
+use crate::event::{EventBatch, SYSTEM_COLUMNS};
+use crate::id::Seq;
+use crate::plan::Source;
+use crate::time::{EventTime, Span};
+
+/// The event log of one folder. Shared by reference between threads.
+#[derive(Debug)]
+pub struct Store {
+    folder: PathBuf,
+    /// What readers see. Replaced as a whole.
+    manifest: RwLock<Arc<Manifest>>,
+    /// `None` for readers. Held while files are made and a manifest takes their place.
+    writing: Option<Writing>,
+}
+
+#[derive(Debug)]
+struct Writing {
+    /// Held from the choice of file names to the new manifest.
+    turn: Mutex<()>,
+    /// Source name and the name of its event time.
+    event_times: Vec<(String, String)>,
+}
+
+impl Store {
+    /// Opens the log for the one process that writes it (the caller holds the data folder's lock), makes the folder,
+    /// and removes files that a crash left without a manifest that names them.
+    pub fn open(folder: &Path, sources: &[Source]) -> Result<Self> {
+        fs::create_dir_all(folder).map_err(|error| io_error("make", folder, &error))?;
+        let manifest = Manifest::load(folder)?;
+        sweep(folder, &manifest)?;
+        let event_times = sources.iter().map(|source| (source.name.clone(), source.fields[source.event_time].name.clone())).collect();
+        let writing = Writing { turn: Mutex::new(()), event_times };
+        Ok(Self { folder: folder.to_owned(), manifest: RwLock::new(Arc::new(manifest)), writing: Some(writing) })
+    }
+
+    /// Opens the log beside a process that may be writing it. A folder without a log reads as an empty one.
+    pub fn open_read_only(folder: &Path) -> Result<Self> {
+        let manifest = Manifest::load(folder)?;
+        Ok(Self { folder: folder.to_owned(), manifest: RwLock::new(Arc::new(manifest)), writing: None })
+    }
+
+    /// Reads the manifest again: what another process has written since.
+    pub fn reload(&self) -> Result<()> {
+        if self.writing.is_none() {
+            *self.manifest.write() = Arc::new(Manifest::load(&self.folder)?);
+        }
+        Ok(())
+    }
+
+    /// Every event up to this `seq` is in the files.
+    pub fn upto(&self) -> Seq {
+        self.manifest.read().upto
+    }
+
+    /// The state of the log at this moment: its files and `upto` belong together.
+    pub fn snapshot(&self) -> Snapshot {
+        Snapshot { folder: self.folder.clone(), manifest: self.manifest.read().clone() }
+    }
+
+    /// Adds the committed events up to `upto`, durably and in one step; when this returns they may be forgotten
+    /// elsewhere. Events that the log already holds (`seq <= self.upto()`) are skipped, so that a crash between this
+    /// step and the caller's own note of it does no harm.
+    pub fn write(&self, batches: &[EventBatch], upto: Seq) -> Result<()> {
+        let writing = self.writing()?;
+        let _turn = writing.turn.lock();
+        let current = self.manifest.read().clone();
+        if upto <= current.upto {
+            return Ok(());
+        }
+        let mut next = Manifest::clone(&current);
+        let mut made = Made::default();
+        let sources: BTreeSet<&str> = batches.iter().map(|batch| batch.source.as_str()).collect();
+        for source in sources {
+            let event_time = writing.event_time(source)?;
+            let own: Vec<&EventBatch> = batches.iter().filter(|batch| batch.source == source).collect();
+            for rows in one_schema_each(&own) {
+                let rows = after(&rows?, current.upto)?;
+                if rows.num_rows() > 0 {
+                    self.add_rows(&mut next, &mut made, source, event_time, rows, Press::Fast)?;
+                }
+            }
+        }
+        next.upto = upto;
+        self.replace(next, &made)
+    }
+
+    /// Writes rows of one source into new files, one per event date, and enters them into the manifest to be.
+    fn add_rows(
+        &self,
+        next: &mut Manifest,
+        made: &mut Made,
+        source: &str,
+        event_time: &str,
+        rows: RecordBatch,
+        press: Press,
+    ) -> Result<()> {
+        let rows = part::sorted(rows, event_time)?;
+        let schema = next.schema_index(part::columns_of(&rows.schema()));
+        let times = part::column(&rows, event_time)?.as_primitive::<TimestampMicrosecondType>().values().clone();
+        let seqs = part::column(&rows, SYSTEM_COLUMNS[3])?.as_primitive::<UInt64Type>().values().clone();
+        let mut start = 0;
+        while start < times.len() {
+            let day = times[start].div_euclid(Span::DAY.0);
+            let end = start + times[start..].partition_point(|time| time.div_euclid(Span::DAY.0) == day);
+            let date = date_text(day);
+            let path = format!("{}/date={date}/part-{:010}.parquet", escaped(source), next.next_part);
+            next.next_part += 1;
+            let bytes = made.write(&self.folder, &path, &rows.slice(start, end - start), press)?;
+            let range = &seqs[start..end];
+            next.files.push(FileEntry {
+                path,
+                source: source.to_owned(),
+                event_time: event_time.to_owned(),
+                date,
+                rows: (end - start) as u64,
+                bytes,
+                time_min: EventTime(times[start]),
+                time_max: EventTime(times[end - 1]),
+                seq_min: Seq(range.iter().copied().min().unwrap_or_default()),
+                seq_max: Seq(range.iter().copied().max().unwrap_or_default()),
+                schema,
+            });
+            start = end;
+        }
+        Ok(())
+    }
+
+    /// Puts the next manifest in the place of the current one, on disk and in memory.
+    fn replace(&self, mut next: Manifest, made: &Made) -> Result<()> {
+        for folder in &made.folders {
+            sync_folder(folder)?;
+        }
+        next.generation += 1;
+        next.publish(&self.folder)?;
+        *self.manifest.write() = Arc::new(next);
+        Ok(())
+    }
+
+    fn writing(&self) -> Result<&Writing> {
+        self.writing.as_ref().ok_or_else(|| Error::internal(format!("{} is open for reading only", self.folder.display())))
+    }
+}
+
+impl Writing {
+    fn event_time(&self, source: &str) -> Result<&str> {
+        let known = self.event_times.iter().find(|(name, _)| name == source);
+        known.map(|(_, event_time)| event_time.as_str()).ok_or_else(|| {
+            Error::internal(format!("events of {source}, which is no source of the plan that the event log was opened with"))
+        })
+    }
+}
+
+/// What was made on the way to a manifest and must be durable before it.
+#[derive(Debug, Default)]
+struct Made {
+    folders: BTreeSet<PathBuf>,
+}
+
+impl Made {
+    fn write(&mut self, folder: &Path, path: &str, rows: &RecordBatch, press: Press) -> Result<u64> {
+        let file = located(folder, path);
+        if let Some(parent) = file.parent() {
+            fs::create_dir_all(parent).map_err(|error| io_error("make", parent, &error))?;
+            // Below the store's folder: the date, the source, and the folder itself.
+            self.folders.extend(parent.ancestors().take(3).map(Path::to_owned));
+        }
+        part::write(&file, rows, press)
+    }
+}
+
+/// The files of the log at one moment.
+#[derive(Clone, Debug)]
+pub struct Snapshot {
+    folder: PathBuf,
+    manifest: Arc<Manifest>,
+}
+
+impl Snapshot {
+    pub fn upto(&self) -> Seq {
+        self.manifest.upto
+    }
+
+    /// The files of a source, of all dates. A column that a file lacks is to be read as null; a column whose type has
+    /// changed since is an `Input` error that names the file.
+    pub fn files(&self, source: &Source) -> Result<Vec<&FileEntry>> {
+        let files: Vec<_> = self.manifest.files.iter().filter(|file| file.source == source.name).collect();
+        let mut checked = BTreeSet::new();
+        for file in &files {
+            if checked.insert(file.schema) {
+                self.check_types(source, file)?;
+            }
+        }
+        Ok(files)
+    }
+
+    fn check_types(&self, source: &Source, file: &FileEntry) -> Result<()> {
+        for column in &self.manifest.schemas[file.schema] {
+            let declared = source.fields.iter().find(|field| field.name == column.name);
+            if let Some(field) = declared
+                && field.data_type.to_string() != column.data_type
+            {
+                return Err(Error::input(format!(
+                    "{} holds {}.{} as {}, but it is declared {} now: give the field a new name, or declare the old type again",
+                    self.locate(file).display(),
+                    source.name,
+                    column.name,
+                    column.data_type,
+                    field.data_type,
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    /// Where a file lies.
+    pub fn locate(&self, file: &FileEntry) -> PathBuf {
+        located(&self.folder, &file.path)
+    }
+
+    /// The columns that a file has.
+    pub fn columns(&self, file: &FileEntry) -> &[Column] {
+        &self.manifest.schemas[file.schema]
+    }
+}
+
+/// Batches of one source joined where their columns are the same, which they are unless a definition changed between.
+fn one_schema_each(batches: &[&EventBatch]) -> Vec<Result<RecordBatch>> {
+    let groups = batches.chunk_by(|a, b| a.rows.schema_ref() == b.rows.schema_ref());
+    let join = |group: &[&EventBatch]| Ok(concat_batches(&group[0].rows.schema(), group.iter().map(|batch| &batch.rows))?);
+    groups.map(join).collect()
+}
+
+/// The rows with a `seq` above `upto`.
+fn after(rows: &RecordBatch, upto: Seq) -> Result<RecordBatch> {
+    let seqs = part::column(rows, SYSTEM_COLUMNS[3])?;
+    let seqs = seqs.as_primitive_opt::<UInt64Type>().ok_or_else(|| Error::internal("events whose seq has another type"))?;
+    if seqs.values().iter().all(|seq| *seq > upto.0) {
+        return Ok(rows.clone());
+    }
+    let keep: BooleanArray = seqs.values().iter().map(|seq| Some(*seq > upto.0)).collect();
+    Ok(filter_record_batch(rows, &keep)?)
+}
+
+/// Removes what no manifest names: files of a write that did not reach its manifest.
+fn sweep(folder: &Path, manifest: &Manifest) -> Result<()> {
+    for source in folders_in(folder)? {
+        for date in folders_in(&source)? {
+            for file in fs::read_dir(&date).map_err(|error| io_error("read", &date, &error))? {
+                let file = file.map_err(|error| io_error("read", &date, &error))?.path();
+                let is_part = file.extension().is_some_and(|extension| extension == "parquet");
+                if is_part && !below(folder, &file).is_some_and(|path| manifest.names(&path)) {
+                    fs::remove_file(&file).map_err(|error| io_error("remove", &file, &error))?;
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+fn folders_in(folder: &Path) -> Result<Vec<PathBuf>> {
+    let entries = fs::read_dir(folder).map_err(|error| io_error("read", folder, &error))?;
+    let mut folders = Vec::new();
+    for entry in entries {
+        let path = entry.map_err(|error| io_error("read", folder, &error))?.path();
+        if path.is_dir() {
+            folders.push(path);
+        }
+    }
+    Ok(folders)
+}
+
+/// The manifest's spelling of a path below the store's folder.
+fn below(folder: &Path, file: &Path) -> Option<String> {
+    let parts = file.strip_prefix(folder).ok()?.iter().map(|part| part.to_str());
+    Some(parts.collect::<Option<Vec<_>>>()?.join("/"))
+}
+
+/// A source's name as the name of a folder: whatever is no letter, digit, `_` or `-` becomes `%` and its byte.
+fn escaped(name: &str) -> String {
+    let mut text = String::with_capacity(name.len());
+    for byte in name.bytes() {
+        if byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-' {
+            text.push(char::from(byte));
+        } else {
+            text.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    text
+}
+
+/// The day as a date; one that no calendar here reaches as its number.
+fn date_text(day: i64) -> String {
+    let date = i32::try_from(day).ok().and_then(chrono::NaiveDate::from_epoch_days);
+    date.map_or_else(|| format!("day{day}"), |date| date.to_string())
+}
+
+/// A failed file operation, named, with what to do about it.
+fn io_error(doing: &str, path: &Path, error: &std::io::Error) -> Error {
+    use std::io::ErrorKind as Io;
+    let what = format!("cannot {doing} {}", path.display());
+    match error.kind() {
+        Io::StorageFull | Io::QuotaExceeded => {
+            Error::unavailable(format!("{what}: the disk is full; free some space, nothing is lost meanwhile"))
+        }
+        Io::PermissionDenied => Error::new(ErrorKind::Conflict, format!("{what}: permission denied; run as the owner of the data folder")),
+        Io::NotFound if doing == "read" => {
+            Error::unavailable(format!("{what}: it is gone, merged into another file meanwhile or deleted by hand; ask again"))
+        }
+        _ => Error::unavailable(format!("{what}: {error}")),
+    }
+}

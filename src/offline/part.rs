@@ -1,0 +1,166 @@
+//! One Parquet file: its order, its encoding, its columns. Must never decide which events belong in it.
+
+use std::fs::{self, File};
+use std::path::Path;
+use std::sync::Arc;
+
+use arrow::array::{Array, AsArray, RecordBatch, UInt32Array, new_null_array};
+use arrow::compute::{concat_batches, take_record_batch};
+use arrow::datatypes::{DataType as ArrowType, Field, Schema, SchemaRef, TimestampMicrosecondType, UInt32Type, UInt64Type};
+use parquet::arrow::ArrowWriter;
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use parquet::basic::{Compression, Encoding, ZstdLevel};
+use parquet::errors::ParquetError;
+use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterVersion};
+use parquet::schema::types::ColumnPath;
+
+use super::io_error;
+use super::manifest::Column;
+use crate::error::{Error, Result};
+use crate::event::SYSTEM_COLUMNS;
+use crate::value::DataType;
+
+const ROW_GROUP_ROWS: usize = 256 * 1024;
+/// A text column whose dictionary outgrows this is written plainly from there on: identifiers that never repeat.
+const DICTIONARY_BYTES: usize = 256 * 1024;
+
+/// How hard to press: fresh files are written in the engine's path, merged ones are read for years.
+#[derive(Clone, Copy, Debug)]
+pub enum Press {
+    Fast,
+    Small,
+}
+
+/// The types of the language that columns in Arrow have; other types keep Arrow's own spelling.
+pub fn columns_of(schema: &Schema) -> Vec<Column> {
+    let spelled = |data_type: &ArrowType| {
+        let known = [DataType::Bool, DataType::Int, DataType::Float, DataType::Text, DataType::Timestamp];
+        known.iter().find(|known| known.arrow() == *data_type).map_or_else(|| data_type.to_string(), ToString::to_string)
+    };
+    schema.fields().iter().map(|field| Column { name: field.name().clone(), data_type: spelled(field.data_type()) }).collect()
+}
+
+/// Rows in the total order of their source: by event time, then partition, then offset.
+pub fn sorted(rows: RecordBatch, event_time: &str) -> Result<RecordBatch> {
+    let times = column(&rows, event_time)?.as_primitive_opt::<TimestampMicrosecondType>();
+    let partitions = column(&rows, SYSTEM_COLUMNS[0])?.as_primitive_opt::<UInt32Type>();
+    let offsets = column(&rows, SYSTEM_COLUMNS[1])?.as_primitive_opt::<UInt64Type>();
+    let (Some(times), Some(partitions), Some(offsets)) = (times, partitions, offsets) else {
+        return Err(Error::internal("events whose time, partition or offset has another type"));
+    };
+    if times.null_count() > 0 {
+        return Err(Error::internal(format!("{} events whose time {event_time} is null", times.null_count())));
+    }
+    let count = u32::try_from(rows.num_rows()).map_err(|_| Error::internal("more than 2^32 events in one file"))?;
+    let (times, partitions, offsets) = (times.values(), partitions.values(), offsets.values());
+    let mut order: Vec<(i64, u32, u64, u32)> =
+        (0..count).map(|row| (times[row as usize], partitions[row as usize], offsets[row as usize], row)).collect();
+    if order.is_sorted() {
+        return Ok(rows);
+    }
+    order.sort(); // stable: arrivals are runs that are sorted already
+    let order = UInt32Array::from_iter_values(order.iter().map(|entry| entry.3));
+    Ok(take_record_batch(&rows, &order)?)
+}
+
+/// The named column, or an error when the rows have none.
+pub fn column<'a>(rows: &'a RecordBatch, name: &str) -> Result<&'a dyn Array> {
+    rows.column_by_name(name).map(AsRef::as_ref).ok_or_else(|| Error::internal(format!("events without a column {name}")))
+}
+
+/// Writes rows to a new file, synced, and returns its length in bytes. Nothing is left behind where that fails.
+pub fn write(path: &Path, rows: &RecordBatch, press: Press) -> Result<u64> {
+    let attempt = || -> Result<u64, ParquetError> {
+        let file = File::create(path)?;
+        let mut writer = ArrowWriter::try_new(file, rows.schema(), Some(properties(&rows.schema(), press)?))?;
+        writer.write(rows)?;
+        let file = writer.into_inner()?;
+        file.sync_all()?;
+        Ok(file.metadata()?.len())
+    };
+    attempt().map_err(|error| {
+        // The failure that matters is the write's; a file that stays is swept at the next start.
+        let _ = fs::remove_file(path);
+        parquet_error("write", path, &error)
+    })
+}
+
+/// Rising numbers as differences, text by dictionary, everything else as it is: what costs least per event.
+fn properties(schema: &Schema, press: Press) -> Result<WriterProperties, ParquetError> {
+    let compression = match press {
+        Press::Fast => Compression::LZ4_RAW,
+        Press::Small => Compression::ZSTD(ZstdLevel::try_new(1)?),
+    };
+    let mut builder = WriterProperties::builder()
+        .set_writer_version(WriterVersion::PARQUET_1_0)
+        .set_created_by("forebay".to_owned())
+        .set_compression(compression)
+        .set_dictionary_enabled(false)
+        .set_dictionary_page_size_limit(DICTIONARY_BYTES)
+        .set_statistics_enabled(EnabledStatistics::Chunk)
+        .set_offset_index_disabled(true)
+        .set_max_row_group_row_count(Some(ROW_GROUP_ROWS));
+    for field in schema.fields() {
+        let path = ColumnPath::from(field.name().as_str());
+        builder = match field.data_type() {
+            ArrowType::Int64 | ArrowType::UInt32 | ArrowType::UInt64 | ArrowType::Timestamp(_, _) => {
+                builder.set_column_encoding(path, Encoding::DELTA_BINARY_PACKED)
+            }
+            ArrowType::Utf8 => builder.set_column_dictionary_enabled(path, true),
+            _ => builder,
+        };
+    }
+    Ok(builder.build())
+}
+
+/// All rows of a file.
+pub fn read(path: &Path) -> Result<RecordBatch> {
+    let file = File::open(path).map_err(|error| io_error("read", path, &error))?;
+    let attempt = || -> Result<RecordBatch, ParquetError> {
+        let builder = ParquetRecordBatchReaderBuilder::try_new(file)?.with_batch_size(64 * 1024);
+        let schema = builder.schema().clone();
+        let batches = builder.build()?.collect::<Result<Vec<_>, _>>()?;
+        Ok(concat_batches(&schema, &batches)?)
+    };
+    attempt().map_err(|error| parquet_error("read", path, &error))
+}
+
+/// The columns of all these batches, in the order of the last one, what only earlier ones have before the system
+/// columns. `None` when a column changes its type among them.
+pub fn union_schema(schemas: &[SchemaRef]) -> Option<SchemaRef> {
+    let last = schemas.last()?;
+    let own = last.fields().len().checked_sub(SYSTEM_COLUMNS.len())?;
+    let mut fields: Vec<Arc<Field>> = last.fields()[..own].to_vec();
+    for schema in schemas {
+        for field in &schema.fields()[..schema.fields().len().checked_sub(SYSTEM_COLUMNS.len())?] {
+            match fields.iter().find(|known| known.name() == field.name()) {
+                Some(known) if known.data_type() != field.data_type() => return None,
+                Some(_) => {}
+                None => fields.push(field.clone()),
+            }
+        }
+    }
+    fields.extend(last.fields()[own..].iter().cloned());
+    Some(Arc::new(Schema::new(fields)))
+}
+
+/// The rows with exactly those columns; one that they lack is null.
+pub fn fitted(rows: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch> {
+    let columns = schema.fields().iter().map(|field| match rows.column_by_name(field.name()) {
+        Some(column) => column.clone(),
+        None => new_null_array(field.data_type(), rows.num_rows()),
+    });
+    Ok(RecordBatch::try_new(schema.clone(), columns.collect())?)
+}
+
+fn parquet_error(doing: &str, path: &Path, error: &ParquetError) -> Error {
+    if let ParquetError::External(inner) = error
+        && let Some(inner) = inner.downcast_ref::<std::io::Error>()
+    {
+        return io_error(doing, path, inner);
+    }
+    if doing == "read" {
+        return Error::corrupt(format!("{} cannot be read ({error}): restore it from a copy", path.display()));
+    }
+    Error::internal(format!("cannot {doing} {}: {error}", path.display()))
+}
