@@ -8,8 +8,6 @@ MAKEFLAGS += --no-print-directory
 
 export FOREBAY_CACHE ?= $(HOME)/.cache/forebay
 export ORT_DYLIB_PATH ?= $(FOREBAY_CACHE)/onnxruntime/libonnxruntime.so
-export FOREBAY_PYTHON ?= $(FOREBAY_CACHE)/venv/bin/python
-export FOREBAY_KAFKA ?= $(FOREBAY_CACHE)/kafka/lib
 
 # ROCKSDB=prebuilt links the project's own library from the cache; ROCKSDB=source compiles it (about 20 minutes of
 # two cores) and links it statically. Each has a target folder, so that changing over rebuilds nothing.
@@ -24,6 +22,7 @@ export CARGO_TARGET_DIR ?= $(FOREBAY_CACHE)/target
 endif
 
 FOREBAY := $(CARGO_TARGET_DIR)/debug/forebay
+PYTHON := $(FOREBAY_CACHE)/venv/bin/python
 SETUP := integration/setup/setup.sh
 
 .PHONY: help
@@ -59,7 +58,7 @@ demo: setup-build ## payments from declaration to prediction in two minutes; KEE
 .PHONY: test
 test: setup ## every test: unit, scenarios, oracles, crash runs, real Kafka; ends with the totals
 	@cargo build --workspace
-	@cargo test --workspace --no-fail-fast 2>&1 | awk -f integration/setup/totals.awk
+	@cargo test --workspace --no-fail-fast -- --show-output 2>&1 | awk -f integration/setup/totals.awk
 
 .PHONY: check
 check: setup-build ## format, clippy and documentation, warnings as errors: what CI runs before the tests
@@ -75,7 +74,7 @@ bench: setup ## figures of docs/targets, release profile, as a table and as JSON
 
 .PHONY: train
 train: setup build ## train the models under features/ again, each from Forebay's own training set
-	@for script in features/*/train.py; do echo "== $$script"; FOREBAY="$(FOREBAY)" "$(FOREBAY_PYTHON)" "$$script"; done
+	@for script in features/*/train.py; do echo "== $$script"; FOREBAY="$(FOREBAY)" "$(PYTHON)" "$$script"; done
 
 .PHONY: torture
 torture: setup ## many kill -9 runs: make torture RUNS=200
