@@ -24,6 +24,7 @@ pub mod aggregate;
 pub mod plan;
 
 // Adapters: one outside system each.
+pub mod log;
 pub mod online;
 pub mod offline;
 

@@ -82,6 +82,11 @@ pub trait LogReader: Send {
     fn poll(&mut self, max_records: usize, max_wait: Duration) -> Result<Vec<RecordRun>>;
     /// For each partition the offset after its last record, as now known: what "caught up" means.
     fn ends(&mut self) -> Result<Vec<(Partition, Offset)>>;
+    /// What went wrong since the last call without stopping the reader, each worth a log line: records that the log
+    /// dropped before they were read, for one.
+    fn take_problems(&mut self) -> Vec<String> {
+        Vec::new()
+    }
 }
 
 /// Writes records; when `append` returns, they are durable.

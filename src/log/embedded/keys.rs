@@ -1,0 +1,41 @@
+//! The keys of the embedded log's rows, as bytes in RocksDB. They are stored: they must never change meaning.
+
+use crate::id::Partition;
+
+/// The column family of blocks; everything else lies in the default one.
+pub(super) const BLOCKS: &str = "blocks";
+
+/// The version of the whole layout, as 4 bytes, big endian.
+pub(super) const FORMAT: &[u8] = b"v";
+
+/// A block: topic id, partition and the offset of its *last* record, big endian, so that a seek to an offset finds
+/// the block that holds it.
+pub(super) fn block(topic: u32, partition: Partition, last: u64) -> [u8; 16] {
+    let mut key = [0; 16];
+    key[..4].copy_from_slice(&topic.to_be_bytes());
+    key[4..8].copy_from_slice(&partition.0.to_be_bytes());
+    key[8..].copy_from_slice(&last.to_be_bytes());
+    key
+}
+
+/// Whether a block key is of that partition.
+pub(super) fn is_of(key: &[u8], topic: u32, partition: Partition) -> bool {
+    key.len() == 16 && key[..4] == topic.to_be_bytes() && key[4..8] == partition.0.to_be_bytes()
+}
+
+pub(super) const TOPIC_PREFIX: &[u8] = b"t";
+
+/// A topic's description, by name.
+pub(super) fn topic(name: &str) -> Vec<u8> {
+    [TOPIC_PREFIX, name.as_bytes()].concat()
+}
+
+/// Where a partition starts: kept once something was trimmed.
+pub(super) fn start(topic: u32, partition: Partition) -> Vec<u8> {
+    [b"s".as_slice(), &topic.to_be_bytes(), &partition.0.to_be_bytes()].concat()
+}
+
+/// What a writer remembers, by its name.
+pub(super) fn writer(name: &str) -> Vec<u8> {
+    [b"w".as_slice(), name.as_bytes()].concat()
+}

@@ -1,0 +1,305 @@
+//! The embedded log: topics with partitions and offsets in RocksDB, for one machine without Kafka. Any number of
+//! readers and writers in the process that opened it; other processes may open it read-only beside. Records are kept
+//! in blocks (`block`); an append is one synced write batch. Must never give an offset twice, and never acknowledge
+//! what is not on disk.
+
+mod append;
+mod block;
+mod keys;
+mod read;
+mod retain;
+mod topic;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use parking_lot::{Mutex, RwLock};
+use rocksdb::{ColumnFamily, ColumnFamilyDescriptor, DB, DBCompressionType, Options, ReadOptions, WriteBatch, WriteOptions};
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::id::{Offset, Partition};
+use crate::record::{LogReader, LogWriter, NewRecord, RecordRun};
+use crate::time::Clock;
+
+pub use topic::{PartitionInfo, Retention, TopicInfo};
+use topic::{Extent, Topic};
+
+/// The version of the layout in the store.
+const FORMAT: u32 = 1;
+/// Memory for records that are not in a file yet; they are in the synced write-ahead log as well.
+const WRITE_BUFFER_BYTES: usize = 32 << 20;
+
+/// How the log is opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// For one process at a time. Makes the folder when it is missing.
+    ReadWrite,
+    /// As the log was when it was opened; works beside the process that writes.
+    ReadOnly,
+}
+
+/// An open log. Clones share it; it closes with the last clone, reader and writer.
+#[derive(Clone)]
+pub struct Log {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    folder: PathBuf,
+    mode: Mode,
+    store: DB,
+    clock: Arc<dyn Clock>,
+    topics: RwLock<BTreeMap<String, Arc<Topic>>>,
+    /// Held by who changes the store: appends, new topics, trims.
+    change: Mutex<()>,
+}
+
+impl Log {
+    /// Opens the log in a folder of its own. `clock` stamps records that bring no timestamp. Conflict when another
+    /// process has it open for writing; not found when it is opened read-only and is not there.
+    pub fn open(folder: &Path, mode: Mode, clock: Arc<dyn Clock>) -> Result<Self> {
+        let store = open_store(folder, mode)?;
+        let inner = Inner { folder: folder.to_owned(), mode, store, clock, topics: RwLock::default(), change: Mutex::new(()) };
+        inner.check_format()?;
+        inner.load_topics()?;
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// Makes a topic, or gives it more partitions. Does nothing where it has as many or more.
+    pub fn create_topic(&self, name: &str, partitions: u32) -> Result<()> {
+        let _change = self.inner.change_guard()?;
+        self.inner.create_topic(name, partitions).map(|_| ())
+    }
+
+    /// Every topic, by name.
+    pub fn topics(&self) -> Result<Vec<TopicInfo>> {
+        Ok(self.inner.topics.read().values().map(|topic| topic.info()).collect())
+    }
+
+    /// One topic. Not found when there is none of that name.
+    pub fn topic(&self, name: &str) -> Result<TopicInfo> {
+        Ok(self.inner.topic(name)?.info())
+    }
+
+    /// A reader of all partitions of a topic.
+    pub fn reader(&self, topic: &str) -> Result<Box<dyn LogReader>> {
+        Ok(Box::new(read::Reader::new(Arc::clone(&self.inner), self.inner.topic(topic)?)))
+    }
+
+    /// A writer whose `upto` is remembered under its name, in the same step as what it appends: an `append` with an
+    /// `upto` that is not larger than the remembered one appends nothing and returns no places. One that was never
+    /// given a larger `upto` than 0 remembers nothing.
+    pub fn writer(&self, name: &str) -> Result<Box<dyn LogWriter>> {
+        self.inner.writable()?;
+        Ok(Box::new(append::Writer::new(Arc::clone(&self.inner), name)))
+    }
+
+    /// Appends records; when it returns they are on disk. Topics that are missing are made, with one partition. All
+    /// of the records are appended or none.
+    pub fn append(&self, records: &[NewRecord]) -> Result<Vec<(Partition, Offset)>> {
+        self.inner.append(records, None)
+    }
+
+    /// At most `max` records of a partition from `from` on, or from its start where that is later.
+    pub fn read(&self, topic: &str, partition: Partition, from: Offset, max: usize) -> Result<RecordRun> {
+        let topic = self.inner.topic(topic)?;
+        let from = from.0.max(topic.extent(partition)?.start);
+        self.inner.read(&topic, partition, from, max)
+    }
+}
+
+impl Inner {
+    fn writable(&self) -> Result<()> {
+        match self.mode {
+            Mode::ReadWrite => Ok(()),
+            Mode::ReadOnly => Err(Error::conflict(format!(
+                "the log in {} is open read-only: write through the process that serves it",
+                self.folder.display()
+            ))),
+        }
+    }
+
+    fn change_guard(&self) -> Result<parking_lot::MutexGuard<'_, ()>> {
+        self.writable()?;
+        Ok(self.change.lock())
+    }
+
+    fn topic(&self, name: &str) -> Result<Arc<Topic>> {
+        let topics = self.topics.read();
+        topics.get(name).cloned().ok_or_else(|| {
+            let known: Vec<_> = topics.keys().map(String::as_str).collect();
+            let known = if known.is_empty() { "it has none".to_owned() } else { format!("it has {}", known.join(", ")) };
+            Error::not_found(format!("the log in {} has no topic {name}: {known}", self.folder.display()))
+        })
+    }
+
+    fn blocks(&self) -> Result<&ColumnFamily> {
+        self.store
+            .cf_handle(keys::BLOCKS)
+            .ok_or_else(|| Error::corrupt(format!("the log in {} has no blocks: restore the folder from a copy", self.folder.display())))
+    }
+
+    /// What a block iterator reads: not through the cache, because it reads everything once.
+    fn scan_options() -> ReadOptions {
+        let mut options = ReadOptions::default();
+        options.fill_cache(false);
+        options
+    }
+
+    fn failed(&self, doing: &str, error: &rocksdb::Error) -> Error {
+        store_error(&self.folder, doing, error.as_ref())
+    }
+
+    fn write(&self, doing: &str, batch: WriteBatch) -> Result<()> {
+        let mut options = WriteOptions::default();
+        options.set_sync(true);
+        self.store.write_opt(batch, &options).map_err(|error| self.failed(doing, &error))
+    }
+
+    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>> {
+        self.store.get(key).map_err(|error| self.failed("reading", &error))
+    }
+
+    fn check_format(&self) -> Result<()> {
+        match self.get(keys::FORMAT)? {
+            Some(row) if row == FORMAT.to_be_bytes() => Ok(()),
+            Some(_) => Err(Error::conflict(format!(
+                "the log in {} was written by another version of forebay: use that version, or another data folder",
+                self.folder.display()
+            ))),
+            None if self.mode == Mode::ReadOnly => Ok(()),
+            None => {
+                let mut batch = WriteBatch::default();
+                batch.put(keys::FORMAT, FORMAT.to_be_bytes());
+                self.write("starting the log", batch)
+            }
+        }
+    }
+
+    fn load_topics(&self) -> Result<()> {
+        let mut rows = self.store.raw_iterator();
+        rows.seek(keys::TOPIC_PREFIX);
+        let mut topics = self.topics.write();
+        while let Some((key, row)) = rows.item() {
+            let Some(name) = key.strip_prefix(keys::TOPIC_PREFIX) else { break };
+            let name = String::from_utf8_lossy(name).into_owned();
+            let (id, partitions, retention) = Topic::decode(row).map_err(|error| error.context(format!("topic {name}")))?;
+            let extents = (0..partitions).map(|partition| self.extent(id, Partition(partition))).collect::<Result<_>>()?;
+            topics.insert(name.clone(), Arc::new(Topic::new(id, &name, retention, extents)));
+            rows.next();
+        }
+        rows.status().map_err(|error| self.failed("reading topics", &error))
+    }
+
+    /// Where a stored partition starts and ends.
+    fn extent(&self, topic: u32, partition: Partition) -> Result<Extent> {
+        let mut extent = Extent::default();
+        if let Some(row) = self.get(&keys::start(topic, partition))? {
+            extent = retain::decode_start(&row)?;
+        }
+        let mut blocks = self.store.raw_iterator_cf_opt(self.blocks()?, Self::scan_options());
+        blocks.seek_for_prev(keys::block(topic, partition, u64::MAX));
+        match blocks.item() {
+            Some((key, block)) if keys::is_of(key, topic, partition) => {
+                let head = block::Head::read(block)?;
+                extent.end = head.end();
+                extent.bytes = head.bytes_before + block.len() as u64;
+            }
+            _ => blocks.status().map_err(|error| self.failed("reading the ends of topics", &error))?,
+        }
+        Ok(extent)
+    }
+
+    /// The topic, made or grown to that many partitions. The change lock is held.
+    fn create_topic(&self, name: &str, partitions: u32) -> Result<Arc<Topic>> {
+        let partitions = partitions.max(1);
+        let found = self.topics.read().get(name).cloned();
+        let topic = match found {
+            Some(topic) => topic,
+            None => {
+                topic::check_name(name)?;
+                let id = self.topics.read().values().map(|topic| topic.id + 1).max().unwrap_or_default();
+                Arc::new(Topic::new(id, name, Retention::default(), Vec::new()))
+            }
+        };
+        let missing = (partitions as usize).saturating_sub(topic.extents.lock().len());
+        if missing > 0 {
+            let mut batch = WriteBatch::default();
+            batch.put(keys::topic(name), Topic::encode(topic.id, partitions, *topic.retention.lock()));
+            self.write(&format!("making topic {name}"), batch)?;
+            topic.extents.lock().resize(partitions as usize, Extent::default());
+            self.topics.write().insert(name.to_owned(), Arc::clone(&topic));
+        }
+        Ok(topic)
+    }
+}
+
+fn open_store(folder: &Path, mode: Mode) -> Result<DB> {
+    let mut options = Options::default();
+    options.set_compression_type(DBCompressionType::None);
+    options.set_keep_log_file_num(2);
+    options.set_max_log_file_size(1 << 20);
+    options.set_max_open_files(256);
+    options.set_max_total_wal_size(4 * WRITE_BUFFER_BYTES as u64);
+    options.create_if_missing(true);
+    options.create_missing_column_families(true);
+    // Blocks go to blob files: written once, never again by a compaction, and dropped whole when trimmed.
+    let mut blocks = Options::default();
+    blocks.set_compression_type(DBCompressionType::None);
+    blocks.set_write_buffer_size(WRITE_BUFFER_BYTES);
+    blocks.set_enable_blob_files(true);
+    blocks.set_min_blob_size(1024);
+    blocks.set_blob_file_size(64 << 20);
+    blocks.set_enable_blob_gc(true);
+    let families = || {
+        let mut rows = Options::default();
+        rows.set_compression_type(DBCompressionType::None);
+        [ColumnFamilyDescriptor::new("default", rows), ColumnFamilyDescriptor::new(keys::BLOCKS, blocks.clone())]
+    };
+    let opened = match mode {
+        Mode::ReadWrite => {
+            std::fs::create_dir_all(folder).map_err(|error| store_error(folder, "making the folder", &error.to_string()))?;
+            DB::open_cf_descriptors(&options, folder, families())
+        }
+        Mode::ReadOnly => {
+            if !folder.join("CURRENT").exists() {
+                let message = format!("no log in {}: name the right data folder, or start one with `forebay serve`", folder.display());
+                return Err(Error::not_found(message));
+            }
+            // A writer beside may drop a file between the manifest's reading and the file's opening: look again.
+            let mut opened = DB::open_cf_descriptors_read_only(&options, folder, families(), false);
+            for _ in 0..3 {
+                if opened.is_ok() {
+                    break;
+                }
+                opened = DB::open_cf_descriptors_read_only(&options, folder, families(), false);
+            }
+            opened
+        }
+    };
+    opened.map_err(|error| store_error(folder, "opening the log", error.as_ref()))
+}
+
+/// What RocksDB or the file system said, as an error that names the folder and the remedy.
+fn store_error(folder: &Path, doing: &str, message: &str) -> Error {
+    let folder = folder.display();
+    let lower = message.to_ascii_lowercase();
+    let is = |words: &[&str]| words.iter().any(|word| lower.contains(word));
+    if is(&["lock file", "lock hold", "/lock:"]) {
+        let text = format!("{doing} in {folder}: another process has it open; stop that one, or choose another folder with --data");
+        return Error::conflict(text);
+    }
+    let (kind, remedy) = if is(&["no space left", "disk quota"]) {
+        (ErrorKind::Unavailable, "the disk is full; free some space, and restart forebay if it does not go on by itself")
+    } else if is(&["permission denied", "read-only file system"]) {
+        (ErrorKind::Input, "give this user the right to write there, or choose another folder with --data")
+    } else if is(&["corruption", "checksum"]) {
+        (ErrorKind::Corrupt, "restore the folder from a copy, or choose another with --data")
+    } else {
+        (ErrorKind::Unavailable, "see that the disk is in order and try again")
+    };
+    Error::new(kind, format!("{doing} in {folder}: {remedy} ({message})"))
+}
