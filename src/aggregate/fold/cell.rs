@@ -1,0 +1,123 @@
+//! Single values inside folds, in two forms: plain (to the bit as they came) and ordered (words that compare as the
+//! values do). Must never mix the two: a partial's fold says which form it holds.
+
+use std::cmp::Ordering;
+use std::sync::Arc;
+
+use super::text_at;
+use crate::value::{DataType, Value};
+
+/// The type of an input, as far as rows hold it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Kind {
+    Bool,
+    Int,
+    Float,
+    Text,
+    Timestamp,
+}
+
+/// A value: text, or anything that is a word.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Cell {
+    Word(u64),
+    Text(Arc<str>),
+}
+
+impl Kind {
+    /// The kind of a type that is no list (`bind` admits no lists); a list counts as text.
+    pub(crate) fn of(data_type: &DataType) -> Self {
+        match data_type {
+            DataType::Bool => Self::Bool,
+            DataType::Int => Self::Int,
+            DataType::Float => Self::Float,
+            DataType::Timestamp => Self::Timestamp,
+            DataType::Text | DataType::List(_) => Self::Text,
+        }
+    }
+}
+
+/// The value of a row's word.
+pub(crate) fn value_of(kind: Kind, word: u64, texts: &[Arc<str>]) -> Value {
+    Cell::plain(kind, word, texts).plain_value(kind)
+}
+
+impl Cell {
+    pub(super) fn plain(kind: Kind, word: u64, texts: &[Arc<str>]) -> Self {
+        match kind {
+            Kind::Text => Self::Text(text_at(texts, word)),
+            _ => Self::Word(word),
+        }
+    }
+
+    pub(super) fn ordered(kind: Kind, word: u64, texts: &[Arc<str>]) -> Self {
+        match kind {
+            Kind::Text => Self::Text(text_at(texts, word)),
+            _ => Self::Word(ordered_word(kind, word)),
+        }
+    }
+
+    pub(super) fn plain_value(&self, kind: Kind) -> Value {
+        match (self, kind) {
+            (Self::Text(text), _) => Value::Text(text.clone()),
+            (Self::Word(word), Kind::Bool) => Value::Bool(*word != 0),
+            (Self::Word(word), Kind::Float) => Value::Float(f64::from_bits(*word)),
+            (Self::Word(word), Kind::Timestamp) => Value::Timestamp(*word as i64),
+            (Self::Word(word), Kind::Int | Kind::Text) => Value::Int(*word as i64),
+        }
+    }
+
+    pub(super) fn ordered_value(&self, kind: Kind) -> Value {
+        match (self, kind) {
+            (Self::Word(word), Kind::Float) if word >> 63 == 1 => Value::Float(f64::from_bits(word ^ (1 << 63))),
+            (Self::Word(word), Kind::Float) => Value::Float(f64::from_bits(!word)),
+            (Self::Word(word), Kind::Int | Kind::Timestamp) => Self::Word(word ^ (1 << 63)).plain_value(kind),
+            _ => self.plain_value(kind),
+        }
+    }
+}
+
+/// A word that compares as the value does: NaN above all doubles and every NaN the same, negative zero as zero.
+#[inline]
+pub(super) fn ordered_word(kind: Kind, word: u64) -> u64 {
+    match kind {
+        Kind::Float => {
+            let number = f64::from_bits(word);
+            let bits = if number.is_nan() { f64::NAN.to_bits() } else { (number + 0.0).to_bits() };
+            if bits >> 63 == 1 { !bits } else { bits | 1 << 63 }
+        }
+        Kind::Int | Kind::Timestamp => word ^ (1 << 63),
+        Kind::Bool | Kind::Text => word,
+    }
+}
+
+/// How a row's value compares with an ordered cell.
+#[inline]
+fn compare(kind: Kind, word: u64, texts: &[Arc<str>], cell: &Cell) -> Ordering {
+    match cell {
+        Cell::Word(other) => ordered_word(kind, word).cmp(other),
+        Cell::Text(other) => texts.get(word as usize).map_or("", |text| text).cmp(other),
+    }
+}
+
+#[inline]
+pub(super) fn keep_least(least: &mut Option<Cell>, kind: Kind, word: u64, texts: &[Arc<str>]) {
+    if least.as_ref().is_none_or(|cell| compare(kind, word, texts, cell) == Ordering::Less) {
+        *least = Some(Cell::ordered(kind, word, texts));
+    }
+}
+
+#[inline]
+pub(super) fn keep_greatest(greatest: &mut Option<Cell>, kind: Kind, word: u64, texts: &[Arc<str>]) {
+    if greatest.as_ref().is_none_or(|cell| compare(kind, word, texts, cell) == Ordering::Greater) {
+        *greatest = Some(Cell::ordered(kind, word, texts));
+    }
+}
+
+#[inline]
+pub(super) fn merge(extreme: &mut Option<Cell>, other: &Cell, greater: bool) {
+    let better = if greater { Ordering::Greater } else { Ordering::Less };
+    if extreme.as_ref().is_none_or(|cell| other.cmp(cell) == better) {
+        *extreme = Some(other.clone());
+    }
+}

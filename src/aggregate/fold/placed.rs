@@ -1,0 +1,86 @@
+//! Values that are kept with the place of their event in the total order, so that partials merge in any order.
+
+use std::cmp::Ordering;
+use std::sync::Arc;
+
+use super::super::rows::Place;
+use super::cell::{Cell, Kind};
+
+/// A plain value and the place of its event.
+#[derive(Clone, Debug)]
+pub(crate) struct Placed {
+    pub(super) place: Place,
+    pub(super) value: Cell,
+}
+
+/// The value of the event that is chosen by another, ordered value.
+#[derive(Clone, Debug)]
+pub(crate) struct Chosen {
+    pub(super) by: Cell,
+    pub(super) placed: Placed,
+}
+
+impl Placed {
+    pub(super) fn of(kind: Kind, row: &[u64], input: usize, texts: &[Arc<str>]) -> Self {
+        Self { place: Place::of(row), value: Cell::plain(kind, row[input], texts) }
+    }
+}
+
+impl Chosen {
+    pub(super) fn of(kind: Kind, by: Kind, row: &[u64], input: usize, by_input: usize, texts: &[Arc<str>]) -> Self {
+        Self { by: Cell::ordered(by, row[by_input], texts), placed: Placed::of(kind, row, input, texts) }
+    }
+}
+
+#[inline]
+pub(super) fn keep_first(first: &mut Option<Box<Placed>>, kind: Kind, row: &[u64], input: usize, texts: &[Arc<str>]) {
+    if first.as_ref().is_none_or(|first| Place::of(row) < first.place) {
+        put(first, Placed::of(kind, row, input, texts));
+    }
+}
+
+#[inline]
+pub(super) fn keep_last(last: &mut Option<Box<Placed>>, kind: Kind, row: &[u64], input: usize, texts: &[Arc<str>]) {
+    if last.as_ref().is_none_or(|last| Place::of(row) > last.place) {
+        put(last, Placed::of(kind, row, input, texts));
+    }
+}
+
+fn put(slot: &mut Option<Box<Placed>>, placed: Placed) {
+    match slot {
+        Some(kept) => **kept = placed,
+        None => *slot = Some(Box::new(placed)),
+    }
+}
+
+pub(super) fn merge(slot: &mut Option<Box<Placed>>, other: &Placed, later: bool) {
+    let better = if later { Ordering::Greater } else { Ordering::Less };
+    if slot.as_ref().is_none_or(|kept| other.place.cmp(&kept.place) == better) {
+        put(slot, other.clone());
+    }
+}
+
+/// Puts a value into its place among the last `n`, oldest first.
+pub(super) fn keep_last_n(list: &mut Vec<Placed>, n: usize, placed: Placed) {
+    let index = list.partition_point(|kept| kept.place < placed.place);
+    if list.len() >= n {
+        if index == 0 {
+            return;
+        }
+        list[..index].rotate_left(1);
+        list[index - 1] = placed;
+    } else {
+        list.insert(index, placed);
+    }
+}
+
+/// Keeps the event with the least (or greatest) `by`, of equal ones the first.
+pub(super) fn choose(chosen: &mut Option<Box<Chosen>>, greater: bool, other: Chosen) {
+    let better = chosen.as_ref().is_none_or(|kept| {
+        let by = if greater { kept.by.cmp(&other.by) } else { other.by.cmp(&kept.by) };
+        by.then_with(|| other.placed.place.cmp(&kept.placed.place)) == Ordering::Less
+    });
+    if better {
+        *chosen = Some(Box::new(other));
+    }
+}

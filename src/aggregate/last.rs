@@ -1,0 +1,11 @@
+//! `last(x)`: the last value that is not null in the total order of events (time, partition, offset), in the type
+//! of x and to the bit as it came. Over no rows: null. Memory: 56 bytes per tile. Cost: one comparison.
+
+use super::{Bound, Definition, Fold, Kind, ONE_INPUT};
+
+pub(super) const DEFINITION: Definition = Definition {
+    name: "last",
+    shape: ONE_INPUT,
+    bind: |inputs, _| Ok(Bound { result: inputs[0].clone(), fold: Fold::Last(Kind::of(&inputs[0])), parameter: None }),
+    finish: |partial, bound| partial.placed(Kind::of(&bound.result)),
+};

@@ -1,0 +1,22 @@
+//! `last_n(x, n)`: the last n values that are not null, oldest first, in the total order of events. Type: a list of x's
+//! type. n is from 1 to 1000. Over no rows: null. Memory: at most 48 n bytes per tile (text beside it).
+//! Cost: one comparison for an event that is not among the last n, else a move of at most n values.
+
+use super::{Bound, Definition, Fold, Kind, Shape, small_integer};
+use crate::value::DataType;
+
+const N_MAX: i64 = 1000;
+
+pub(super) const DEFINITION: Definition = Definition {
+    name: "last_n",
+    shape: Shape { inputs_min: 1, inputs_max: 1, parameters_min: 1, parameters_max: 1 },
+    bind: |inputs, parameters| {
+        let n = small_integer("last_n", "a length n", &parameters[0], N_MAX)?;
+        let result = DataType::List(Box::new(inputs[0].clone()));
+        Ok(Bound { result, fold: Fold::LastN(Kind::of(&inputs[0]), n as u32), parameter: Some(n) })
+    },
+    finish: |partial, bound| match &bound.result {
+        DataType::List(item) => partial.list(Kind::of(item)),
+        _ => crate::value::Value::Null,
+    },
+};

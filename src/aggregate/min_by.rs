@@ -1,0 +1,15 @@
+//! `min_by(x, y)`: the x of the event whose y is the least, among events where neither is null; of equal y the
+//! first in the total order of events. Type: that of x. y is ordered as by `min`.
+//! Over no rows: null. Memory: 80 bytes per tile. Cost: one comparison.
+
+use super::{Bound, Definition, Fold, Kind, TWO_INPUTS};
+
+pub(super) const DEFINITION: Definition = Definition {
+    name: "min_by",
+    shape: TWO_INPUTS,
+    bind: |inputs, _| {
+        let fold = Fold::LeastBy(Kind::of(&inputs[0]), Kind::of(&inputs[1]));
+        Ok(Bound { result: inputs[0].clone(), fold, parameter: None })
+    },
+    finish: |partial, bound| partial.chosen(Kind::of(&bound.result)),
+};

@@ -1,0 +1,18 @@
+//! `var_pop(x)`: the population variance of the values that are not null. bigint, double -> double.
+//! `(n * S2 - S1 * S1) / (n * n)`, rounded once,
+//! where n is their number, S1 their sum and S2 the sum of their squares, all three exact: nothing cancels.
+//! NaN where a value is NaN or infinite. Over no rows: null.
+//! Memory: about 200 bytes per tile. Cost: about 30 ns per event, 200 ns per reading.
+
+use super::{Bound, Definition, Fold, ONE_INPUT, is_double};
+use crate::value::{DataType, Value};
+
+pub(super) const DEFINITION: Definition = Definition {
+    name: "var_pop",
+    shape: ONE_INPUT,
+    bind: |inputs, _| {
+        let double = is_double("var_pop", &inputs[0])?;
+        Ok(Bound { result: DataType::Float, fold: Fold::Moments { double }, parameter: None })
+    },
+    finish: |partial, _| partial.variance(0).map_or(Value::Null, Value::Float),
+};
