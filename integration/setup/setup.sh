@@ -139,7 +139,7 @@ venv() {
 }
 
 pip_install() {
-  quietly "$cache/venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-input --only-binary=:all: "$@"
+  quietly "$cache/venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-input --no-compile --only-binary=:all: "$@"
 }
 
 # The wheel carries the library; a link under a fixed name spares everybody its version.

@@ -109,6 +109,15 @@ fn nothing_names_a_machine() {
 }
 
 #[test]
+fn diagnostic_codes_are_unique_and_documented() {
+    let registry = "src/language/diagnostics/codes.rs";
+    let codes = codes_of(&read(registry));
+    assert!(!codes.is_empty(), "{registry} registers no codes");
+    let pages = read("docs/diagnostics.md");
+    report(code_breaches(&codes).into_iter().chain(undocumented(&codes, &pages)).map(|breach| format!("{registry}:{breach}")));
+}
+
+#[test]
 fn decisions_are_numbered_without_gaps() {
     let names = names_below(&root().join("docs/decisions"));
     assert!(!names.is_empty(), "docs/decisions is empty");
@@ -127,7 +136,7 @@ fn links_between_documents_lead_somewhere() {
 
 /// The scanners themselves: a rule that cannot fail proves nothing.
 mod scanners {
-    use super::{exports, import_breaches, link_breaches, machine_words, vendor_breaches, word_breaches};
+    use super::*;
 
     const NONE: [&str; 0] = [];
 
@@ -175,6 +184,13 @@ mod scanners {
         assert_eq!(vendor_breaches("src/engine/mod.rs", "fn f(db: ::ort::Session) {}").len(), 1);
         assert_eq!(vendor_breaches("src/log/embedded/store.rs", "use rocksdb::DB;"), NONE);
         assert_eq!(vendor_breaches("src/engine/mod.rs", "let port: u16 = import::x(port::y);"), NONE);
+    }
+
+    #[test]
+    fn a_repeated_or_undocumented_code_is_found() {
+        let codes = codes_of("A = \"FB0001\", \"text\";\nB = \"FB0002\";\nC = \"FB0001\";\n");
+        assert_eq!(code_breaches(&codes), ["3: FB0001 stands on line 1 already"]);
+        assert_eq!(undocumented(&codes[..2], "## FB0001"), ["2: FB0002 has no section in docs/diagnostics.md"]);
     }
 
     #[test]
@@ -243,6 +259,33 @@ fn word_breaches(file: &str, text: &str, words: &[String], rule: &str) -> Vec<St
         Some(format!("{file}:{}: `{word}`: {rule}", line + 1))
     };
     text.lines().enumerate().filter_map(found).collect()
+}
+
+/// The codes of the registry with their lines: `"FB0123"` opens an entry.
+fn codes_of(registry: &str) -> Vec<(usize, String)> {
+    let mut codes = Vec::new();
+    for (at, _) in registry.match_indices("= \"FB") {
+        codes.push((line_at(registry, at), registry[at + 3..].chars().take_while(|c| is_word(*c)).collect()));
+    }
+    codes
+}
+
+fn code_breaches(codes: &[(usize, String)]) -> Vec<String> {
+    let mut seen = BTreeMap::new();
+    let mut breaches = Vec::new();
+    for (line, code) in codes {
+        match seen.insert(code, line) {
+            Some(first) => breaches.push(format!("{line}: {code} stands on line {first} already")),
+            None if code.len() != 6 => breaches.push(format!("{line}: {code} is not `FB` and four digits")),
+            None => {}
+        }
+    }
+    breaches
+}
+
+fn undocumented(codes: &[(usize, String)], pages: &str) -> Vec<String> {
+    let missing = codes.iter().filter(|(_, code)| !pages.contains(code.as_str()));
+    missing.map(|(line, code)| format!("{line}: {code} has no section in docs/diagnostics.md")).collect()
 }
 
 /// In parts, so that this file does not breach its own rule.
