@@ -1,1 +1,15 @@
-//! What the integration tests share: starting the binary and the real broker, reading answers, the naive oracle.
+//! What the tests of whole paths share: a naive oracle, a harness for the real binary, goldens and seeded chance.
+//!
+//! `tests/` has one file per promise. A test that misses something it needs (Python, Java, `../shared/data`) prints
+//! a line that starts with `skipped:` and passes.
+
+pub mod answers;
+pub mod batches;
+pub mod cases;
+pub mod chance;
+pub mod folders;
+pub mod golden;
+pub mod harness;
+pub mod oracle;
+pub mod records;
+pub mod transcript;

@@ -1,0 +1,292 @@
+//! Random definitions, each as text for the engine and as a meaning for the oracle, and random events for them.
+
+use std::fmt::Write as _;
+use std::rc::Rc;
+
+use serde_json::{Map, Value as Json};
+
+use crate::chance::Chance;
+use crate::oracle::{Aggregate, Cell, Event, Feature, Frame, Input, Place, Window, column};
+
+pub const SECOND: i64 = 1_000_000;
+pub const MINUTE: i64 = 60 * SECOND;
+pub const HOUR: i64 = 60 * MINUTE;
+pub const DAY: i64 = 24 * HOUR;
+
+/// 2024-03-01T00:00:00Z, around which events happen.
+pub const START: i64 = 1_709_251_200 * SECOND;
+
+/// The fields of the source `events`, in this order: the cells of an `Event` are theirs.
+pub const FIELDS: [&str; 8] = ["id", "k", "i", "x", "s", "b", "u", "t"];
+const ID: usize = 0;
+const K: usize = 1;
+const I: usize = 2;
+const X: usize = 3;
+const S: usize = 4;
+const B: usize = 5;
+const U: usize = 6;
+const T: usize = 7;
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Type {
+    Int,
+    Float,
+    Text,
+    Bool,
+    Time,
+}
+
+/// A scalar expression in both of its forms.
+struct Scalar {
+    text: &'static str,
+    of: Type,
+    input: Input,
+}
+
+fn scalar(text: &'static str, of: Type, input: impl Fn(&Event) -> Cell + 'static) -> Scalar {
+    Scalar { text, of, input: Rc::new(input) }
+}
+
+fn scalars() -> Vec<Scalar> {
+    let plain = |text, of, index| Scalar { text, of, input: column(index) };
+    vec![
+        plain("i", Type::Int, I),
+        plain("x", Type::Float, X),
+        plain("s", Type::Text, S),
+        plain("b", Type::Bool, B),
+        plain("u", Type::Time, U),
+        plain("i", Type::Int, I),
+        plain("x", Type::Float, X),
+        scalar("coalesce(i, 0)", Type::Int, |event| match &event.cells[I] {
+            Cell::Null => Cell::Int(0),
+            other => other.clone(),
+        }),
+        scalar("x * 2.0", Type::Float, |event| match &event.cells[X] {
+            Cell::Float(x) => Cell::Float(x * 2.0),
+            _ => Cell::Null,
+        }),
+        scalar("case when b then x end", Type::Float, |event| match (&event.cells[B], &event.cells[X]) {
+            (Cell::Bool(true), x) => x.clone(),
+            _ => Cell::Null,
+        }),
+    ]
+}
+
+fn filters() -> Vec<(&'static str, Input)> {
+    let filter = |test: fn(&Event) -> Option<bool>| -> Input { Rc::new(move |event| test(event).map_or(Cell::Null, Cell::Bool)) };
+    vec![
+        ("b", column(B)),
+        ("i > 0", filter(|event| if let Cell::Int(i) = event.cells[I] { Some(i > 0) } else { None })),
+        ("s = 'a'", filter(|event| if let Cell::Text(s) = &event.cells[S] { Some(s == "a") } else { None })),
+        ("x is not null", filter(|event| Some(!event.cells[X].is_null()))),
+        (
+            "s in ('a', 'b') and i is null",
+            filter(|event| match &event.cells[S] {
+                Cell::Text(s) => Some((s == "a" || s == "b") && event.cells[I].is_null()),
+                _ => {
+                    if event.cells[I].is_null() {
+                        None
+                    } else {
+                        Some(false)
+                    }
+                }
+            }),
+        ),
+    ]
+}
+
+const LENGTHS: [(&str, i64); 7] =
+    [("1s", SECOND), ("10s", 10 * SECOND), ("1m", MINUTE), ("10m", 10 * MINUTE), ("1h", HOUR), ("1d", DAY), ("7d", 7 * DAY)];
+
+/// A feature's line in the view, without its comma, and what it means. Named `name` whatever its window.
+fn random_feature(chance: &mut Chance, name: String) -> (String, Feature) {
+    let (call, aggregate, inputs) = random_aggregate(chance);
+    let mut text = format!("{name} = {call}");
+    let filter = chance.once_in(3).then(|| chance.pick(&filters()).clone());
+    if let Some((condition, _)) = &filter {
+        let _ = write!(text, " where {condition}");
+    }
+    let mut default = None;
+    if matches!(aggregate, Aggregate::Sum) && chance.once_in(3) {
+        let of_int = call.contains("sum(i)") || call.contains("coalesce");
+        text.push_str(if of_int { " default 7" } else { " default 0.5" });
+        default = Some(if of_int { Cell::Int(7) } else { Cell::Float(0.5) });
+    }
+    let window = random_window(chance, &mut text);
+    let _ = write!(text, " as {name}");
+    (text, Feature { name, aggregate, inputs, filter: filter.map(|(_, input)| input), window, default })
+}
+
+fn random_window(chance: &mut Chance, text: &mut String) -> Window {
+    let mut window = Window::range(0);
+    if chance.once_in(6) {
+        window.frame = Frame::All;
+        text.push_str(" over all");
+    } else {
+        let (length, micros) = chance.pick(&LENGTHS);
+        let open = chance.once_in(3);
+        window.frame = Frame::Range { length: *micros, open };
+        let _ = write!(text, " over {length}{}", if open { " open" } else { "" });
+    }
+    if chance.once_in(4) {
+        window.before = true;
+        text.push_str(" before");
+    }
+    if chance.once_in(4) {
+        window.excluding_current = true;
+        text.push_str(" excluding current");
+    }
+    if chance.once_in(4) {
+        let (length, micros) = chance.pick(&LENGTHS);
+        window.offset = *micros;
+        let _ = write!(text, " offset {length}");
+    }
+    window
+}
+
+fn random_aggregate(chance: &mut Chance) -> (String, Aggregate, Vec<Input>) {
+    use Aggregate::*;
+    let all = scalars();
+    let kind = chance.below(18);
+    let (name, aggregate, accepts): (&str, Aggregate, fn(Type) -> bool) = match kind {
+        0 => return ("count(*)".to_owned(), CountAll, Vec::new()),
+        1 => ("count", Count, |_| true),
+        2 => ("sum", Sum, number),
+        3 => ("avg", Avg, number),
+        4 => ("min", Min, |_| true),
+        5 => ("max", Max, |_| true),
+        6 => ("var_pop", VarPop, number),
+        7 => ("var_samp", VarSamp, number),
+        8 => ("stddev_pop", StddevPop, number),
+        9 => ("stddev_samp", StddevSamp, number),
+        10 => ("first", First, |_| true),
+        11 => ("last", Last, |_| true),
+        12 => ("last_n", LastN(1 + chance.below(4)), |_| true),
+        13 => ("min_by", MinBy, |_| true),
+        14 => ("max_by", MaxBy, |_| true),
+        15 => ("bool_and", BoolAnd, |of| of == Type::Bool),
+        16 => ("bool_or", BoolOr, |of| of == Type::Bool),
+        _ => ("count_distinct", CountDistinct(if chance.once_in(2) { 3 } else { 1000 }), |_| true),
+    };
+    let fitting: Vec<&Scalar> = all.iter().filter(|scalar| accepts(scalar.of)).collect();
+    let first = *chance.pick(&fitting);
+    let mut inputs = vec![first.input.clone()];
+    let mut arguments = first.text.to_owned();
+    match aggregate {
+        LastN(n) => arguments = format!("{arguments}, {n}"),
+        CountDistinct(3) => arguments.push_str(", 3"),
+        MinBy | MaxBy => {
+            let second = chance.pick(&all);
+            inputs.push(second.input.clone());
+            arguments = format!("{arguments}, {}", second.text);
+        }
+        _ => {}
+    }
+    (format!("{name}({arguments})"), aggregate, inputs)
+}
+
+fn number(of: Type) -> bool {
+    matches!(of, Type::Int | Type::Float)
+}
+
+/// Definitions with one view of `count` features over the source `events`, and a vector `v` of all of them.
+pub struct Definitions {
+    pub text: String,
+    pub features: Vec<Feature>,
+}
+
+#[must_use]
+pub fn random_definitions(chance: &mut Chance, count: usize, partitions: usize) -> Definitions {
+    let mut text =
+        String::from("source events (\n  id bigint, k bigint, i bigint, x double, s text, b boolean, u timestamp, t timestamp\n)\n");
+    let _ = writeln!(text, "from log 'events' partitions {partitions} by id");
+    text.push_str("event time t\nlateness '60 days' history '90 days'\ndedup by id within '90 days';\n\nentity thing (k bigint);\n\n");
+    text.push_str("features things of thing from events (\n");
+    let mut features = Vec::new();
+    for index in 0..count {
+        let (line, feature) = random_feature(chance, format!("f{index}"));
+        let _ = writeln!(text, "  {line},");
+        features.push(feature);
+    }
+    text.push_str(");\n\nvector v on events (things.*);\n");
+    Definitions { text, features }
+}
+
+/// A time on a grid where ties and the edges of windows are common.
+pub fn random_time(chance: &mut Chance) -> i64 {
+    let grid = *chance.pick(&[0, SECOND, 10 * SECOND, MINUTE, 10 * MINUTE, HOUR, DAY]);
+    let steps = chance.between(0, 12);
+    START + chance.between(0, 3) * 7 * DAY + grid * steps + *chance.pick(&[0, 0, 0, 0, 1, -1])
+}
+
+/// A time at which some event enters or leaves some window, or one beside it.
+pub fn random_query(chance: &mut Chance, events: &[Event]) -> i64 {
+    if events.is_empty() || chance.once_in(8) {
+        return random_time(chance);
+    }
+    let length = if chance.once_in(2) { 0 } else { chance.pick(&LENGTHS).1 };
+    let offset = if chance.once_in(2) { 0 } else { chance.pick(&LENGTHS).1 };
+    chance.pick(events).place.time + length + offset + *chance.pick(&[0, 0, 0, 1, -1])
+}
+
+/// The cells of an event: nulls, extremes and ordinary values. `odd` also gives NaN and infinities.
+pub fn random_cells(chance: &mut Chance, id: i64, keys: i64, odd: bool) -> Vec<Cell> {
+    let time = random_time(chance);
+    let mut cells = vec![Cell::Null; FIELDS.len()];
+    cells[ID] = Cell::Int(id);
+    cells[K] = if chance.once_in(12) { Cell::Null } else { Cell::Int(chance.between(1, keys)) };
+    cells[I] = match chance.below(10) {
+        0 | 1 => Cell::Null,
+        2 => Cell::Int(*chance.pick(&[i64::MAX, i64::MIN, (1 << 53) + 1, -(1 << 53) - 1])),
+        _ => Cell::Int(chance.between(-3, 3)),
+    };
+    cells[X] = match chance.below(12) {
+        0 | 1 => Cell::Null,
+        2 => Cell::Float(*chance.pick(&[1e308, -1e308, 5e-324, -2.2e-308, 1e16, 1.0, -0.0, 0.1])),
+        3 if odd => Cell::Float(*chance.pick(&[f64::NAN, f64::INFINITY, f64::NEG_INFINITY])),
+        4..=7 => Cell::Float(chance.between(-500, 500) as f64 / 100.0),
+        _ => Cell::Float((chance.unit() - 0.5) * 10_f64.powi(chance.between(-20, 20) as i32)),
+    };
+    cells[S] = if chance.once_in(6) { Cell::Null } else { Cell::Text((*chance.pick(&["a", "b", "c", "", "é", "aa"])).to_owned()) };
+    cells[B] = if chance.once_in(5) { Cell::Null } else { Cell::Bool(chance.once_in(2)) };
+    cells[U] = if chance.once_in(6) { Cell::Null } else { Cell::Time(chance.between(-3, 3) * HOUR + START) };
+    cells[T] = Cell::Time(time);
+    cells
+}
+
+/// The time of an event's cells.
+///
+/// # Panics
+/// When they were not made by `random_cells`.
+#[must_use]
+pub fn time_of(cells: &[Cell]) -> i64 {
+    let Cell::Time(time) = cells[T] else { panic!("events have times") };
+    time
+}
+
+/// The key of an event, where it has one.
+#[must_use]
+pub fn key_of(event: &Event) -> Option<i64> {
+    if let Cell::Int(key) = event.cells[K] { Some(key) } else { None }
+}
+
+/// An event as its record's payload; fields that are null are sometimes left out by the sender.
+#[must_use]
+pub fn payload(cells: &[Cell]) -> Json {
+    let fields = FIELDS.iter().zip(cells).filter(|(name, cell)| !(cell.is_null() && **name == "s"));
+    Json::Object(fields.map(|(name, cell)| ((*name).to_owned(), cell.to_json())).collect::<Map<_, _>>())
+}
+
+/// Events at places as an embedded log would give them: equal times share partitions or not.
+pub fn random_events(chance: &mut Chance, count: usize, partitions: usize, odd: bool) -> Vec<Event> {
+    let mut ends = vec![0_u64; partitions];
+    let mut events = Vec::with_capacity(count);
+    for id in 0..count {
+        let cells = random_cells(chance, id as i64, 1, odd);
+        let partition = chance.below(partitions);
+        let place = Place { time: time_of(&cells), partition: partition as u32, offset: ends[partition] };
+        ends[partition] += 1;
+        events.push(Event { place, cells });
+    }
+    events
+}

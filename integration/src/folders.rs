@@ -1,0 +1,56 @@
+//! Where things lie: the workspace, shared data, Python. Tests ask here what they can use and say what they miss.
+
+use std::path::{Path, PathBuf};
+
+/// The root of the workspace.
+#[must_use]
+pub fn workspace() -> PathBuf {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace is above this crate");
+    root.canonicalize().expect("the workspace exists")
+}
+
+/// A file or folder of `integration/`.
+#[must_use]
+pub fn here(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
+}
+
+/// `../shared/data/NAME` next to the workspace, or below `FOREBAY_SHARED`; `None`, with a line that says so, without.
+#[must_use]
+pub fn shared(name: &str) -> Option<PathBuf> {
+    let beside = workspace().parent().map(|above| above.join("shared"));
+    let folders = [std::env::var_os("FOREBAY_SHARED").map(PathBuf::from), beside];
+    let found = folders.into_iter().flatten().map(|folder| folder.join("data").join(name)).find(|path| path.exists());
+    if found.is_none() {
+        println!("skipped: ../shared/data/{name} is not there (FOREBAY_SHARED names another place)");
+    }
+    found
+}
+
+/// The cache folder of `make setup`.
+#[must_use]
+pub fn cache() -> PathBuf {
+    let home = || PathBuf::from(std::env::var_os("HOME").unwrap_or_default()).join(".cache/forebay");
+    std::env::var_os("FOREBAY_CACHE").map_or_else(home, PathBuf::from)
+}
+
+/// The Python of `make setup`, with pyarrow and DuckDB; `None`, with a line that says so, without.
+#[must_use]
+pub fn python() -> Option<PathBuf> {
+    let path = cache().join("venv/bin/python");
+    if path.exists() {
+        return Some(path);
+    }
+    println!("skipped: {} is not there (make setup installs it)", path.display());
+    None
+}
+
+/// Whether models can be run: `ORT_DYLIB_PATH` names ONNX Runtime. Says so when not.
+#[must_use]
+pub fn onnx_runtime() -> bool {
+    let there = std::env::var_os("ORT_DYLIB_PATH").is_some_and(|path| Path::new(&path).exists());
+    if !there {
+        println!("skipped: ORT_DYLIB_PATH names no ONNX Runtime (make setup installs it, make test sets it)");
+    }
+    there
+}

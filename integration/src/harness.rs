@@ -1,0 +1,369 @@
+//! Runs the real `forebay` binary in a folder of its own. Every process that it starts is ended when its handle goes.
+
+use std::ffi::OsStr;
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::{Value as Json, json};
+use tempfile::TempDir;
+
+/// How long anything may take before a test gives up: generous, because machines that build are slow.
+const PATIENCE: Duration = Duration::from_mins(2);
+
+/// The binary: `FOREBAY_BIN`, else beside the folder of this test's own executable.
+///
+/// # Panics
+/// When it was not built.
+#[must_use]
+pub fn binary() -> PathBuf {
+    if let Some(path) = std::env::var_os("FOREBAY_BIN") {
+        return PathBuf::from(path);
+    }
+    let test = std::env::current_exe().expect("a test has an executable");
+    let path = test.parent().and_then(Path::parent).expect("target/debug/deps").join("forebay");
+    assert!(path.exists(), "{} is not there: run cargo build first", path.display());
+    path
+}
+
+/// Waits until `ready` gives something.
+///
+/// # Panics
+/// When it does not in time; `what` says what was awaited.
+pub fn wait_for<T>(what: &str, mut ready: impl FnMut() -> Option<T>) -> T {
+    let start = Instant::now();
+    loop {
+        if let Some(value) = ready() {
+            return value;
+        }
+        assert!(start.elapsed() < PATIENCE, "waited {PATIENCE:?} for {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// What a command printed and how it ended.
+#[derive(Debug)]
+pub struct Ended {
+    pub code: Option<i32>,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl Ended {
+    /// # Panics
+    /// When the command failed.
+    #[must_use]
+    pub fn ok(self) -> Self {
+        assert_eq!(self.code, Some(0), "stdout: {}\nstderr: {}", self.stdout, self.stderr);
+        self
+    }
+
+    fn of(output: &Output) -> Self {
+        Self {
+            code: output.status.code(),
+            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
+}
+
+/// A folder with definitions (`features/`), data (`data/`) and whatever files a test writes.
+pub struct Project {
+    folder: TempDir,
+    features: PathBuf,
+}
+
+impl Project {
+    /// A project with one file of definitions.
+    ///
+    /// # Panics
+    /// When it cannot be written.
+    #[must_use]
+    pub fn new(definitions: &str) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let features = folder.path().join("features");
+        fs::create_dir(&features).expect("a folder");
+        let project = Self { folder, features };
+        project.write("features/test.bay", definitions);
+        project
+    }
+
+    /// A project with the definitions of another folder, which is read in place.
+    ///
+    /// # Panics
+    /// When there can be no temporary folder.
+    #[must_use]
+    pub fn over(features: &Path) -> Self {
+        Self { folder: tempfile::tempdir().expect("a temporary folder"), features: features.to_owned() }
+    }
+
+    #[must_use]
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    #[must_use]
+    pub fn data(&self) -> PathBuf {
+        self.path("data")
+    }
+
+    /// Writes a file of this project.
+    ///
+    /// # Panics
+    /// When it cannot be written.
+    pub fn write(&self, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
+        let path = self.path(name);
+        fs::create_dir_all(path.parent().expect("inside the project")).expect("a folder");
+        fs::write(&path, content).expect("a file can be written");
+        path
+    }
+
+    /// # Panics
+    /// When it is not there or not text.
+    #[must_use]
+    pub fn read(&self, name: &str) -> String {
+        fs::read_to_string(self.path(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
+    }
+
+    /// The binary with this project's folders. Its settings come from the arguments alone.
+    #[must_use]
+    pub fn command<S: AsRef<OsStr>>(&self, arguments: &[S]) -> Command {
+        let mut command = Command::new(binary());
+        command.current_dir(self.folder.path());
+        for (name, _) in std::env::vars_os() {
+            if name.to_string_lossy().starts_with("FOREBAY_") {
+                command.env_remove(name);
+            }
+        }
+        command.args(arguments).arg("--data").arg(self.data()).arg("--features").arg(&self.features);
+        command
+    }
+
+    /// Runs a command to its end.
+    ///
+    /// # Panics
+    /// When it cannot be started.
+    pub fn run<S: AsRef<OsStr>>(&self, arguments: &[S]) -> Ended {
+        Ended::of(&self.command(arguments).stdin(Stdio::null()).output().expect("the binary can be started"))
+    }
+
+    /// Runs a command that reads `input`.
+    ///
+    /// # Panics
+    /// When it cannot be started.
+    pub fn run_with_input<S: AsRef<OsStr>>(&self, arguments: &[S], input: &[u8]) -> Ended {
+        let mut command = self.command(arguments);
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it can be started");
+        let mut stdin = child.stdin.take().expect("a pipe");
+        let input = input.to_owned();
+        // A command that ends early closes its input; what it says about that is what the test looks at.
+        let writer = std::thread::spawn(move || drop(stdin.write_all(&input)));
+        let output = child.wait_with_output().expect("it ends");
+        writer.join().expect("the writer ends");
+        Ended::of(&output)
+    }
+
+    /// Appends events to a source's log.
+    pub fn push(&self, source: &str, events: &[Json]) -> Ended {
+        self.run_with_input(&["push", source, "-"], ndjson(events).as_bytes())
+    }
+
+    /// Processes all that the logs hold and exits.
+    pub fn catch_up(&self) {
+        let _ = self.run(&["serve", "--until-caught-up", "--listen", "127.0.0.1:0"]).ok();
+    }
+
+    /// Starts the engine and its servers and waits until it answers as ready.
+    ///
+    /// # Panics
+    /// When it does not become ready.
+    #[must_use]
+    pub fn serve(&self) -> Server {
+        self.serve_with(&[])
+    }
+
+    #[must_use]
+    pub fn serve_with(&self, arguments: &[&str]) -> Server {
+        let server = self.start(arguments);
+        server.wait_until_ready();
+        server
+    }
+
+    /// Starts the engine and waits until its port is known, not until it is ready.
+    #[must_use]
+    pub fn start(&self, arguments: &[&str]) -> Server {
+        let announced = self.data().join("server.json");
+        let _ = fs::remove_file(&announced); // left behind by one that was killed
+        let log = self.path("server.log");
+        let output = File::options().create(true).append(true).open(&log).expect("a file for the server's words");
+        let mut all = vec!["serve", "--listen", "127.0.0.1:0"];
+        all.extend(arguments);
+        let mut command = self.command(&all);
+        command.stdin(Stdio::null()).stdout(output.try_clone().expect("a second handle")).stderr(output);
+        let mut server = Server { child: command.spawn().expect("the server can be started"), address: String::new(), log, agent: agent() };
+        server.address = wait_for("the server's address", || {
+            server.assert_running();
+            let text = fs::read_to_string(&announced).ok()?;
+            let announced: Json = serde_json::from_str(&text).ok()?;
+            Some(announced["listen"].as_str()?.to_owned())
+        });
+        server
+    }
+}
+
+/// A running server; killed when dropped.
+pub struct Server {
+    child: Child,
+    /// `127.0.0.1:port`
+    pub address: String,
+    log: PathBuf,
+    agent: ureq::Agent,
+}
+
+impl Server {
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// What the server has said so far.
+    #[must_use]
+    pub fn said(&self) -> String {
+        fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
+    fn assert_running(&mut self) {
+        if let Ok(Some(status)) = self.child.try_wait() {
+            panic!("the server ended by itself ({status}); it said:\n{}", self.said());
+        }
+    }
+
+    pub fn wait_until_ready(&self) {
+        wait_for(&format!("readiness; it said:\n{}", self.said()), || (self.try_get("/health/ready")?.0 == 200).then_some(()));
+    }
+
+    #[must_use]
+    pub fn try_get(&self, path: &str) -> Option<(u16, String)> {
+        let mut answer = self.agent.get(format!("http://{}{path}", self.address)).call().ok()?;
+        Some((answer.status().as_u16(), answer.body_mut().read_to_string().ok()?))
+    }
+
+    /// # Panics
+    /// When the server does not answer.
+    #[must_use]
+    pub fn get(&self, path: &str) -> (u16, String) {
+        self.try_get(path).unwrap_or_else(|| panic!("no answer to GET {path}; the server said:\n{}", self.said()))
+    }
+
+    /// Status and body, or `None` when the server does not answer.
+    #[must_use]
+    pub fn try_post(&self, path: &str, content_type: &str, body: &[u8]) -> Option<(u16, String)> {
+        let request = self.agent.post(format!("http://{}{path}", self.address)).header("content-type", content_type);
+        let mut answer = request.send(body).ok()?;
+        let status = answer.status().as_u16();
+        let body = answer.body_mut().with_config().limit(1 << 30).read_to_string().ok()?;
+        Some((status, body))
+    }
+
+    /// # Panics
+    /// When the server does not answer with JSON.
+    #[must_use]
+    pub fn post(&self, path: &str, body: &Json) -> (u16, Json) {
+        let answer = self.try_post(path, "application/json", body.to_string().as_bytes());
+        let (status, text) = answer.unwrap_or_else(|| panic!("no answer to POST {path}; the server said:\n{}", self.said()));
+        let json = crate::answers::read_json(&text);
+        (status, json)
+    }
+
+    /// Pushes events; the receipt.
+    ///
+    /// # Panics
+    /// When they are not all taken as records.
+    pub fn push(&self, source: &str, events: &[Json]) -> Json {
+        let path = format!("/v1/sources/{source}/events");
+        let answer = self.try_post(&path, "application/x-ndjson", ndjson(events).as_bytes());
+        let (status, body) = answer.unwrap_or_else(|| panic!("no answer to a push; the server said:\n{}", self.said()));
+        assert_eq!(status, 200, "{body}");
+        crate::answers::read_json(&body)
+    }
+
+    /// A lookup of many rows; the answer's rows as objects from column to value.
+    ///
+    /// # Panics
+    /// When it is refused.
+    #[must_use]
+    pub fn lookup(&self, vector: &str, request: &Json) -> Vec<Json> {
+        let (status, answer) = self.post(&format!("/v1/vectors/{vector}/lookup"), request);
+        assert_eq!(status, 200, "{answer}");
+        rows(&answer)
+    }
+
+    /// The value of a metric summed over its labels that contain `having`; 0 when there is none.
+    #[must_use]
+    pub fn metric(&self, name: &str, having: &str) -> f64 {
+        let (_, text) = self.get("/metrics");
+        let lines = text.lines().filter(|line| line.starts_with(name) && !line.starts_with('#') && line.contains(having));
+        let of_name = lines.filter(|line| line[name.len()..].starts_with(['{', ' ']));
+        of_name.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
+    }
+
+    /// SIGKILL: no chance to say goodbye.
+    pub fn kill(mut self) {
+        self.end();
+    }
+
+    /// SIGTERM, then waits for the end; the exit code.
+    ///
+    /// # Panics
+    /// When the signal cannot be sent.
+    pub fn stop(mut self) -> Option<i32> {
+        let status = Command::new("kill").args(["-TERM", &self.pid().to_string()]).status().expect("kill is there");
+        assert!(status.success(), "the server was gone already; it said:\n{}", self.said());
+        wait_for("a graceful end", || self.child.try_wait().expect("its own child")).code()
+    }
+
+    fn end(&mut self) {
+        // Both fail only when the process has ended already.
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+fn agent() -> ureq::Agent {
+    let config = ureq::Agent::config_builder().http_status_as_error(false).timeout_global(Some(PATIENCE)).proxy(None);
+    ureq::Agent::new_with_config(config.build())
+}
+
+/// One line per value.
+#[must_use]
+pub fn ndjson(events: &[Json]) -> String {
+    events.iter().map(|event| format!("{event}\n")).collect::<Vec<_>>().concat()
+}
+
+/// The rows of a lookup's answer as objects from column to value.
+///
+/// # Panics
+/// When the answer is not one of a lookup.
+#[must_use]
+pub fn rows(answer: &Json) -> Vec<Json> {
+    let names = answer["names"].as_array().expect("names");
+    let object = |row: &Json| {
+        let values = row.as_array().expect("a row").iter().cloned();
+        names.iter().map(|name| name.as_str().expect("a name").to_owned()).zip(values).collect()
+    };
+    answer["values"].as_array().expect("values").iter().map(|row| Json::Object(object(row))).collect()
+}
+
+/// The same keys and time for many rows.
+#[must_use]
+pub fn as_of(keys: &[Json], time: &str) -> Json {
+    json!({"keys": keys, "as_of": time})
+}
