@@ -1,0 +1,279 @@
+//! Bad input that must be met well: a clear error that names the thing and the remedy, nothing lost, no panic.
+//! What each command says is golden (`BLESS=1`).
+
+use std::fs;
+use std::net::TcpListener;
+use std::process::{Command, Stdio};
+
+use forebay_integration::answers::read_json;
+use forebay_integration::folders::{here, onnx_runtime};
+use forebay_integration::golden;
+use forebay_integration::harness::{Project, Server, binary, wait_for};
+use forebay_integration::records::read_topic;
+use forebay_integration::transcript;
+use serde_json::{Value as Json, json};
+
+fn shop() -> Project {
+    let project = Project::new(&fs::read_to_string(here("fixtures/shop.bay")).expect("a fixture"));
+    project.write("features/sum_of_named.onnx", fs::read(here("fixtures/sum_of_named.onnx")).expect("a fixture"));
+    project
+}
+
+/// The shop without its model, for what models have nothing to do with.
+fn plain_shop() -> Project {
+    let text = fs::read_to_string(here("fixtures/shop.bay")).expect("a fixture");
+    Project::new(text.split("\nmodel ").next().expect("the part before the model"))
+}
+
+fn order(id: i64, time: &str) -> Json {
+    json!({"order_id": id, "user_id": 7, "x": 1.5, "status": "paid", "t": time})
+}
+
+/// Runs commands and keeps what they say.
+struct Session<'a> {
+    project: &'a Project,
+    said: Vec<String>,
+}
+
+impl<'a> Session<'a> {
+    fn new(project: &'a Project) -> Self {
+        Self { project, said: Vec::new() }
+    }
+
+    /// A command that must end with this code.
+    fn ends(&mut self, code: i32, arguments: &[&str]) -> String {
+        let ended = self.project.run(arguments);
+        assert_eq!(ended.code, Some(code), "{arguments:?}: {ended:?}");
+        assert!(!ended.stderr.contains("panicked"), "{}", ended.stderr);
+        self.said.push(transcript::of(self.project, &arguments.join(" "), &ended));
+        ended.stderr
+    }
+
+    fn check(self, name: &str) {
+        golden::check(&here("goldens/bad_input").join(format!("{name}.txt")), &self.said.join("\n"));
+    }
+}
+
+fn as_of(server: &Server, time: &str) -> Json {
+    server.lookup("shop_details", &json!({"keys": [{"user_id": 7}], "as_of": time})).remove(0)
+}
+
+#[test]
+fn folders_without_definitions() {
+    let project = plain_shop();
+    fs::rename(project.path("features/test.bay"), project.path("features/test.txt")).expect("a rename");
+    let mut session = Session::new(&project);
+    session.ends(1, &["check"]);
+    session.ends(1, &["serve", "--listen", "127.0.0.1:0"]);
+    session.ends(1, &["training-set", "shop_v1", "--spine", "spine.csv", "--out", "out.csv"]);
+    fs::remove_dir_all(project.path("features")).expect("a folder");
+    session.ends(1, &["check"]);
+    session.check("no_definitions");
+}
+
+#[test]
+fn definitions_with_errors() {
+    let project = Project::new(
+        "source s (a bigint, t timestam) from log 's' event time t;\nentity e (k text);\nfeatures f of e from s (n = cuont(*) over 1h);",
+    );
+    let mut session = Session::new(&project);
+    session.ends(1, &["check"]);
+    session.ends(1, &["serve", "--listen", "127.0.0.1:0"]);
+    session.check("definitions_with_errors");
+}
+
+#[test]
+fn names_that_do_not_exist() {
+    let project = plain_shop();
+    project.write("spine.csv", "user_id,t\n7,2024-05-01T10:00:00Z\n");
+    let mut session = Session::new(&project);
+    session.ends(1, &["push", "order", "spine.csv"]);
+    session.ends(1, &["push", "orders", "nothing.ndjson"]);
+    session.ends(1, &["lookup", "shop_v2", "user_id=7"]);
+    session.ends(1, &["training-set", "shop_v2", "--spine", "spine.csv", "--out", "out.csv"]);
+    session.ends(1, &["topics", "read", "nothing"]);
+    session.ends(64, &["train"]);
+    session.ends(64, &["training-set", "shop_v1"]);
+    session.check("unknown_names");
+}
+
+#[test]
+fn files_that_hold_nothing_or_rubbish() {
+    let project = plain_shop();
+    project.write("empty.ndjson", "");
+    project.write("empty.csv", "");
+    project.write("empty.parquet", "");
+    project.write("rubbish.parquet", "PAR1 this is not a Parquet file PAR1");
+    project.write("orders.xlsx", "?");
+    let mut session = Session::new(&project);
+    session.ends(0, &["push", "orders", "empty.ndjson"]);
+    for file in ["empty.csv", "empty.parquet", "rubbish.parquet", "orders.xlsx"] {
+        session.ends(1, &["push", "orders", file]);
+    }
+    session.check("empty_files");
+}
+
+#[test]
+fn records_that_are_no_events() {
+    let project = plain_shop();
+    let mut lines = b"{\"order_id\":1,\"user_id\":7,\"x\":1.5,\"t\":\"2024-05-01T10:00:00Z\"}\n".to_vec();
+    lines.extend(b"{\"order_id\":2,\"user_id\":7,\"x\":1.5,\"status\":\"\xff\xfe\",\"t\":\"2024-05-01T10:01:00Z\"}\n");
+    let huge = "a".repeat(10 << 20);
+    lines.extend(format!("{{\"order_id\":3,\"user_id\":7,\"x\":1.5,\"status\":\"{huge}\",\"t\":\"2024-05-01T10:02:00Z\"}}\n").bytes());
+    lines.extend(b"{\"order_id\":4,\"user_id\":\"seven\",\"x\":1.5,\"t\":\"2024-05-01T10:03:00Z\"}\n");
+    lines.extend(b"{\"order_id\":5,\"user_id\":7,\"x\":true,\"t\":\"2024-05-01T10:03:00Z\"}\n");
+    lines.extend(b"{\"order_id\":6,\"user_id\":7,\"x\":2.5,\"t\":\"2024-05-01T10:04:00Z\"}\n");
+    project.write("orders.ndjson", lines);
+    let mut session = Session::new(&project);
+    session.ends(0, &["push", "orders", "orders.ndjson"]);
+    session.check("bad_records");
+    let server = project.serve();
+    wait_for("all records", || (server.metric("forebay_events_accepted_total", "") >= 3.0).then_some(()));
+    let row = as_of(&server, "2024-05-01T10:30:00Z");
+    assert_eq!(row["n_1h"], 3, "the record of 10 MB is an event, those beside the bad ones are as well: {row}");
+    assert_eq!(server.stop(), Some(0));
+    assert_eq!(read_topic(&project, "orders.dead").len(), 3);
+    let log = read_topic(&project, "orders");
+    assert_eq!(log.len(), 6, "every record keeps its place in the log");
+}
+
+#[test]
+fn times_before_1970_and_far_ahead() {
+    let project = plain_shop();
+    let mut events = vec![order(1, "1950-01-01T10:00:00Z"), order(2, "1950-01-01T10:30:00Z")];
+    events.push(order(3, "9999-12-31T23:59:59Z"));
+    events.push(order(4, "0001-01-01T00:00:00Z"));
+    events.push(order(5, "+300000-01-01T00:00:00Z"));
+    let _ = project.push("orders", &events);
+    project.catch_up();
+    let server = project.serve();
+    assert_eq!(as_of(&server, "1950-01-01T10:30:00Z")["n_1h"], 2);
+    assert_eq!(as_of(&server, "1950-01-01T11:00:00.000001Z")["n_1h"], 1);
+    assert_eq!(server.stop(), Some(0));
+    assert_eq!(read_topic(&project, "orders.dead").len(), 3, "too far ahead, too late, and no time");
+}
+
+#[test]
+fn models_that_do_not_fit() {
+    if !onnx_runtime() {
+        return;
+    }
+    let project = shop();
+    let model = project.path("features/sum_of_named.onnx");
+    let mut session = Session::new(&project);
+    session.ends(0, &["check"]);
+    let sound = fs::read(&model).expect("the model");
+    fs::write(&model, &sound[..sound.len() / 2]).expect("a file");
+    session.ends(1, &["check"]);
+    fs::write(&model, b"").expect("a file");
+    session.ends(1, &["check"]);
+    fs::write(&model, fs::read(here("fixtures/linear_2.onnx")).expect("a fixture")).expect("a file");
+    session.ends(1, &["check"]);
+    fs::remove_file(&model).expect("a file");
+    session.ends(1, &["check"]);
+    session.check("models");
+}
+
+#[test]
+fn spines_that_do_not_fit() {
+    let project = plain_shop();
+    let _ = project.push("orders", &[order(1, "2024-05-01T10:00:00Z")]).ok();
+    project.catch_up();
+    project.write("no_key.csv", "user,t\n7,2024-05-01T10:00:00Z\n");
+    project.write("no_time.csv", "user_id\n7\n");
+    project.write("bad_time.csv", "user_id,t\n7,yesterday\n");
+    project.write("bad_key.csv", "user_id,t\nseven,2024-05-01T10:00:00Z\n");
+    project.write("empty.csv", "user_id,t\n");
+    project.write("nothing.csv", "");
+    project.write("unmatched.csv", "order_id,user_id,t\n1,7,2024-05-01T10:00:00Z\n99,7,2024-05-01T10:00:00Z\n");
+    let mut session = Session::new(&project);
+    for spine in ["no_key.csv", "no_time.csv", "bad_time.csv", "bad_key.csv", "nothing.csv", "missing.csv"] {
+        session.ends(1, &["training-set", "shop_details", "--spine", spine, "--out", "out.csv", "--time", "t"]);
+    }
+    session.ends(1, &["training-set", "shop_details", "--spine", "unmatched.csv", "--out", "out.csv", "--event", "orders"]);
+    session.ends(1, &["training-set", "shop_details", "--spine", "empty.csv", "--out", "out.xlsx", "--time", "t"]);
+    assert!(!project.path("out.csv").exists(), "a failed command leaves no half of a table behind");
+    session.check("spines");
+
+    // Nulls and times before all events are no faults: such a row has no events.
+    project.write("nulls.csv", "label,user_id,x,t\na,,1.5,2024-05-01T10:00:00Z\nb,7,,1960-01-01T00:00:00Z\nc,7,,2024-05-01T10:00:00Z\n");
+    let _ = project.run(&["training-set", "shop_details", "--spine", "nulls.csv", "--out", "out.ndjson", "--time", "t"]).ok();
+    let counts: Vec<Json> = project.read("out.ndjson").lines().map(|line| read_json(line)["n_1h"].clone()).collect();
+    assert_eq!(counts, [json!(0), json!(0), json!(1)]);
+    let _ = project.run(&["training-set", "shop_details", "--spine", "empty.csv", "--out", "none.csv", "--time", "t"]).ok();
+    assert_eq!(project.read("none.csv").lines().count(), 1, "a header and no rows");
+}
+
+#[test]
+fn a_folder_or_a_port_in_use() {
+    let project = plain_shop();
+    let server = project.serve();
+    let mut session = Session::new(&project);
+    session.ends(1, &["serve", "--listen", "127.0.0.1:0"]);
+    session.check("folder_in_use");
+    let _ = server.push("orders", &[order(1, "2024-05-01T10:00:00Z")]);
+    assert_eq!(server.stop(), Some(0), "the first server is not disturbed");
+
+    let taken = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = taken.local_addr().expect("an address").to_string();
+    let mut session = Session::new(&project);
+    let said = session.ends(1, &["serve", "--listen", &address]);
+    assert!(said.contains(&address), "{said}");
+    session.ends(1, &["serve", "--listen", "nowhere"]);
+    session.said[0] = session.said[0].replace(&address, "127.0.0.1:PORT");
+    session.check("port_in_use");
+}
+
+#[test]
+fn a_broker_that_cannot_be_reached() {
+    let closed = TcpListener::bind("127.0.0.1:0").expect("a free port").local_addr().expect("an address"); // closed again
+    let project = plain_shop();
+    let kafka = "source far (k bigint, t timestamp) from kafka topic 'far' format json event time t;\nentity far_key (k bigint);\nfeatures of_far of far_key from far (far_n = count(*) over 1h);\n";
+    project.write("features/far.bay", kafka);
+    project.write("forebay.toml", format!("[kafka]\nbootstrap = \"{closed}\"\n"));
+    let server = project.start(&[]);
+    let receipt = server.push("orders", &[order(1, "2024-05-01T10:00:00Z")]);
+    let request = json!({"keys": [{"user_id": 7}], "as_of": "2024-05-01T10:00:00Z", "after": receipt["positions"]});
+    assert_eq!(server.lookup("shop_details", &request)[0]["n_1h"], 1, "lookups are served meanwhile");
+    let problem = wait_for("a problem to be told", || {
+        let status = read_json(&server.get("/v1/status").1);
+        status["problems"].as_array()?.iter().filter_map(Json::as_str).find(|text| text.contains(&closed.to_string())).map(str::to_owned)
+    });
+    assert!(problem.contains("far"), "the source is named: {problem}");
+    assert_eq!(server.stop(), Some(0));
+}
+
+/// A disk that is full, as far as that can be had without privileges: no file may grow past a limit.
+#[test]
+fn a_full_disk() {
+    let project = plain_shop();
+    let events: Vec<Json> = (0..2_000).map(|id| order(id, "2024-05-01T10:00:00Z")).collect();
+    let _ = project.push("orders", &events).ok();
+    let limited = |arguments: &str| {
+        let (data, features) = (project.data(), project.path("features"));
+        let script = format!(
+            "trap '' XFSZ; ulimit -f 64; exec {} {arguments} --data {} --features {}",
+            binary().display(),
+            data.display(),
+            features.display()
+        );
+        let output = Command::new("bash").arg("-c").arg(script).current_dir(project.path("")).stdin(Stdio::null()).output();
+        output.expect("bash starts")
+    };
+    project.write(
+        "many.ndjson",
+        forebay_integration::harness::ndjson(&(2_000..9_000).map(|id| order(id, "2024-05-01T10:00:00Z")).collect::<Vec<_>>()),
+    );
+    let output = limited("push orders many.ndjson");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("error: ") && !said.contains("panicked"), "{said}");
+    let acknowledged = read_topic(&project, "orders").len();
+    assert!(acknowledged >= 2_000, "what was acknowledged before is still there");
+    // With room again everything goes on.
+    let _ = project.run(&["push", "orders", "many.ndjson"]).ok();
+    project.catch_up();
+    let server = project.serve();
+    assert_eq!(as_of(&server, "2024-05-01T10:00:00Z")["n_1h"], 9_000);
+    assert_eq!(server.stop(), Some(0));
+}

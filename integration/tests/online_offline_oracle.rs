@@ -1,0 +1,150 @@
+//! The real binary against the naive oracle: random definitions and events (out of order, at equal times, on the edges
+//! of windows, twice, with nulls and extremes) go in through a push; every feature asked online and offline must equal
+//! the oracle to the bit. `FOREBAY_SEED` repeats a run.
+
+use std::collections::{BTreeMap, HashSet};
+
+use forebay_integration::answers::read_ndjson;
+use forebay_integration::cases::{Definitions, FIELDS, key_of, payload, random_cells, random_definitions, random_query, time_of};
+use forebay_integration::chance::Chance;
+use forebay_integration::harness::{Project, ndjson};
+use forebay_integration::oracle::{Cell, Event, Place, cell::rfc3339, compute};
+use serde_json::{Value as Json, json};
+
+const FEATURES: usize = 48;
+const EVENTS: usize = 300;
+const KEYS: i64 = 5;
+const QUERIES: usize = 40;
+const PARTITIONS: usize = 3;
+
+#[test]
+fn one_seed() {
+    run(11);
+}
+
+#[test]
+fn another_seed() {
+    run(12);
+}
+
+fn run(seed: u64) {
+    let mut chance = Chance::for_test(seed);
+    let definitions = random_definitions(&mut chance, FEATURES, PARTITIONS);
+    let project = Project::new(&definitions.text);
+    let sent: Vec<Vec<Cell>> = (0..EVENTS).map(|id| random_cells(&mut chance, id as i64, KEYS, true)).collect();
+    // One event in eight is sent again: equal ids are one event.
+    let mut records: Vec<usize> = (0..EVENTS).chain((0..EVENTS / 8).map(|_| chance.below(EVENTS))).collect();
+    chance.shuffle(&mut records);
+    let (before, after) = records.split_at(records.len() / 2);
+
+    // Half of the events are there before the engine starts, half come in while it runs.
+    let payloads = |ids: &[usize]| -> Vec<Json> { ids.iter().map(|id| payload(&sent[*id])).collect() };
+    let _ = project.push("events", &payloads(before)).ok();
+    let server = project.serve();
+    let receipt = server.push("events", &payloads(after));
+    let events = placed(&project, &sent);
+    assert_eq!(events.len(), EVENTS, "every event has a place");
+
+    let queries: Vec<i64> = (0..QUERIES).map(|_| random_query(&mut chance, &events)).collect();
+    for (index, q) in queries.iter().enumerate() {
+        let keys: Vec<Json> = (1..=KEYS + 1).map(|key| json!({"k": key})).collect();
+        let mut request = json!({"keys": keys, "as_of": rfc3339(*q)});
+        if index == 0 {
+            request["after"] = receipt["positions"].clone();
+        }
+        let rows = server.lookup("v", &request);
+        for (row, key) in rows.iter().zip(1..) {
+            compare(&definitions, &events, row, (key, *q), None, "online");
+        }
+    }
+    assert_eq!(server.stop(), Some(0));
+
+    offline(&project, &definitions, &events, &queries);
+    current(&project, &definitions, &events);
+}
+
+/// The accepted events with their places, read from the log itself: the first record of each id.
+fn placed(project: &Project, sent: &[Vec<Cell>]) -> Vec<Event> {
+    let read = project.run(&["topics", "read", "events", "--from", "start", "--output", "ndjson"]).ok();
+    let mut records: Vec<(u64, u64, usize)> = Vec::new();
+    for record in read_ndjson(&read.stdout) {
+        let number = |name: &str| record[name].as_u64().unwrap_or_else(|| panic!("no {name} in {record}"));
+        let id = record["value"]["id"].as_u64().unwrap_or_else(|| panic!("no id in {record}"));
+        records.push((number("partition"), number("offset"), usize::try_from(id).expect("a small id")));
+    }
+    records.sort_unstable();
+    let mut seen = HashSet::new();
+    let first = records.into_iter().filter(|(_, _, id)| seen.insert(*id));
+    first
+        .map(|(partition, offset, id)| Event {
+            place: Place { time: time_of(&sent[id]), partition: u32::try_from(partition).expect("few partitions"), offset },
+            cells: sent[id].clone(),
+        })
+        .collect()
+}
+
+fn offline(project: &Project, definitions: &Definitions, events: &[Event], queries: &[i64]) {
+    let asked: Vec<(i64, i64)> = queries.iter().flat_map(|q| (1..=KEYS + 1).map(move |key| (key, *q))).collect();
+    let spine: Vec<Json> = asked.iter().map(|(key, q)| json!({"k": key, "q": rfc3339(*q)})).collect();
+    project.write("spine.ndjson", ndjson(&spine));
+    let _ = project.run(&["training-set", "v", "--spine", "spine.ndjson", "--out", "set.ndjson", "--time", "q"]).ok();
+    let rows = read_ndjson(&project.read("set.ndjson"));
+    assert_eq!(rows.len(), asked.len());
+    for (row, asked) in rows.iter().zip(asked) {
+        compare(definitions, events, row, asked, None, "offline");
+    }
+}
+
+/// Every event as a row of the spine: `excluding current` leaves out just that one.
+fn current(project: &Project, definitions: &Definitions, events: &[Event]) {
+    let with_key: Vec<&Event> = events.iter().filter(|event| key_of(event).is_some()).collect();
+    let line = |event: &&Event| {
+        let (time, key) = (rfc3339(event.place.time), key_of(event));
+        json!({"k": key, "t": time, "partition": event.place.partition, "offset": event.place.offset})
+    };
+    project.write("spine.ndjson", ndjson(&with_key.iter().map(line).collect::<Vec<_>>()));
+    let arguments = ["training-set", "v", "--spine", "spine.ndjson", "--out", "set.ndjson", "--event", "events"];
+    let _ = project.run(&arguments).ok();
+    let rows = read_ndjson(&project.read("set.ndjson"));
+    assert_eq!(rows.len(), with_key.len());
+    for (row, event) in rows.iter().zip(with_key) {
+        compare(definitions, events, row, (key_of(event).expect("a key"), event.place.time), Some(event.place), "offline");
+    }
+}
+
+fn compare(definitions: &Definitions, events: &[Event], row: &Json, (key, q): (i64, i64), current: Option<Place>, side: &str) {
+    let of_key: Vec<Event> = events.iter().filter(|event| key_of(event) == Some(key)).cloned().collect();
+    for feature in &definitions.features {
+        let expected = compute(feature, &of_key, q, current);
+        let actual = row.get(&feature.name).unwrap_or(&Json::Null);
+        if !agrees(&expected, actual) {
+            let shown: BTreeMap<Place, Json> = of_key.iter().map(|event| (event.place, payload(&event.cells))).collect();
+            let line = definitions.text.lines().find(|line| line.trim_start().starts_with(&format!("{} =", feature.name)));
+            panic!(
+                "{side}, key {key}, q {} ({current:?}): {}\n  oracle: {expected}\n  engine: {actual}\n  events ({FIELDS:?}): {shown:#?}",
+                rfc3339(q),
+                line.unwrap_or_default(),
+            );
+        }
+    }
+}
+
+/// Whether JSON spells this very value. Doubles that JSON has no number for are text.
+fn agrees(expected: &Cell, actual: &Json) -> bool {
+    match (expected, actual) {
+        (Cell::Null, Json::Null) => true,
+        (Cell::Bool(a), Json::Bool(b)) => a == b,
+        (Cell::Int(a), Json::Number(b)) => b.as_i64() == Some(*a),
+        (Cell::Float(a), Json::Number(b)) => b.as_f64().is_some_and(|b| b.to_bits() == a.to_bits()),
+        (Cell::Float(a), Json::String(_)) => !a.is_finite() && expected.to_json() == *actual,
+        (Cell::Text(a), Json::String(b)) => a == b,
+        (Cell::Time(a), Json::String(b)) => micros(b) == Some(*a),
+        (Cell::List(a), Json::Array(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| agrees(a, b)),
+        _ => false,
+    }
+}
+
+/// A time as the engine writes it: RFC 3339 with as many digits as it needs; the zone may be left out.
+fn micros(text: &str) -> Option<i64> {
+    forebay::EventTime::parse(text).map(|time| time.0)
+}

@@ -1,0 +1,107 @@
+//! What lies in Parquet is there for every reader: pyarrow sees the counts, types and sums that went in.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use forebay_integration::answers::read_json;
+use forebay_integration::folders::{here, python};
+use forebay_integration::harness::{Project, ndjson};
+use serde_json::{Value as Json, json};
+
+const EVENTS: i64 = 2_500;
+
+const DEFINITIONS: &str = "
+source events (id bigint, k bigint, x double, name text, ok boolean, t timestamp)
+from log 'events' partitions 2 by k
+event time t
+lateness '30 days' history '30 days';
+
+entity thing (k bigint);
+
+features things of thing from events (
+  n = count(*) over 1d,
+  spend = sum(x) over 1d,
+  names = last_n(name, 2) over 1d,
+  every_ok = bool_and(ok) over 1d,
+  newest = max(t) over 1d,
+);
+
+vector v (things.*);
+";
+
+fn event(id: i64) -> Json {
+    let x = if id % 10 == 0 { Json::Null } else { json!(id as f64 / 8.0) };
+    let (day, minute) = (1 + id % 7, id % 60);
+    json!({"id": id, "k": id % 20, "x": x, "name": format!("é{id}"), "ok": id % 3 == 0, "t": format!("2024-05-{day:02}T10:{minute:02}:00.000123Z")})
+}
+
+/// All files below `folder` whose name ends like this.
+fn files_below(folder: &Path, end: &str, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).expect("a folder") {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() {
+            files_below(&path, end, found);
+        } else if path.to_string_lossy().ends_with(end) {
+            found.push(path);
+        }
+    }
+}
+
+fn as_pyarrow_reads(python: &Path, files: &[PathBuf]) -> Json {
+    let output = Command::new(python).arg(here("oracles/read_parquet.py")).args(files).output().expect("python starts");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    read_json(&String::from_utf8(output.stdout).expect("text"))
+}
+
+fn exact_sum_of_x() -> f64 {
+    (0..EVENTS).filter(|id| id % 10 != 0).map(|id| id as f64 / 8.0).sum() // eighths below 2^50: exact
+}
+
+#[test]
+fn events_and_training_sets_are_read_back_by_pyarrow() {
+    let Some(python) = python() else { return };
+    let project = Project::new(DEFINITIONS);
+    let events: Vec<Json> = (0..EVENTS).map(event).collect();
+    let _ = project.push("events", &events).ok();
+    project.catch_up();
+
+    let mut files = Vec::new();
+    files_below(&project.data(), ".parquet", &mut files);
+    let read = as_pyarrow_reads(&python, &files);
+    assert_eq!(read["rows"], json!(EVENTS));
+    let column = |name: &str, what: &str| read["columns"][name][what].clone();
+    let types: Vec<String> =
+        read["columns"].as_object().expect("columns").iter().map(|(name, c)| format!("{name} {}", c["type"])).collect();
+    let expected = [
+        "id \"int64\"",
+        "k \"int64\"",
+        "x \"double\"",
+        "name \"string\"",
+        "ok \"bool\"",
+        "t \"timestamp[us]\"",
+        "partition \"uint32\"",
+        "offset \"uint64\"",
+        "ingest_time \"timestamp[us]\"",
+        "seq \"uint64\"",
+    ];
+    assert_eq!(types, expected);
+    assert_eq!(column("id", "sum"), json!((EVENTS * (EVENTS - 1) / 2).to_string()));
+    assert_eq!(column("id", "distinct"), json!(EVENTS));
+    assert_eq!(column("seq", "distinct"), json!(EVENTS));
+    assert_eq!(column("x", "nulls"), json!(EVENTS / 10));
+    assert_eq!(column("x", "sum"), json!(exact_sum_of_x()));
+    assert_eq!(column("t", "first"), json!("2024-05-01 10:00:00.000123"));
+
+    let spine: Vec<Json> = (0..25).map(|k| json!({"k": k, "q": "2024-05-07T23:00:00Z", "label": format!("l{k}")})).collect();
+    project.write("spine.ndjson", ndjson(&spine));
+    let _ = project.run(&["training-set", "v", "--spine", "spine.ndjson", "--out", "set.parquet", "--time", "q"]).ok();
+    let set = as_pyarrow_reads(&python, &[project.path("set.parquet")]);
+    assert_eq!(set["rows"], json!(25));
+    let names: Vec<&String> = set["columns"].as_object().expect("columns").keys().collect();
+    assert_eq!(names, ["k", "q", "label", "n_1d", "spend_1d", "names_1d", "every_ok_1d", "newest_1d"]);
+    assert_eq!(set["columns"]["n_1d"]["type"], "int64");
+    assert_eq!(set["columns"]["every_ok_1d"]["nulls"], json!(5), "keys 20 to 24 have no events");
+    let last_day: i64 = (0..EVENTS).filter(|id| id % 7 == 6).count() as i64;
+    assert_eq!(set["columns"]["n_1d"]["sum"], json!(last_day.to_string()));
+}
