@@ -21,6 +21,7 @@ mod value;
 pub mod aggregate;
 
 // The language and what it means.
+pub mod language;
 pub mod plan;
 
 // Adapters: one outside system each.

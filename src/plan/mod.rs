@@ -1,6 +1,9 @@
 //! What runs: sources, entities, feature views, vectors and models, resolved and typed, with identities by meaning.
 //! `language` makes a plan from text; every room after it reads plans only. Must never parse, plan SQL or do I/O.
 
+mod diff;
+pub(crate) mod identity;
+
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -14,6 +17,8 @@ use crate::error::Result;
 use crate::id::Identity;
 use crate::time::Span;
 use crate::value::{DataType, Value};
+
+pub use diff::{Difference, diff};
 
 /// Everything that a folder of definitions declares. Indices in its parts point into these lists.
 #[derive(Clone, Debug, Default)]
@@ -108,7 +113,7 @@ pub struct Entity {
 #[derive(Clone, Debug)]
 pub struct View {
     pub name: String,
-    /// Of source, key columns and entity: what a state row is stored under. Features come and go within it.
+    /// Of source, key columns, entity, `ttl` and name: what a state row is stored under. Features come and go within it.
     pub id: Identity,
     pub entity: usize,
     pub source: usize,
@@ -290,7 +295,8 @@ pub struct Expression {
 
 /// Evaluates on batches of the schema that the expression was made for; implemented in `language` by DataFusion.
 pub trait Evaluate: Send + Sync {
-    /// One value per row. An `Input` error says what could not be computed (an overflow, a bad cast).
+    /// One value per row; null where the value cannot be computed (an overflow, a bad cast), so that a row's value does not
+    /// depend on the batch it is in. An error is a fault: a batch of another schema.
     fn evaluate(&self, batch: &RecordBatch) -> Result<ArrayRef>;
 }
 

@@ -1,0 +1,110 @@
+//! Typed columns, and the scope of expressions over the columns of one source.
+
+use std::collections::{HashMap, HashSet};
+
+use super::Checker;
+use crate::event::SYSTEM_COLUMNS;
+use crate::language::diagnostics::{Diagnostic, codes};
+use crate::language::expression::Scope;
+use crate::language::parse::tree::{Column, List, Name};
+use crate::plan::Field;
+use crate::value::DataType;
+
+const TYPES: [(&str, DataType); 5] = [
+    ("boolean", DataType::Bool),
+    ("bigint", DataType::Int),
+    ("double", DataType::Float),
+    ("text", DataType::Text),
+    ("timestamp", DataType::Timestamp),
+];
+
+/// Types of other systems, with the language's own.
+const FOREIGN: [(&str, &[&str]); 5] = [
+    ("boolean", &["bool", "bit"]),
+    ("bigint", &["int", "integer", "smallint", "tinyint", "int8", "int16", "int32", "int64", "long", "uint64", "serial"]),
+    ("double", &["float", "real", "float4", "float8", "float32", "float64", "decimal", "numeric", "number"]),
+    ("text", &["string", "varchar", "char", "str", "utf8", "uuid", "json"]),
+    ("timestamp", &["timestamptz", "datetime", "date", "time", "timestamp_us"]),
+];
+
+impl Checker<'_> {
+    /// The fields of a column list; `None` when some are wrong.
+    pub(super) fn columns(&mut self, list: &List<Column>, of: &str) -> Option<Vec<Field>> {
+        let mut fields = Vec::new();
+        let mut first: HashMap<&str, &Name> = HashMap::new();
+        let mut sound = !list.partial;
+        for column in &list.items {
+            let name = column.name.text.as_str();
+            if let Some(first) = first.get(name) {
+                let problem = Diagnostic::error(codes::DUPLICATE_COLUMN, column.name.at, format!("the {of} has two columns `{name}`"), "again here");
+                self.report(problem.also(first.at, "first here"));
+                sound = false;
+                continue;
+            }
+            first.insert(name, &column.name);
+            if SYSTEM_COLUMNS.contains(&name) {
+                let problem = Diagnostic::error(codes::RESERVED_NAME, column.name.at, format!("the name `{name}` is taken by a column of every event"), "reserved");
+                self.report(problem.help(format!("reserved are {}", SYSTEM_COLUMNS.join(", "))));
+                sound = false;
+            }
+            match self.data_type(&column.type_name) {
+                Some(data_type) => fields.push(Field { name: name.to_owned(), data_type }),
+                None => sound = false,
+            }
+        }
+        sound.then_some(fields)
+    }
+
+    fn data_type(&mut self, name: &Name) -> Option<DataType> {
+        let wanted = name.text.to_lowercase();
+        if let Some((_, data_type)) = TYPES.iter().find(|(spelling, _)| *spelling == wanted) {
+            return Some(data_type.clone());
+        }
+        let problem = Diagnostic::error(codes::UNKNOWN_TYPE, name.at, format!("there is no type `{}`", name.text), "unknown type");
+        let own = FOREIGN.iter().find(|(_, spellings)| spellings.contains(&wanted.as_str())).map(|(own, _)| *own);
+        self.report(match own {
+            Some(own) => problem.help(format!("write `{own}`")),
+            None => problem.suggest(&wanted, &TYPES.map(|(spelling, _)| spelling), "type"),
+        });
+        None
+    }
+}
+
+/// The columns of one source.
+pub(super) struct SourceScope<'a> {
+    pub source: &'a str,
+    pub fields: &'a [Field],
+    /// Unknown names that were reported in this declaration.
+    pub reported: &'a mut HashSet<String>,
+}
+
+impl SourceScope<'_> {
+    /// The place of a column among the fields.
+    pub(super) fn index(&mut self, name: &Name, problems: &mut Vec<Diagnostic>) -> Option<usize> {
+        let found = self.fields.iter().position(|field| field.name == name.text);
+        if found.is_none() && self.reported.insert(name.text.clone()) {
+            let known: Vec<&str> = self.fields.iter().map(|field| field.name.as_str()).collect();
+            let problem = Diagnostic::error(codes::UNKNOWN_COLUMN, name.at, format!("source `{}` has no column `{}`", self.source, name.text), "unknown column");
+            problems.push(problem.suggest(&name.text, &known, "column"));
+        }
+        found
+    }
+}
+
+impl Scope for SourceScope<'_> {
+    fn column(&mut self, parts: &[Name], problems: &mut Vec<Diagnostic>) -> Option<String> {
+        match parts {
+            [name] => self.index(name, problems).map(|_| name.text.clone()),
+            [source, name] if source.text == self.source => self.index(name, problems).map(|_| name.text.clone()),
+            parts => {
+                let text = parts.iter().map(|part| part.text.as_str()).collect::<Vec<_>>().join(".");
+                let at = parts.first().zip(parts.last()).map(|(first, last)| first.at.to(last.at)).unwrap_or_default();
+                if self.reported.insert(text.clone()) {
+                    let problem = Diagnostic::error(codes::UNKNOWN_COLUMN, at, format!("`{text}` is no column of source `{}`", self.source), "unknown column");
+                    problems.push(problem.help("an event has columns only; other events and features are not in sight here"));
+                }
+                None
+            }
+        }
+    }
+}

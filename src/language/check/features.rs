@@ -1,0 +1,228 @@
+//! One line of a view: an aggregate bound to its inputs, folded once and read under one window for each feature.
+
+use std::collections::HashSet;
+
+use super::Checker;
+use super::columns::SourceScope;
+use super::view::First;
+use crate::aggregate::{self, Aggregate, Shape};
+use crate::id::Identity;
+use crate::language::diagnostics::{Diagnostic, codes};
+use crate::language::expression::{self, Planned};
+use crate::language::parse::tree::{Call, Clause, FeatureItem, Sql, Window as WrittenWindow, WindowItem};
+use crate::language::source::At;
+use crate::plan::{Expression, Feature, Fold, Frame, Source, Window, identity};
+use crate::value::{DataType, Value};
+
+/// A view while its features are read.
+pub(super) struct Draft {
+    file: usize,
+    source: Source,
+    keys: Identity,
+    reported: HashSet<String>,
+    first: First,
+    input_meanings: Vec<String>,
+    filter_meanings: Vec<String>,
+    pub inputs: Vec<Expression>,
+    pub filters: Vec<Expression>,
+    pub folds: Vec<Fold>,
+    pub features: Vec<Feature>,
+    /// Some features could not be read.
+    pub partial: bool,
+}
+
+impl Draft {
+    pub(super) fn new(file: usize, source: Source, keys: Identity, reported: HashSet<String>) -> Self {
+        Self {
+            file,
+            source,
+            keys,
+            reported,
+            first: First::new(),
+            input_meanings: Vec::new(),
+            filter_meanings: Vec::new(),
+            inputs: Vec::new(),
+            filters: Vec::new(),
+            folds: Vec::new(),
+            features: Vec::new(),
+            partial: false,
+        }
+    }
+}
+
+impl Checker<'_> {
+    /// Adds the features of one line; `None` when some could not be.
+    pub(super) fn feature(&mut self, draft: &mut Draft, item: &FeatureItem) -> Option<()> {
+        let bound = self.aggregate(draft, &item.call);
+        let filter = item.filter.as_ref().map(|clause| {
+            let planned = self.over_source(draft, &clause.value)?;
+            self.boolean(&planned.expression, clause.value.at, "where");
+            Some(planned)
+        });
+        let named = self.feature_names(draft, item);
+        let (aggregate, inputs) = bound?;
+        let default = match &item.default {
+            Some(clause) => Some(self.default(clause, aggregate.result_type())?),
+            None => None,
+        };
+        let filter = match filter {
+            Some(filter) => Some(filter?),
+            None => None,
+        };
+        let fold = fold(draft, &aggregate, inputs, filter);
+        for (name, window) in named? {
+            let data_type = aggregate.result_type().clone();
+            let id = identity::feature(draft.keys, draft.folds[fold].id, &window, default.as_ref(), &data_type);
+            draft.features.push(Feature { name, id, fold, window, default: default.clone(), data_type });
+        }
+        item.by.is_none().then_some(())
+    }
+
+    /// Plans an expression over the columns of the view's source.
+    fn over_source(&mut self, draft: &mut Draft, sql: &Sql) -> Option<Planned> {
+        let place = self.place(draft.file, sql);
+        let mut scope = SourceScope { source: &draft.source.name, fields: &draft.source.fields, reported: &mut draft.reported };
+        let expr = self.planner.resolve(sql, place, &mut scope, self.problems)?;
+        self.planner.plan(&expr, &draft.source.schema, place, self.problems)
+    }
+
+    fn aggregate(&mut self, draft: &mut Draft, call: &Call) -> Option<(Aggregate, Vec<Planned>)> {
+        let name = call.function.text.as_str();
+        let Some(shape) = aggregate::shape(name) else {
+            self.no_aggregate(call);
+            return None;
+        };
+        let given = call.arguments.len();
+        let few = given < shape.inputs_min + shape.parameters_min;
+        if (call.star && name != "count") || (few && !(call.star && name == "count")) || given > shape.inputs_max + shape.parameters_max {
+            let problem = Diagnostic::error(codes::AGGREGATE_ARGUMENTS, call.at, format!("`{name}` takes {}", arguments(shape)), format!("has {}", if call.star { "`*`".to_owned() } else { given.to_string() }));
+            self.report(problem);
+            return None;
+        }
+        let (inputs, parameters) = call.arguments.split_at(given.min(shape.inputs_max));
+        // All arguments are looked at before the first that is wrong ends it.
+        let inputs: Vec<_> = inputs.iter().map(|input| self.over_source(draft, input)).collect();
+        let parameters: Vec<_> = parameters.iter().map(|parameter| self.literal(parameter, "a parameter")).collect();
+        let inputs: Vec<Planned> = inputs.into_iter().collect::<Option<_>>()?;
+        let parameters: Vec<Value> = parameters.into_iter().collect::<Option<_>>()?;
+        let types: Vec<DataType> = inputs.iter().map(|input| input.expression.data_type.clone()).collect();
+        match aggregate::bind(name, &types, &parameters) {
+            Ok(aggregate) => Some((aggregate, inputs)),
+            Err(error) => {
+                self.report(Diagnostic::error(codes::AGGREGATE_TYPES, call.at, error.0, "cannot be computed"));
+                None
+            }
+        }
+    }
+
+    fn no_aggregate(&mut self, call: &Call) {
+        let name = call.function.text.as_str();
+        if aggregate::NOT_YET.contains(&name) {
+            let problem = Diagnostic::error(codes::NOT_YET_AGGREGATE, call.function.at, format!("the aggregate `{name}` cannot run yet"), "not yet");
+            return self.report(problem.help(format!("aggregates that run: {}", aggregate::names().join(", "))));
+        }
+        let mut known = aggregate::names();
+        known.extend(aggregate::NOT_YET);
+        let problem = Diagnostic::error(codes::UNKNOWN_AGGREGATE, call.function.at, format!("there is no aggregate `{name}`"), "unknown aggregate");
+        self.report(match crate::language::diagnostics::nearest(name, &known) {
+            Some(near) => problem.help(format!("did you mean `{near}`?")),
+            None => problem.help(format!("aggregates that run: {}", aggregate::names().join(", "))),
+        });
+    }
+
+    fn literal(&mut self, sql: &Sql, what: &str) -> Option<Value> {
+        let value = expression::literal(sql.expr.as_ref()?);
+        if value.is_none() {
+            let problem = Diagnostic::error(codes::NOT_A_LITERAL, sql.at, format!("{what} is written as a literal"), "not a literal");
+            self.report(problem.help("a number, a 'text', true or false"));
+        }
+        value
+    }
+
+    /// A default for values of this type.
+    pub(super) fn default(&mut self, clause: &Clause<Sql>, data_type: &DataType) -> Option<Value> {
+        let value = self.literal(&clause.value, "a default")?;
+        let fitting = expression::fit(&value, data_type);
+        if fitting.is_none() {
+            let problem = Diagnostic::error(codes::DEFAULT_TYPE, clause.value.at, format!("the default takes the place of null in {data_type}"), format!("not {data_type}"));
+            self.report(match data_type {
+                DataType::List(_) => problem.help("a list has no default: leave it null"),
+                DataType::Float => problem.help("write a number, such as `default 0`"),
+                DataType::Int => problem.help("write a whole number, such as `default 0`"),
+                DataType::Text => problem.help("write a text in quotes, such as `default ''`"),
+                DataType::Bool => problem.help("write `default false` or `default true`"),
+                DataType::Timestamp => problem.help("write a time, such as `default '1970-01-01'`"),
+            });
+        }
+        fitting
+    }
+
+    /// The name and window of each feature of a line; `None` when one is wrong.
+    fn feature_names(&mut self, draft: &mut Draft, item: &FeatureItem) -> Option<Vec<(String, Window)>> {
+        if item.over.is_empty() && item.over_tokens.is_none() {
+            let all = Window { frame: Frame::All, before: false, excluding_current: false, offset: crate::time::Span(0) };
+            return self.unique(draft, &item.name.text, item.name.at).map(|()| vec![(item.name.text.clone(), all)]);
+        }
+        let mut named = Vec::new();
+        for WindowItem { at, window, .. } in &item.over {
+            let Some(window) = window else { continue };
+            let name = window.alias.as_ref().map_or_else(|| format!("{}{}", item.name.text, window.suffix), |alias| alias.text.clone());
+            if self.unique(draft, &name, *at).is_some() {
+                named.push((name, planned(window)));
+            }
+        }
+        (named.len() == item.over.len()).then_some(named)
+    }
+
+    fn unique(&mut self, draft: &mut Draft, name: &str, at: At) -> Option<()> {
+        if let Some(first) = draft.first.get(name) {
+            let problem = Diagnostic::error(codes::DUPLICATE_FEATURE, at, format!("two features are called `{name}`"), "again here");
+            self.report(problem.also(*first, "first here").help("give the feature or its window another name: `over 1h as recent`"));
+            return None;
+        }
+        draft.first.insert(name.to_owned(), at);
+        Some(())
+    }
+}
+
+/// The fold of this aggregate over these inputs and filter: one that is there, or a new one.
+fn fold(draft: &mut Draft, aggregate: &Aggregate, inputs: Vec<Planned>, filter: Option<Planned>) -> usize {
+    let meanings: Vec<String> = inputs.iter().map(|input| input.meaning.clone()).collect();
+    let id = identity::fold(&aggregate.text(), &meanings, filter.as_ref().map(|filter| filter.meaning.as_str()));
+    if let Some(known) = draft.folds.iter().position(|fold| fold.id == id) {
+        return known;
+    }
+    let inputs = inputs.into_iter().map(|input| place(&mut draft.inputs, &mut draft.input_meanings, input)).collect();
+    let filter = filter.map(|filter| place(&mut draft.filters, &mut draft.filter_meanings, filter));
+    draft.folds.push(Fold { id, aggregate: aggregate.clone(), inputs, filter });
+    draft.folds.len() - 1
+}
+
+/// Where an expression of that meaning is in the list, after adding it if it is new.
+fn place(list: &mut Vec<Expression>, meanings: &mut Vec<String>, planned: Planned) -> usize {
+    meanings.iter().position(|meaning| *meaning == planned.meaning).unwrap_or_else(|| {
+        list.push(planned.expression);
+        meanings.push(planned.meaning);
+        list.len() - 1
+    })
+}
+
+fn planned(window: &WrittenWindow) -> Window {
+    let frame = window.length.map_or(Frame::All, |length| Frame::Range { length, open: window.open });
+    Window { frame, before: window.before, excluding_current: window.excluding_current, offset: window.offset }
+}
+
+fn arguments(shape: Shape) -> String {
+    let range = |min: usize, max: usize, what: &str| match (min, max) {
+        (_, 0) => String::new(),
+        (min, max) if min == max => format!("{min} {what}{}", if min == 1 { "" } else { "s" }),
+        (min, max) => format!("{min} to {max} {what}s"),
+    };
+    let (inputs, parameters) = (range(shape.inputs_min, shape.inputs_max, "expression"), range(shape.parameters_min, shape.parameters_max, "literal"));
+    match (inputs.is_empty(), parameters.is_empty()) {
+        (true, true) => "nothing".to_owned(),
+        (false, true) => inputs,
+        (true, false) => parameters,
+        (false, false) => format!("{inputs} and {parameters}"),
+    }
+}

@@ -1,0 +1,86 @@
+//! Names resolved, types checked, and the plan built from what is sound. What uses something that is wrong is passed over
+//! in silence: its problem has been said once.
+
+mod columns;
+mod features;
+mod frame;
+mod model;
+mod names;
+mod signature;
+mod source;
+mod vector;
+mod view;
+
+use std::collections::HashSet;
+use std::path::Path;
+
+use super::diagnostics::Diagnostic;
+use super::expression::{Place, Planner};
+use super::parse::Lexeme;
+use super::parse::tree::{Body, Kind, Sql, Tree};
+use super::source::SourceFile;
+use crate::error::Result;
+use crate::plan::{Entity, ModelSignature, Plan};
+use names::Names;
+
+/// Everything that checking one declaration needs of the others.
+struct Checker<'a> {
+    files: &'a [SourceFile],
+    trees: &'a [Tree],
+    planner: Planner,
+    names: Names,
+    plan: Plan,
+    /// Views of which some features could not be read: an unknown feature of theirs may be one of those.
+    partial_views: HashSet<usize>,
+    signature: &'a dyn Fn(&Path) -> Result<ModelSignature>,
+    problems: &'a mut Vec<Diagnostic>,
+}
+
+/// Checks all files together. The plan is whole only when no error was reported.
+pub(super) fn check(
+    files: &[SourceFile],
+    trees: &[Tree],
+    signature: &dyn Fn(&Path) -> Result<ModelSignature>,
+    problems: &mut Vec<Diagnostic>,
+) -> Plan {
+    let names = Names::declare(trees, problems);
+    let planner = Planner::new();
+    let mut checker = Checker { files, trees, planner, names, plan: Plan::default(), partial_views: HashSet::new(), signature, problems };
+    // What a declaration may name comes before it, whatever the order in the files.
+    for kind in [Kind::Source, Kind::Entity, Kind::Features, Kind::Vector, Kind::Model] {
+        for (file, tree) in trees.iter().enumerate() {
+            for (index, declaration) in tree.declarations.iter().enumerate() {
+                if let (true, Some(body), Some(name)) = (declaration.kind == kind, &declaration.body, &declaration.name) {
+                    let ready = match body {
+                        Body::Source(body) => checker.source(file, name, body),
+                        Body::Entity(body) => checker.columns(&body.keys, "entity").map(|keys| {
+                            checker.plan.entities.push(Entity { name: name.text.clone(), keys });
+                            checker.plan.entities.len() - 1
+                        }),
+                        Body::Features(body) => checker.view(file, name, body),
+                        Body::Vector(body) => checker.vector(file, name, body),
+                        Body::Model(body) => checker.model(file, name, body),
+                    };
+                    if let Some(place) = ready {
+                        checker.names.ready(kind, &name.text, (file, index), place);
+                    }
+                }
+            }
+        }
+    }
+    checker.plan
+}
+
+impl<'a> Checker<'a> {
+    fn report(&mut self, problem: Diagnostic) {
+        self.problems.push(problem);
+    }
+
+    fn tokens(&self, file: usize) -> &'a [Lexeme] {
+        &self.trees[file].lexed.tokens
+    }
+
+    fn place(&self, file: usize, sql: &Sql) -> Place<'a> {
+        Place::of(self.tokens(file), sql)
+    }
+}

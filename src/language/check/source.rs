@@ -1,0 +1,151 @@
+//! Sources: columns, clauses with their defaults, and conditions.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use arrow::datatypes::{Field as ArrowField, Schema, SchemaRef};
+
+use super::Checker;
+use super::columns::SourceScope;
+use crate::language::diagnostics::{Diagnostic, codes};
+use crate::language::parse::tree::{Name, SourceBody};
+use crate::plan::{Dedup, Expect, Expression, Field, Format, Origin, Source, identity};
+use crate::time::Span;
+use crate::value::DataType;
+
+const LATENESS: Span = Span::DAY;
+const MAX_AHEAD: Span = Span::HOUR;
+const PARTITIONS_MAX: u32 = 1024;
+const FORMATS_NOT_YET: [&str; 3] = ["avro", "protobuf", "debezium"];
+
+impl Checker<'_> {
+    /// The place of the checked source in the plan; `None` when its columns are not known. One whose clauses are wrong
+    /// is there, so that what uses it is still checked.
+    pub(super) fn source(&mut self, file: usize, name: &Name, body: &SourceBody) -> Option<usize> {
+        let fields = body.columns.as_ref().and_then(|columns| self.columns(columns, "source"))?;
+        let schema = schema_of(&fields);
+        let mut reported = HashSet::new();
+        let origin = self.origin(name, body, &fields, &mut reported);
+        self.format(name, body);
+        let event_time = self.event_time(name, body, &fields, &mut reported).unwrap_or_default();
+        let lateness = body.lateness.as_ref().map_or(LATENESS, |clause| clause.value);
+        let history = body.history.as_ref().map_or(lateness, |clause| clause.value);
+        if let (Some(clause), true) = (&body.history, history < lateness) {
+            let message = format!("history {history} is shorter than lateness {lateness}");
+            let problem = Diagnostic::error(codes::HISTORY_SHORT, clause.at, message, "shorter than the lateness");
+            let problem = match &body.lateness {
+                Some(lateness) => problem.also(lateness.at, "the lateness"),
+                None => problem,
+            };
+            self.report(problem.help(format!("write history '{lateness}' or longer, or a shorter lateness (it is {LATENESS} where it is not written)")));
+        }
+        let max_ahead = body.max_ahead.as_ref().map_or(MAX_AHEAD, |clause| clause.value);
+        let dedup = body.dedup.as_ref().map(|clause| {
+            let columns = self.indices(&name.text, &clause.value.columns, &fields, &mut reported);
+            Dedup { columns, within: clause.value.within }
+        });
+        let mut expects = Vec::new();
+        for clause in &body.expects {
+            let condition = &clause.value.condition;
+            let place = self.place(file, condition);
+            let mut scope = SourceScope { source: &name.text, fields: &fields, reported: &mut reported };
+            let resolved = self.planner.resolve(condition, place, &mut scope, self.problems);
+            let planned = resolved.and_then(|expr| self.planner.plan(&expr, &schema, place, self.problems));
+            if let Some(planned) = planned {
+                self.boolean(&planned.expression, condition.at, "expect");
+                expects.push(Expect { condition: planned.expression });
+            }
+        }
+        let id = identity::source(&name.text, &origin, &fields[event_time], dedup.as_ref(), &fields);
+        let name = name.text.clone();
+        self.plan.sources.push(Source { name, id, fields, schema, origin, format: Format::Json, event_time, lateness, max_ahead, history, dedup, expects });
+        Some(self.plan.sources.len() - 1)
+    }
+
+    fn origin(&mut self, name: &Name, body: &SourceBody, fields: &[Field], reported: &mut HashSet<String>) -> Origin {
+        let Some(from) = &body.from else {
+            let problem = Diagnostic::error(codes::MISSING_CLAUSE, name.at, format!("source `{}` does not say where its events come from", name.text), "no `from`");
+            self.report(problem.help(format!("write from log '{0}' or from kafka topic '{0}'", name.text)));
+            return Origin::Log { topic: name.text.clone(), partitions: 1, by: Vec::new() };
+        };
+        self.topic(&from.value.topic);
+        let topic = from.value.topic.text.clone();
+        if from.value.kafka {
+            if let Some(partitions) = &body.partitions {
+                let problem = Diagnostic::error(codes::KAFKA_PARTITIONS, partitions.at, "a Kafka topic has the partitions that its broker gives it", "remove this");
+                self.report(problem);
+            }
+            return Origin::Kafka { topic };
+        }
+        let Some(clause) = &body.partitions else { return Origin::Log { topic, partitions: 1, by: Vec::new() } };
+        let count = &clause.value.count;
+        let partitions = count.text.parse().ok().filter(|count| (1..=PARTITIONS_MAX).contains(count)).unwrap_or_else(|| {
+            self.problems.push(Diagnostic::error(codes::BAD_PARTITIONS, count.at, format!("a log cannot have {} partitions", count.text), format!("from 1 to {PARTITIONS_MAX}")));
+            1
+        });
+        let by = self.indices(&name.text, &clause.value.by, fields, reported);
+        Origin::Log { topic, partitions, by }
+    }
+
+    pub(super) fn topic(&mut self, topic: &Name) {
+        let letters = topic.text.chars().all(|letter| letter.is_ascii_alphanumeric() || "._-".contains(letter));
+        if !letters || topic.text.is_empty() || topic.text.len() > 249 || topic.text == "." || topic.text == ".." {
+            let problem = Diagnostic::error(codes::BAD_TOPIC, topic.at, format!("`{}` cannot name a topic", topic.text), "not a topic's name");
+            self.report(problem.help("1 to 249 letters, digits, `.`, `_` or `-`"));
+        }
+    }
+
+    fn format(&mut self, name: &Name, body: &SourceBody) {
+        let Some(format) = &body.format else {
+            let problem = Diagnostic::error(codes::MISSING_CLAUSE, name.at, format!("source `{}` does not say how its records are read", name.text), "no `format`");
+            return self.report(problem.help("write `format json`"));
+        };
+        let wanted = format.value.text.to_lowercase();
+        if FORMATS_NOT_YET.contains(&wanted.as_str()) {
+            let problem = Diagnostic::error(codes::NOT_YET_FORMAT, format.value.at, format!("records in {wanted} cannot be read yet"), "not yet");
+            return self.report(problem.help("write `format json`"));
+        }
+        if wanted != "json" {
+            let problem = Diagnostic::error(codes::UNKNOWN_FORMAT, format.value.at, format!("there is no format `{}`", format.value.text), "unknown format");
+            self.report(problem.suggest(&wanted, &["json"], "format"));
+        }
+    }
+
+    fn event_time(&mut self, name: &Name, body: &SourceBody, fields: &[Field], reported: &mut HashSet<String>) -> Option<usize> {
+        let Some(clause) = &body.event_time else {
+            let problem = Diagnostic::error(codes::MISSING_CLAUSE, name.at, format!("source `{}` does not say when its events happened", name.text), "no `event time`");
+            let times: Vec<_> = fields.iter().filter(|field| field.data_type == DataType::Timestamp).map(|field| field.name.as_str()).collect();
+            self.report(problem.help(format!("write `event time {}`", times.first().unwrap_or(&"<a timestamp column>"))));
+            return None;
+        };
+        let mut scope = SourceScope { source: &name.text, fields, reported };
+        let index = scope.index(&clause.value, self.problems)?;
+        let field = &fields[index];
+        if field.data_type != DataType::Timestamp {
+            let message = format!("the event time `{}` is {}, not timestamp", field.name, field.data_type);
+            let problem = Diagnostic::error(codes::EVENT_TIME_TYPE, clause.value.at, message, "not a timestamp");
+            self.report(problem.help(format!("declare `{} timestamp`; RFC 3339 texts and epoch numbers are read as such", field.name)));
+        }
+        Some(index)
+    }
+
+    /// The places of these columns; those that are unknown are reported and left out.
+    pub(super) fn indices(&mut self, source: &str, names: &[Name], fields: &[Field], reported: &mut HashSet<String>) -> Vec<usize> {
+        let mut scope = SourceScope { source, fields, reported };
+        names.iter().filter_map(|name| scope.index(name, self.problems)).collect()
+    }
+
+    /// Says so when a condition is none.
+    pub(super) fn boolean(&mut self, condition: &Expression, at: crate::language::source::At, clause: &str) {
+        if condition.data_type != DataType::Bool {
+            let message = format!("`{clause}` takes a condition, this is {}", condition.data_type);
+            let problem = Diagnostic::error(codes::NOT_BOOLEAN, at, message, format!("{}, not boolean", condition.data_type));
+            self.report(problem.help("compare it with something: `.. = ..`, `.. > 0`, `.. is not null`"));
+        }
+    }
+}
+
+/// Fields as Arrow, every one nullable.
+pub(super) fn schema_of(fields: &[Field]) -> SchemaRef {
+    Arc::new(Schema::new(fields.iter().map(|field| ArrowField::new(&field.name, field.data_type.arrow(), true)).collect::<Vec<_>>()))
+}

@@ -1,0 +1,209 @@
+//! Vectors: items resolved into a frame, then columns over that frame.
+
+use std::collections::HashMap;
+
+use datafusion::sql::sqlparser::ast::Expr;
+
+use super::Checker;
+use super::frame::Frame;
+use super::source::schema_of;
+use crate::language::diagnostics::{Diagnostic, codes};
+use crate::language::parse::tree::{Clause, Kind, Name, Sql, VectorBody, VectorItem, VectorWhat};
+use crate::language::source::At;
+use crate::plan::{ColumnSource, Field, Vector, VectorColumn, identity};
+use crate::value::DataType;
+
+/// A column whose expression is resolved; the frame is not complete yet.
+struct Draft<'t> {
+    name: String,
+    at: At,
+    from: From<'t>,
+    default: Option<&'t Clause<Sql>>,
+}
+
+enum From<'t> {
+    /// By its name in the frame.
+    Frame(String),
+    Derived(Expr, &'t Sql),
+}
+
+impl Checker<'_> {
+    /// The place of the checked vector in the plan; `None` when a column is wrong, so that its models are not checked
+    /// against half of it.
+    pub(super) fn vector(&mut self, file: usize, name: &Name, body: &VectorBody) -> Option<usize> {
+        let mut sound = !body.items.partial && !(body.on.is_some() && body.request.is_some());
+        let mut frame = Frame::default();
+        if let Some(on) = &body.on {
+            frame.on = Some(self.names.find(Kind::Source, on, self.problems)?);
+        } else if let Some(request) = &body.request {
+            match self.columns(&request.value, "request") {
+                Some(fields) => frame.declared = fields,
+                None => return None,
+            }
+        }
+        frame.views = self.views_named(body);
+        let mut drafts = Vec::new();
+        for item in &body.items.items {
+            sound &= self.item(file, &mut frame, item, &mut drafts).is_some();
+        }
+        sound &= self.unique_columns(&drafts);
+        let fields = frame.fields(&self.plan);
+        let schema = schema_of(&fields);
+        let mut columns = Vec::new();
+        let mut meanings = Vec::new();
+        for draft in drafts {
+            let Some((column, meaning)) = self.column(file, draft, &fields, &schema, &frame) else {
+                sound = false;
+                continue;
+            };
+            meanings.push((column.name.clone(), meaning, column.default.clone()));
+            columns.push(column);
+        }
+        if !sound {
+            return None;
+        }
+        let id = identity::vector(frame.on.map(|on| self.plan.sources[on].id), &meanings);
+        let Frame { on, keys, key_columns, request, reads, .. } = frame;
+        self.plan.vectors.push(Vector { name: name.text.clone(), id, on, keys, key_columns, request, reads, frame: schema, columns });
+        Some(self.plan.vectors.len() - 1)
+    }
+
+    /// The views that the items name, in order; unknown ones are left for later.
+    fn views_named(&self, body: &VectorBody) -> Vec<usize> {
+        let mut named = Vec::new();
+        let mut add = |name: &str| {
+            if let Some(view) = self.plan.views.iter().position(|view| view.name == name).filter(|view| !named.contains(view)) {
+                named.push(view);
+            }
+        };
+        for item in &body.items.items {
+            match &item.what {
+                VectorWhat::Star { view, .. } => add(&view.text),
+                VectorWhat::Column { sql, .. } => {
+                    let Some(expr) = &sql.expr else { continue };
+                    let _: std::ops::ControlFlow<()> = datafusion::sql::sqlparser::ast::visit_expressions(expr, |part| {
+                        if let Expr::CompoundIdentifier(parts) = part {
+                            parts.first().into_iter().for_each(|part| add(&part.value));
+                        }
+                        std::ops::ControlFlow::Continue(())
+                    });
+                }
+            }
+        }
+        named
+    }
+
+    fn item<'t>(&mut self, file: usize, frame: &mut Frame, item: &'t VectorItem, drafts: &mut Vec<Draft<'t>>) -> Option<()> {
+        let default = item.default.as_ref();
+        match &item.what {
+            VectorWhat::Star { view, prefix } => {
+                let index = self.names.find(Kind::Features, view, self.problems)?;
+                let at = view.at;
+                let read = self.in_frame(frame, &item.role, |_, scope, problems| scope.read_of(index, at, problems))?;
+                for feature in 0..self.plan.views[index].features.len() {
+                    if !frame.reads[read].features.contains(&feature) {
+                        frame.reads[read].features.push(feature);
+                    }
+                    let own = &self.plan.views[index].features[feature].name;
+                    let name = format!("{}{own}", prefix.as_deref().unwrap_or_default());
+                    drafts.push(Draft { name, at: item.at, from: From::Frame(frame.feature_name(&self.plan, read, feature)), default });
+                }
+                (!self.partial_views.contains(&index)).then_some(())
+            }
+            VectorWhat::Column { name, sql } => {
+                let written = sql.expr.as_ref()?;
+                let place = self.place(file, sql);
+                let before = frame.reads.iter().map(|read| read.features.len()).sum::<usize>();
+                let expr = self.in_frame(frame, &item.role, |planner, scope, problems| planner.resolve(sql, place, scope, problems))?;
+                let reads_feature = before < frame.reads.iter().map(|read| read.features.len()).sum::<usize>() || frame.names_feature(&self.plan, &expr);
+                if let (Some(at), false) = (item.role_at, reads_feature) {
+                    self.report(Diagnostic::error(codes::ROLE_WITHOUT_VIEW, at, "`for` reads no feature here", "no view to read under this role"));
+                    return None;
+                }
+                let plain = match written {
+                    Expr::Identifier(ident) => Some(ident.value.clone()),
+                    Expr::CompoundIdentifier(parts) => parts.last().map(|part| part.value.clone()),
+                    _ => None,
+                };
+                let Some(name) = name.as_ref().map(|name| name.text.clone()).or_else(|| plain.clone()) else {
+                    let problem = Diagnostic::error(codes::NAME_NEEDED, sql.at, "a derived column needs a name", "has none");
+                    self.report(problem.help(format!("write `name = {written}`")));
+                    return None;
+                };
+                let from = match (&expr, plain) {
+                    (Expr::Identifier(column), Some(_)) => From::Frame(column.value.clone()),
+                    _ => From::Derived(expr, sql),
+                };
+                drafts.push(Draft { name, at: item.at, from, default });
+                Some(())
+            }
+        }
+    }
+
+    fn unique_columns(&mut self, drafts: &[Draft<'_>]) -> bool {
+        let mut first: HashMap<&str, At> = HashMap::new();
+        let mut said: Vec<(At, At)> = Vec::new();
+        for draft in drafts {
+            let Some(earlier) = first.get(draft.name.as_str()).copied() else {
+                first.insert(&draft.name, draft.at);
+                continue;
+            };
+            // Two stars that overlap are one mistake, however many features they share.
+            if said.contains(&(earlier, draft.at)) {
+                continue;
+            }
+            said.push((earlier, draft.at));
+            let problem = Diagnostic::error(codes::DUPLICATE_VECTOR_COLUMN, draft.at, format!("two columns of the vector are called `{}`", draft.name), "again here");
+            self.report(problem.also(earlier, "first here").help(format!("give one another name: `other = {}`, or a star a prefix: `view.* as other_*`", draft.name)));
+        }
+        said.is_empty()
+    }
+
+    /// The column, and what identifies its meaning.
+    fn column(&mut self, file: usize, draft: Draft<'_>, fields: &[Field], schema: &arrow::datatypes::SchemaRef, frame: &Frame) -> Option<(VectorColumn, String)> {
+        let (from, data_type, text) = match &draft.from {
+            From::Frame(name) => {
+                let index = fields.iter().position(|field| field.name == *name)?;
+                (ColumnSource::Frame(index), fields[index].data_type.clone(), self.frame_meaning(frame, index))
+            }
+            From::Derived(expr, sql) => {
+                let place = self.place(file, sql);
+                let planned = self.planner.plan(expr, schema, place, self.problems)?;
+                // Names of features in the text stand for what they mean.
+                let read: Vec<_> = (0..fields.len()).filter(|index| planned.meaning.contains(&fields[*index].name)).map(|index| self.frame_meaning(frame, index)).collect();
+                (ColumnSource::Derived(planned.expression.clone()), planned.expression.data_type.clone(), format!("{} where {}", planned.meaning, read.join(", ")))
+            }
+        };
+        let default = match draft.default {
+            Some(clause) => Some(self.default(clause, &data_type)?),
+            None => None,
+        };
+        Some((VectorColumn { name: draft.name, data_type, from, default }, text))
+    }
+
+    /// What a column of the frame means: a feature under its keys, or a request column.
+    fn frame_meaning(&self, frame: &Frame, index: usize) -> String {
+        let mut rest = index;
+        for read in &frame.reads {
+            if let Some(feature) = read.features.get(rest) {
+                let keys: Vec<_> = read.keys.iter().map(|key| frame.keys[*key].name.as_str()).collect();
+                return format!("feature {} by {}", self.plan.views[read.view].features[*feature].id, keys.join(", "));
+            }
+            rest -= read.features.len();
+        }
+        frame.request.get(rest).map_or_else(String::new, |column| format!("request {} {}", column.field.name, column.field.data_type))
+    }
+}
+
+impl Frame {
+    /// Whether a resolved expression reads a feature.
+    fn names_feature(&self, plan: &crate::plan::Plan, expr: &Expr) -> bool {
+        let text = expr.to_string();
+        self.reads.iter().enumerate().any(|(read, of)| of.features.iter().any(|feature| text.contains(&self.feature_name(plan, read, *feature))))
+    }
+}
+
+/// Whether columns of this type can be numbers of a tensor.
+pub(super) fn is_number(data_type: &DataType) -> bool {
+    matches!(data_type, DataType::Int | DataType::Float | DataType::Bool)
+}

@@ -1,0 +1,150 @@
+//! SQL scalar expressions: resolved against a scope, guarded, planned by DataFusion into `plan::Expression`s.
+//! Must never let through what is no function of its row: clocks, chance, tables, other rows.
+
+mod evaluate;
+mod guard;
+mod literal;
+mod resolve;
+
+use std::sync::Arc;
+
+use arrow::datatypes::{DataType as ArrowType, SchemaRef, TimeUnit};
+use datafusion::common::{DFSchema, DataFusionError};
+use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
+use datafusion::logical_expr::ExprSchemable;
+use datafusion::physical_expr::utils::collect_columns;
+use datafusion::prelude::SessionConfig;
+use datafusion::sql::sqlparser::ast::{Expr, ExprWithAlias};
+use sqlparser::tokenizer::Span as SqlSpan;
+
+pub(super) use literal::{fit, literal};
+pub(super) use resolve::Scope;
+
+use super::diagnostics::{Diagnostic, codes};
+use super::parse::Lexeme;
+use super::parse::tree::Sql;
+use super::source::At;
+use crate::plan::Expression;
+use crate::value::DataType;
+
+/// Plans expressions. Its settings are part of what an expression means: they must never change.
+pub(super) struct Planner {
+    state: SessionState,
+}
+
+/// A planned expression and what identifies its meaning: its normalised text with the types of the columns it reads.
+#[derive(Clone, Debug)]
+pub(super) struct Planned {
+    pub expression: Expression,
+    pub meaning: String,
+}
+
+/// Where an expression stands, for the places in its diagnostics.
+#[derive(Clone, Copy)]
+pub(super) struct Place<'a> {
+    pub tokens: &'a [Lexeme],
+    pub at: At,
+}
+
+impl<'a> Place<'a> {
+    pub(super) fn of(tokens: &'a [Lexeme], sql: &Sql) -> Self {
+        Self { tokens: &tokens[sql.tokens.clone()], at: sql.at }
+    }
+
+    /// The bytes of a part of the expression; the whole where the part has no place of its own.
+    fn part(&self, span: SqlSpan) -> At {
+        let start = self.tokens.iter().find(|token| token.sql.span.start == span.start);
+        let end = self.tokens.iter().find(|token| token.sql.span.end == span.end);
+        match (start, end) {
+            (Some(start), Some(end)) => start.at.to(end.at),
+            _ => self.at,
+        }
+    }
+}
+
+impl Planner {
+    pub(super) fn new() -> Self {
+        let config = SessionConfig::new()
+            .set_bool("datafusion.sql_parser.enable_ident_normalization", false)
+            .set_bool("datafusion.sql_parser.map_string_types_to_utf8view", false)
+            .set_bool("datafusion.sql_parser.parse_float_as_decimal", false);
+        Self { state: SessionStateBuilder::new().with_config(config).with_default_features().build() }
+    }
+
+    /// The expression with its names replaced by column names of the scope and its functions known to be allowed;
+    /// `None` when something was reported.
+    pub(super) fn resolve(&self, sql: &Sql, place: Place<'_>, scope: &mut dyn Scope, problems: &mut Vec<Diagnostic>) -> Option<Expr> {
+        resolve::resolve(&self.state, sql.expr.as_ref()?, place, scope, problems)
+    }
+
+    /// Plans a resolved expression over `schema`; `None` when something was reported.
+    pub(super) fn plan(&self, expr: &Expr, schema: &SchemaRef, place: Place<'_>, problems: &mut Vec<Diagnostic>) -> Option<Planned> {
+        let before = problems.len();
+        let Ok(names) = DFSchema::try_from(Arc::clone(schema)) else {
+            problems.push(Diagnostic::error(codes::EXPRESSION_TYPE, place.at, "two columns in sight have the same name", "seen from here"));
+            return None;
+        };
+        guard::operands(expr, place, &|part| self.type_of(part, &names), problems);
+        if problems.len() > before {
+            return None;
+        }
+        match self.physical(expr, &names, schema) {
+            Ok(planned) => planned.or_else(|| {
+                let found = self.type_of(expr, &names).map_or_else(|| "a type of its own".to_owned(), |found| found.to_string());
+                let problem = Diagnostic::error(codes::EXPRESSION_TYPE, place.at, format!("the expression gives {found}, which the language has no type for"), "of this type");
+                problems.push(problem.help("cast it to boolean, bigint, double, text or timestamp: `(..)::double`"));
+                None
+            }),
+            Err(error) => {
+                problems.push(Diagnostic::error(codes::EXPRESSION_TYPE, place.at, reason(&error), "this expression"));
+                None
+            }
+        }
+    }
+
+    /// `Ok(None)` when the result has no type in the language.
+    fn physical(&self, expr: &Expr, names: &DFSchema, schema: &SchemaRef) -> Result<Option<Planned>, DataFusionError> {
+        let sql = ExprWithAlias { expr: expr.clone(), alias: None };
+        let logical = self.state.create_logical_expr_from_sql_expr(sql, names)?;
+        let physical = evaluate::exact(self.state.create_physical_expr(logical, names)?)?;
+        let Some(data_type) = language_type(&physical.data_type(schema)?) else { return Ok(None) };
+        let text: Arc<str> = expr.to_string().into();
+        let mut columns: Vec<_> = collect_columns(&physical)
+            .into_iter()
+            .map(|column| format!("{}: {}", column.name(), schema.field(column.index()).data_type()))
+            .collect();
+        columns.sort();
+        let meaning = format!("{text} :: {data_type} of ({})", columns.join(", "));
+        let evaluator = evaluate::evaluator(physical, data_type.arrow());
+        Ok(Some(Planned { expression: Expression { text, data_type, evaluator }, meaning }))
+    }
+
+    /// The type of a part, before any coercion; `None` where it has none, which planning the whole will report.
+    fn type_of(&self, expr: &Expr, names: &DFSchema) -> Option<ArrowType> {
+        let sql = ExprWithAlias { expr: expr.clone(), alias: None };
+        self.state.create_logical_expr_from_sql_expr(sql, names).ok()?.get_type(names).ok()
+    }
+}
+
+/// The type of the language to which values of an Arrow type are cast; `None` when there is none.
+fn language_type(data_type: &ArrowType) -> Option<DataType> {
+    Some(match data_type {
+        ArrowType::Boolean => DataType::Bool,
+        integer if integer.is_integer() => DataType::Int,
+        ArrowType::Float16 | ArrowType::Float32 | ArrowType::Float64 => DataType::Float,
+        ArrowType::Utf8 | ArrowType::LargeUtf8 | ArrowType::Utf8View => DataType::Text,
+        ArrowType::Timestamp(TimeUnit::Second | TimeUnit::Millisecond | TimeUnit::Microsecond | TimeUnit::Nanosecond, None) => DataType::Timestamp,
+        ArrowType::List(item) | ArrowType::LargeList(item) => DataType::List(Box::new(language_type(item.data_type())?)),
+        _ => return None,
+    })
+}
+
+/// The first sentence of a planner's error, in lower case, without its class.
+fn reason(error: &DataFusionError) -> String {
+    let text = error.strip_backtrace();
+    let line = text.lines().next().unwrap_or_default();
+    let known = ["Error during planning: ", "SQL error: ", "This feature is not implemented: ", "type_coercion", "caused by", "Schema error: ", "Execution error: "];
+    let line = known.iter().fold(line.to_owned(), |line, prefix| line.replace(prefix, ""));
+    let mut letters = line.trim().trim_end_matches('.').chars();
+    letters.next().map(|first| first.to_lowercase().chain(letters).collect()).unwrap_or_else(|| "the expression cannot be planned".to_owned())
+}

@@ -1,0 +1,92 @@
+//! Names and functions of an expression: which columns they are, and whether they may stand there.
+
+use std::ops::ControlFlow;
+
+use datafusion::execution::FunctionRegistry;
+use datafusion::execution::session_state::SessionState;
+use datafusion::logical_expr::Volatility;
+use datafusion::sql::sqlparser::ast::{Expr, Function, Ident, ObjectNamePart, Spanned, visit_expressions_mut};
+
+use super::Place;
+use crate::aggregate;
+use crate::language::diagnostics::{Diagnostic, codes};
+use crate::language::parse::tree::Name;
+
+/// What an expression can see.
+pub(crate) trait Scope {
+    /// The column that a name (`a`) or qualified name (`a.b`) means; `None` when that was reported.
+    fn column(&mut self, parts: &[Name], problems: &mut Vec<Diagnostic>) -> Option<String>;
+}
+
+pub(super) fn resolve(state: &SessionState, expr: &Expr, place: Place<'_>, scope: &mut dyn Scope, problems: &mut Vec<Diagnostic>) -> Option<Expr> {
+    let mut expr = expr.clone();
+    let mut sound = true;
+    let _: ControlFlow<()> = visit_expressions_mut(&mut expr, |part| {
+        let fine = match part {
+            Expr::Identifier(name) => column(std::slice::from_ref(name), place, scope, problems).map(|name| *part = Expr::Identifier(name)).is_some(),
+            Expr::CompoundIdentifier(names) => column(names, place, scope, problems).map(|name| *part = Expr::Identifier(name)).is_some(),
+            Expr::Function(function) => call(state, function, place, problems),
+            Expr::Subquery(_) | Expr::InSubquery { .. } | Expr::Exists { .. } => {
+                let at = place.part(part.span());
+                problems.push(Diagnostic::error(codes::SUBQUERY, at, "an expression cannot hold a query", "a query"));
+                return ControlFlow::Break(sound = false);
+            }
+            _ => true,
+        };
+        sound &= fine;
+        ControlFlow::Continue(())
+    });
+    sound.then_some(expr)
+}
+
+fn column(names: &[Ident], place: Place<'_>, scope: &mut dyn Scope, problems: &mut Vec<Diagnostic>) -> Option<Ident> {
+    let parts: Vec<_> = names.iter().map(|name| Name { text: name.value.clone(), at: place.part(name.span) }).collect();
+    let column = scope.column(&parts, problems)?;
+    let plain = column.chars().all(|letter| letter.is_ascii_alphanumeric() || letter == '_') && !column.starts_with(|letter: char| letter.is_ascii_digit());
+    Some(if plain { Ident::new(column) } else { Ident::with_quote('"', column) })
+}
+
+/// Whether a call may stand in an expression; its name is put into lower case.
+fn call(state: &SessionState, function: &mut Function, place: Place<'_>, problems: &mut Vec<Diagnostic>) -> bool {
+    let at = place.part(function.name.span());
+    if function.over.is_some() || function.filter.is_some() || !function.within_group.is_empty() {
+        let problem = Diagnostic::error(codes::WINDOW_FUNCTION, at, "SQL window clauses have no place in an expression", "called with one");
+        problems.push(problem.help("declare a feature with `over` and `where`, and read it in a vector"));
+        return false;
+    }
+    if let [ObjectNamePart::Identifier(name)] = function.name.0.as_mut_slice() {
+        name.value = name.value.to_lowercase();
+        name.quote_style = None;
+    }
+    let name = function.name.to_string();
+    if let Some(found) = state.scalar_functions().get(&name) {
+        if found.signature().volatility == Volatility::Immutable {
+            return true;
+        }
+        let problem = Diagnostic::error(codes::VOLATILE, at, format!("`{name}` does not depend on the event alone"), "differs from call to call");
+        problems.push(problem.help("use the event's own time; a value must come out the same whenever it is computed"));
+        return false;
+    }
+    if state.higher_order_functions().contains_key(&name) {
+        return true;
+    }
+    let aggregates = state.aggregate_functions().contains_key(&name);
+    if aggregates || aggregate::shape(&name).is_some() || aggregate::NOT_YET.contains(&name.as_str()) {
+        let problem = Diagnostic::error(codes::AGGREGATE_INSIDE, at, format!("the aggregate `{name}` cannot stand inside an expression"), "an aggregate");
+        problems.push(problem.help("declare a feature for it and read the feature in a vector"));
+        return false;
+    }
+    if state.window_functions().contains_key(&name) {
+        problems.push(Diagnostic::error(codes::WINDOW_FUNCTION, at, format!("`{name}` is a window function"), "a window function"));
+        return false;
+    }
+    let names = state.udfs();
+    let mut known: Vec<&str> = names.iter().map(String::as_str).collect();
+    known.sort_unstable();
+    let problem = Diagnostic::error(codes::UNKNOWN_FUNCTION, at, format!("there is no function `{name}`"), "unknown");
+    problems.push(match crate::language::diagnostics::nearest(&name, &known) {
+        Some(near) => problem.help(format!("did you mean `{near}`?")),
+        None => problem,
+    });
+    false
+}

@@ -1,0 +1,322 @@
+//! Reading on through the tokens of one declaration: what the parsers of all declarations share.
+
+use sqlparser::dialect::GenericDialect;
+use sqlparser::parser::{Parser, ParserError};
+use sqlparser::tokenizer::Token;
+
+use super::token::Lexeme;
+use super::tree::{Clause, Column, List, Name, Sql, Tokens};
+use crate::language::diagnostics::{Code, Diagnostic, codes};
+use crate::language::source::At;
+use crate::time::Span;
+
+/// The problem has been pushed; nothing is left to say.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Reported;
+
+pub(super) type Parsed<T> = Result<T, Reported>;
+
+pub(super) struct Cursor<'a> {
+    pub text: &'a str,
+    pub tokens: &'a [Lexeme],
+    /// The next token.
+    pub next: usize,
+    /// Where the region that is being read ends.
+    pub end: usize,
+    pub problems: &'a mut Vec<Diagnostic>,
+}
+
+impl Cursor<'_> {
+    /// A cursor over a part of the same tokens.
+    pub(super) fn within(&mut self, tokens: Tokens) -> Cursor<'_> {
+        Cursor { text: self.text, tokens: self.tokens, next: tokens.start, end: tokens.end, problems: self.problems }
+    }
+
+    pub(super) fn peek(&self) -> Option<&Lexeme> {
+        self.peek_at(0)
+    }
+
+    pub(super) fn peek_at(&self, ahead: usize) -> Option<&Lexeme> {
+        self.tokens[..self.end].get(self.next + ahead)
+    }
+
+    pub(super) fn is(&self, word: &str) -> bool {
+        self.peek().is_some_and(|token| token.is(word))
+    }
+
+    pub(super) fn are(&self, first: &str, second: &str) -> bool {
+        self.is(first) && self.peek_at(1).is_some_and(|token| token.is(second))
+    }
+
+    pub(super) fn is_token(&self, token: &Token) -> bool {
+        self.peek().is_some_and(|next| next.sql.token == *token)
+    }
+
+    pub(super) fn eat(&mut self, word: &str) -> bool {
+        let found = self.is(word);
+        self.next += usize::from(found);
+        found
+    }
+
+    pub(super) fn eat_token(&mut self, token: &Token) -> bool {
+        let found = self.is_token(token);
+        self.next += usize::from(found);
+        found
+    }
+
+    pub(super) fn done(&self) -> bool {
+        self.next >= self.end
+    }
+
+    /// The place of the next token, or of the end of the last one.
+    pub(super) fn here(&self) -> At {
+        match (self.peek(), self.next.checked_sub(1).and_then(|last| self.tokens.get(last))) {
+            (Some(token), _) => token.at,
+            (None, Some(last)) => At { start: last.at.end.saturating_sub(1).max(last.at.start), ..last.at },
+            (None, None) => At::default(),
+        }
+    }
+
+    /// The place of a range of tokens; that of the token before it when it is empty.
+    pub(super) fn at(&self, tokens: &Tokens) -> At {
+        let Some(first) = self.tokens.get(tokens.start.min(self.tokens.len().saturating_sub(1))) else { return At::default() };
+        if tokens.is_empty() {
+            return tokens.start.checked_sub(1).map_or(first.at, |last| self.tokens[last].at);
+        }
+        first.at.to(self.tokens[tokens.end - 1].at)
+    }
+
+    pub(super) fn report(&mut self, problem: Diagnostic) -> Reported {
+        self.problems.push(problem);
+        Reported
+    }
+
+    pub(super) fn fail(&mut self, code: Code, at: At, message: impl Into<String>, label: impl Into<String>) -> Reported {
+        self.report(Diagnostic::error(code, at, message, label))
+    }
+
+    /// Says that `what` should stand here.
+    pub(super) fn expected(&mut self, what: &str) -> Reported {
+        let found = self.peek().map(|token| format!("`{}`", &self.text[token.at.start..token.at.end]));
+        let message = match found {
+            Some(found) => format!("expected {what}, found {found}"),
+            None => format!("expected {what}, found the end"),
+        };
+        let at = self.here();
+        self.fail(codes::EXPECTED, at, message, format!("{what} here"))
+    }
+
+    pub(super) fn expect(&mut self, word: &str) -> Parsed<()> {
+        if self.eat(word) { Ok(()) } else { Err(self.expected(&format!("`{word}`"))) }
+    }
+
+    pub(super) fn expect_token(&mut self, token: &Token) -> Parsed<()> {
+        if self.eat_token(token) { Ok(()) } else { Err(self.expected(&format!("`{token}`"))) }
+    }
+
+    pub(super) fn name(&mut self, what: &str) -> Parsed<Name> {
+        let Some(token) = self.peek() else { return Err(self.expected(what)) };
+        let Some(text) = token.word().map(str::to_owned) else { return Err(self.expected(what)) };
+        let name = Name { text, at: token.at };
+        self.next += 1;
+        Ok(name)
+    }
+
+    /// `a, b, c`
+    pub(super) fn names(&mut self, what: &str) -> Parsed<Vec<Name>> {
+        let mut names = vec![self.name(what)?];
+        while self.eat_token(&Token::Comma) {
+            names.push(self.name(what)?);
+        }
+        Ok(names)
+    }
+
+    pub(super) fn string(&mut self, what: &str) -> Parsed<Name> {
+        let Some(token) = self.peek() else { return Err(self.expected(what)) };
+        let Some(text) = token.string().map(str::to_owned) else { return Err(self.expected(what)) };
+        let name = Name { text, at: token.at };
+        self.next += 1;
+        Ok(name)
+    }
+
+    /// The tokens from the next on that follow one another without a blank: `1h30m`.
+    fn adjacent(&self) -> Tokens {
+        let mut end = self.next;
+        while let Some(token) = self.tokens[..self.end].get(end) {
+            let joined = end == self.next || self.tokens[end - 1].at.end == token.at.start;
+            if !joined || (token.number().is_none() && token.word().is_none()) {
+                break;
+            }
+            end += 1;
+        }
+        self.next..end
+    }
+
+    /// `10m` or `'10 minutes'`, with the text of the first.
+    pub(super) fn duration(&mut self) -> Parsed<(Span, String)> {
+        let Some(token) = self.peek() else { return Err(self.expected("a duration such as `10m`")) };
+        let (tokens, text) = match token.string() {
+            Some(text) => (self.next..self.next + 1, text.to_owned()),
+            None if token.number().is_some() => {
+                let tokens = self.adjacent();
+                let at = self.at(&tokens);
+                (tokens, self.text[at.start..at.end].to_owned())
+            }
+            None => return Err(self.expected("a duration such as `10m` or '10 minutes'")),
+        };
+        let at = self.at(&tokens);
+        self.next = tokens.end;
+        match Span::parse(&text) {
+            Some(span) => Ok((span, text.to_lowercase())),
+            None => {
+                let problem = Diagnostic::error(codes::BAD_DURATION, at, format!("`{text}` is not a duration"), "not a duration");
+                Err(self.report(problem.help("write a whole number and a unit of ms, s, m, h, d, w: `10m`, '10 minutes'")))
+            }
+        }
+    }
+
+    /// A duration longer than nothing.
+    pub(super) fn positive_duration(&mut self, what: &str) -> Parsed<Span> {
+        let at = self.here();
+        let (span, _) = self.duration()?;
+        if span.0 > 0 { Ok(span) } else { Err(self.fail(codes::BAD_DURATION, at, format!("{what} must be longer than nothing"), "no length")) }
+    }
+
+    /// The index of the bracket that closes the one at `open`; the declaration's brackets are known to match.
+    pub(super) fn closing(&self, open: usize) -> usize {
+        let mut depth = 0usize;
+        for index in open..self.end {
+            depth += usize::from(self.tokens[index].opens());
+            depth -= usize::from(self.tokens[index].closes());
+            if depth == 0 {
+                return index;
+            }
+        }
+        self.end.saturating_sub(1)
+    }
+
+    /// The indices in `tokens` for which `cut` holds, outside of brackets and of `case .. end`.
+    pub(super) fn cuts(&self, tokens: Tokens, cut: impl Fn(usize) -> bool) -> Vec<usize> {
+        let mut depth = 0usize;
+        let mut found = Vec::new();
+        for index in tokens {
+            let token = &self.tokens[index];
+            if depth == 0 && cut(index) {
+                found.push(index);
+            }
+            if token.opens() || token.is("case") {
+                depth += 1;
+            } else if token.closes() || token.is("end") {
+                depth = depth.saturating_sub(1);
+            }
+        }
+        found
+    }
+
+    /// The parts of `tokens` between commas outside of brackets at which `splits` (given the comma's index) holds. An
+    /// empty last part is left out: lists may end with a comma.
+    pub(super) fn parts(&self, tokens: Tokens, splits: impl Fn(usize) -> bool) -> Vec<Tokens> {
+        let mut parts = Vec::new();
+        let mut start = tokens.start;
+        for comma in self.cuts(tokens.clone(), |index| self.tokens[index].sql.token == Token::Comma && splits(index)) {
+            parts.push(start..comma);
+            start = comma + 1;
+        }
+        if start < tokens.end {
+            parts.push(start..tokens.end);
+        }
+        parts
+    }
+
+    /// A list in brackets whose items `item` reads, each from its own tokens; one that fails leaves the list partial.
+    pub(super) fn list<T>(&mut self, what: &str, splits: impl Fn(usize) -> bool, item: impl Fn(&mut Cursor<'_>) -> Parsed<T>) -> Parsed<List<T>> {
+        if !self.is_token(&Token::LParen) {
+            return Err(self.expected(&format!("`(` and {what}s")));
+        }
+        let (open, close) = (self.next, self.closing(self.next));
+        let mut list = List { open, close, items: Vec::new(), partial: false };
+        for part in self.parts(open + 1..close, splits) {
+            let mut inner = self.within(part);
+            let read = item(&mut inner).and_then(|read| if inner.done() { Ok(read) } else { Err(inner.expected(&format!("`,` after {what}"))) });
+            match read {
+                Ok(read) => list.items.push(read),
+                Err(Reported) => list.partial = true,
+            }
+        }
+        self.next = close + 1;
+        if list.items.is_empty() && !list.partial {
+            let at = self.at(&(open..close + 1));
+            self.fail(codes::EMPTY_LIST, at, format!("the list holds no {what}"), format!("{what}s here"));
+            list.partial = true;
+        }
+        Ok(list)
+    }
+
+    /// `name type, ..`
+    pub(super) fn columns(&mut self) -> Parsed<List<Column>> {
+        self.list("column", |_| true, |inner| {
+            let tokens = inner.next..inner.end;
+            let name = inner.name("a column's name")?;
+            let type_name = inner.name("the column's type")?;
+            Ok(Column { name, type_name, tokens })
+        })
+    }
+
+    /// Reads an expression that fills `tokens`.
+    pub(super) fn sql(&mut self, tokens: Tokens, what: &str) -> Sql {
+        let at = self.at(&tokens);
+        let mut sql = Sql { expr: None, tokens: tokens.clone(), at };
+        if tokens.is_empty() {
+            self.fail(codes::EXPECTED, at, format!("expected {what}"), format!("{what} after this"));
+            return sql;
+        }
+        let dialect = GenericDialect {};
+        let pieces = self.tokens[tokens.clone()].iter().map(|token| token.sql.clone()).collect();
+        let mut parser = Parser::new(&dialect).with_tokens_with_locations(pieces);
+        let parsed = parser.parse_expr();
+        let stop = tokens.start + parser.index().min(tokens.len() - 1);
+        match parsed {
+            Ok(expr) if parser.peek_token().token == Token::EOF => sql.expr = Some(expr),
+            Ok(_) => {
+                let rest = self.text[self.tokens[stop].at.start..self.tokens[stop].at.end].to_owned();
+                let problem = Diagnostic::error(codes::BAD_EXPRESSION, self.tokens[stop].at, format!("`{rest}` does not continue the expression"), "the expression ends before this");
+                self.report(problem.help("an operator, a comma or a clause's keyword may be missing"));
+            }
+            Err(error) => {
+                // The parser's own count of lines is of the file; the label shows the place.
+                let last = tokens.start + parser.get_current_index().min(tokens.len() - 1);
+                let message = reason(&error);
+                let place = self.tokens[last].at;
+                self.fail(codes::BAD_EXPRESSION, place, format!("{what} cannot be read: {message}"), "here");
+            }
+        }
+        sql
+    }
+
+    /// What was read from `start` on, as a clause.
+    pub(super) fn clause<T>(&self, start: usize, value: T) -> Clause<T> {
+        let tokens = start..self.next;
+        Clause { value, at: self.at(&tokens), tokens }
+    }
+
+    /// Puts a clause into its place, or says that it stands there twice.
+    pub(super) fn once<T>(&mut self, place: &mut Option<Clause<T>>, clause: Clause<T>, name: &str) {
+        match place {
+            Some(first) => {
+                let problem = Diagnostic::error(codes::REPEATED_CLAUSE, clause.at, format!("`{name}` is written twice"), "again here");
+                let problem = problem.also(first.at, "first here").help("keep one of them");
+                self.report(problem);
+            }
+            None => *place = Some(clause),
+        }
+    }
+}
+
+fn reason(error: &ParserError) -> String {
+    let message = match error {
+        ParserError::TokenizerError(text) | ParserError::ParserError(text) => text.clone(),
+        ParserError::RecursionLimitExceeded => "it is nested too deeply".to_owned(),
+    };
+    let message = message.split(" at Line:").next().unwrap_or_default().replace("Expected: ", "expected ").replace(", found: ", ", found ");
+    message.replace("found EOF", "found the end")
+}

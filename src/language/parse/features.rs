@@ -1,0 +1,125 @@
+//! `features name of entity by column from source ttl '..' ( name = aggregate(..) where .. by .. over .. default .., .. )`
+
+use sqlparser::tokenizer::Token;
+
+use super::Lexeme;
+use super::cursor::{Cursor, Parsed};
+use super::tree::{Call, Clause, FeatureItem, FeaturesBody, Name, Tokens};
+use super::window;
+use crate::language::diagnostics::{Diagnostic, codes};
+use crate::time::Span;
+
+const CLAUSES: [&str; 4] = ["where", "by", "over", "default"];
+
+pub(super) fn features(cursor: &mut Cursor<'_>) -> Parsed<FeaturesBody> {
+    cursor.expect("of")?;
+    let entity = cursor.name("an entity")?;
+    let by = if cursor.eat("by") { cursor.names("the column that holds the key")? } else { Vec::new() };
+    cursor.expect("from")?;
+    let source = cursor.name("a source")?;
+    let mut ttl = None;
+    ttl_clause(cursor, &mut ttl);
+    let tokens = cursor.tokens;
+    let items = cursor.list("feature", |comma| begins_item(tokens, comma), item)?;
+    ttl_clause(cursor, &mut ttl);
+    Ok(FeaturesBody { entity, by, source, ttl, items })
+}
+
+fn ttl_clause(cursor: &mut Cursor<'_>, ttl: &mut Option<Clause<Span>>) {
+    let start = cursor.next;
+    if cursor.eat("ttl") {
+        if let Ok(span) = cursor.positive_duration("the time after which a silent key is dropped") {
+            let clause = cursor.clause(start, span);
+            cursor.once(ttl, clause, "ttl");
+        }
+    }
+}
+
+/// Whether a new feature begins after this comma, and not one more window of the same.
+fn begins_item(tokens: &[Lexeme], comma: usize) -> bool {
+    let Some(next) = tokens.get(comma + 1) else { return true };
+    let named = next.word().is_some() && tokens.get(comma + 2).is_some_and(|token| token.sql.token == Token::Eq);
+    named || next.closes() || (next.word().is_some() && !next.is("all") && !next.is("session") && !next.is_any(&window::CALENDAR))
+}
+
+fn item(cursor: &mut Cursor<'_>) -> Parsed<FeatureItem> {
+    let tokens = cursor.next..cursor.end;
+    let name = cursor.name("a feature's name")?;
+    cursor.expect_token(&Token::Eq)?;
+    let region = cursor.next..cursor.end;
+    // `limit 32 by value` belongs to the `by` before it.
+    let limited = |index: usize| index >= 2 && cursor.tokens[index].is("by") && cursor.tokens[index - 2].is("limit");
+    let cuts = cursor.cuts(region.clone(), |index| cursor.tokens[index].is_any(&CLAUSES) && !limited(index));
+    let head = region.start..cuts.first().copied().unwrap_or(region.end);
+    let call = call(cursor, head);
+    let mut item = FeatureItem {
+        name,
+        call: call?,
+        filter: None,
+        by: None,
+        over: Vec::new(),
+        over_tokens: None,
+        default: None,
+        tokens,
+    };
+    for (position, &start) in cuts.iter().enumerate() {
+        let end = cuts.get(position + 1).copied().unwrap_or(region.end);
+        clause(cursor, &mut item, start, end);
+    }
+    cursor.next = region.end;
+    Ok(item)
+}
+
+fn clause(cursor: &mut Cursor<'_>, item: &mut FeatureItem, start: usize, end: usize) {
+    let body = start + 1..end;
+    cursor.next = end;
+    if cursor.tokens[start].is("where") {
+        let sql = cursor.sql(body, "a condition");
+        let clause = cursor.clause(start, sql);
+        cursor.once(&mut item.filter, clause, "where");
+    } else if cursor.tokens[start].is("default") {
+        let sql = cursor.sql(body, "a literal");
+        let clause = cursor.clause(start, sql);
+        cursor.once(&mut item.default, clause, "default");
+    } else if cursor.tokens[start].is("by") {
+        let clause = cursor.clause(start, ());
+        let problem = Diagnostic::error(codes::NOT_YET_BY, clause.at, "map-valued features cannot run yet", "not yet");
+        cursor.report(problem.help("write one feature with `where` for each value that matters"));
+        cursor.once(&mut item.by, clause, "by");
+    } else if item.over_tokens.is_some() {
+        let at = cursor.at(&(start..end));
+        let problem = Diagnostic::error(codes::REPEATED_CLAUSE, at, "`over` is written twice", "again here");
+        cursor.report(problem.help("several windows stand in one list: `over 1h, 1d`"));
+    } else {
+        item.over_tokens = Some(start..end);
+        item.over = window::windows(cursor, body);
+        cursor.next = end;
+    }
+}
+
+/// `aggregate(argument, ..)` that fills `tokens`.
+fn call(cursor: &mut Cursor<'_>, tokens: Tokens) -> Parsed<Call> {
+    let at = cursor.at(&tokens);
+    let name = cursor.tokens[..tokens.end].get(tokens.start).and_then(|token| Some(Name { text: token.word()?.to_lowercase(), at: token.at }));
+    let open = tokens.start + 1;
+    let opened = open < tokens.end && cursor.tokens[open].sql.token == Token::LParen;
+    let (Some(function), true) = (name, opened) else { return Err(no_aggregate(cursor, &tokens)) };
+    let close = cursor.closing(open);
+    if close + 1 != tokens.end {
+        return Err(no_aggregate(cursor, &tokens));
+    }
+    let star = close == open + 2 && cursor.tokens[open + 1].sql.token == Token::Mul;
+    let mut arguments = Vec::new();
+    if !star {
+        for part in cursor.parts(open + 1..close, |_| true) {
+            arguments.push(cursor.sql(part, "an argument"));
+        }
+    }
+    Ok(Call { function, arguments, star, tokens, at })
+}
+
+fn no_aggregate(cursor: &mut Cursor<'_>, tokens: &Tokens) -> super::cursor::Reported {
+    let at = cursor.at(tokens);
+    let problem = Diagnostic::error(codes::NOT_AN_AGGREGATE, at, "a feature is one aggregate call", "not an aggregate call");
+    cursor.report(problem.help("write `name = aggregate(expression) over window`; combine features in a vector's derived columns"))
+}

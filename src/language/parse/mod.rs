@@ -1,0 +1,106 @@
+//! Text to declarations as written. Parsing goes on after a problem: at the next `;`, and in lists at the next `,`.
+
+mod cursor;
+mod features;
+mod model;
+mod shape;
+mod source;
+mod token;
+pub(crate) mod tree;
+mod vector;
+mod window;
+
+pub(crate) use token::Lexeme;
+use cursor::{Cursor, Parsed};
+use tree::{Body, Declaration, EntityBody, Kind, Tokens, Tree};
+
+use super::diagnostics::{Diagnostic, codes, nearest};
+use super::source::SourceFile;
+
+const DECLARATIONS: [(&str, Kind); 7] = [
+    ("source", Kind::Source),
+    ("entity", Kind::Entity),
+    ("features", Kind::Features),
+    ("vector", Kind::Vector),
+    ("model", Kind::Model),
+    ("stream", Kind::Later),
+    ("table", Kind::Later),
+];
+
+/// Parses one file; `index` is its place among the files that are compiled together.
+pub(crate) fn parse(index: usize, file: &SourceFile, problems: &mut Vec<Diagnostic>) -> Tree {
+    let lexed = token::lex(index, &file.text, problems);
+    let mut declarations = Vec::new();
+    for (tokens, ended) in shape::declarations(&file.text, &lexed.tokens) {
+        let mut cursor = Cursor { text: &file.text, tokens: &lexed.tokens, next: tokens.start, end: tokens.end, problems: &mut *problems };
+        declarations.push(declaration(&mut cursor, tokens, ended));
+    }
+    Tree { lexed, declarations }
+}
+
+fn declaration(cursor: &mut Cursor<'_>, tokens: Tokens, ended: bool) -> Declaration {
+    let kind = DECLARATIONS.iter().find(|(word, _)| cursor.is(word)).map_or(Kind::Unknown, |(_, kind)| *kind);
+    let name = (kind != Kind::Unknown).then(|| cursor.peek_at(1)).flatten().and_then(|token| {
+        token.word().map(|text| tree::Name { text: text.to_owned(), at: token.at })
+    });
+    let mut declaration = Declaration { tokens: tokens.clone(), body: None, kind, name };
+    if kind == Kind::Unknown {
+        unknown(cursor);
+        return declaration;
+    }
+    if !shape::balanced(cursor, tokens.clone()) {
+        return declaration;
+    }
+    if !ended {
+        let last = cursor.tokens[tokens.end - 1].at;
+        let problem = Diagnostic::error(codes::MISSING_SEMICOLON, last, "the declaration does not end with `;`", "`;` after this");
+        cursor.report(problem);
+    }
+    if kind == Kind::Later {
+        later(cursor);
+        return declaration;
+    }
+    cursor.next += 1;
+    declaration.body = body(cursor, kind).ok();
+    declaration
+}
+
+fn body(cursor: &mut Cursor<'_>, kind: Kind) -> Parsed<Body> {
+    cursor.name("a name")?;
+    let body = match kind {
+        Kind::Source => Body::Source(source::source(cursor)?),
+        Kind::Entity => Body::Entity(EntityBody { keys: cursor.columns()? }),
+        Kind::Features => Body::Features(features::features(cursor)?),
+        Kind::Vector => Body::Vector(vector::vector(cursor)?),
+        Kind::Model => Body::Model(model::model(cursor)?),
+        Kind::Later | Kind::Unknown => return Err(cursor::Reported),
+    };
+    if !cursor.done() {
+        cursor.expected("`;`");
+    }
+    Ok(body)
+}
+
+fn unknown(cursor: &mut Cursor<'_>) {
+    let at = cursor.here();
+    let words: Vec<_> = DECLARATIONS.iter().map(|(word, _)| *word).collect();
+    let problem = Diagnostic::error(codes::UNKNOWN_DECLARATION, at, format!("`{}` starts no declaration", &cursor.text[at.start..at.end]), "expected a declaration");
+    let problem = match cursor.peek().and_then(Lexeme::word).and_then(|word| nearest(word, &words)) {
+        Some(near) => problem.help(format!("did you mean `{near}`?")),
+        None => problem.help("a declaration starts with source, entity, features, vector or model"),
+    };
+    cursor.report(problem);
+}
+
+/// `stream` and `table` are named by the language, and stand as they are written.
+fn later(cursor: &mut Cursor<'_>) {
+    let at = cursor.here();
+    let problem = if cursor.is("stream") {
+        Diagnostic::error(codes::NOT_YET_STREAM, at, "a derived stream cannot run yet", "not yet")
+            .help("declare the features on the source itself, with `where`")
+    } else {
+        Diagnostic::error(codes::NOT_YET_TABLE, at, "a table of attributes cannot be read yet", "not yet")
+            .help("send the changes of attributes as events of a source and read them with `last(..) over all`")
+    };
+    cursor.report(problem);
+}

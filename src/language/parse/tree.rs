@@ -1,0 +1,239 @@
+//! What a file says, as written: names unresolved, types unchecked. Ranges of tokens stand where `format` writes text
+//! back and where expressions are.
+
+use std::ops::Range;
+
+use sqlparser::ast::Expr;
+
+use super::token::Lexed;
+use crate::language::source::At;
+use crate::time::Span;
+
+/// Indices into the file's tokens.
+pub(crate) type Tokens = Range<usize>;
+
+/// A parsed file.
+#[derive(Clone, Debug)]
+pub(crate) struct Tree {
+    pub lexed: Lexed,
+    pub declarations: Vec<Declaration>,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Declaration {
+    /// Without the semicolon.
+    pub tokens: Tokens,
+    /// `None`: what it declares could not be read, which was reported.
+    pub body: Option<Body>,
+    /// Known also where the body is not, so that its users are not reported.
+    pub kind: Kind,
+    pub name: Option<Name>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Kind {
+    Source,
+    Entity,
+    Features,
+    Vector,
+    Model,
+    /// `stream` or `table`: used where a source is, but cannot run yet.
+    Later,
+    Unknown,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum Body {
+    Source(SourceBody),
+    Entity(EntityBody),
+    Features(FeaturesBody),
+    Vector(VectorBody),
+    Model(ModelBody),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Name {
+    pub text: String,
+    pub at: At,
+}
+
+/// An expression; `expr` is `None` when it could not be read, which was reported.
+#[derive(Clone, Debug)]
+pub(crate) struct Sql {
+    pub expr: Option<Expr>,
+    pub tokens: Tokens,
+    pub at: At,
+}
+
+/// A list in brackets: the tokens of its brackets and its items.
+#[derive(Clone, Debug)]
+pub(crate) struct List<T> {
+    pub open: usize,
+    pub close: usize,
+    pub items: Vec<T>,
+    /// Some item could not be read, which was reported.
+    pub partial: bool,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Column {
+    pub name: Name,
+    pub type_name: Name,
+    pub tokens: Tokens,
+}
+
+/// A clause's value with the clause's tokens.
+#[derive(Clone, Debug)]
+pub(crate) struct Clause<T> {
+    pub value: T,
+    pub tokens: Tokens,
+    pub at: At,
+}
+
+#[derive(Clone, Debug, Default)]
+pub(crate) struct SourceBody {
+    pub columns: Option<List<Column>>,
+    pub from: Option<Clause<From>>,
+    pub partitions: Option<Clause<Partitions>>,
+    pub format: Option<Clause<Name>>,
+    pub event_time: Option<Clause<Name>>,
+    pub lateness: Option<Clause<Span>>,
+    pub max_ahead: Option<Clause<Span>>,
+    pub history: Option<Clause<Span>>,
+    pub dedup: Option<Clause<Dedup>>,
+    pub expects: Vec<Clause<Expect>>,
+    pub deletes: Option<Clause<Sql>>,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct From {
+    pub kafka: bool,
+    pub topic: Name,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Partitions {
+    pub count: Name,
+    pub by: Vec<Name>,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Dedup {
+    pub columns: Vec<Name>,
+    pub within: Span,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Expect {
+    pub condition: Sql,
+    pub quarantine: bool,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct EntityBody {
+    pub keys: List<Column>,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct FeaturesBody {
+    pub entity: Name,
+    pub by: Vec<Name>,
+    pub source: Name,
+    pub ttl: Option<Clause<Span>>,
+    pub items: List<FeatureItem>,
+}
+
+/// One line of a view: one feature for each window.
+#[derive(Clone, Debug)]
+pub(crate) struct FeatureItem {
+    pub name: Name,
+    pub call: Call,
+    pub filter: Option<Clause<Sql>>,
+    pub by: Option<Clause<()>>,
+    /// Empty: lifetime.
+    pub over: Vec<WindowItem>,
+    pub over_tokens: Option<Tokens>,
+    pub default: Option<Clause<Sql>>,
+    pub tokens: Tokens,
+}
+
+/// An aggregate call. `count(*)` has no arguments and `star`.
+#[derive(Clone, Debug)]
+pub(crate) struct Call {
+    pub function: Name,
+    pub arguments: Vec<Sql>,
+    pub star: bool,
+    pub tokens: Tokens,
+    pub at: At,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct WindowItem {
+    pub tokens: Tokens,
+    pub at: At,
+    /// `None`: one that cannot run yet or that is wrong, which was reported.
+    pub window: Option<Window>,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Window {
+    /// `None` is `all`.
+    pub length: Option<Span>,
+    pub open: bool,
+    pub before: bool,
+    pub excluding_current: bool,
+    pub offset: Span,
+    /// What is appended to the feature's name, such as `_1h`.
+    pub suffix: String,
+    pub alias: Option<Name>,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct VectorBody {
+    pub on: Option<Name>,
+    pub request: Option<Clause<List<Column>>>,
+    pub items: List<VectorItem>,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct VectorItem {
+    pub tokens: Tokens,
+    pub at: At,
+    pub what: VectorWhat,
+    /// `for key = column and ..`
+    pub role: Vec<(Name, Name)>,
+    pub role_at: Option<At>,
+    pub default: Option<Clause<Sql>>,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum VectorWhat {
+    /// `view.* as prefix_*`
+    Star { view: Name, prefix: Option<String> },
+    /// `name = expression`, or a name alone
+    Column { name: Option<Name>, sql: Sql },
+}
+
+#[derive(Clone, Debug, Default)]
+pub(crate) struct ModelBody {
+    pub from: Option<Clause<Name>>,
+    pub sha256: Option<Clause<Name>>,
+    pub takes: Option<Clause<Name>>,
+    pub score: Option<Clause<Score>>,
+    pub label: Option<Clause<()>>,
+    pub watch: Option<Clause<Watch>>,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Score {
+    pub source: Name,
+    pub topic: Name,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Watch {
+    pub every: Span,
+    pub profile: Name,
+    pub alerts: Vec<(Name, f64)>,
+    pub topic: Name,
+}

@@ -1,0 +1,103 @@
+//! Identities: hashes of normalised meanings. Each is made of the parts that change values or what is stored, and of
+//! nothing else: not of files, formatting, the order of declarations, or (but for sources, whose events are stored under
+//! it, and views, whose rows are) names. The texts that are hashed must never change, or every state is rebuilt.
+
+use std::fmt::Write;
+
+use super::{Dedup, Field, Frame, Origin, Window};
+use crate::id::Identity;
+use crate::time::Span;
+use crate::value::{DataType, Value};
+
+/// Collects named parts; lengths keep parts from running into one another.
+struct Meaning(String);
+
+impl Meaning {
+    fn of(kind: &str) -> Self {
+        Self(format!("forebay {kind} 1"))
+    }
+
+    fn part(mut self, name: &str, value: impl std::fmt::Display) -> Self {
+        let value = value.to_string();
+        // Writing to a string cannot fail.
+        let _ = write!(self.0, "\n{name} {}:{value}", value.len());
+        self
+    }
+
+    fn identity(&self) -> Identity {
+        Identity::of(&self.0)
+    }
+}
+
+/// Of what stored events mean: name, topic, event time and what dropped duplicates. Columns come and go, and later bounds on
+/// lateness and expectations do not change what was accepted.
+pub(crate) fn source(name: &str, origin: &Origin, event_time: &Field, dedup: Option<&Dedup>, fields: &[Field]) -> Identity {
+    let (log, topic) = match origin {
+        Origin::Log { topic, .. } => ("log", topic),
+        Origin::Kafka { topic } => ("kafka", topic),
+    };
+    let mut meaning = Meaning::of("source").part("name", name).part(log, topic).part("event time", &event_time.name);
+    for column in dedup.iter().flat_map(|dedup| &dedup.columns) {
+        meaning = meaning.part("dedup", &fields[*column].name);
+    }
+    if let Some(dedup) = dedup {
+        meaning = meaning.part("within", dedup.within.0);
+    }
+    meaning.identity()
+}
+
+/// Of what a view's keys are, its name apart.
+pub(crate) fn keys(source: Identity, columns: &[Field], entity: &str, ttl: Option<Span>) -> Identity {
+    let mut meaning = Meaning::of("keys").part("source", source).part("entity", entity);
+    for column in columns {
+        meaning = meaning.part("key", format!("{} {}", column.name, column.data_type));
+    }
+    meaning.part("ttl", ttl.map_or(0, |ttl| ttl.0)).identity()
+}
+
+/// Of a view's state rows: its keys and its name, since two views may have the same keys.
+pub(crate) fn view(keys: Identity, name: &str) -> Identity {
+    Meaning::of("view").part("keys", keys).part("name", name).identity()
+}
+
+/// Of an aggregate, the meanings of its inputs, and that of its filter.
+pub(crate) fn fold(aggregate: &str, inputs: &[String], filter: Option<&str>) -> Identity {
+    let mut meaning = Meaning::of("fold").part("aggregate", aggregate);
+    for input in inputs {
+        meaning = meaning.part("input", input);
+    }
+    meaning.part("filter", filter.unwrap_or_default()).identity()
+}
+
+/// Of everything that makes a feature's values; its name is not.
+pub(crate) fn feature(keys: Identity, fold: Identity, window: &Window, default: Option<&Value>, data_type: &DataType) -> Identity {
+    let (length, open) = match window.frame {
+        Frame::Range { length, open } => (length.0, open),
+        Frame::All => (0, false),
+    };
+    let window = format!("{length} {open} {} {} {}", window.before, window.excluding_current, window.offset.0);
+    let default = default.map_or_else(String::new, literal);
+    Meaning::of("feature").part("keys", keys).part("fold", fold).part("window", window).part("default", default).part("type", data_type).identity()
+}
+
+/// Of the vector's columns: name, meaning and default of each, in order, and of the source it is on.
+pub(crate) fn vector(on: Option<Identity>, columns: &[(String, String, Option<Value>)]) -> Identity {
+    let mut meaning = Meaning::of("vector").part("on", on.map_or_else(String::new, |on| on.to_string()));
+    for (name, column, default) in columns {
+        meaning = meaning.part("name", name).part("column", column).part("default", default.as_ref().map_or_else(String::new, literal));
+    }
+    meaning.identity()
+}
+
+/// A value with its type, exactly.
+fn literal(value: &Value) -> String {
+    match value {
+        Value::Null => "null".to_owned(),
+        Value::Bool(value) => format!("boolean {value}"),
+        Value::Int(value) => format!("bigint {value}"),
+        Value::Float(value) => format!("double {:016x}", value.to_bits()),
+        Value::Text(value) => format!("text {value}"),
+        Value::Timestamp(value) => format!("timestamp {value}"),
+        Value::List(items) => format!("list {:?}", items.iter().map(literal).collect::<Vec<_>>()),
+    }
+}
