@@ -1,1 +1,146 @@
+//! The language as a whole: text in, plan or diagnostics out.
 
+use std::path::Path;
+
+use super::{Compiled, SourceFile, compile, format, render};
+use crate::error::{Error, Result};
+use crate::plan::{ColumnSource, Frame, ModelSignature, Origin, Plan, diff};
+use crate::time::Span;
+use crate::value::Value;
+
+const FRAUD: &str = "
+source payments (
+  payment_id text, user_id bigint, merchant_id text, category text, amount double, status text, event_time timestamp
+)
+from kafka topic 'payments' format json
+event time event_time
+lateness '10 minutes' history '40 days'
+dedup by payment_id within '1 day'
+expect amount >= 0 and status in ('approved', 'declined') else quarantine;
+
+entity user     (user_id bigint);
+entity merchant (merchant_id text);
+
+features user_payments of user from payments (
+  txn_count     = count(*)                          over 10m, 1h, 1d, 30d,   -- four features
+  spend         = sum(amount) default 0             over 1h, 7d,
+  declined      = count(*) where status = 'declined' over 1h,
+  last_amounts  = last_n(amount, 5)                 over all,
+);
+
+features merchant_payments of merchant from payments (
+  txn_count = count(*) over 1h,
+  chargeback_rate = avg(case when status = 'declined' then 1.0 else 0.0 end) over 7d,
+);
+
+-- what a model sees, in order; request columns come from the caller or from the event that is scored
+vector fraud_v1 on payments (
+  user_payments.*,
+  merchant_txn_count_1h = merchant_payments.txn_count_1h,
+  amount,
+  decline_rate = user_payments.declined_1h::double / nullif(user_payments.txn_count_1h, 0) default 0,
+  night = extract(hour from event_time) < 6,
+);
+";
+
+const FLIGHTS: &str = "
+source flights (flight_id bigint, event_time timestamp, origin text, destination text, distance bigint, delay bigint)
+from log 'flights' partitions 4 by origin format json event time event_time history '120 days';
+entity airport (airport text);
+features departures of airport by origin from flights ttl '90 days' (
+  flights = count(*) over 3h, 1d offset 6h, 1d before as yesterday, 1d open excluding current as others,
+  delay = avg(delay) over 7d offset 6h,
+);
+vector delay_v1 on flights (
+  departures.*,
+  departures.* for airport = destination as destination_*,
+  distance,
+  busier = departures.flights_3h > 10 for airport = destination,
+);
+";
+
+fn no_model(path: &Path) -> Result<ModelSignature> {
+    Err(Error::not_found(format!("no model {}", path.display())))
+}
+
+fn file(text: &str) -> SourceFile {
+    SourceFile { path: "test.bay".into(), text: text.to_owned() }
+}
+
+fn compiled(text: &str) -> Compiled {
+    compile(&[file(text)], &no_model)
+}
+
+fn plan(text: &str) -> Plan {
+    let compiled = compiled(text);
+    match compiled.plan {
+        Some(plan) => plan,
+        None => panic!("{}", render(&compiled.diagnostics, &[file(text)], false)),
+    }
+}
+
+fn codes(text: &str) -> Vec<&'static str> {
+    compiled(text).diagnostics.iter().map(|diagnostic| diagnostic.code.id).collect()
+}
+
+#[test]
+fn the_payments_example_becomes_a_plan() {
+    let plan = plan(FRAUD);
+    let source = &plan.sources[0];
+    assert_eq!(source.origin, Origin::Kafka { topic: "payments".to_owned() });
+    assert_eq!((source.event_time, source.lateness, source.history), (6, Span(600_000_000), Span(40 * Span::DAY.0)));
+    let names: Vec<_> = plan.views[0].features.iter().map(|feature| feature.name.as_str()).collect();
+    assert_eq!(names, ["txn_count_10m", "txn_count_1h", "txn_count_1d", "txn_count_30d", "spend_1h", "spend_7d", "declined_1h", "last_amounts"]);
+    assert_eq!(plan.views[0].folds.len(), 4);
+    assert_eq!(plan.views[0].features[4].default, Some(Value::Float(0.0)));
+    let vector = &plan.vectors[0];
+    assert_eq!(vector.keys.iter().map(|key| key.name.as_str()).collect::<Vec<_>>(), ["user_id", "merchant_id"]);
+    assert_eq!(vector.columns.len(), 12);
+    assert_eq!(vector.columns[8].name, "merchant_txn_count_1h");
+    assert_eq!(vector.request.iter().map(|column| (column.field.name.as_str(), column.is_event_time)).collect::<Vec<_>>(), [("amount", false), ("event_time", true)]);
+    assert!(matches!(vector.columns[10].from, ColumnSource::Derived(_)));
+    assert_eq!(vector.columns[10].default, Some(Value::Float(0.0)));
+}
+
+#[test]
+fn one_view_serves_two_roles() {
+    let plan = plan(FLIGHTS);
+    let vector = &plan.vectors[0];
+    assert_eq!(vector.keys.iter().map(|key| key.name.as_str()).collect::<Vec<_>>(), ["origin", "destination"]);
+    assert_eq!(vector.key_columns, [2, 3]);
+    assert_eq!(vector.reads.len(), 2);
+    let names: Vec<_> = vector.columns.iter().map(|column| column.name.as_str()).collect();
+    assert_eq!(names[..5], ["flights_3h", "flights_1d_offset_6h", "yesterday", "others", "delay_7d_offset_6h"]);
+    assert_eq!(names[5], "destination_flights_3h");
+    assert_eq!(names[10..], ["distance", "busier"]);
+    let window = &plan.views[0].features[3].window;
+    assert!(window.excluding_current && matches!(window.frame, Frame::Range { open: true, .. }));
+    assert_eq!(plan.views[0].ttl, Some(Span(90 * Span::DAY.0)));
+}
+
+#[test]
+fn formatting_keeps_meaning_and_comments_and_is_idempotent() {
+    for text in [FRAUD, FLIGHTS] {
+        let once = format(&file(text)).unwrap();
+        assert_eq!(format(&file(&once)).unwrap(), once);
+        assert_eq!(text.matches("--").count(), once.matches("--").count());
+        assert!(diff(&plan(text), &plan(&once)).is_empty(), "{once}");
+    }
+}
+
+#[test]
+fn every_problem_is_reported_and_each_name_once() {
+    let text = "
+source s (id bigint, t timestamp, x double) from log 's' format json event time t;
+entity e (id bigint);
+features f of e from s (
+  a = sum(y) over 1h,
+  b = sum(y + z) over 1h,
+  c = sum(x) over 0m,
+  d = sum(x) where x over 1h,
+);
+vector v on s (f.a_1h, f.q, nothing);
+vector w on nowhere (x);
+";
+    assert_eq!(codes(text), ["FB0106", "FB0106", "FB0501", "FB0202", "FB0106", "FB0102"]);
+}

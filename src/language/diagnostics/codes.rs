@@ -11,6 +11,14 @@ pub struct CodeEntry {
     pub explanation: &'static str,
 }
 
+impl CodeEntry {
+    /// Whether it says that the language names something which this version cannot run.
+    #[must_use]
+    pub fn is_not_yet(&self) -> bool {
+        self.id.starts_with("FB09")
+    }
+}
+
 /// A reference to one entry of the registry.
 pub type Code = &'static CodeEntry;
 

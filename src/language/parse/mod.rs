@@ -10,7 +10,7 @@ pub(crate) mod tree;
 mod vector;
 mod window;
 
-pub(crate) use token::Lexeme;
+pub(crate) use token::{Lexed, Lexeme};
 use cursor::{Cursor, Parsed};
 use tree::{Body, Declaration, EntityBody, Kind, Tokens, Tree};
 

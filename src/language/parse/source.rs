@@ -94,7 +94,7 @@ fn expect(cursor: &mut Cursor<'_>, body: &mut SourceBody, start: usize) {
         cursor.report(problem.help("write `else quarantine`: events that fail go to the dead-letter topic"));
         cursor.next = stop;
     }
-    let clause = cursor.clause(start, Expect { condition, quarantine });
+    let clause = cursor.clause(start, Expect { condition });
     body.expects.push(clause);
 }
 

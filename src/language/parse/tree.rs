@@ -126,7 +126,6 @@ pub(crate) struct Dedup {
 #[derive(Clone, Debug)]
 pub(crate) struct Expect {
     pub condition: Sql,
-    pub quarantine: bool,
 }
 
 #[derive(Clone, Debug)]
