@@ -1,6 +1,7 @@
 //! Accepted events as the engine commits them, the Parquet log holds them and training reads them.
 
-use arrow::array::{Array, ArrayRef, TimestampMicrosecondArray, UInt32Array, UInt64Array};
+use arrow::array::{Array, ArrayRef, BooleanArray, TimestampMicrosecondArray, UInt32Array, UInt64Array};
+use arrow::compute::filter_record_batch;
 use arrow::datatypes::{DataType as ArrowType, Field, Schema, SchemaRef, TimeUnit};
 use arrow::record_batch::RecordBatch;
 use std::sync::Arc;
@@ -60,6 +61,12 @@ impl EventBatch {
         let count = self.rows.num_columns() - SYSTEM_COLUMNS.len();
         let keep: Vec<usize> = (0..count).collect();
         self.rows.project(&keep).unwrap_or_else(|_| RecordBatch::new_empty(self.rows.schema()))
+    }
+
+    /// The events with `after < seq <= upto`.
+    pub fn between(&self, after: Seq, upto: Seq) -> Result<Self> {
+        let keep: BooleanArray = self.seqs()?.iter().map(|seq| seq.map(|seq| seq > after.0 && seq <= upto.0)).collect();
+        Ok(Self { source: self.source.clone(), rows: filter_record_batch(&self.rows, &keep)? })
     }
 
     /// The system column with that place in `SYSTEM_COLUMNS`, or an error when the batch was built otherwise.

@@ -24,10 +24,13 @@ pub mod aggregate;
 pub mod language;
 pub mod plan;
 
+// Still pure: from state and request to a vector.
+pub mod vector;
+
 // Adapters: one outside system each.
 pub mod log;
-pub mod online;
 pub mod offline;
+pub mod online;
 
 // Assembly.
 pub mod config;

@@ -18,7 +18,8 @@ fn registry_is_sorted_and_disjoint_from_what_cannot_run() {
 
 #[test]
 fn binds_types_and_parameters() {
-    let bound = |name: &str, inputs: &[DataType], parameters: &[Value]| bind(name, inputs, parameters).map(|a| (a.text(), a.result_type().clone()));
+    let bound =
+        |name: &str, inputs: &[DataType], parameters: &[Value]| bind(name, inputs, parameters).map(|a| (a.text(), a.result_type().clone()));
     assert_eq!(bound("sum", &[DataType::Int], &[]), Ok(("sum".into(), DataType::Int)));
     assert_eq!(bound("avg", &[DataType::Int], &[]), Ok(("avg".into(), DataType::Float)));
     assert_eq!(bound("last_n", &[DataType::Text], &[Value::Int(5)]), Ok(("last_n(5)".into(), DataType::List(Box::new(DataType::Text)))));

@@ -22,9 +22,13 @@ use crate::value::Value;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Fold {
     Count,
-    Sum { double: bool },
+    Sum {
+        double: bool,
+    },
     /// Count, sum and sum of squares
-    Moments { double: bool },
+    Moments {
+        double: bool,
+    },
     Least(Kind),
     Greatest(Kind),
     First(Kind),
@@ -54,7 +58,10 @@ pub(crate) struct Part {
 #[derive(Clone, Debug)]
 pub(crate) enum Partial {
     Count(u64),
-    Sum { count: u64, sum: ExactSum },
+    Sum {
+        count: u64,
+        sum: ExactSum,
+    },
     Moments(Box<Moments>),
     /// `Least`, `Greatest`, told apart by the part
     Extreme(Option<Cell>),
@@ -63,7 +70,10 @@ pub(crate) enum Partial {
     List(Vec<Placed>),
     /// `LeastBy`, `GreatestBy`
     Chosen(Option<Box<Chosen>>),
-    Truths { count: u64, trues: u64 },
+    Truths {
+        count: u64,
+        trues: u64,
+    },
     Distinct(Distinct),
 }
 

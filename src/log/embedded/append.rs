@@ -147,7 +147,9 @@ fn check_size(record: &NewRecord) -> Result<()> {
     let bytes = size_of(record);
     if bytes > RECORD_BYTES_MAX {
         let topic = &record.topic;
-        return Err(Error::input(format!("a record for topic {topic} has {bytes} bytes: the log takes at most {RECORD_BYTES_MAX}; split it")));
+        return Err(Error::input(format!(
+            "a record for topic {topic} has {bytes} bytes: the log takes at most {RECORD_BYTES_MAX}; split it"
+        )));
     }
     Ok(())
 }

@@ -8,9 +8,9 @@ mod block;
 mod keys;
 mod read;
 mod retain;
-mod topic;
 #[cfg(test)]
 mod tests;
+mod topic;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -24,8 +24,8 @@ use crate::id::{Offset, Partition};
 use crate::record::{LogReader, LogWriter, NewRecord, RecordRun};
 use crate::time::Clock;
 
-pub use topic::{PartitionInfo, Retention, TopicInfo};
 use topic::{Extent, Topic};
+pub use topic::{PartitionInfo, Retention, TopicInfo};
 
 /// The version of the layout in the store.
 const FORMAT: u32 = 1;

@@ -62,9 +62,10 @@ impl Topic {
 
     pub fn extent(&self, partition: Partition) -> Result<Extent> {
         let extents = self.extents.lock();
-        extents.get(partition.0 as usize).copied().ok_or_else(|| {
-            Error::not_found(format!("topic {} has no partition {}: it has {}", self.name, partition.0, extents.len()))
-        })
+        extents
+            .get(partition.0 as usize)
+            .copied()
+            .ok_or_else(|| Error::not_found(format!("topic {} has no partition {}: it has {}", self.name, partition.0, extents.len())))
     }
 
     /// The stored description: id and partitions as 4 bytes, age in microseconds and bytes as 8, big endian; all ones

@@ -1,0 +1,80 @@
+//! Values to Arrow arrays and back.
+
+use std::sync::Arc;
+
+use arrow::array::ArrayBuilder;
+use arrow::array::{
+    Array, ArrayRef, AsArray, BooleanBuilder, Float64Builder, Int64Builder, ListBuilder, StringBuilder, TimestampMicrosecondBuilder,
+    make_builder,
+};
+use arrow::datatypes::{DataType as ArrowType, Float64Type, Int64Type, TimeUnit, TimestampMicrosecondType};
+
+use crate::error::{Error, Result};
+use crate::value::{DataType, Value};
+
+/// An array of that type; a value of another type is an internal error, because types were checked before.
+pub fn array_of<'a>(data_type: &DataType, values: impl Iterator<Item = &'a Value>) -> Result<ArrayRef> {
+    array_of_arrow(&data_type.arrow(), values)
+}
+
+/// The same for the Arrow types that `DataType::arrow` gives.
+pub fn array_of_arrow<'a>(data_type: &ArrowType, values: impl Iterator<Item = &'a Value>) -> Result<ArrayRef> {
+    let mut builder = match data_type {
+        ArrowType::List(item) => Box::new(ListBuilder::new(make_builder(item.data_type(), 0)).with_field(Arc::clone(item))),
+        other => make_builder(other, values.size_hint().0),
+    };
+    for value in values {
+        append(builder.as_mut(), data_type, value)?;
+    }
+    Ok(builder.finish())
+}
+
+fn append(builder: &mut dyn ArrayBuilder, data_type: &ArrowType, value: &Value) -> Result<()> {
+    fn typed<'a, B: ArrayBuilder>(builder: &'a mut dyn ArrayBuilder) -> Result<&'a mut B> {
+        builder.as_any_mut().downcast_mut().ok_or_else(|| Error::internal("a column's builder is of another type"))
+    }
+    match (data_type, value) {
+        (ArrowType::Boolean, Value::Bool(v)) => typed::<BooleanBuilder>(builder)?.append_value(*v),
+        (ArrowType::Boolean, Value::Null) => typed::<BooleanBuilder>(builder)?.append_null(),
+        (ArrowType::Int64, Value::Int(v)) => typed::<Int64Builder>(builder)?.append_value(*v),
+        (ArrowType::Int64, Value::Null) => typed::<Int64Builder>(builder)?.append_null(),
+        (ArrowType::Float64, Value::Float(v)) => typed::<Float64Builder>(builder)?.append_value(*v),
+        (ArrowType::Float64, Value::Null) => typed::<Float64Builder>(builder)?.append_null(),
+        (ArrowType::Utf8, Value::Text(v)) => typed::<StringBuilder>(builder)?.append_value(v),
+        (ArrowType::Utf8, Value::Null) => typed::<StringBuilder>(builder)?.append_null(),
+        (ArrowType::Timestamp(TimeUnit::Microsecond, _), Value::Timestamp(v)) => {
+            typed::<TimestampMicrosecondBuilder>(builder)?.append_value(*v)
+        }
+        (ArrowType::Timestamp(TimeUnit::Microsecond, _), Value::Null) => typed::<TimestampMicrosecondBuilder>(builder)?.append_null(),
+        (ArrowType::List(_), Value::Null) => typed::<ListBuilder<Box<dyn ArrayBuilder>>>(builder)?.append_null(),
+        (ArrowType::List(item), Value::List(items)) => {
+            let list = typed::<ListBuilder<Box<dyn ArrayBuilder>>>(builder)?;
+            for value in items.iter() {
+                append(list.values().as_mut(), item.data_type(), value)?;
+            }
+            list.append(true);
+        }
+        _ => return Err(Error::internal(format!("a value {value:?} in a column of {data_type}"))),
+    }
+    Ok(())
+}
+
+/// The value of a row; null for a type that the language does not have.
+#[must_use]
+pub fn value_at(array: &dyn Array, row: usize) -> Value {
+    if array.is_null(row) {
+        return Value::Null;
+    }
+    match array.data_type() {
+        ArrowType::Boolean => Value::Bool(array.as_boolean().value(row)),
+        ArrowType::Int64 => Value::Int(array.as_primitive::<Int64Type>().value(row)),
+        ArrowType::Float64 => Value::Float(array.as_primitive::<Float64Type>().value(row)),
+        ArrowType::Utf8 => Value::Text(array.as_string::<i32>().value(row).into()),
+        ArrowType::Timestamp(TimeUnit::Microsecond, _) => Value::Timestamp(array.as_primitive::<TimestampMicrosecondType>().value(row)),
+        ArrowType::List(_) => {
+            let items = array.as_list::<i32>().value(row);
+            Value::List((0..items.len()).map(|index| value_at(items.as_ref(), index)).collect())
+        }
+        _ => Value::Null,
+    }
+}
