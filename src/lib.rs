@@ -19,6 +19,7 @@ mod value;
 
 // Pure computation.
 pub mod aggregate;
+pub mod window;
 
 // The language and what it means.
 pub mod language;

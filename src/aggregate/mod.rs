@@ -31,7 +31,7 @@ use std::fmt;
 use crate::value::{DataType, Value};
 
 pub(crate) use bytes::{ByteReader, put_signed, put_unsigned};
-pub(crate) use fold::{Fold, Kind, Part, Partial, value_of};
+pub(crate) use fold::{Fold, Kind, Part, Partial};
 pub(crate) use rows::{META, OFFSET, Rows, TIME, biased, unbiased};
 
 /// Sorted by name.

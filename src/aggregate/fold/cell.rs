@@ -35,11 +35,16 @@ impl Kind {
             DataType::Text | DataType::List(_) => Self::Text,
         }
     }
-}
 
-/// The value of a row's word.
-pub(crate) fn value_of(kind: Kind, word: u64, texts: &[Arc<str>]) -> Value {
-    Cell::plain(kind, word, texts).plain_value(kind)
+    pub(super) fn text(self) -> &'static str {
+        match self {
+            Self::Bool => "boolean",
+            Self::Int => "bigint",
+            Self::Float => "double",
+            Self::Text => "text",
+            Self::Timestamp => "timestamp",
+        }
+    }
 }
 
 impl Cell {

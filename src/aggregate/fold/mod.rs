@@ -10,7 +10,7 @@ mod stored;
 use std::sync::Arc;
 
 use self::cell::Cell;
-pub(crate) use self::cell::{Kind, value_of};
+pub(crate) use self::cell::Kind;
 use self::distinct::Distinct;
 use self::moments::Moments;
 use self::placed::{Chosen, Placed};
@@ -78,6 +78,24 @@ pub(crate) enum Partial {
 }
 
 impl Fold {
+    /// What identifies it in stored rows: never changes for the same meaning.
+    pub(crate) fn text(self) -> String {
+        match self {
+            Self::Count => "count".to_owned(),
+            Self::Sum { double } => format!("sum {}", if double { "double" } else { "bigint" }),
+            Self::Moments { double } => format!("moments {}", if double { "double" } else { "bigint" }),
+            Self::Least(kind) => format!("least {}", kind.text()),
+            Self::Greatest(kind) => format!("greatest {}", kind.text()),
+            Self::First(kind) => format!("first {}", kind.text()),
+            Self::Last(kind) => format!("last {}", kind.text()),
+            Self::LastN(kind, n) => format!("last {n} {}", kind.text()),
+            Self::LeastBy(kind, by) => format!("least by {} {}", kind.text(), by.text()),
+            Self::GreatestBy(kind, by) => format!("greatest by {} {}", kind.text(), by.text()),
+            Self::Truths => "truths".to_owned(),
+            Self::Distinct(kind, limit) => format!("distinct {} {limit}", kind.text()),
+        }
+    }
+
     /// Whether this fold over the same inputs also answers for the other.
     pub(crate) fn covers(self, other: Self) -> bool {
         match (self, other) {

@@ -39,7 +39,7 @@ impl Part {
             }
             Partial::Chosen(chosen) => {
                 bytes.push(u8::from(chosen.is_some()));
-                for chosen in chosen {
+                if let Some(chosen) = chosen {
                     put_cell(bytes, &chosen.by);
                     put_placed(bytes, &chosen.placed);
                 }

@@ -1,0 +1,196 @@
+//! What the states of a view's keys need to know of it, computed once: the shape of rows, the parts that tiles keep,
+//! and the features by window, in the order in which one walk answers them.
+
+use crate::aggregate::{Aggregate, Fold, Kind, META, Part, Partial};
+use crate::id::Identity;
+use crate::plan::{Frame, View};
+use crate::value::{DataType, Value};
+
+/// Flags that a row's third word has room for, beside its partition.
+const FLAGS_FIRST: usize = 32;
+/// The first eight bytes of an identity: how stored rows name inputs, filters and parts.
+pub(super) type Label = [u8; 8];
+
+/// How events of a view lie in words; see `aggregate::Rows`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct RowShape {
+    /// Words of a row.
+    pub(super) stride: usize,
+    /// The word of the first input.
+    pub(super) inputs_at: usize,
+    pub(super) kinds: Box<[Kind]>,
+    pub(super) filters: usize,
+}
+
+/// What a key's state needs to know of its view. Share it; building it hashes the texts of expressions.
+pub struct Layout {
+    pub(super) shape: RowShape,
+    /// The words of rows that are indices into texts, with the flag that says whether they hold one.
+    pub(super) texts: Box<[(usize, (usize, u64))]>,
+    pub(super) parts: Box<[Part]>,
+    pub(super) part_labels: Box<[Label]>,
+    /// The parts that windows without a lower bound read, and that are therefore kept of events that are forgotten.
+    pub(super) base_parts: Box<[usize]>,
+    pub(super) input_labels: Box<[Label]>,
+    pub(super) filter_labels: Box<[Label]>,
+    pub(super) features: Box<[FeatureRead]>,
+    /// By group, and within a group from the latest lower bound to the earliest.
+    pub(super) bounds: Box<[Bound]>,
+}
+
+/// How one feature is read.
+pub(super) struct FeatureRead {
+    pub(super) part: usize,
+    /// Into `Layout::bounds`.
+    pub(super) bound: usize,
+    aggregate: Aggregate,
+    default: Value,
+}
+
+/// A window: windows with equal `offset`, `before` and `excluding_current` are one group, which share their upper end.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Bound {
+    pub(super) offset: i64,
+    pub(super) before: bool,
+    pub(super) excluding_current: bool,
+    pub(super) start: Start,
+}
+
+/// Where a window starts; ordered from the latest start to the earliest.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Start {
+    /// `length` before the query time; `closed` includes that very time.
+    Before { length: i64, closed: bool },
+    Ever,
+}
+
+impl Bound {
+    pub(super) fn same_group(&self, other: &Self) -> bool {
+        (self.offset, self.before, self.excluding_current) == (other.offset, other.before, other.excluding_current)
+    }
+}
+
+impl RowShape {
+    pub(super) fn of(view: &View) -> Self {
+        let flags = view.inputs.len() + view.filters.len();
+        let more_flags = flags.saturating_sub(FLAGS_FIRST).div_ceil(64);
+        Self {
+            stride: META + 1 + more_flags + view.inputs.len(),
+            inputs_at: META + 1 + more_flags,
+            kinds: view.inputs.iter().map(|input| Kind::of(&input.data_type)).collect(),
+            filters: view.filters.len(),
+        }
+    }
+
+    /// The word and bit that say whether an input is not null.
+    pub(super) fn input_flag(input: usize) -> (usize, u64) {
+        if input < FLAGS_FIRST {
+            return (META, 1 << input);
+        }
+        let further = input - FLAGS_FIRST;
+        (META + 1 + further / 64, 1 << (further % 64))
+    }
+
+    /// The word and bit that say whether a filter holds.
+    pub(super) fn filter_flag(&self, filter: usize) -> (usize, u64) {
+        Self::input_flag(self.kinds.len() + filter)
+    }
+}
+
+impl Layout {
+    #[must_use]
+    pub fn new(view: &View) -> Self {
+        let shape = RowShape::of(view);
+        let candidates: Vec<Part> = view.folds.iter().map(|fold| part(&shape, fold.aggregate.fold(), &fold.inputs, fold.filter)).collect();
+        let covers = |a: &Part, b: &Part| a.fold.covers(b.fold) && same_rows(a, b);
+        // A part stays unless another one answers for it; of two that answer for each other the first stays.
+        let mut parts: Vec<Part> = Vec::new();
+        let mut part_labels = Vec::new();
+        for (index, candidate) in candidates.iter().enumerate() {
+            let other = |(at, other): (usize, &Part)| at != index && covers(other, candidate) && (at < index || !covers(candidate, other));
+            if !candidates.iter().enumerate().any(other) {
+                parts.push(candidate.clone());
+                let fold = &view.folds[index];
+                let inputs = fold.inputs.iter().map(|input| view.inputs[*input].text.as_ref()).collect::<Vec<_>>().join(", ");
+                let filter = fold.filter.map_or("", |filter| view.filters[filter].text.as_ref());
+                part_labels.push(label(&format!("{} of {inputs} where {filter}", candidate.fold.text())));
+            }
+        }
+        let mut bounds: Vec<Bound> = view.features.iter().map(|feature| bound(&feature.window)).collect();
+        bounds.sort();
+        bounds.dedup();
+        let features: Box<[FeatureRead]> = view
+            .features
+            .iter()
+            .map(|feature| FeatureRead {
+                part: parts.iter().position(|part| covers(part, &candidates[feature.fold])).unwrap_or_default(),
+                bound: bounds.binary_search(&bound(&feature.window)).unwrap_or_default(),
+                aggregate: view.folds[feature.fold].aggregate.clone(),
+                default: feature.default.clone().unwrap_or_default(),
+            })
+            .collect();
+        let unbounded = |feature: &&FeatureRead| bounds[feature.bound].start == Start::Ever;
+        let mut base_parts: Vec<usize> = features.iter().filter(unbounded).map(|feature| feature.part).collect();
+        base_parts.sort_unstable();
+        base_parts.dedup();
+        let texts = view.inputs.iter().enumerate().filter(|(_, input)| input.data_type == DataType::Text);
+        Self {
+            texts: texts.map(|(input, _)| (shape.inputs_at + input, RowShape::input_flag(input))).collect(),
+            parts: parts.into(),
+            part_labels: part_labels.into(),
+            base_parts: base_parts.into(),
+            input_labels: view.inputs.iter().map(|input| label(&format!("{} {}", input.data_type, input.text))).collect(),
+            filter_labels: view.filters.iter().map(|filter| label(&filter.text)).collect(),
+            features,
+            bounds: bounds.into(),
+            shape,
+        }
+    }
+
+    /// The partials of no events, one per part.
+    pub(super) fn empty_partials(&self) -> impl Iterator<Item = Partial> {
+        self.parts.iter().map(Part::empty)
+    }
+}
+
+impl FeatureRead {
+    /// The feature's value where its window's events fold to `partial`.
+    pub(super) fn value(&self, partial: &Partial) -> Value {
+        match self.aggregate.finish(partial) {
+            Value::Null => self.default.clone(),
+            value => value,
+        }
+    }
+}
+
+fn label(text: &str) -> Label {
+    let mut label = Label::default();
+    label.copy_from_slice(&Identity::of(text).0[..8]);
+    label
+}
+
+fn part(shape: &RowShape, fold: Fold, inputs: &[usize], filter: Option<usize>) -> Part {
+    let mut needs: Vec<(usize, u64)> = Vec::new();
+    let flags = inputs.iter().map(|input| RowShape::input_flag(*input));
+    for (word, bit) in flags.chain(filter.map(|filter| shape.filter_flag(filter))) {
+        match needs.iter_mut().find(|(known, _)| *known == word) {
+            Some((_, bits)) => *bits |= bit,
+            None => needs.push((word, bit)),
+        }
+    }
+    let more = needs.split_off(needs.len().min(1));
+    let word = |place: usize| inputs.get(place).map_or(0, |input| shape.inputs_at + input);
+    Part { fold, inputs: [word(0), word(1)], needs: needs.first().copied().unwrap_or((META, 0)), needs_more: more.into() }
+}
+
+fn same_rows(a: &Part, b: &Part) -> bool {
+    a.inputs == b.inputs && a.needs == b.needs && a.needs_more == b.needs_more
+}
+
+fn bound(window: &crate::plan::Window) -> Bound {
+    let start = match window.frame {
+        Frame::Range { length, open } => Start::Before { length: length.0, closed: !open },
+        Frame::All => Start::Ever,
+    };
+    Bound { offset: window.offset.0, before: window.before, excluding_current: window.excluding_current, start }
+}

@@ -1,0 +1,164 @@
+//! The state of one key in one view: its events, and tiles over them that answer every window exactly. Pure: no I/O
+//! (stored chunks are read through `Chunks`), no clock, no threads. What a value is: `docs/semantics.md`.
+//!
+//! - `layout`: what all keys of a view share; `inputs`: a batch, evaluated once
+//! - `leaf`, `tree`, `chunk`: raw events in order, aligned tiles above them, and what need not be in memory
+//! - `read`: windows; `trim`: forgetting; `stored`: bytes (`docs/storage-format.md`)
+
+mod chunk;
+mod inputs;
+mod layout;
+mod leaf;
+mod read;
+mod stored;
+mod tree;
+mod trim;
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+pub use self::chunk::{ChunkId, Chunks};
+pub use self::inputs::Inputs;
+pub use self::layout::Layout;
+use self::stored::Stored;
+use self::tree::{Change, Node};
+use self::trim::Trim;
+use crate::aggregate::{Partial, biased, unbiased};
+use crate::error::Result;
+use crate::id::{Position, Seq};
+use crate::time::EventTime;
+use crate::value::Value;
+
+/// The state of one key in one view. Its values depend on the set of inserted events alone.
+#[derive(Default)]
+pub struct KeyState {
+    root: Node,
+    /// Forgotten events, one partial per `Layout::base_parts`.
+    base: Option<Box<[Partial]>>,
+    /// The time of the last event ever inserted.
+    last: Option<u64>,
+    /// Bytes of memory, roughly; `loaded` are those that reading brought in.
+    held: usize,
+    loaded: AtomicUsize,
+    /// Stored chunks that the next `encode` deletes.
+    garbage: Option<Box<Vec<ChunkId>>>,
+}
+
+/// A state row, read.
+pub enum Decoded {
+    /// The state, which holds the key's events up to and including that one.
+    State(KeyState, Seq),
+    /// The row was written for other features and lacks something: rebuild the key from its events.
+    Incomplete,
+}
+
+impl KeyState {
+    #[must_use]
+    pub fn new(_layout: &Layout) -> Self {
+        Self::default()
+    }
+
+    /// Adds the event in that row of a batch; events may come in any order, each once.
+    pub fn insert(&mut self, layout: &Layout, at: Position, inputs: &Inputs, row: usize) {
+        let event = inputs.event(layout, at, row);
+        let rows = event.rows();
+        let mut change = Change { grown: 8 * rows.words.len() + 64 * rows.texts.len(), garbage: Vec::new() };
+        self.root.insert(layout, rows, &mut change);
+        self.held += change.grown;
+        self.note_garbage(change.garbage);
+        self.last = self.last.max(Some(biased(at.time.0)));
+    }
+
+    /// Appends the values (defaults applied) of `features`, indices into the view's, at query time `q`. `current` is
+    /// the event that windows with `excluding current` leave out.
+    ///
+    /// # Errors
+    /// Those of `chunks`, and `Corrupt` where a chunk cannot be read.
+    pub fn read(
+        &self,
+        layout: &Layout,
+        q: EventTime,
+        current: Option<Position>,
+        features: &[usize],
+        chunks: &dyn Chunks,
+        out: &mut Vec<Value>,
+    ) -> Result<()> {
+        let start = out.len();
+        out.resize(start + features.len(), Value::Null);
+        let grown = |bytes: usize| {
+            self.loaded.fetch_add(bytes, Ordering::Relaxed);
+        };
+        let view = read::View { root: &self.root, base: self.base.as_deref(), last: self.last.unwrap_or(0), chunks, grown: &grown };
+        read::read(&view, layout, q, current, features, &mut out[start..])
+    }
+
+    /// Forgets events with `t < horizon`, some later than now: values at query times whose windows start at or after
+    /// the horizon stay as they are, and windows without a lower bound keep them in a base.
+    pub fn trim(&mut self, layout: &Layout, horizon: EventTime) {
+        let before = self.root.count(layout).max(1);
+        let mut trim = Trim { layout, horizon: biased(horizon.0), base: &mut self.base, garbage: Vec::new() };
+        if trim.tree(&mut self.root) {
+            let garbage = trim.garbage;
+            self.note_garbage(garbage);
+            let kept = self.root.count(layout);
+            self.held = (self.held as u128 * u128::from(kept) / u128::from(before)) as usize;
+        }
+    }
+
+    /// The time of the latest event, also when it was forgotten.
+    #[must_use]
+    pub fn last_event(&self) -> Option<EventTime> {
+        self.last.map(|last| EventTime(unbiased(last)))
+    }
+
+    /// Whether nothing is known of any event.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.root.is_empty() && self.base.is_none()
+    }
+
+    /// Bytes of memory, roughly.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        size_of::<Self>() + self.held + self.loaded.load(Ordering::Relaxed)
+    }
+
+    /// The main row. Chunks that changed since the last call, or are no more, go to `put`, which must take them in
+    /// order and together with the row; a later `read` may ask for them at once.
+    pub fn encode(&mut self, layout: &Layout, applied: Seq, put: &mut dyn FnMut(ChunkId, Option<&[u8]>)) -> Vec<u8> {
+        self.garbage.take().iter().flat_map(|ids| ids.iter()).for_each(|id| put(*id, None));
+        let root = std::mem::take(&mut self.root);
+        let mut stored = Stored { applied, last: self.last, base: self.base.take(), root };
+        let row = stored::encode(layout, &mut stored, put);
+        self.root = stored.root;
+        self.base = stored.base;
+        row
+    }
+
+    /// Reads a main row; chunks are read when a value needs them.
+    ///
+    /// # Errors
+    /// `Corrupt` for bytes that no `encode` wrote, `Conflict` for a format of another version.
+    pub fn decode(layout: &Layout, row: &[u8]) -> Result<Decoded> {
+        let Some(stored) = stored::decode(layout, row)? else { return Ok(Decoded::Incomplete) };
+        let held = stored.root.bytes();
+        let state = Self { root: stored.root, base: stored.base, last: stored.last, held, ..Self::default() };
+        Ok(Decoded::State(state, stored.applied))
+    }
+
+    fn note_garbage(&mut self, ids: Vec<ChunkId>) {
+        if !ids.is_empty() {
+            self.garbage.get_or_insert_default().extend(ids);
+        }
+    }
+}
+
+/// Appends the values of features of a key that was never seen.
+pub fn read_empty(layout: &Layout, features: &[usize], out: &mut Vec<Value>) {
+    out.extend(features.iter().map(|feature| {
+        let feature = &layout.features[*feature];
+        feature.value(&layout.parts[feature.part].empty())
+    }));
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,249 @@
+//! A key's state as stored bytes: a main row, and segments of chunks beside it; see `docs/storage-format.md`.
+//! Decoding must answer any bytes with a state or an error, never with a panic.
+
+pub(super) mod rows;
+
+use super::chunk::{CHUNK_MAX, Chunk, ChunkId};
+use super::layout::{Label, Layout};
+use super::leaf::Leaf;
+use super::tree::{Inner, Node};
+use crate::aggregate::{ByteReader, Part, Partial, TIME, put_unsigned};
+use crate::error::{Error, ErrorKind, Result};
+use crate::id::Seq;
+
+const VERSION: u8 = 1;
+/// Events of a key that are stored in its row, without chunks.
+const INLINE_MAX: u64 = 256;
+/// Events of the latest chunk that wait in the row for more before they are stored as a segment.
+const PENDING_MAX: usize = 128;
+/// The same for any earlier chunk.
+const PENDING_EARLIER_MAX: usize = 16;
+/// Segments of a chunk, which are then stored as one where the chunk is in memory.
+const SEGMENTS_MAX: u16 = 24;
+
+const TAG_EMPTY: u8 = 0;
+const TAG_INNER: u8 = 1;
+const TAG_CHUNK: u8 = 2;
+const TAG_INLINE: u8 = 3;
+
+/// What is stored of a state, decoded.
+pub(super) struct Stored {
+    pub(super) applied: Seq,
+    pub(super) last: Option<u64>,
+    pub(super) base: Option<Box<[Partial]>>,
+    pub(super) root: Node,
+}
+
+/// Takes changed chunks.
+type Put<'a> = dyn FnMut(ChunkId, Option<&[u8]>) + 'a;
+
+/// The main row. Chunks that changed go to `put`; the tree's older parts become chunks.
+pub(super) fn encode(layout: &Layout, stored: &mut Stored, put: &mut Put<'_>) -> Vec<u8> {
+    let mut bytes = vec![VERSION];
+    put_unsigned(&mut bytes, stored.applied.0);
+    rows::encode_columns(layout, &mut bytes);
+    bytes.push(u8::from(stored.last.is_some()));
+    stored.last.iter().for_each(|last| bytes.extend(last.to_le_bytes()));
+    bytes.push(u8::from(stored.base.is_some()));
+    if let Some(base) = &stored.base {
+        put_labels(&mut bytes, layout.base_parts.iter().map(|part| &layout.part_labels[*part]));
+        for (part, partial) in layout.base_parts.iter().zip(base) {
+            put_partial(&mut bytes, &layout.parts[*part], partial);
+        }
+    }
+    if stored.root.count(layout) <= INLINE_MAX && !stored.root.holds_chunks() {
+        let mut all = Leaf::default();
+        stored.root.gather(layout, &mut all);
+        bytes.push(TAG_INLINE);
+        rows::encode(layout, all.rows(layout), &mut bytes);
+        return bytes;
+    }
+    let mut latest = true;
+    page(layout, &mut stored.root, ChunkId { start: 0, level: 32, segment: 0 }, &mut latest, put);
+    put_labels(&mut bytes, layout.part_labels.iter());
+    encode_node(layout, &stored.root, &mut bytes);
+    bytes
+}
+
+/// Turns subtrees of at most `CHUNK_MAX` events into chunks and stores what no segment holds, latest first. `slot`
+/// names the interval that the node stands in; `latest` says that no later chunk was seen.
+fn page(layout: &Layout, node: &mut Node, slot: ChunkId, latest: &mut bool, put: &mut Put<'_>) {
+    match node {
+        Node::Leaf(leaf) if leaf.is_empty() => return,
+        Node::Inner(inner) if inner.count > CHUNK_MAX || inner.children.iter().any(Node::holds_chunks) => {
+            let level = inner.level;
+            for place in (0..4).rev() {
+                let start = inner.interval(place).0;
+                page(layout, &mut inner.children[place], ChunkId { start, level, segment: 0 }, latest, put);
+            }
+            return;
+        }
+        Node::Leaf(_) | Node::Inner(_) => *node = Node::Chunk(Box::new(new_chunk(layout, std::mem::take(node), slot))),
+        Node::Chunk(_) => {}
+    }
+    if let Node::Chunk(chunk) = node {
+        let waiting = if std::mem::take(latest) { PENDING_MAX } else { PENDING_EARLIER_MAX };
+        store_pending(layout, chunk, waiting, put);
+    }
+}
+
+/// A chunk of a tree of which nothing is stored.
+fn new_chunk(layout: &Layout, node: Node, id: ChunkId) -> Chunk {
+    let mut pending = Leaf::default();
+    node.gather(layout, &mut pending);
+    let last = pending.words.rchunks_exact(layout.shape.stride).next().map_or(0, |row| row[TIME]);
+    let count = pending.rows(layout).len() as u64;
+    Chunk::of(id, 0, node, count, last, pending)
+}
+
+/// Stores a chunk's pending events as a segment when they are more than `waiting`.
+fn store_pending(layout: &Layout, chunk: &mut Chunk, waiting: usize, put: &mut Put<'_>) {
+    chunk.pending.sort(layout);
+    if chunk.pending.rows(layout).len() <= waiting {
+        return;
+    }
+    let mut pending = std::mem::take(&mut chunk.pending);
+    if let Some(node) = chunk.node().filter(|_| chunk.segments >= SEGMENTS_MAX) {
+        pending = Leaf::default();
+        node.gather(layout, &mut pending);
+        chunk.segment_ids().for_each(|id| put(id, None));
+        chunk.segments = 0;
+    }
+    put(ChunkId { segment: chunk.segments, ..chunk.id }, Some(&rows::encode_segment(layout, pending.rows(layout))));
+    chunk.segments += 1;
+}
+
+fn put_labels<'a>(bytes: &mut Vec<u8>, labels: impl ExactSizeIterator<Item = &'a Label>) {
+    put_unsigned(bytes, labels.len() as u64);
+    labels.for_each(|label| bytes.extend(label));
+}
+
+fn put_partial(bytes: &mut Vec<u8>, part: &Part, partial: &Partial) {
+    let mut body = Vec::with_capacity(32);
+    part.encode(partial, &mut body);
+    put_unsigned(bytes, body.len() as u64);
+    bytes.extend(body);
+}
+
+fn encode_node(layout: &Layout, node: &Node, bytes: &mut Vec<u8>) {
+    match node {
+        Node::Leaf(_) => bytes.push(TAG_EMPTY),
+        Node::Inner(inner) => {
+            bytes.extend([TAG_INNER, inner.level]);
+            bytes.extend(inner.start.to_le_bytes());
+            for slot in 0..4 {
+                encode_node(layout, &inner.children[slot], bytes);
+                if !inner.children[slot].is_empty() {
+                    for (part, partial) in layout.parts.iter().zip(inner.partials(slot)) {
+                        put_partial(bytes, part, partial);
+                    }
+                }
+            }
+        }
+        Node::Chunk(chunk) => {
+            bytes.extend([TAG_CHUNK, chunk.id.level]);
+            bytes.extend(chunk.id.start.to_le_bytes());
+            put_unsigned(bytes, u64::from(chunk.segments));
+            put_unsigned(bytes, chunk.count);
+            bytes.extend(chunk.last.to_le_bytes());
+            rows::encode(layout, chunk.pending.rows(layout), bytes);
+        }
+    }
+}
+
+/// What a row holds; `None` when it lacks something that the layout needs, so that the state must be rebuilt.
+pub(super) fn decode(layout: &Layout, row: &[u8]) -> Result<Option<Stored>> {
+    let mut reader = ByteReader(row);
+    let version = reader.byte()?;
+    if version != VERSION {
+        let message = format!("a state row of format {version}, where this forebay knows {VERSION}: use the version that wrote it");
+        return Err(Error::new(ErrorKind::Conflict, message));
+    }
+    let applied = Seq(reader.unsigned()?);
+    let Some(columns) = rows::decode_columns(layout, &mut reader)? else { return Ok(None) };
+    let last = if reader.byte()? == 0 { None } else { Some(reader.word()?) };
+    let mut base = None;
+    if reader.byte()? != 0 {
+        let labels = read_labels(&mut reader)?;
+        let Some(partials) = read_partials(layout, &layout.base_parts, &labels, &mut reader)? else { return Ok(None) };
+        base = Some(partials.into());
+    }
+    let root = if reader.0.first() == Some(&TAG_INLINE) {
+        reader.byte()?;
+        let mut all = Leaf::default();
+        rows::decode(layout, &columns, &mut reader, &mut all)?;
+        all.sort(layout);
+        Node::build(layout, all.rows(layout))
+    } else {
+        let labels = read_labels(&mut reader)?;
+        let whole = (0, u64::MAX);
+        let Some(root) = decode_node(layout, &columns, &labels, &mut reader, 32, whole)? else { return Ok(None) };
+        root
+    };
+    if !reader.is_empty() {
+        return Err(Error::corrupt("stored state: bytes after its end"));
+    }
+    Ok(Some(Stored { applied, last, base, root }))
+}
+
+fn read_labels(reader: &mut ByteReader<'_>) -> Result<Vec<Label>> {
+    let length = reader.length()?;
+    (0..length).map(|_| rows::read_label(reader)).collect()
+}
+
+/// The partials of those `parts`, out of stored ones with these labels; `None` when one is missing.
+fn read_partials(layout: &Layout, parts: &[usize], labels: &[Label], reader: &mut ByteReader<'_>) -> Result<Option<Vec<Partial>>> {
+    let mut found: Vec<Option<Partial>> = vec![None; parts.len()];
+    for label in labels {
+        let length = reader.length()?;
+        let mut body = ByteReader(reader.take(length)?);
+        if let Some(at) = parts.iter().position(|part| layout.part_labels[*part] == *label) {
+            found[at] = Some(layout.parts[parts[at]].decode(&mut body)?);
+        }
+    }
+    Ok(found.into_iter().collect())
+}
+
+/// A node within that interval, whose slots must be below `level`.
+fn decode_node(
+    layout: &Layout,
+    columns: &rows::Columns,
+    labels: &[Label],
+    reader: &mut ByteReader<'_>,
+    level: u8,
+    within: (u64, u64),
+) -> Result<Option<Node>> {
+    let corrupt = |what: &str| Error::corrupt(format!("stored state: {what}"));
+    match reader.byte()? {
+        TAG_EMPTY => Ok(Some(Node::default())),
+        TAG_INNER => {
+            let (own, start) = (reader.byte()?, reader.word()?);
+            if own >= level || start < within.0 || start > within.1 {
+                return Err(corrupt("a node outside of the one above it"));
+            }
+            let mut inner = Inner::stored(layout, start, own).ok_or_else(|| corrupt("a node that is not aligned"))?;
+            let parts: Vec<usize> = (0..layout.parts.len()).collect();
+            for slot in 0..4 {
+                let Some(child) = decode_node(layout, columns, labels, reader, own, inner.interval(slot))? else { return Ok(None) };
+                if child.is_empty() {
+                    continue;
+                }
+                let Some(partials) = read_partials(layout, &parts, labels, reader)? else { return Ok(None) };
+                inner.put_stored(layout, slot, child, partials);
+            }
+            Ok(Some(Node::Inner(Box::new(inner))))
+        }
+        TAG_CHUNK => {
+            let id = ChunkId { level: reader.byte()?, start: reader.word()?, segment: 0 };
+            let segments = u16::try_from(reader.unsigned()?).map_err(|_| corrupt("more segments than a chunk can have"))?;
+            let (count, last) = (reader.unsigned()?, reader.word()?);
+            let mut pending = Leaf::default();
+            rows::decode(layout, columns, reader, &mut pending)?;
+            if count == 0 || count >> 48 != 0 {
+                return Err(corrupt("a chunk's count is out of range"));
+            }
+            Ok(Some(Node::Chunk(Box::new(Chunk::stored(id, segments, count, last, pending)))))
+        }
+        _ => Err(corrupt("an unknown node")),
+    }
+}
