@@ -23,6 +23,7 @@ endif
 
 FOREBAY := $(CARGO_TARGET_DIR)/debug/forebay
 PYTHON := $(FOREBAY_CACHE)/venv/bin/python
+DEMO_LISTEN ?= 127.0.0.1:8090
 SETUP := integration/setup/setup.sh
 
 .PHONY: help
@@ -53,7 +54,7 @@ env: ## print the exports that put forebay on this shell's path: eval "$(make en
 .PHONY: demo
 demo: setup-build ## payments from declaration to prediction in two minutes; KEEP=1 leaves it serving
 	@cargo build
-	@$(FOREBAY) demo $(if $(KEEP),--keep)
+	@$(PYTHON) features/fraud/demo.py --forebay "$(FOREBAY)" --data "$(FOREBAY_CACHE)/demo" --listen "$(DEMO_LISTEN)" $(if $(KEEP),--keep)
 
 .PHONY: test
 test: setup ## every test: unit, scenarios, oracles, crash runs, real Kafka; ends with the totals
@@ -67,7 +68,7 @@ check: setup-build ## format, clippy and documentation, warnings as errors: what
 	@RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps
 
 .PHONY: bench
-bench: setup ## figures of docs/targets, release profile, as a table and as JSON
+bench: setup ## figures in the release profile, as a table and as JSON
 	@$(SETUP) bench
 	@cargo build --release --workspace
 	@$(CARGO_TARGET_DIR)/release/forebay-benchmarks
