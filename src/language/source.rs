@@ -40,14 +40,17 @@ pub fn load(folder: &Path) -> Result<Vec<SourceFile>> {
     paths.sort();
     if paths.is_empty() {
         let folder = folder.display();
-        return Err(Error::not_found(format!("no definitions: {folder} holds no *.bay file; write one or name another folder with --features")));
+        return Err(Error::not_found(format!(
+            "no definitions: {folder} holds no *.bay file; write one or name another folder with --features"
+        )));
     }
     paths.into_iter().map(read).collect()
 }
 
 fn collect(folder: &Path, paths: &mut Vec<PathBuf>) -> Result<()> {
-    let entries = fs::read_dir(folder)
-        .map_err(|error| Error::not_found(format!("cannot read the definitions folder {}: {error}; name another with --features", folder.display())))?;
+    let entries = fs::read_dir(folder).map_err(|error| {
+        Error::not_found(format!("cannot read the definitions folder {}: {error}; name another with --features", folder.display()))
+    })?;
     for entry in entries {
         let entry = entry.map_err(|error| Error::unavailable(format!("cannot read {}: {error}", folder.display())))?;
         let path = entry.path();

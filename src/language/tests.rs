@@ -90,14 +90,20 @@ fn the_payments_example_becomes_a_plan() {
     assert_eq!(source.origin, Origin::Kafka { topic: "payments".to_owned() });
     assert_eq!((source.event_time, source.lateness, source.history), (6, Span(600_000_000), Span(40 * Span::DAY.0)));
     let names: Vec<_> = plan.views[0].features.iter().map(|feature| feature.name.as_str()).collect();
-    assert_eq!(names, ["txn_count_10m", "txn_count_1h", "txn_count_1d", "txn_count_30d", "spend_1h", "spend_7d", "declined_1h", "last_amounts"]);
+    assert_eq!(
+        names,
+        ["txn_count_10m", "txn_count_1h", "txn_count_1d", "txn_count_30d", "spend_1h", "spend_7d", "declined_1h", "last_amounts"]
+    );
     assert_eq!(plan.views[0].folds.len(), 4);
     assert_eq!(plan.views[0].features[4].default, Some(Value::Float(0.0)));
     let vector = &plan.vectors[0];
     assert_eq!(vector.keys.iter().map(|key| key.name.as_str()).collect::<Vec<_>>(), ["user_id", "merchant_id"]);
     assert_eq!(vector.columns.len(), 12);
     assert_eq!(vector.columns[8].name, "merchant_txn_count_1h");
-    assert_eq!(vector.request.iter().map(|column| (column.field.name.as_str(), column.is_event_time)).collect::<Vec<_>>(), [("amount", false), ("event_time", true)]);
+    assert_eq!(
+        vector.request.iter().map(|column| (column.field.name.as_str(), column.is_event_time)).collect::<Vec<_>>(),
+        [("amount", false), ("event_time", true)]
+    );
     assert!(matches!(vector.columns[10].from, ColumnSource::Derived(_)));
     assert_eq!(vector.columns[10].default, Some(Value::Float(0.0)));
 }
@@ -139,8 +145,75 @@ features f of e from s (
   c = sum(x) over 0m,
   d = sum(x) where x over 1h,
 );
-vector v on s (f.a_1h, f.q, nothing);
+vector v on s (f.a_1h, f.q, x);
 vector w on nowhere (x);
 ";
-    assert_eq!(codes(text), ["FB0106", "FB0106", "FB0501", "FB0202", "FB0106", "FB0102"]);
+    assert_eq!(codes(text), ["FB0106", "FB0106", "FB0501", "FB0202", "FB0102"]);
+}
+
+/// The same tokens with other blanks and with comments between them, chosen by a seed.
+fn relaid(text: &str, seed: u64) -> String {
+    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    let mut choose = |count: u64| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) % count
+    };
+    let lexed = super::parse::lexed(0, &file(text));
+    let mut out = String::new();
+    let mut end = 0;
+    for (index, token) in lexed.tokens.iter().enumerate() {
+        if token.at.start > end || index == 0 {
+            match choose(12) {
+                0 => out.push_str(&format!(" -- comment {index}\n")),
+                1 => out.push_str(&format!(" /* comment {index} */ ")),
+                2 => out.push_str("\n\n\n"),
+                3 => out.push_str(&format!("\n-- comment {index}\n\n")),
+                4..=6 => out.push('\n'),
+                _ => out.push_str("  "),
+            }
+        }
+        out.push_str(&text[token.at.start..token.at.end]);
+        end = token.at.end;
+    }
+    out.push('\n');
+    out
+}
+
+#[test]
+fn formatting_any_layout_is_idempotent_and_keeps_every_comment() {
+    for seed in 0..200 {
+        let text = relaid(if seed % 2 == 0 { FRAUD } else { FLIGHTS }, seed);
+        let once = format(&file(&text)).unwrap_or_else(|problems| panic!("{text}\n{}", render(&problems, &[file(&text)], false)));
+        assert_eq!(format(&file(&once)).unwrap(), once, "{text}");
+        assert_eq!(text.matches("comment ").count(), once.matches("comment ").count(), "{text}\n=>\n{once}");
+        if seed < 6 {
+            assert!(diff(&plan(&text), &plan(&once)).is_empty(), "{text}\n=>\n{once}");
+        }
+    }
+}
+
+#[test]
+fn identities_are_of_meaning() {
+    let base = plan(FRAUD);
+    let ids = |plan: &Plan| plan.views[0].features.iter().map(|feature| feature.id).collect::<Vec<_>>();
+    let renamed = plan(&FRAUD.replace("declined      =", "refused =").replace("user_payments.declined_1h", "user_payments.refused_1h"));
+    assert_eq!(ids(&base), ids(&renamed));
+    let difference = diff(&base, &renamed);
+    assert_eq!(difference.features_renamed, [("user_payments.declined_1h".to_owned(), "user_payments.refused_1h".to_owned())]);
+    assert_eq!(difference.views_reused, ["merchant_payments", "user_payments"]);
+
+    let wider = plan(&FRAUD.replace("over 1h, 7d,", "over 1h, 2d,"));
+    let difference = diff(&base, &wider);
+    assert_eq!(
+        (difference.features_added.as_slice(), difference.features_removed.as_slice()),
+        (["user_payments.spend_2d".to_owned()].as_slice(), ["user_payments.spend_7d".to_owned()].as_slice())
+    );
+    assert_eq!(difference.views_reused.len(), 2);
+
+    let other = plan(&FRAUD.replace("where status = 'declined' over 1h", "where status <> 'approved' over 1h"));
+    let difference = diff(&base, &other);
+    assert_eq!(difference.features_changed, ["user_payments.declined_1h"]);
+    assert_eq!(difference.views_rebuilt, ["user_payments"]);
+    assert!(difference.to_string().contains("~ feature user_payments.declined_1h"));
+    assert!(diff(&base, &base).is_empty());
 }

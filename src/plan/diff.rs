@@ -57,8 +57,13 @@ fn features(old: &Plan, new: &Plan, difference: &mut Difference) {
 
 fn views(old: &Plan, new: &Plan, difference: &mut Difference) {
     for view in &new.views {
-        let folds = old.views.iter().find(|former| former.id == view.id).map(|former| former.folds.iter().map(|fold| fold.id).collect::<BTreeSet<_>>());
-        let reach_kept = old.views.iter().find(|former| former.id == view.id).is_some_and(|former| former.window_max() >= view.window_max());
+        let folds = old
+            .views
+            .iter()
+            .find(|former| former.id == view.id)
+            .map(|former| former.folds.iter().map(|fold| fold.id).collect::<BTreeSet<_>>());
+        let reach_kept =
+            old.views.iter().find(|former| former.id == view.id).is_some_and(|former| former.window_max() >= view.window_max());
         let reused = folds.is_some_and(|folds| view.folds.iter().all(|fold| folds.contains(&fold.id))) && reach_kept;
         if reused { &mut difference.views_reused } else { &mut difference.views_rebuilt }.push(view.name.clone());
     }
@@ -82,7 +87,9 @@ fn meaning(plan: &Plan, model: &Model) -> String {
 }
 
 fn feature_ids(plan: &Plan) -> BTreeMap<String, Identity> {
-    let of_view = |view: &super::View| view.features.iter().map(|feature| (format!("{}.{}", view.name, feature.name), feature.id)).collect::<Vec<_>>();
+    let of_view = |view: &super::View| {
+        view.features.iter().map(|feature| (format!("{}.{}", view.name, feature.name), feature.id)).collect::<Vec<_>>()
+    };
     plan.views.iter().flat_map(of_view).collect()
 }
 

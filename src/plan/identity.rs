@@ -77,7 +77,13 @@ pub(crate) fn feature(keys: Identity, fold: Identity, window: &Window, default: 
     };
     let window = format!("{length} {open} {} {} {}", window.before, window.excluding_current, window.offset.0);
     let default = default.map_or_else(String::new, literal);
-    Meaning::of("feature").part("keys", keys).part("fold", fold).part("window", window).part("default", default).part("type", data_type).identity()
+    Meaning::of("feature")
+        .part("keys", keys)
+        .part("fold", fold)
+        .part("window", window)
+        .part("default", default)
+        .part("type", data_type)
+        .identity()
 }
 
 /// Of the vector's columns: name, meaning and default of each, in order, and of the source it is on.

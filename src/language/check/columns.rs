@@ -36,14 +36,20 @@ impl Checker<'_> {
         for column in &list.items {
             let name = column.name.text.as_str();
             if let Some(first) = first.get(name) {
-                let problem = Diagnostic::error(codes::DUPLICATE_COLUMN, column.name.at, format!("the {of} has two columns `{name}`"), "again here");
+                let problem =
+                    Diagnostic::error(codes::DUPLICATE_COLUMN, column.name.at, format!("the {of} has two columns `{name}`"), "again here");
                 self.report(problem.also(first.at, "first here"));
                 sound = false;
                 continue;
             }
             first.insert(name, &column.name);
             if SYSTEM_COLUMNS.contains(&name) {
-                let problem = Diagnostic::error(codes::RESERVED_NAME, column.name.at, format!("the name `{name}` is taken by a column of every event"), "reserved");
+                let problem = Diagnostic::error(
+                    codes::RESERVED_NAME,
+                    column.name.at,
+                    format!("the name `{name}` is taken by a column of every event"),
+                    "reserved",
+                );
                 self.report(problem.help(format!("reserved are {}", SYSTEM_COLUMNS.join(", "))));
                 sound = false;
             }
@@ -84,7 +90,12 @@ impl SourceScope<'_> {
         let found = self.fields.iter().position(|field| field.name == name.text);
         if found.is_none() && self.reported.insert(name.text.clone()) {
             let known: Vec<&str> = self.fields.iter().map(|field| field.name.as_str()).collect();
-            let problem = Diagnostic::error(codes::UNKNOWN_COLUMN, name.at, format!("source `{}` has no column `{}`", self.source, name.text), "unknown column");
+            let problem = Diagnostic::error(
+                codes::UNKNOWN_COLUMN,
+                name.at,
+                format!("source `{}` has no column `{}`", self.source, name.text),
+                "unknown column",
+            );
             problems.push(problem.suggest(&name.text, &known, "column"));
         }
         found
@@ -100,7 +111,12 @@ impl Scope for SourceScope<'_> {
                 let text = parts.iter().map(|part| part.text.as_str()).collect::<Vec<_>>().join(".");
                 let at = parts.first().zip(parts.last()).map(|(first, last)| first.at.to(last.at)).unwrap_or_default();
                 if self.reported.insert(text.clone()) {
-                    let problem = Diagnostic::error(codes::UNKNOWN_COLUMN, at, format!("`{text}` is no column of source `{}`", self.source), "unknown column");
+                    let problem = Diagnostic::error(
+                        codes::UNKNOWN_COLUMN,
+                        at,
+                        format!("`{text}` is no column of source `{}`", self.source),
+                        "unknown column",
+                    );
                     problems.push(problem.help("an event has columns only; other events and features are not in sight here"));
                 }
                 None

@@ -95,7 +95,12 @@ impl Checker<'_> {
         let given = call.arguments.len();
         let few = given < shape.inputs_min + shape.parameters_min;
         if (call.star && name != "count") || (few && !(call.star && name == "count")) || given > shape.inputs_max + shape.parameters_max {
-            let problem = Diagnostic::error(codes::AGGREGATE_ARGUMENTS, call.at, format!("`{name}` takes {}", arguments(shape)), format!("has {}", if call.star { "`*`".to_owned() } else { given.to_string() }));
+            let problem = Diagnostic::error(
+                codes::AGGREGATE_ARGUMENTS,
+                call.at,
+                format!("`{name}` takes {}", arguments(shape)),
+                format!("has {}", if call.star { "`*`".to_owned() } else { given.to_string() }),
+            );
             self.report(problem);
             return None;
         }
@@ -118,12 +123,14 @@ impl Checker<'_> {
     fn no_aggregate(&mut self, call: &Call) {
         let name = call.function.text.as_str();
         if aggregate::NOT_YET.contains(&name) {
-            let problem = Diagnostic::error(codes::NOT_YET_AGGREGATE, call.function.at, format!("the aggregate `{name}` cannot run yet"), "not yet");
+            let problem =
+                Diagnostic::error(codes::NOT_YET_AGGREGATE, call.function.at, format!("the aggregate `{name}` cannot run yet"), "not yet");
             return self.report(problem.help(format!("aggregates that run: {}", aggregate::names().join(", "))));
         }
         let mut known = aggregate::names();
         known.extend(aggregate::NOT_YET);
-        let problem = Diagnostic::error(codes::UNKNOWN_AGGREGATE, call.function.at, format!("there is no aggregate `{name}`"), "unknown aggregate");
+        let problem =
+            Diagnostic::error(codes::UNKNOWN_AGGREGATE, call.function.at, format!("there is no aggregate `{name}`"), "unknown aggregate");
         self.report(match crate::language::diagnostics::nearest(name, &known) {
             Some(near) => problem.help(format!("did you mean `{near}`?")),
             None => problem.help(format!("aggregates that run: {}", aggregate::names().join(", "))),
@@ -144,7 +151,12 @@ impl Checker<'_> {
         let value = self.literal(&clause.value, "a default")?;
         let fitting = expression::fit(&value, data_type);
         if fitting.is_none() {
-            let problem = Diagnostic::error(codes::DEFAULT_TYPE, clause.value.at, format!("the default takes the place of null in {data_type}"), format!("not {data_type}"));
+            let problem = Diagnostic::error(
+                codes::DEFAULT_TYPE,
+                clause.value.at,
+                format!("the default takes the place of null in {data_type}"),
+                format!("not {data_type}"),
+            );
             self.report(match data_type {
                 DataType::List(_) => problem.help("a list has no default: leave it null"),
                 DataType::Float => problem.help("write a number, such as `default 0`"),
@@ -218,7 +230,8 @@ fn arguments(shape: Shape) -> String {
         (min, max) if min == max => format!("{min} {what}{}", if min == 1 { "" } else { "s" }),
         (min, max) => format!("{min} to {max} {what}s"),
     };
-    let (inputs, parameters) = (range(shape.inputs_min, shape.inputs_max, "expression"), range(shape.parameters_min, shape.parameters_max, "literal"));
+    let (inputs, parameters) =
+        (range(shape.inputs_min, shape.inputs_max, "expression"), range(shape.parameters_min, shape.parameters_max, "literal"));
     match (inputs.is_empty(), parameters.is_empty()) {
         (true, true) => "nothing".to_owned(),
         (false, true) => inputs,

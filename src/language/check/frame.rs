@@ -101,7 +101,10 @@ impl Scope for VectorScope<'_, '_> {
             parts => {
                 let text = parts.iter().map(|part| part.text.as_str()).collect::<Vec<_>>().join(".");
                 let at = parts.first().zip(parts.last()).map(|(first, last)| first.at.to(last.at)).unwrap_or_default();
-                problems.push(Diagnostic::error(codes::UNKNOWN_COLUMN, at, format!("`{text}` names nothing"), "unknown").help("write `view.feature` or a column's name"));
+                problems.push(
+                    Diagnostic::error(codes::UNKNOWN_COLUMN, at, format!("`{text}` names nothing"), "unknown")
+                        .help("write `view.feature` or a column's name"),
+                );
                 None
             }
         }
@@ -116,7 +119,8 @@ impl VectorScope<'_, '_> {
     /// A feature named alone: of the one view that has it among those that the vector names.
     fn plain_feature(&mut self, name: &Name, problems: &mut Vec<Diagnostic>) -> Option<String> {
         let plan = self.checker.plan;
-        let find = |view: &usize| plan.views[*view].features.iter().position(|feature| feature.name == name.text).map(|feature| (*view, feature));
+        let find =
+            |view: &usize| plan.views[*view].features.iter().position(|feature| feature.name == name.text).map(|feature| (*view, feature));
         let found: Vec<(usize, usize)> = self.frame.views.iter().filter_map(find).collect();
         match found.as_slice() {
             [(view, feature)] => self.read(*view, *feature, name.at, problems),
@@ -127,7 +131,12 @@ impl VectorScope<'_, '_> {
             several => {
                 if self.frame.reported.insert(name.text.clone()) {
                     let views: Vec<_> = several.iter().map(|(view, _)| format!("`{}.{}`", plan.views[*view].name, name.text)).collect();
-                    let problem = Diagnostic::error(codes::AMBIGUOUS_NAME, name.at, format!("`{}` could be any of {}", name.text, views.join(", ")), "which view's?");
+                    let problem = Diagnostic::error(
+                        codes::AMBIGUOUS_NAME,
+                        name.at,
+                        format!("`{}` could be any of {}", name.text, views.join(", ")),
+                        "which view's?",
+                    );
                     problems.push(problem.help(format!("write {}", views.join(" or "))));
                 }
                 None
@@ -144,7 +153,8 @@ impl VectorScope<'_, '_> {
         let fields = self.frame.on.map_or(&self.frame.declared, |on| &plan.sources[on].fields);
         let mut known: Vec<&str> = fields.iter().map(|field| field.name.as_str()).collect();
         known.extend(self.frame.views.iter().flat_map(|view| plan.views[*view].features.iter().map(|feature| feature.name.as_str())));
-        let problem = Diagnostic::error(codes::UNKNOWN_COLUMN, name.at, format!("the vector sees no column or feature `{}`", name.text), "unknown");
+        let problem =
+            Diagnostic::error(codes::UNKNOWN_COLUMN, name.at, format!("the vector sees no column or feature `{}`", name.text), "unknown");
         let problem = match (self.frame.on, known.is_empty()) {
             (None, true) => problem.help(format!("declare it: `request ({} double)`", name.text)),
             _ => problem.suggest(&name.text, &known, "column"),
@@ -161,7 +171,12 @@ impl VectorScope<'_, '_> {
             let full = format!("{}.{}", view.text, feature.text);
             if !self.checker.partial_views.contains(&index) && self.frame.reported.insert(full) {
                 let known: Vec<&str> = features.iter().map(|feature| feature.name.as_str()).collect();
-                let problem = Diagnostic::error(codes::UNKNOWN_FEATURE, feature.at, format!("view `{}` has no feature `{}`", view.text, feature.text), "unknown feature");
+                let problem = Diagnostic::error(
+                    codes::UNKNOWN_FEATURE,
+                    feature.at,
+                    format!("view `{}` has no feature `{}`", view.text, feature.text),
+                    "unknown feature",
+                );
                 problems.push(problem.suggest(&feature.text, &known, "feature"));
             }
             return None;
@@ -189,7 +204,12 @@ impl VectorScope<'_, '_> {
             if !single && entity.keys.iter().all(|known| known.name != key.text) {
                 if self.frame.reported.insert(format!("for {}", key.text)) {
                     let known: Vec<&str> = entity.keys.iter().map(|key| key.name.as_str()).collect();
-                    let problem = Diagnostic::error(codes::UNKNOWN_KEY, key.at, format!("entity `{}` has no key `{}`", entity.name, key.text), "unknown key");
+                    let problem = Diagnostic::error(
+                        codes::UNKNOWN_KEY,
+                        key.at,
+                        format!("entity `{}` has no key `{}`", entity.name, key.text),
+                        "unknown key",
+                    );
                     problems.push(problem.suggest(&key.text, &known, "key"));
                 }
                 return None;
@@ -226,9 +246,19 @@ impl VectorScope<'_, '_> {
                 let Some(index) = source.fields.iter().position(|field| field.name == column) else {
                     if self.frame.reported.insert(format!("key {view} {column}")) {
                         let message = format!("source `{}` has no column `{column}` to read view `{view}` by", source.name);
-                        let fitting: Vec<_> = source.fields.iter().filter(|field| field.data_type == key.data_type).map(|field| format!("`{}`", field.name)).collect();
+                        let fitting: Vec<_> = source
+                            .fields
+                            .iter()
+                            .filter(|field| field.data_type == key.data_type)
+                            .map(|field| format!("`{}`", field.name))
+                            .collect();
                         let problem = Diagnostic::error(codes::KEY_UNREACHABLE, at, message, "no key for this");
-                        problems.push(problem.help(format!("say which column holds it: `for {} = <column>`; of its type ({}) are {}", key.name, key.data_type, if fitting.is_empty() { "none".to_owned() } else { fitting.join(", ") })));
+                        problems.push(problem.help(format!(
+                            "say which column holds it: `for {} = <column>`; of its type ({}) are {}",
+                            key.name,
+                            key.data_type,
+                            if fitting.is_empty() { "none".to_owned() } else { fitting.join(", ") }
+                        )));
                     }
                     return None;
                 };
@@ -241,7 +271,8 @@ impl VectorScope<'_, '_> {
         if let Some(held) = held.filter(|held| *held != key.data_type) {
             if self.frame.reported.insert(format!("type {column} {}", key.data_type)) {
                 let message = format!("key `{}` of view `{view}` is {}, column `{column}` is {held}", key.name, key.data_type);
-                problems.push(Diagnostic::error(codes::KEY_TYPE, at, message, "types differ").help("read it by a column of the key's type"));
+                problems
+                    .push(Diagnostic::error(codes::KEY_TYPE, at, message, "types differ").help("read it by a column of the key's type"));
             }
             return None;
         }
@@ -255,7 +286,12 @@ impl VectorScope<'_, '_> {
 
 impl Checker<'_> {
     /// Runs `with` on a scope over the frame.
-    pub(super) fn in_frame<T>(&mut self, frame: &mut Frame, role: &Role, with: impl FnOnce(&super::Planner, &mut VectorScope<'_, '_>, &mut Vec<Diagnostic>) -> T) -> T {
+    pub(super) fn in_frame<T>(
+        &mut self,
+        frame: &mut Frame,
+        role: &Role,
+        with: impl FnOnce(&super::Planner, &mut VectorScope<'_, '_>, &mut Vec<Diagnostic>) -> T,
+    ) -> T {
         let mut context = VectorContext { plan: &self.plan, names: &mut self.names, partial_views: &self.partial_views };
         let mut scope = VectorScope { checker: &mut context, frame, role };
         with(&self.planner, &mut scope, self.problems)

@@ -15,9 +15,16 @@ const METRICS: [(&str, DriftMetric); 3] = [("psi", DriftMetric::Psi), ("ks", Dri
 
 impl Checker<'_> {
     pub(super) fn model(&mut self, file: usize, name: &Name, body: &ModelBody) -> Option<usize> {
-        for (missing, clause, example) in [(body.from.is_none(), "from", "from 'models/file.onnx'"), (body.takes.is_none(), "takes", "takes <vector>")] {
+        for (missing, clause, example) in
+            [(body.from.is_none(), "from", "from 'models/file.onnx'"), (body.takes.is_none(), "takes", "takes <vector>")]
+        {
             if missing {
-                let problem = Diagnostic::error(codes::MISSING_CLAUSE, name.at, format!("model `{}` has no `{clause}`", name.text), format!("no `{clause}`"));
+                let problem = Diagnostic::error(
+                    codes::MISSING_CLAUSE,
+                    name.at,
+                    format!("model `{}` has no `{clause}`", name.text),
+                    format!("no `{clause}`"),
+                );
                 self.report(problem.help(format!("write `{example}`")));
             }
         }
@@ -65,21 +72,37 @@ impl Checker<'_> {
         let bytes = match fs::read(path) {
             Ok(bytes) => bytes,
             Err(error) => {
-                let problem = Diagnostic::error(codes::MODEL_FILE, written.at, format!("the model file {shown} cannot be read: {}", kind(&error)), "this file");
-                return self.report(problem.help("train and export it there, or correct the path; it is taken from the folder of this file"));
+                let problem = Diagnostic::error(
+                    codes::MODEL_FILE,
+                    written.at,
+                    format!("the model file {shown} cannot be read: {}", kind(&error)),
+                    "this file",
+                );
+                return self
+                    .report(problem.help("train and export it there, or correct the path; it is taken from the folder of this file"));
             }
         };
         if let (Some(pinned), Some(clause)) = (pinned, &body.sha256) {
             let found: String = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
             if found != pinned {
-                let problem = Diagnostic::error(codes::MODEL_HASH, clause.value.at, format!("the model file {shown} is not the pinned one"), "another hash");
+                let problem = Diagnostic::error(
+                    codes::MODEL_HASH,
+                    clause.value.at,
+                    format!("the model file {shown} is not the pinned one"),
+                    "another hash",
+                );
                 return self.report(problem.help(format!("if the file is meant, write sha256 '{found}'")));
             }
         }
         let signature = match (self.signature)(path) {
             Ok(signature) => signature,
             Err(error) => {
-                self.report(Diagnostic::error(codes::MODEL_UNREADABLE, written.at, format!("the model file {shown} cannot be used: {error}"), "this file"));
+                self.report(Diagnostic::error(
+                    codes::MODEL_UNREADABLE,
+                    written.at,
+                    format!("the model file {shown} cannot be used: {error}"),
+                    "this file",
+                ));
                 return;
             }
         };
@@ -91,8 +114,15 @@ impl Checker<'_> {
         let shown = found.iter().take(8).map(String::as_str).collect::<Vec<_>>().join("; ");
         let rest = found.len().saturating_sub(8);
         let more = if rest > 0 { format!("; and {rest} more") } else { String::new() };
-        let problem = Diagnostic::error(codes::MODEL_INPUTS, takes.value.at, format!("the model does not take this vector: {shown}{more}"), "does not fit the model's inputs");
-        self.report(problem.help("inputs are matched by name, one per column of shape [N] or [N, 1], or are one float tensor [N, columns]"));
+        let problem = Diagnostic::error(
+            codes::MODEL_INPUTS,
+            takes.value.at,
+            format!("the model does not take this vector: {shown}{more}"),
+            "does not fit the model's inputs",
+        );
+        self.report(
+            problem.help("inputs are matched by name, one per column of shape [N] or [N, 1], or are one float tensor [N, columns]"),
+        );
     }
 
     fn scored_source(&mut self, vector: usize, source: usize, written: &Name) {
@@ -104,7 +134,10 @@ impl Checker<'_> {
         let (message, help) = match on {
             Some(on) => {
                 let on = self.plan.sources[on].name.clone();
-                (format!("vector `{vector}` is on `{on}`, not on `{}`", written.text), format!("write `score {on}`, or a vector on `{}`", written.text))
+                (
+                    format!("vector `{vector}` is on `{on}`, not on `{}`", written.text),
+                    format!("write `score {on}`, or a vector on `{}`", written.text),
+                )
             }
             None => (format!("vector `{vector}` is on no source"), format!("declare the vector as `{vector} on {}`", written.text)),
         };
@@ -120,7 +153,12 @@ impl Checker<'_> {
             match METRICS.iter().find(|(spelling, _)| *spelling == wanted) {
                 Some((_, metric)) => alerts.push(Alert { metric: *metric, threshold: *threshold }),
                 None => {
-                    let problem = Diagnostic::error(codes::UNKNOWN_METRIC, metric.at, format!("there is no drift metric `{}`", metric.text), "unknown metric");
+                    let problem = Diagnostic::error(
+                        codes::UNKNOWN_METRIC,
+                        metric.at,
+                        format!("there is no drift metric `{}`", metric.text),
+                        "unknown metric",
+                    );
                     self.report(problem.suggest(&wanted, &METRICS.map(|(spelling, _)| spelling), "metric"));
                 }
             }

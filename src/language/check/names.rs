@@ -34,7 +34,8 @@ impl Names {
                 let key = (space(declaration.kind), name.text.clone());
                 if let Some(first) = names.known.get(&key) {
                     let message = format!("{} `{}` is declared twice", what(key.0), name.text);
-                    let problem = Diagnostic::error(codes::DUPLICATE_DECLARATION, name.at, message, "declared again").also(first.at, "first declared here");
+                    let problem = Diagnostic::error(codes::DUPLICATE_DECLARATION, name.at, message, "declared again")
+                        .also(first.at, "first declared here");
                     problems.push(problem.help("names are shared by all files of the folder: rename one"));
                     continue;
                 }

@@ -37,7 +37,11 @@ impl Checker<'_> {
                 Some(lateness) => problem.also(lateness.at, "the lateness"),
                 None => problem,
             };
-            self.report(problem.help(format!("write history '{lateness}' or longer, or a shorter lateness (it is {LATENESS} where it is not written)")));
+            self.report(
+                problem.help(format!(
+                    "write history '{lateness}' or longer, or a shorter lateness (it is {LATENESS} where it is not written)"
+                )),
+            );
         }
         let max_ahead = body.max_ahead.as_ref().map_or(MAX_AHEAD, |clause| clause.value);
         let dedup = body.dedup.as_ref().map(|clause| {
@@ -58,13 +62,31 @@ impl Checker<'_> {
         }
         let id = identity::source(&name.text, &origin, &fields[event_time], dedup.as_ref(), &fields);
         let name = name.text.clone();
-        self.plan.sources.push(Source { name, id, fields, schema, origin, format: Format::Json, event_time, lateness, max_ahead, history, dedup, expects });
+        self.plan.sources.push(Source {
+            name,
+            id,
+            fields,
+            schema,
+            origin,
+            format: Format::Json,
+            event_time,
+            lateness,
+            max_ahead,
+            history,
+            dedup,
+            expects,
+        });
         Some(self.plan.sources.len() - 1)
     }
 
     fn origin(&mut self, name: &Name, body: &SourceBody, fields: &[Field], reported: &mut HashSet<String>) -> Origin {
         let Some(from) = &body.from else {
-            let problem = Diagnostic::error(codes::MISSING_CLAUSE, name.at, format!("source `{}` does not say where its events come from", name.text), "no `from`");
+            let problem = Diagnostic::error(
+                codes::MISSING_CLAUSE,
+                name.at,
+                format!("source `{}` does not say where its events come from", name.text),
+                "no `from`",
+            );
             self.report(problem.help(format!("write from log '{0}' or from kafka topic '{0}'", name.text)));
             return Origin::Log { topic: name.text.clone(), partitions: 1, by: Vec::new() };
         };
@@ -72,7 +94,12 @@ impl Checker<'_> {
         let topic = from.value.topic.text.clone();
         if from.value.kafka {
             if let Some(partitions) = &body.partitions {
-                let problem = Diagnostic::error(codes::KAFKA_PARTITIONS, partitions.at, "a Kafka topic has the partitions that its broker gives it", "remove this");
+                let problem = Diagnostic::error(
+                    codes::KAFKA_PARTITIONS,
+                    partitions.at,
+                    "a Kafka topic has the partitions that its broker gives it",
+                    "remove this",
+                );
                 self.report(problem);
             }
             return Origin::Kafka { topic };
@@ -80,7 +107,12 @@ impl Checker<'_> {
         let Some(clause) = &body.partitions else { return Origin::Log { topic, partitions: 1, by: Vec::new() } };
         let count = &clause.value.count;
         let partitions = count.text.parse().ok().filter(|count| (1..=PARTITIONS_MAX).contains(count)).unwrap_or_else(|| {
-            self.problems.push(Diagnostic::error(codes::BAD_PARTITIONS, count.at, format!("a log cannot have {} partitions", count.text), format!("from 1 to {PARTITIONS_MAX}")));
+            self.problems.push(Diagnostic::error(
+                codes::BAD_PARTITIONS,
+                count.at,
+                format!("a log cannot have {} partitions", count.text),
+                format!("from 1 to {PARTITIONS_MAX}"),
+            ));
             1
         });
         let by = self.indices(&name.text, &clause.value.by, fields, reported);
@@ -90,31 +122,49 @@ impl Checker<'_> {
     pub(super) fn topic(&mut self, topic: &Name) {
         let letters = topic.text.chars().all(|letter| letter.is_ascii_alphanumeric() || "._-".contains(letter));
         if !letters || topic.text.is_empty() || topic.text.len() > 249 || topic.text == "." || topic.text == ".." {
-            let problem = Diagnostic::error(codes::BAD_TOPIC, topic.at, format!("`{}` cannot name a topic", topic.text), "not a topic's name");
+            let problem =
+                Diagnostic::error(codes::BAD_TOPIC, topic.at, format!("`{}` cannot name a topic", topic.text), "not a topic's name");
             self.report(problem.help("1 to 249 letters, digits, `.`, `_` or `-`"));
         }
     }
 
     fn format(&mut self, name: &Name, body: &SourceBody) {
         let Some(format) = &body.format else {
-            let problem = Diagnostic::error(codes::MISSING_CLAUSE, name.at, format!("source `{}` does not say how its records are read", name.text), "no `format`");
+            let problem = Diagnostic::error(
+                codes::MISSING_CLAUSE,
+                name.at,
+                format!("source `{}` does not say how its records are read", name.text),
+                "no `format`",
+            );
             return self.report(problem.help("write `format json`"));
         };
         let wanted = format.value.text.to_lowercase();
         if FORMATS_NOT_YET.contains(&wanted.as_str()) {
-            let problem = Diagnostic::error(codes::NOT_YET_FORMAT, format.value.at, format!("records in {wanted} cannot be read yet"), "not yet");
+            let problem =
+                Diagnostic::error(codes::NOT_YET_FORMAT, format.value.at, format!("records in {wanted} cannot be read yet"), "not yet");
             return self.report(problem.help("write `format json`"));
         }
         if wanted != "json" {
-            let problem = Diagnostic::error(codes::UNKNOWN_FORMAT, format.value.at, format!("there is no format `{}`", format.value.text), "unknown format");
+            let problem = Diagnostic::error(
+                codes::UNKNOWN_FORMAT,
+                format.value.at,
+                format!("there is no format `{}`", format.value.text),
+                "unknown format",
+            );
             self.report(problem.suggest(&wanted, &["json"], "format"));
         }
     }
 
     fn event_time(&mut self, name: &Name, body: &SourceBody, fields: &[Field], reported: &mut HashSet<String>) -> Option<usize> {
         let Some(clause) = &body.event_time else {
-            let problem = Diagnostic::error(codes::MISSING_CLAUSE, name.at, format!("source `{}` does not say when its events happened", name.text), "no `event time`");
-            let times: Vec<_> = fields.iter().filter(|field| field.data_type == DataType::Timestamp).map(|field| field.name.as_str()).collect();
+            let problem = Diagnostic::error(
+                codes::MISSING_CLAUSE,
+                name.at,
+                format!("source `{}` does not say when its events happened", name.text),
+                "no `event time`",
+            );
+            let times: Vec<_> =
+                fields.iter().filter(|field| field.data_type == DataType::Timestamp).map(|field| field.name.as_str()).collect();
             self.report(problem.help(format!("write `event time {}`", times.first().unwrap_or(&"<a timestamp column>"))));
             return None;
         };

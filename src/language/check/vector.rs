@@ -115,9 +115,15 @@ impl Checker<'_> {
                 let place = self.place(file, sql);
                 let before = frame.reads.iter().map(|read| read.features.len()).sum::<usize>();
                 let expr = self.in_frame(frame, &item.role, |planner, scope, problems| planner.resolve(sql, place, scope, problems))?;
-                let reads_feature = before < frame.reads.iter().map(|read| read.features.len()).sum::<usize>() || frame.names_feature(&self.plan, &expr);
+                let reads_feature =
+                    before < frame.reads.iter().map(|read| read.features.len()).sum::<usize>() || frame.names_feature(&self.plan, &expr);
                 if let (Some(at), false) = (item.role_at, reads_feature) {
-                    self.report(Diagnostic::error(codes::ROLE_WITHOUT_VIEW, at, "`for` reads no feature here", "no view to read under this role"));
+                    self.report(Diagnostic::error(
+                        codes::ROLE_WITHOUT_VIEW,
+                        at,
+                        "`for` reads no feature here",
+                        "no view to read under this role",
+                    ));
                     return None;
                 }
                 let plain = match written {
@@ -153,14 +159,30 @@ impl Checker<'_> {
                 continue;
             }
             said.push((earlier, draft.at));
-            let problem = Diagnostic::error(codes::DUPLICATE_VECTOR_COLUMN, draft.at, format!("two columns of the vector are called `{}`", draft.name), "again here");
-            self.report(problem.also(earlier, "first here").help(format!("give one another name: `other = {}`, or a star a prefix: `view.* as other_*`", draft.name)));
+            let problem = Diagnostic::error(
+                codes::DUPLICATE_VECTOR_COLUMN,
+                draft.at,
+                format!("two columns of the vector are called `{}`", draft.name),
+                "again here",
+            );
+            self.report(
+                problem
+                    .also(earlier, "first here")
+                    .help(format!("give one another name: `other = {}`, or a star a prefix: `view.* as other_*`", draft.name)),
+            );
         }
         said.is_empty()
     }
 
     /// The column, and what identifies its meaning.
-    fn column(&mut self, file: usize, draft: Draft<'_>, fields: &[Field], schema: &arrow::datatypes::SchemaRef, frame: &Frame) -> Option<(VectorColumn, String)> {
+    fn column(
+        &mut self,
+        file: usize,
+        draft: Draft<'_>,
+        fields: &[Field],
+        schema: &arrow::datatypes::SchemaRef,
+        frame: &Frame,
+    ) -> Option<(VectorColumn, String)> {
         let (from, data_type, text) = match &draft.from {
             From::Frame(name) => {
                 let index = fields.iter().position(|field| field.name == *name)?;
@@ -170,8 +192,15 @@ impl Checker<'_> {
                 let place = self.place(file, sql);
                 let planned = self.planner.plan(expr, schema, place, self.problems)?;
                 // Names of features in the text stand for what they mean.
-                let read: Vec<_> = (0..fields.len()).filter(|index| planned.meaning.contains(&fields[*index].name)).map(|index| self.frame_meaning(frame, index)).collect();
-                (ColumnSource::Derived(planned.expression.clone()), planned.expression.data_type.clone(), format!("{} where {}", planned.meaning, read.join(", ")))
+                let read: Vec<_> = (0..fields.len())
+                    .filter(|index| planned.meaning.contains(&fields[*index].name))
+                    .map(|index| self.frame_meaning(frame, index))
+                    .collect();
+                (
+                    ColumnSource::Derived(planned.expression.clone()),
+                    planned.expression.data_type.clone(),
+                    format!("{} where {}", planned.meaning, read.join(", ")),
+                )
             }
         };
         let default = match draft.default {
@@ -199,7 +228,10 @@ impl Frame {
     /// Whether a resolved expression reads a feature.
     fn names_feature(&self, plan: &crate::plan::Plan, expr: &Expr) -> bool {
         let text = expr.to_string();
-        self.reads.iter().enumerate().any(|(read, of)| of.features.iter().any(|feature| text.contains(&self.feature_name(plan, read, *feature))))
+        self.reads
+            .iter()
+            .enumerate()
+            .any(|(read, of)| of.features.iter().any(|feature| text.contains(&self.feature_name(plan, read, *feature))))
     }
 }
 

@@ -68,7 +68,10 @@ impl Checker<'_> {
             let field = &fields[*index];
             if field.data_type != key.data_type {
                 let at = body.by.get(position).map_or(body.entity.at, |name| name.at);
-                let message = format!("key `{}` of entity `{}` is {}, column `{}` of source `{source_name}` is {}", key.name, body.entity.text, key.data_type, field.name, field.data_type);
+                let message = format!(
+                    "key `{}` of entity `{}` is {}, column `{}` of source `{source_name}` is {}",
+                    key.name, body.entity.text, key.data_type, field.name, field.data_type
+                );
                 let problem = Diagnostic::error(codes::KEY_TYPE, at, message, "types differ");
                 self.report(problem.help(format!("declare both as {} or both as {}", key.data_type, field.data_type)));
                 return None;
@@ -80,10 +83,15 @@ impl Checker<'_> {
     fn key_missing(&mut self, key: &Field, source: &str, fields: &[Field], body: &FeaturesBody) {
         let message = format!("source `{source}` has no column `{}` to hold the key of entity `{}`", key.name, body.entity.text);
         let problem = Diagnostic::error(codes::KEY_COLUMN_MISSING, body.source.at, message, "has no such column");
-        let fitting: Vec<_> = fields.iter().filter(|field| field.data_type == key.data_type).map(|field| format!("`{}`", field.name)).collect();
+        let fitting: Vec<_> =
+            fields.iter().filter(|field| field.data_type == key.data_type).map(|field| format!("`{}`", field.name)).collect();
         self.report(match fitting.is_empty() {
             true => problem.help(format!("the source has no column of type {}", key.data_type)),
-            false => problem.help(format!("say which column holds it: `of {} by <column> from {source}`; of its type are {}", body.entity.text, fitting.join(", "))),
+            false => problem.help(format!(
+                "say which column holds it: `of {} by <column> from {source}`; of its type are {}",
+                body.entity.text,
+                fitting.join(", ")
+            )),
         });
     }
 }

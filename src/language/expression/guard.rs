@@ -37,7 +37,14 @@ pub(super) fn operands(expr: &Expr, place: Place<'_>, type_of: &dyn Fn(&Expr) ->
     });
 }
 
-fn same_kind(whole: &Expr, left: &Expr, right: &Expr, place: Place<'_>, type_of: &dyn Fn(&Expr) -> Option<ArrowType>, problems: &mut Vec<Diagnostic>) {
+fn same_kind(
+    whole: &Expr,
+    left: &Expr,
+    right: &Expr,
+    place: Place<'_>,
+    type_of: &dyn Fn(&Expr) -> Option<ArrowType>,
+    problems: &mut Vec<Diagnostic>,
+) {
     let (Some(left_type), Some(right_type)) = (type_of(left), type_of(right)) else { return };
     let (Some(left_kind), Some(right_kind)) = (kind(&left_type), kind(&right_type)) else { return };
     let readable = |text: Kind, expr: &Expr, other: Kind| text == Kind::Text && other == Kind::Time && is_text_literal(expr);
@@ -48,24 +55,43 @@ fn same_kind(whole: &Expr, left: &Expr, right: &Expr, place: Place<'_>, type_of:
     let message = format!("`{left}` is {left_name} and `{right}` is {right_name}");
     let problem = Diagnostic::error(codes::MIXED_TYPES, place.part(whole.span()), message, "operands of different kinds");
     let problem = match (left_kind, right_kind) {
-        (Kind::Text, Kind::Number) if matches!(right, Expr::Value(_)) => problem.help(format!("write '{right}' if text is meant, or cast: `{left}::{right_name}`")),
-        (Kind::Number, Kind::Text) if is_text_literal(right) => problem.help(format!("write the number without quotes, or cast: `{left}::text`")),
+        (Kind::Text, Kind::Number) if matches!(right, Expr::Value(_)) => {
+            problem.help(format!("write '{right}' if text is meant, or cast: `{left}::{right_name}`"))
+        }
+        (Kind::Number, Kind::Text) if is_text_literal(right) => {
+            problem.help(format!("write the number without quotes, or cast: `{left}::text`"))
+        }
         (Kind::Text, _) => problem.help(format!("cast one of them: `{left}::{right_name}`")),
         _ => problem.help(format!("cast one of them: `{right}::{left_name}`")),
     };
     problems.push(problem);
 }
 
-fn division(whole: &Expr, left: &Expr, right: &Expr, place: Place<'_>, type_of: &dyn Fn(&Expr) -> Option<ArrowType>, problems: &mut Vec<Diagnostic>) {
+fn division(
+    whole: &Expr,
+    left: &Expr,
+    right: &Expr,
+    place: Place<'_>,
+    type_of: &dyn Fn(&Expr) -> Option<ArrowType>,
+    problems: &mut Vec<Diagnostic>,
+) {
     let integers = [left, right].into_iter().all(|side| type_of(side).is_some_and(|found| found.is_integer()));
     if integers {
-        let problem = Diagnostic::error(codes::INTEGER_DIVISION, place.part(whole.span()), format!("`{left}` and `{right}` are integers: their quotient drops the fraction"), "integer / integer");
+        let problem = Diagnostic::error(
+            codes::INTEGER_DIVISION,
+            place.part(whole.span()),
+            format!("`{left}` and `{right}` are integers: their quotient drops the fraction"),
+            "integer / integer",
+        );
         problems.push(problem.help(format!("write `{left}::double / {right}`; `trunc(..)` around it gives the whole part")));
     }
 }
 
 fn compares(op: &BinaryOperator) -> bool {
-    matches!(op, BinaryOperator::Eq | BinaryOperator::NotEq | BinaryOperator::Lt | BinaryOperator::LtEq | BinaryOperator::Gt | BinaryOperator::GtEq)
+    matches!(
+        op,
+        BinaryOperator::Eq | BinaryOperator::NotEq | BinaryOperator::Lt | BinaryOperator::LtEq | BinaryOperator::Gt | BinaryOperator::GtEq
+    )
 }
 
 fn calculates(op: &BinaryOperator) -> bool {

@@ -91,7 +91,12 @@ impl Planner {
         match self.physical(expr, &names, schema) {
             Ok(planned) => planned.or_else(|| {
                 let found = self.type_of(expr, &names).map_or_else(|| "a type of its own".to_owned(), |found| found.to_string());
-                let problem = Diagnostic::error(codes::EXPRESSION_TYPE, place.at, format!("the expression gives {found}, which the language has no type for"), "of this type");
+                let problem = Diagnostic::error(
+                    codes::EXPRESSION_TYPE,
+                    place.at,
+                    format!("the expression gives {found}, which the language has no type for"),
+                    "of this type",
+                );
                 problems.push(problem.help("cast it to boolean, bigint, double, text or timestamp: `(..)::double`"));
                 None
             }),
@@ -133,7 +138,9 @@ fn language_type(data_type: &ArrowType) -> Option<DataType> {
         integer if integer.is_integer() => DataType::Int,
         ArrowType::Float16 | ArrowType::Float32 | ArrowType::Float64 => DataType::Float,
         ArrowType::Utf8 | ArrowType::LargeUtf8 | ArrowType::Utf8View => DataType::Text,
-        ArrowType::Timestamp(TimeUnit::Second | TimeUnit::Millisecond | TimeUnit::Microsecond | TimeUnit::Nanosecond, None) => DataType::Timestamp,
+        ArrowType::Timestamp(TimeUnit::Second | TimeUnit::Millisecond | TimeUnit::Microsecond | TimeUnit::Nanosecond, None) => {
+            DataType::Timestamp
+        }
         ArrowType::List(item) | ArrowType::LargeList(item) => DataType::List(Box::new(language_type(item.data_type())?)),
         _ => return None,
     })
@@ -143,8 +150,19 @@ fn language_type(data_type: &ArrowType) -> Option<DataType> {
 fn reason(error: &DataFusionError) -> String {
     let text = error.strip_backtrace();
     let line = text.lines().next().unwrap_or_default();
-    let known = ["Error during planning: ", "SQL error: ", "This feature is not implemented: ", "type_coercion", "caused by", "Schema error: ", "Execution error: "];
+    let known = [
+        "Error during planning: ",
+        "SQL error: ",
+        "This feature is not implemented: ",
+        "type_coercion",
+        "caused by",
+        "Schema error: ",
+        "Execution error: ",
+    ];
     let line = known.iter().fold(line.to_owned(), |line, prefix| line.replace(prefix, ""));
     let mut letters = line.trim().trim_end_matches('.').chars();
-    letters.next().map(|first| first.to_lowercase().chain(letters).collect()).unwrap_or_else(|| "the expression cannot be planned".to_owned())
+    letters
+        .next()
+        .map(|first| first.to_lowercase().chain(letters).collect())
+        .unwrap_or_else(|| "the expression cannot be planned".to_owned())
 }

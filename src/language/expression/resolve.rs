@@ -2,10 +2,9 @@
 
 use std::ops::ControlFlow;
 
-use datafusion::execution::FunctionRegistry;
 use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::Volatility;
-use datafusion::sql::sqlparser::ast::{Expr, Function, Ident, ObjectNamePart, Spanned, visit_expressions_mut};
+use datafusion::sql::sqlparser::ast::{Expr, Function, Ident, ObjectNamePart, Spanned, visit_expressions, visit_expressions_mut};
 
 use super::Place;
 use crate::aggregate;
@@ -18,19 +17,30 @@ pub(crate) trait Scope {
     fn column(&mut self, parts: &[Name], problems: &mut Vec<Diagnostic>) -> Option<String>;
 }
 
-pub(super) fn resolve(state: &SessionState, expr: &Expr, place: Place<'_>, scope: &mut dyn Scope, problems: &mut Vec<Diagnostic>) -> Option<Expr> {
+pub(super) fn resolve(
+    state: &SessionState,
+    expr: &Expr,
+    place: Place<'_>,
+    scope: &mut dyn Scope,
+    problems: &mut Vec<Diagnostic>,
+) -> Option<Expr> {
+    let query = visit_expressions(expr, |part| match part {
+        Expr::Subquery(_) | Expr::InSubquery { .. } | Expr::Exists { .. } => ControlFlow::Break(place.part(part.span())),
+        _ => ControlFlow::Continue(()),
+    });
+    if let ControlFlow::Break(at) = query {
+        problems.push(Diagnostic::error(codes::SUBQUERY, at, "an expression cannot hold a query", "a query"));
+        return None;
+    }
     let mut expr = expr.clone();
     let mut sound = true;
     let _: ControlFlow<()> = visit_expressions_mut(&mut expr, |part| {
         let fine = match part {
-            Expr::Identifier(name) => column(std::slice::from_ref(name), place, scope, problems).map(|name| *part = Expr::Identifier(name)).is_some(),
+            Expr::Identifier(name) => {
+                column(std::slice::from_ref(name), place, scope, problems).map(|name| *part = Expr::Identifier(name)).is_some()
+            }
             Expr::CompoundIdentifier(names) => column(names, place, scope, problems).map(|name| *part = Expr::Identifier(name)).is_some(),
             Expr::Function(function) => call(state, function, place, problems),
-            Expr::Subquery(_) | Expr::InSubquery { .. } | Expr::Exists { .. } => {
-                let at = place.part(part.span());
-                problems.push(Diagnostic::error(codes::SUBQUERY, at, "an expression cannot hold a query", "a query"));
-                return ControlFlow::Break(sound = false);
-            }
             _ => true,
         };
         sound &= fine;
@@ -42,8 +52,13 @@ pub(super) fn resolve(state: &SessionState, expr: &Expr, place: Place<'_>, scope
 fn column(names: &[Ident], place: Place<'_>, scope: &mut dyn Scope, problems: &mut Vec<Diagnostic>) -> Option<Ident> {
     let parts: Vec<_> = names.iter().map(|name| Name { text: name.value.clone(), at: place.part(name.span) }).collect();
     let column = scope.column(&parts, problems)?;
-    let plain = column.chars().all(|letter| letter.is_ascii_alphanumeric() || letter == '_') && !column.starts_with(|letter: char| letter.is_ascii_digit());
-    Some(if plain { Ident::new(column) } else { Ident::with_quote('"', column) })
+    let plain = column.chars().all(|letter| letter.is_ascii_alphanumeric() || letter == '_')
+        && !column.starts_with(|letter: char| letter.is_ascii_digit());
+    let mut ident = if plain { Ident::new(column) } else { Ident::with_quote('"', column) };
+    if let (Some(first), Some(last)) = (names.first(), names.last()) {
+        ident.span = first.span.union(&last.span);
+    }
+    Some(ident)
 }
 
 /// Whether a call may stand in an expression; its name is put into lower case.
@@ -63,7 +78,8 @@ fn call(state: &SessionState, function: &mut Function, place: Place<'_>, problem
         if found.signature().volatility == Volatility::Immutable {
             return true;
         }
-        let problem = Diagnostic::error(codes::VOLATILE, at, format!("`{name}` does not depend on the event alone"), "differs from call to call");
+        let problem =
+            Diagnostic::error(codes::VOLATILE, at, format!("`{name}` does not depend on the event alone"), "differs from call to call");
         problems.push(problem.help("use the event's own time; a value must come out the same whenever it is computed"));
         return false;
     }
@@ -72,7 +88,12 @@ fn call(state: &SessionState, function: &mut Function, place: Place<'_>, problem
     }
     let aggregates = state.aggregate_functions().contains_key(&name);
     if aggregates || aggregate::shape(&name).is_some() || aggregate::NOT_YET.contains(&name.as_str()) {
-        let problem = Diagnostic::error(codes::AGGREGATE_INSIDE, at, format!("the aggregate `{name}` cannot stand inside an expression"), "an aggregate");
+        let problem = Diagnostic::error(
+            codes::AGGREGATE_INSIDE,
+            at,
+            format!("the aggregate `{name}` cannot stand inside an expression"),
+            "an aggregate",
+        );
         problems.push(problem.help("declare a feature for it and read the feature in a vector"));
         return false;
     }
@@ -80,8 +101,8 @@ fn call(state: &SessionState, function: &mut Function, place: Place<'_>, problem
         problems.push(Diagnostic::error(codes::WINDOW_FUNCTION, at, format!("`{name}` is a window function"), "a window function"));
         return false;
     }
-    let names = state.udfs();
-    let mut known: Vec<&str> = names.iter().map(String::as_str).collect();
+    let allowed = state.scalar_functions().iter().filter(|(_, function)| function.signature().volatility == Volatility::Immutable);
+    let mut known: Vec<&str> = allowed.map(|(name, _)| name.as_str()).collect();
     known.sort_unstable();
     let problem = Diagnostic::error(codes::UNKNOWN_FUNCTION, at, format!("there is no function `{name}`"), "unknown");
     problems.push(match crate::language::diagnostics::nearest(&name, &known) {

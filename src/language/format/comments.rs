@@ -29,8 +29,11 @@ impl Comments {
     pub(super) fn assign(text: &str, lexed: &Lexed, declarations: &[Vec<Unit>]) -> Self {
         let mut comments = Self::default();
         // Units in the order of the source: a declaration's units are made so.
-        let all: Vec<(Place, &Unit)> =
-            declarations.iter().enumerate().flat_map(|(declaration, units)| units.iter().enumerate().map(move |(unit, of)| ((declaration, unit), of))).collect();
+        let all: Vec<(Place, &Unit)> = declarations
+            .iter()
+            .enumerate()
+            .flat_map(|(declaration, units)| units.iter().enumerate().map(move |(unit, of)| ((declaration, unit), of)))
+            .collect();
         for (place, unit) in &all {
             comments.gaps.insert(*place, blank_line_before(text, unit.at.start));
         }

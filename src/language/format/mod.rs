@@ -25,7 +25,8 @@ pub fn format(file: &SourceFile) -> Result<String, Vec<Diagnostic>> {
         return Err(problems);
     }
     let mut out = String::new();
-    let declarations: Vec<Vec<Unit>> = tree.declarations.iter().map(|declaration| units(&file.text, &tree.lexed.tokens, declaration)).collect();
+    let declarations: Vec<Vec<Unit>> =
+        tree.declarations.iter().map(|declaration| units(&file.text, &tree.lexed.tokens, declaration)).collect();
     let mut comments = Comments::assign(&file.text, &tree.lexed, &declarations);
     let mut single_before = false;
     for (index, units) in declarations.iter().enumerate() {

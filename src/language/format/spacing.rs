@@ -6,8 +6,8 @@ use crate::language::parse::Lexeme;
 
 /// Words that are operators or parts of syntax: a bracket after them stands apart.
 const SYNTAX: [&str; 32] = [
-    "and", "or", "not", "in", "is", "null", "true", "false", "between", "like", "ilike", "similar", "to", "escape", "case", "when", "then", "else",
-    "end", "as", "from", "for", "at", "by", "limit", "interval", "any", "some", "where", "over", "default", "within",
+    "and", "or", "not", "in", "is", "null", "true", "false", "between", "like", "ilike", "similar", "to", "escape", "case", "when", "then",
+    "else", "end", "as", "from", "for", "at", "by", "limit", "interval", "any", "some", "where", "over", "default", "within",
 ];
 
 /// The tokens of an expression or clause as one line.
@@ -40,8 +40,10 @@ fn word(text: &str, tokens: &[Lexeme], index: usize, token: &Lexeme) -> String {
 fn apart(tokens: &[Lexeme], index: usize) -> bool {
     let (before, token) = (&tokens[index - 1], &tokens[index]);
     let (left, right) = (&before.sql.token, &token.sql.token);
-    if matches!(right, Token::Comma | Token::RParen | Token::RBracket | Token::Period | Token::DoubleColon | Token::Colon | Token::SemiColon)
-        || matches!(left, Token::LParen | Token::LBracket | Token::Period | Token::DoubleColon)
+    if matches!(
+        right,
+        Token::Comma | Token::RParen | Token::RBracket | Token::Period | Token::DoubleColon | Token::Colon | Token::SemiColon
+    ) || matches!(left, Token::LParen | Token::LBracket | Token::Period | Token::DoubleColon)
     {
         return false;
     }
@@ -58,6 +60,7 @@ fn apart(tokens: &[Lexeme], index: usize) -> bool {
 /// Whether the plus or minus at `index` is a sign and no operator.
 fn signs(tokens: &[Lexeme], index: usize) -> bool {
     let Some(before) = index.checked_sub(1).map(|before| &tokens[before]) else { return true };
-    let operand = before.closes() || before.number().is_some() || before.string().is_some() || (before.word().is_some() && !before.is_any(&SYNTAX));
+    let operand =
+        before.closes() || before.number().is_some() || before.string().is_some() || (before.word().is_some() && !before.is_any(&SYNTAX));
     !operand || before.is_any(&["and", "or", "not", "in", "between", "like", "when", "then", "else", "case"])
 }

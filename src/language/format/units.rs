@@ -205,9 +205,11 @@ impl Writer<'_> {
         units.extend(body.label.as_ref().map(|clause| self.clause(clause, "label", 1, 4)));
         if let Some(watch) = &body.watch {
             let start = watch.tokens.start;
-            let every = self.tokens[start..watch.tokens.end].iter().position(|token| token.is("against")).map_or(start + 3, |index| start + index);
+            let every =
+                self.tokens[start..watch.tokens.end].iter().position(|token| token.is("against")).map_or(start + 3, |index| start + index);
             let mut line = format!("watch drift every {} against {}", self.spaced(&(start + 3..every)), self.slice(watch.value.profile.at));
-            let alerts: Vec<_> = watch.value.alerts.iter().map(|(metric, threshold)| format!("{} > {threshold}", metric.text.to_lowercase())).collect();
+            let alerts: Vec<_> =
+                watch.value.alerts.iter().map(|(metric, threshold)| format!("{} > {threshold}", metric.text.to_lowercase())).collect();
             if !alerts.is_empty() {
                 line.push_str(&format!(" alert when {}", alerts.join(" or ")));
             }

@@ -179,7 +179,11 @@ impl Cursor<'_> {
     pub(super) fn positive_duration(&mut self, what: &str) -> Parsed<Span> {
         let at = self.here();
         let (span, _) = self.duration()?;
-        if span.0 > 0 { Ok(span) } else { Err(self.fail(codes::BAD_DURATION, at, format!("{what} must be longer than nothing"), "no length")) }
+        if span.0 > 0 {
+            Ok(span)
+        } else {
+            Err(self.fail(codes::BAD_DURATION, at, format!("{what} must be longer than nothing"), "no length"))
+        }
     }
 
     /// The index of the bracket that closes the one at `open`; the declaration's brackets are known to match.
@@ -229,7 +233,12 @@ impl Cursor<'_> {
     }
 
     /// A list in brackets whose items `item` reads, each from its own tokens; one that fails leaves the list partial.
-    pub(super) fn list<T>(&mut self, what: &str, splits: impl Fn(usize) -> bool, item: impl Fn(&mut Cursor<'_>) -> Parsed<T>) -> Parsed<List<T>> {
+    pub(super) fn list<T>(
+        &mut self,
+        what: &str,
+        splits: impl Fn(usize) -> bool,
+        item: impl Fn(&mut Cursor<'_>) -> Parsed<T>,
+    ) -> Parsed<List<T>> {
         if !self.is_token(&Token::LParen) {
             return Err(self.expected(&format!("`(` and {what}s")));
         }
@@ -237,7 +246,8 @@ impl Cursor<'_> {
         let mut list = List { open, close, items: Vec::new(), partial: false };
         for part in self.parts(open + 1..close, splits) {
             let mut inner = self.within(part);
-            let read = item(&mut inner).and_then(|read| if inner.done() { Ok(read) } else { Err(inner.expected(&format!("`,` after {what}"))) });
+            let read =
+                item(&mut inner).and_then(|read| if inner.done() { Ok(read) } else { Err(inner.expected(&format!("`,` after {what}"))) });
             match read {
                 Ok(read) => list.items.push(read),
                 Err(Reported) => list.partial = true,
@@ -254,12 +264,16 @@ impl Cursor<'_> {
 
     /// `name type, ..`
     pub(super) fn columns(&mut self) -> Parsed<List<Column>> {
-        self.list("column", |_| true, |inner| {
-            let tokens = inner.next..inner.end;
-            let name = inner.name("a column's name")?;
-            let type_name = inner.name("the column's type")?;
-            Ok(Column { name, type_name, tokens })
-        })
+        self.list(
+            "column",
+            |_| true,
+            |inner| {
+                let tokens = inner.next..inner.end;
+                let name = inner.name("a column's name")?;
+                let type_name = inner.name("the column's type")?;
+                Ok(Column { name, type_name, tokens })
+            },
+        )
     }
 
     /// Reads an expression that fills `tokens`.
@@ -279,7 +293,12 @@ impl Cursor<'_> {
             Ok(expr) if parser.peek_token().token == Token::EOF => sql.expr = Some(expr),
             Ok(_) => {
                 let rest = self.text[self.tokens[stop].at.start..self.tokens[stop].at.end].to_owned();
-                let problem = Diagnostic::error(codes::BAD_EXPRESSION, self.tokens[stop].at, format!("`{rest}` does not continue the expression"), "the expression ends before this");
+                let problem = Diagnostic::error(
+                    codes::BAD_EXPRESSION,
+                    self.tokens[stop].at,
+                    format!("`{rest}` does not continue the expression"),
+                    "the expression ends before this",
+                );
                 self.report(problem.help("an operator, a comma or a clause's keyword may be missing"));
             }
             Err(error) => {

@@ -52,16 +52,7 @@ fn item(cursor: &mut Cursor<'_>) -> Parsed<FeatureItem> {
     let cuts = cursor.cuts(region.clone(), |index| cursor.tokens[index].is_any(&CLAUSES) && !limited(index));
     let head = region.start..cuts.first().copied().unwrap_or(region.end);
     let call = call(cursor, head);
-    let mut item = FeatureItem {
-        name,
-        call: call?,
-        filter: None,
-        by: None,
-        over: Vec::new(),
-        over_tokens: None,
-        default: None,
-        tokens,
-    };
+    let mut item = FeatureItem { name, call: call?, filter: None, by: None, over: Vec::new(), over_tokens: None, default: None, tokens };
     for (position, &start) in cuts.iter().enumerate() {
         let end = cuts.get(position + 1).copied().unwrap_or(region.end);
         clause(cursor, &mut item, start, end);
@@ -100,7 +91,8 @@ fn clause(cursor: &mut Cursor<'_>, item: &mut FeatureItem, start: usize, end: us
 /// `aggregate(argument, ..)` that fills `tokens`.
 fn call(cursor: &mut Cursor<'_>, tokens: Tokens) -> Parsed<Call> {
     let at = cursor.at(&tokens);
-    let name = cursor.tokens[..tokens.end].get(tokens.start).and_then(|token| Some(Name { text: token.word()?.to_lowercase(), at: token.at }));
+    let name =
+        cursor.tokens[..tokens.end].get(tokens.start).and_then(|token| Some(Name { text: token.word()?.to_lowercase(), at: token.at }));
     let open = tokens.start + 1;
     let opened = open < tokens.end && cursor.tokens[open].sql.token == Token::LParen;
     let (Some(function), true) = (name, opened) else { return Err(no_aggregate(cursor, &tokens)) };

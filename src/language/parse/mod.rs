@@ -10,8 +10,8 @@ pub(crate) mod tree;
 mod vector;
 mod window;
 
-pub(crate) use token::{Lexed, Lexeme};
 use cursor::{Cursor, Parsed};
+pub(crate) use token::{Lexed, Lexeme};
 use tree::{Body, Declaration, EntityBody, Kind, Tokens, Tree};
 
 use super::diagnostics::{Diagnostic, codes, nearest};
@@ -40,9 +40,10 @@ pub(crate) fn parse(index: usize, file: &SourceFile, problems: &mut Vec<Diagnost
 
 fn declaration(cursor: &mut Cursor<'_>, tokens: Tokens, ended: bool) -> Declaration {
     let kind = DECLARATIONS.iter().find(|(word, _)| cursor.is(word)).map_or(Kind::Unknown, |(_, kind)| *kind);
-    let name = (kind != Kind::Unknown).then(|| cursor.peek_at(1)).flatten().and_then(|token| {
-        token.word().map(|text| tree::Name { text: text.to_owned(), at: token.at })
-    });
+    let name = (kind != Kind::Unknown)
+        .then(|| cursor.peek_at(1))
+        .flatten()
+        .and_then(|token| token.word().map(|text| tree::Name { text: text.to_owned(), at: token.at }));
     let mut declaration = Declaration { tokens: tokens.clone(), body: None, kind, name };
     if kind == Kind::Unknown {
         unknown(cursor);
@@ -84,7 +85,12 @@ fn body(cursor: &mut Cursor<'_>, kind: Kind) -> Parsed<Body> {
 fn unknown(cursor: &mut Cursor<'_>) {
     let at = cursor.here();
     let words: Vec<_> = DECLARATIONS.iter().map(|(word, _)| *word).collect();
-    let problem = Diagnostic::error(codes::UNKNOWN_DECLARATION, at, format!("`{}` starts no declaration", &cursor.text[at.start..at.end]), "expected a declaration");
+    let problem = Diagnostic::error(
+        codes::UNKNOWN_DECLARATION,
+        at,
+        format!("`{}` starts no declaration", &cursor.text[at.start..at.end]),
+        "expected a declaration",
+    );
     let problem = match cursor.peek().and_then(Lexeme::word).and_then(|word| nearest(word, &words)) {
         Some(near) => problem.help(format!("did you mean `{near}`?")),
         None => problem.help("a declaration starts with source, entity, features, vector or model"),
@@ -103,4 +109,10 @@ fn later(cursor: &mut Cursor<'_>) {
             .help("send the changes of attributes as events of a source and read them with `last(..) over all`")
     };
     cursor.report(problem);
+}
+
+/// The tokens and comments of a file.
+#[cfg(test)]
+pub(crate) fn lexed(index: usize, file: &SourceFile) -> Lexed {
+    token::lex(index, &file.text, &mut Vec::new())
 }

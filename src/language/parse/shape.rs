@@ -33,7 +33,8 @@ fn begins(text: &str, tokens: &[Lexeme], index: usize) -> bool {
     let token = &tokens[index];
     let first_column = text[..token.at.start].ends_with('\n');
     let named = tokens.get(index + 1).is_some_and(|next| next.word().is_some());
-    let after = tokens.get(index + 2).is_some_and(|next| next.sql.token == Token::LParen || next.is_any(&["of", "on", "request", "from", "as"]));
+    let after =
+        tokens.get(index + 2).is_some_and(|next| next.sql.token == Token::LParen || next.is_any(&["of", "on", "request", "from", "as"]));
     first_column && named && after && DECLARATIONS.iter().any(|(word, _)| token.is(word))
 }
 
@@ -55,7 +56,8 @@ pub(super) fn balanced(cursor: &mut Cursor<'_>, tokens: Tokens) -> bool {
     }
     let Some(open) = open.pop() else { return true };
     let at = cursor.tokens[open].at;
-    let problem = Diagnostic::error(codes::UNBALANCED, at, "a bracket is not closed", "opened here").help("close it before the `;` that ends the declaration");
+    let problem = Diagnostic::error(codes::UNBALANCED, at, "a bracket is not closed", "opened here")
+        .help("close it before the `;` that ends the declaration");
     cursor.report(problem);
     false
 }

@@ -2,8 +2,8 @@
 
 use sqlparser::tokenizer::Token;
 
-use super::cursor::{Cursor, Parsed};
 use super::Lexeme;
+use super::cursor::{Cursor, Parsed};
 use super::tree::{Dedup, Expect, From, Name, Partitions, SourceBody, Tokens};
 use crate::language::diagnostics::{Diagnostic, codes};
 
@@ -76,7 +76,9 @@ fn clause(cursor: &mut Cursor<'_>, body: &mut SourceBody) -> Parsed<()> {
         cursor.fail(codes::NOT_YET_DELETES, clause.at, "`deletes when` cannot run yet", "not yet");
         cursor.once(&mut body.deletes, clause, "deletes when");
     } else {
-        return Err(cursor.expected("a clause of a source (from, partitions, format, event time, lateness, max ahead, history, dedup by, expect) or `;`"));
+        return Err(cursor.expected(
+            "a clause of a source (from, partitions, format, event time, lateness, max ahead, history, dedup by, expect) or `;`",
+        ));
     }
     Ok(())
 }

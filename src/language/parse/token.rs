@@ -35,9 +35,13 @@ pub(super) fn lex(file: usize, text: &str, problems: &mut Vec<Diagnostic>) -> Le
             token.span.start.line += lines_before;
             token.span.end.line += lines_before;
             match token.token {
-                Token::Whitespace(Whitespace::SingleLineComment { .. } | Whitespace::MultiLineComment(_)) => lexed.comments.push(trim_end(text, at)),
+                Token::Whitespace(Whitespace::SingleLineComment { .. } | Whitespace::MultiLineComment(_)) => {
+                    lexed.comments.push(trim_end(text, at))
+                }
                 Token::Whitespace(_) | Token::EOF => {}
-                Token::Char(letter) => problems.push(Diagnostic::error(codes::UNREADABLE, at, format!("`{letter}` has no meaning here"), "remove it")),
+                Token::Char(letter) => {
+                    problems.push(Diagnostic::error(codes::UNREADABLE, at, format!("`{letter}` has no meaning here"), "remove it"))
+                }
                 _ => lexed.tokens.push(Lexeme { sql: token, at }),
             }
         }
@@ -46,7 +50,15 @@ pub(super) fn lex(file: usize, text: &str, problems: &mut Vec<Diagnostic>) -> Le
         let line_end = text[start..].find('\n').map_or(text.len(), |length| start + length);
         let at = At { file, start, end: line_end.max(start + 1).min(text.len()) };
         let message = error.message.to_lowercase();
-        problems.push(Diagnostic::error(codes::UNREADABLE, at, message, "starts here and has no end").help("close it with the same quote or with `*/`"));
+        problems.push(
+            Diagnostic::error(codes::UNREADABLE, at, message, "starts here and has no end")
+                .help("close it with the same quote or with `*/`"),
+        );
+        if error.message.contains("string") {
+            // Stands for the text that was meant, so that what is around it is not reported, too.
+            let location = Location { line: error.location.line + lines_before, ..error.location };
+            lexed.tokens.push(Lexeme { sql: TokenWithSpan::at(Token::SingleQuotedString(String::new()), location, location), at });
+        }
         let next = (line_end + 1).min(text.len());
         lines_before += text[base..next].matches('\n').count() as u64;
         base = next;

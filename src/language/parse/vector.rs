@@ -17,7 +17,8 @@ pub(super) fn vector(cursor: &mut Cursor<'_>) -> Parsed<VectorBody> {
     };
     let items = cursor.list("column", |_| true, item)?;
     if let (Some(_), Some(request)) = (&on, &request) {
-        let problem = Diagnostic::error(codes::REQUEST_WITH_ON, request.at, "a vector on a source has its request columns from it", "remove this");
+        let problem =
+            Diagnostic::error(codes::REQUEST_WITH_ON, request.at, "a vector on a source has its request columns from it", "remove this");
         cursor.report(problem.help("name the source's columns in the vector; or leave out `on` and send all columns with the request"));
     }
     Ok(VectorBody { on, request, items })
@@ -40,7 +41,8 @@ fn item(cursor: &mut Cursor<'_>) -> Parsed<VectorItem> {
 /// The item without its clauses.
 fn what(cursor: &mut Cursor<'_>, tokens: Tokens) -> Parsed<VectorWhat> {
     let is = |index: usize, token: &Token| index < tokens.end && cursor.tokens[index].sql.token == *token;
-    let word = |index: usize| cursor.tokens[..tokens.end].get(index).and_then(|token| Some(Name { text: token.word()?.to_owned(), at: token.at }));
+    let word =
+        |index: usize| cursor.tokens[..tokens.end].get(index).and_then(|token| Some(Name { text: token.word()?.to_owned(), at: token.at }));
     let start = tokens.start;
     let star = tokens.len() == 3 && is(start + 1, &Token::Period) && is(start + 2, &Token::Mul);
     if let (true, Some(view)) = (star, word(start)) {

@@ -51,7 +51,9 @@ fn window(cursor: &mut Cursor<'_>, at: At) -> Parsed<Option<Window>> {
             cursor.string("a time zone in quotes")?;
         }
         later.push((codes::NOT_YET_CALENDAR, "calendar windows cannot run yet"));
-    } else if cursor.peek_at(1).is_some_and(|token| token.is_any(&["rows", "row"])) && cursor.peek().is_some_and(|token| token.number().is_some()) {
+    } else if cursor.peek_at(1).is_some_and(|token| token.is_any(&["rows", "row"]))
+        && cursor.peek().is_some_and(|token| token.number().is_some())
+    {
         cursor.next += 2;
         later.push((codes::NOT_YET_ROWS, "row windows cannot run yet"));
     } else if !cursor.eat("all") {
