@@ -73,3 +73,27 @@ fn read(path: PathBuf) -> Result<SourceFile> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::load;
+    use crate::error::ErrorKind;
+
+    #[test]
+    fn files_are_found_below_the_folder_and_sorted() {
+        let folder = tempfile::tempdir().unwrap();
+        assert_eq!(load(folder.path()).unwrap_err().kind(), ErrorKind::NotFound);
+        assert_eq!(load(&folder.path().join("missing")).unwrap_err().kind(), ErrorKind::NotFound);
+        fs::create_dir(folder.path().join("sub")).unwrap();
+        for name in ["sub/b.bay", "c.bay", "a.bay", "notes.md"] {
+            fs::write(folder.path().join(name), "-- nothing").unwrap();
+        }
+        let files = load(folder.path()).unwrap();
+        let names: Vec<_> = files.iter().filter_map(|file| file.path.strip_prefix(folder.path()).ok()?.to_str()).collect();
+        assert_eq!(names, ["a.bay", "c.bay", "sub/b.bay"]);
+        fs::write(folder.path().join("a.bay"), [b'-', b'-', 0xff]).unwrap();
+        assert_eq!(load(folder.path()).unwrap_err().kind(), ErrorKind::Input);
+    }
+}

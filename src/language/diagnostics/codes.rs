@@ -31,89 +31,173 @@ macro_rules! codes {
 }
 
 codes! {
-    UNREADABLE = "FB0001", "text that is no token", "A string or comment that does not end, or a character that has no meaning. Close the quote, or remove the character.";
-    UNBALANCED = "FB0002", "brackets that do not match", "Every `(` and `[` needs its counterpart within the declaration.";
-    EXPECTED = "FB0003", "something else was expected", "The declaration cannot go on like this. The label says what may stand here.";
-    UNKNOWN_DECLARATION = "FB0004", "unknown declaration", "A declaration starts with source, entity, features, vector or model.";
-    MISSING_SEMICOLON = "FB0005", "missing semicolon", "Every declaration ends with `;`.";
-    BAD_EXPRESSION = "FB0006", "expression that cannot be read", "The text is not one SQL expression.";
-    REPEATED_CLAUSE = "FB0007", "clause written twice", "A clause may stand once in its declaration or feature; only `expect` may be repeated.";
-    MISSING_CLAUSE = "FB0008", "missing clause", "The declaration lacks a clause without which it has no meaning.";
-    BAD_DURATION = "FB0009", "not a duration", "A duration is a whole number and a unit: ms, s, m, h, d or w, such as `10m` or '10 minutes', and longer than nothing where it bounds something.";
-    EMPTY_LIST = "FB0010", "empty list", "A source without columns, an entity without keys, a view without features and a vector without columns have no use.";
+    UNREADABLE = "FB0001", "text that is no token",
+        "A string or comment that does not end, or a character that has no meaning. Close the quote, or remove the character.";
+    UNBALANCED = "FB0002", "brackets that do not match",
+        "Every `(` and `[` needs its counterpart within the declaration.";
+    EXPECTED = "FB0003", "something else was expected",
+        "The declaration cannot go on like this. The label says what may stand here.";
+    UNKNOWN_DECLARATION = "FB0004", "unknown declaration",
+        "A declaration starts with source, entity, features, vector or model.";
+    MISSING_SEMICOLON = "FB0005", "missing semicolon",
+        "Every declaration ends with `;`.";
+    BAD_EXPRESSION = "FB0006", "expression that cannot be read",
+        "The text is not one SQL expression.";
+    REPEATED_CLAUSE = "FB0007", "clause written twice",
+        "A clause may stand once in its declaration or feature; only `expect` may be repeated.";
+    MISSING_CLAUSE = "FB0008", "missing clause",
+        "The declaration lacks a clause without which it has no meaning.";
+    BAD_DURATION = "FB0009", "not a duration",
+        "A duration is a whole number and a unit: ms, s, m, h, d or w, such as `10m` or '10 minutes', and longer than nothing where \
+         it bounds something.";
+    EMPTY_LIST = "FB0010", "empty list",
+        "A source without columns, an entity without keys, a view without features and a vector without columns have no use.";
 
-    DUPLICATE_DECLARATION = "FB0101", "name declared twice", "Two declarations of one kind have the same name. Names are shared by all files of a folder.";
-    UNKNOWN_SOURCE = "FB0102", "unknown source", "No source of that name is declared in any file.";
-    UNKNOWN_ENTITY = "FB0103", "unknown entity", "No entity of that name is declared in any file.";
-    UNKNOWN_VIEW = "FB0104", "unknown feature view", "No `features` declaration has that name.";
-    UNKNOWN_VECTOR = "FB0105", "unknown vector", "No vector of that name is declared in any file.";
-    UNKNOWN_COLUMN = "FB0106", "unknown column", "The source, or what the vector can see, has no column of that name. Names are compared with their letter case.";
-    UNKNOWN_FEATURE = "FB0107", "unknown feature", "The view has no feature of that name. A feature's full name includes its window: `spend_1h`.";
-    UNKNOWN_FUNCTION = "FB0108", "unknown function", "There is no scalar function of that name.";
-    UNKNOWN_AGGREGATE = "FB0109", "unknown aggregate", "There is no aggregate of that name.";
-    DUPLICATE_COLUMN = "FB0110", "column declared twice", "Columns of one source, keys of one entity and request columns of one vector need different names.";
-    DUPLICATE_FEATURE = "FB0111", "two features of one name", "Two features of a view would have the same full name. Name one of the windows with `as`.";
-    DUPLICATE_VECTOR_COLUMN = "FB0112", "two vector columns of one name", "The columns of a vector become the columns of training sets and the inputs of models, so their names must differ. Give one an alias.";
-    AMBIGUOUS_NAME = "FB0113", "ambiguous name", "Several views read by this vector have a feature of that name. Write `view.feature`.";
-    RESERVED_NAME = "FB0114", "reserved name", "Event batches and training sets have columns `partition`, `offset`, `ingest_time` and `seq` of their own.";
+    DUPLICATE_DECLARATION = "FB0101", "name declared twice",
+        "Two declarations of one kind have the same name. Names are shared by all files of a folder.";
+    UNKNOWN_SOURCE = "FB0102", "unknown source",
+        "No source of that name is declared in any file.";
+    UNKNOWN_ENTITY = "FB0103", "unknown entity",
+        "No entity of that name is declared in any file.";
+    UNKNOWN_VIEW = "FB0104", "unknown feature view",
+        "No `features` declaration has that name.";
+    UNKNOWN_VECTOR = "FB0105", "unknown vector",
+        "No vector of that name is declared in any file.";
+    UNKNOWN_COLUMN = "FB0106", "unknown column",
+        "The source, or what the vector can see, has no column of that name. Names are compared with their letter case.";
+    UNKNOWN_FEATURE = "FB0107", "unknown feature",
+        "The view has no feature of that name. A feature's full name includes its window: `spend_1h`.";
+    UNKNOWN_FUNCTION = "FB0108", "unknown function",
+        "There is no scalar function of that name.";
+    UNKNOWN_AGGREGATE = "FB0109", "unknown aggregate",
+        "There is no aggregate of that name.";
+    DUPLICATE_COLUMN = "FB0110", "column declared twice",
+        "Columns of one source, keys of one entity and request columns of one vector need different names.";
+    DUPLICATE_FEATURE = "FB0111", "two features of one name",
+        "Two features of a view would have the same full name. Name one of the windows with `as`.";
+    DUPLICATE_VECTOR_COLUMN = "FB0112", "two vector columns of one name",
+        "The columns of a vector become the columns of training sets and the inputs of models, so their names must differ. Give one \
+         an alias.";
+    AMBIGUOUS_NAME = "FB0113", "ambiguous name",
+        "Several views read by this vector have a feature of that name. Write `view.feature`.";
+    RESERVED_NAME = "FB0114", "reserved name",
+        "Event batches and training sets have columns `partition`, `offset`, `ingest_time` and `seq` of their own.";
 
-    UNKNOWN_TYPE = "FB0201", "unknown type", "Columns are boolean, bigint, double, text or timestamp.";
-    NOT_BOOLEAN = "FB0202", "condition that is not boolean", "`where` and `expect` take a condition: an expression that is true, false or null.";
-    KEY_TYPE = "FB0203", "key of another type", "A column that holds an entity's key must have the type that the entity declares; otherwise no event would meet its key.";
-    MIXED_TYPES = "FB0204", "operands of different kinds", "Text, numbers, booleans and timestamps are not compared or calculated with one another unless one is cast: a silent conversion would hide a mistake.";
-    INTEGER_DIVISION = "FB0205", "division of integers", "Integer divided by integer drops the fraction: 1 / 2 is 0. Cast one side to double; `trunc(a::double / b)` gives the whole part.";
-    EXPRESSION_TYPE = "FB0206", "expression without a usable type", "The expression's types do not fit together, or its result is none of boolean, bigint, double, text, timestamp or a list of them.";
-    DEFAULT_TYPE = "FB0207", "default of another type", "A default takes the place of null, so it must have the type of the feature or column.";
-    NOT_A_LITERAL = "FB0208", "not a literal", "A default and an aggregate's parameters are written as literals: a number, a 'text', true or false.";
+    UNKNOWN_TYPE = "FB0201", "unknown type",
+        "Columns are boolean, bigint, double, text or timestamp.";
+    NOT_BOOLEAN = "FB0202", "condition that is not boolean",
+        "`where` and `expect` take a condition: an expression that is true, false or null.";
+    KEY_TYPE = "FB0203", "key of another type",
+        "A column that holds an entity's key must have the type that the entity declares; otherwise no event would meet its key.";
+    MIXED_TYPES = "FB0204", "operands of different kinds",
+        "Text, numbers, booleans and timestamps are not compared or calculated with one another unless one is cast: a silent \
+         conversion would hide a mistake.";
+    INTEGER_DIVISION = "FB0205", "division of integers",
+        "Integer divided by integer drops the fraction: 1 / 2 is 0. Cast one side to double; `trunc(a::double / b)` gives the whole \
+         part.";
+    EXPRESSION_TYPE = "FB0206", "expression without a usable type",
+        "The expression's types do not fit together, or its result is none of boolean, bigint, double, text, timestamp or a list of \
+         them.";
+    DEFAULT_TYPE = "FB0207", "default of another type",
+        "A default takes the place of null, so it must have the type of the feature or column.";
+    NOT_A_LITERAL = "FB0208", "not a literal",
+        "A default and an aggregate's parameters are written as literals: a number, a 'text', true or false.";
 
-    VOLATILE = "FB0301", "value that is no function of the event", "The expression depends on the clock, on chance or on a file. Values are functions of events, so that they can be computed again.";
-    SUBQUERY = "FB0302", "subquery in an expression", "An expression sees one event or one row of a vector, not tables.";
-    AGGREGATE_INSIDE = "FB0303", "aggregate inside an expression", "An aggregate is the outermost call of a feature. Combine features in a vector's derived columns.";
-    WINDOW_FUNCTION = "FB0304", "SQL window clause", "SQL's own `over (..)`, `filter (..)` and `within group` have no place in an expression; features have `over` and `where` clauses.";
+    VOLATILE = "FB0301", "value that is no function of the event",
+        "The expression depends on the clock, on chance or on a file. Values are functions of events, so that they can be computed \
+         again.";
+    SUBQUERY = "FB0302", "subquery in an expression",
+        "An expression sees one event or one row of a vector, not tables.";
+    AGGREGATE_INSIDE = "FB0303", "aggregate inside an expression",
+        "An aggregate is the outermost call of a feature. Combine features in a vector's derived columns.";
+    WINDOW_FUNCTION = "FB0304", "SQL window clause",
+        "SQL's own `over (..)`, `filter (..)` and `within group` have no place in an expression; features have `over` and `where` \
+         clauses.";
 
-    EVENT_TIME_TYPE = "FB0401", "event time that is no timestamp", "The column named by `event time` must be a timestamp.";
-    HISTORY_SHORT = "FB0402", "history shorter than lateness", "State must be kept at least as long as late events may come: `history` is never less than `lateness`.";
-    BAD_PARTITIONS = "FB0403", "bad number of partitions", "An embedded log has between 1 and 1024 partitions.";
-    UNKNOWN_FORMAT = "FB0404", "unknown format", "Records are read as json.";
-    BAD_TOPIC = "FB0405", "bad topic name", "A topic's name has 1 to 249 characters: letters, digits, `.`, `_` and `-`.";
-    KAFKA_PARTITIONS = "FB0406", "partitions of a Kafka topic", "The partitions of a Kafka topic are the broker's to choose; only an embedded log is partitioned here.";
-    QUARANTINE = "FB0407", "expectation without its consequence", "`expect` says what happens to events that fail: `else quarantine` sends them to the dead-letter topic.";
+    EVENT_TIME_TYPE = "FB0401", "event time that is no timestamp",
+        "The column named by `event time` must be a timestamp.";
+    HISTORY_SHORT = "FB0402", "history shorter than lateness",
+        "State must be kept at least as long as late events may come: `history` is never less than `lateness`.";
+    BAD_PARTITIONS = "FB0403", "bad number of partitions",
+        "An embedded log has between 1 and 1024 partitions.";
+    UNKNOWN_FORMAT = "FB0404", "unknown format",
+        "Records are read as json.";
+    BAD_TOPIC = "FB0405", "bad topic name",
+        "A topic's name has 1 to 249 characters: letters, digits, `.`, `_` and `-`.";
+    KAFKA_PARTITIONS = "FB0406", "partitions of a Kafka topic",
+        "The partitions of a Kafka topic are the broker's to choose; only an embedded log is partitioned here.";
+    QUARANTINE = "FB0407", "expectation without its consequence",
+        "`expect` says what happens to events that fail: `else quarantine` sends them to the dead-letter topic.";
 
-    ZERO_WINDOW = "FB0501", "window of no length", "A range window is longer than nothing.";
-    AGGREGATE_ARGUMENTS = "FB0502", "wrong number of arguments", "The aggregate takes another number of arguments.";
-    AGGREGATE_TYPES = "FB0503", "argument the aggregate cannot take", "The aggregate is not defined for an argument of this type or a parameter of this value.";
-    KEY_COLUMN_MISSING = "FB0504", "source without the entity's key", "The source has no column called like the entity's key. Say which column holds it with `by`.";
-    KEY_COUNT = "FB0505", "wrong number of key columns", "`by` names one column for each key column of the entity, in their order.";
-    NOT_AN_AGGREGATE = "FB0506", "feature that is no aggregate", "A feature is one aggregate call: `spend = sum(amount) over 1h`. Arithmetic belongs inside the call, or in a vector.";
-    WINDOW_MODIFIER = "FB0507", "modifier that does not fit the window", "`open` is for range windows; each modifier may stand once.";
+    ZERO_WINDOW = "FB0501", "window of no length",
+        "A range window is longer than nothing.";
+    AGGREGATE_ARGUMENTS = "FB0502", "wrong number of arguments",
+        "The aggregate takes another number of arguments.";
+    AGGREGATE_TYPES = "FB0503", "argument the aggregate cannot take",
+        "The aggregate is not defined for an argument of this type or a parameter of this value.";
+    KEY_COLUMN_MISSING = "FB0504", "source without the entity's key",
+        "The source has no column called like the entity's key. Say which column holds it with `by`.";
+    KEY_COUNT = "FB0505", "wrong number of key columns",
+        "`by` names one column for each key column of the entity, in their order.";
+    NOT_AN_AGGREGATE = "FB0506", "feature that is no aggregate",
+        "A feature is one aggregate call: `spend = sum(amount) over 1h`. Arithmetic belongs inside the call, or in a vector.";
+    WINDOW_MODIFIER = "FB0507", "modifier that does not fit the window",
+        "`open` is for range windows; each modifier may stand once.";
 
-    KEY_UNREACHABLE = "FB0601", "vector without the view's key", "The vector's source has no column called like the view's key. Say which column to read it under with `for key = column`.";
-    UNKNOWN_KEY = "FB0602", "unknown key", "`for` names a key column of the view's entity (or the entity itself, if it has one key).";
-    NAME_NEEDED = "FB0603", "derived column without a name", "A derived column needs a name: `name = expression`.";
-    REQUEST_WITH_ON = "FB0604", "request columns twice", "A vector `on` a source takes its request columns from that source; `request (..)` is for vectors without one.";
-    ROLE_WITHOUT_VIEW = "FB0605", "role without a feature", "`for` and a star alias belong to an item that reads features of a view.";
+    KEY_UNREACHABLE = "FB0601", "vector without the view's key",
+        "The vector's source has no column called like the view's key. Say which column to read it under with `for key = column`.";
+    UNKNOWN_KEY = "FB0602", "unknown key",
+        "`for` names a key column of the view's entity (or the entity itself, if it has one key).";
+    NAME_NEEDED = "FB0603", "derived column without a name",
+        "A derived column needs a name: `name = expression`.";
+    REQUEST_WITH_ON = "FB0604", "request columns twice",
+        "A vector `on` a source takes its request columns from that source; `request (..)` is for vectors without one.";
+    ROLE_WITHOUT_VIEW = "FB0605", "role without a feature",
+        "`for` and a star alias belong to an item that reads features of a view.";
 
-    MODEL_FILE = "FB0701", "missing model file", "The file is looked for beside the file of the declaration.";
-    MODEL_HASH = "FB0702", "model file with another hash", "The pinned SHA-256 is not that of the file: it was replaced without its declaration.";
-    BAD_HASH = "FB0703", "not a SHA-256", "A hash is written as 64 hexadecimal digits.";
-    MODEL_UNREADABLE = "FB0704", "model that cannot be read", "The ONNX Runtime could not load the file.";
-    MODEL_INPUTS = "FB0705", "model inputs that do not match", "A model takes one input for each column of its vector, by name and of shape [N] or [N, 1], or one float tensor of shape [N, number of columns].";
-    SCORE_SOURCE = "FB0706", "scored source that is not the vector's", "A model scores the events of the source that its vector is `on`, because that is where keys and request columns come from.";
-    MISSING_PROFILE = "FB0707", "missing drift profile", "Drift is measured against a reference profile, made by `forebay models profile`. Until the file is there, drift is not reported.";
-    UNKNOWN_METRIC = "FB0708", "unknown drift metric", "Alerts are on psi, ks or missing_rate.";
+    MODEL_FILE = "FB0701", "missing model file",
+        "The file is looked for beside the file of the declaration.";
+    MODEL_HASH = "FB0702", "model file with another hash",
+        "The pinned SHA-256 is not that of the file: it was replaced without its declaration.";
+    BAD_HASH = "FB0703", "not a SHA-256",
+        "A hash is written as 64 hexadecimal digits.";
+    MODEL_UNREADABLE = "FB0704", "model that cannot be read",
+        "The ONNX Runtime could not load the file.";
+    MODEL_INPUTS = "FB0705", "model inputs that do not match",
+        "A model takes one input for each column of its vector, by name and of shape [N] or [N, 1], or one float tensor of shape [N, \
+         number of columns].";
+    SCORE_SOURCE = "FB0706", "scored source that is not the vector's",
+        "A model scores the events of the source that its vector is `on`, because that is where keys and request columns come from.";
+    MISSING_PROFILE = "FB0707", "missing drift profile",
+        "Drift is measured against a reference profile, made by `forebay models profile`. Until the file is there, drift is not \
+         reported.";
+    UNKNOWN_METRIC = "FB0708", "unknown drift metric",
+        "Alerts are on psi, ks or missing_rate.";
 
-    NOT_YET_HOP = "FB0901", "hop windows cannot run yet", "The language names them, this version does not compute them. Use the exact window: it gives the value for every moment.";
-    NOT_YET_CALENDAR = "FB0902", "calendar windows cannot run yet", "The language names them, this version does not compute them. Use a range window such as `over 1d`.";
-    NOT_YET_SESSION = "FB0903", "session windows cannot run yet", "The language names them, this version does not compute them.";
-    NOT_YET_ROWS = "FB0904", "row windows cannot run yet", "The language names them, this version does not compute them. `last_n` keeps the last values of an expression.";
-    NOT_YET_LIMIT = "FB0905", "limits on windows cannot run yet", "The language names them, this version does not compute them.";
-    NOT_YET_BY = "FB0906", "map-valued features cannot run yet", "The language names `by`, this version does not compute it. Write one feature with `where` for each value that matters.";
-    NOT_YET_LABEL = "FB0907", "labels cannot be joined yet", "The language names `label`, this version does not join labels. Bring them in the spine of a training set.";
-    NOT_YET_STREAM = "FB0908", "derived streams cannot run yet", "The language names `stream`, this version does not compute it. Declare features on the source, with `where`.";
-    NOT_YET_TABLE = "FB0909", "tables cannot be read yet", "The language names `table`, this version does not read it.";
-    NOT_YET_FORMAT = "FB0910", "format cannot be read yet", "The language names avro, protobuf and debezium, this version reads json.";
-    NOT_YET_AGGREGATE = "FB0911", "aggregate cannot run yet", "The language names this aggregate, this version does not compute it.";
-    NOT_YET_DELETES = "FB0912", "deletes cannot run yet", "The language names `deletes when`, this version does not retract events.";
+    NOT_YET_HOP = "FB0901", "hop windows cannot run yet",
+        "The language names them, this version does not compute them. Use the exact window: it gives the value for every moment.";
+    NOT_YET_CALENDAR = "FB0902", "calendar windows cannot run yet",
+        "The language names them, this version does not compute them. Use a range window such as `over 1d`.";
+    NOT_YET_SESSION = "FB0903", "session windows cannot run yet",
+        "The language names them, this version does not compute them.";
+    NOT_YET_ROWS = "FB0904", "row windows cannot run yet",
+        "The language names them, this version does not compute them. `last_n` keeps the last values of an expression.";
+    NOT_YET_LIMIT = "FB0905", "limits on windows cannot run yet",
+        "The language names them, this version does not compute them.";
+    NOT_YET_BY = "FB0906", "map-valued features cannot run yet",
+        "The language names `by`, this version does not compute it. Write one feature with `where` for each value that matters.";
+    NOT_YET_LABEL = "FB0907", "labels cannot be joined yet",
+        "The language names `label`, this version does not join labels. Bring them in the spine of a training set.";
+    NOT_YET_STREAM = "FB0908", "derived streams cannot run yet",
+        "The language names `stream`, this version does not compute it. Declare features on the source, with `where`.";
+    NOT_YET_TABLE = "FB0909", "tables cannot be read yet",
+        "The language names `table`, this version does not read it.";
+    NOT_YET_FORMAT = "FB0910", "format cannot be read yet",
+        "The language names avro, protobuf and debezium, this version reads json.";
+    NOT_YET_AGGREGATE = "FB0911", "aggregate cannot run yet",
+        "The language names this aggregate, this version does not compute it.";
+    NOT_YET_DELETES = "FB0912", "deletes cannot run yet",
+        "The language names `deletes when`, this version does not retract events.";
 }
 
 #[cfg(test)]
