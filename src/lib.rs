@@ -20,6 +20,7 @@ mod value;
 // Pure computation.
 pub mod aggregate;
 pub mod window;
+pub mod drift;
 
 // The language and what it means.
 pub mod language;
@@ -30,6 +31,7 @@ pub mod vector;
 
 // Adapters: one outside system each.
 pub mod log;
+pub mod model;
 pub mod offline;
 pub mod online;
 
@@ -37,6 +39,9 @@ pub mod online;
 pub mod config;
 pub mod engine;
 pub mod telemetry;
+
+// Made-up payments for the demo, benchmarks and training.
+pub mod demo;
 
 pub use error::{Error, ErrorKind, Result};
 pub use event::EventBatch;
