@@ -86,16 +86,11 @@ fn inputs(tensors: &[Tensor]) -> Result<Inputs> {
             return refuse("has a fixed batch of several rows; export the model with a free first dimension");
         }
     }
-    if let [tensor] = tensors
-        && tensor.shape.len() == 2
-        && tensor.shape[1] != Some(1)
+    if let [Tensor { name, element: element @ (Element::Float32 | Element::Float64), shape }] = tensors
+        && let [_, width] = shape[..]
     {
-        if !matches!(tensor.element, Element::Float32 | Element::Float64) {
-            let message = format!("input {:?} takes all columns as one tensor, which must be of float32 or float64", tensor.name);
-            return Err(Error::input(message));
-        }
-        let width = tensor.shape[1].and_then(|width| usize::try_from(width).ok());
-        return Ok(Inputs::Matrix { name: tensor.name.clone(), element: tensor.element, width });
+        let width = width.and_then(|width| usize::try_from(width).ok());
+        return Ok(Inputs::Matrix { name: name.clone(), element: *element, width });
     }
     let columns = tensors.iter().map(|tensor| {
         if tensor.shape.len() == 2 && tensor.shape[1].is_some_and(|width| width != 1) {
