@@ -47,7 +47,9 @@ impl Observed {
             let name = &counter.reference.name;
             let array = columns.column_by_name(name).filter(|array| counter.tally.takes(array));
             arrays.push(array.ok_or_else(|| {
-                Error::input(format!("the drift profile has a column {name:?}, but the vector has none of its type; make the profile again"))
+                Error::input(format!(
+                    "the drift profile has a column {name:?}, but the vector has none of its type; make the profile again"
+                ))
             })?);
         }
         for (counter, array) in self.columns.iter_mut().zip(arrays) {
@@ -184,7 +186,10 @@ impl Numbers {
 
 /// A column's values as doubles, nulls as NaN; `None` for a type without an order.
 pub(super) fn numbers(array: &ArrayRef) -> Option<Box<dyn Iterator<Item = f64> + '_>> {
-    fn of<'a, T: ArrowPrimitiveType>(array: &'a ArrayRef, double: impl Fn(T::Native) -> f64 + 'a) -> Option<Box<dyn Iterator<Item = f64> + 'a>> {
+    fn of<'a, T: ArrowPrimitiveType>(
+        array: &'a ArrayRef,
+        double: impl Fn(T::Native) -> f64 + 'a,
+    ) -> Option<Box<dyn Iterator<Item = f64> + 'a>> {
         let values = array.as_primitive_opt::<T>()?;
         match values.nulls().filter(|nulls| nulls.null_count() > 0) {
             None => Some(Box::new(values.values().iter().map(move |&value| double(value)))),

@@ -152,9 +152,9 @@ impl ColumnProfile {
             _ => Bins::Numbers(NumberBins::of(parts).map_err(|error| error.context(format_args!("column {name:?}")))?),
         };
         let missing = match &bins {
-            Bins::Numbers(NumberBins { counts, .. }) | Bins::Booleans(CategoryBins { counts, .. }) | Bins::Texts(CategoryBins { counts, .. }) => {
-                count as u64 - counts.iter().sum::<u64>()
-            }
+            Bins::Numbers(NumberBins { counts, .. })
+            | Bins::Booleans(CategoryBins { counts, .. })
+            | Bins::Texts(CategoryBins { counts, .. }) => count as u64 - counts.iter().sum::<u64>(),
             Bins::Uncounted => parts.iter().map(|part| part.null_count() as u64).sum(),
         };
         Ok(Self { name: name.to_owned(), count: count as u64, missing, bins })
@@ -164,7 +164,8 @@ impl ColumnProfile {
     fn check(&self) -> Result<()> {
         let is_whole = match &self.bins {
             Bins::Numbers(NumberBins { edges, counts, coarse }) => {
-                let coarse_is_dense = coarse.first() == Some(&0) && coarse.windows(2).all(|pair| pair[1] == pair[0] || pair[1] == pair[0] + 1);
+                let coarse_is_dense =
+                    coarse.first() == Some(&0) && coarse.windows(2).all(|pair| pair[1] == pair[0] || pair[1] == pair[0] + 1);
                 counts.len() == edges.len() + 1
                     && coarse.len() == counts.len()
                     && coarse_is_dense

@@ -58,10 +58,16 @@ impl Feed {
                     let array = batch.column(place);
                     let target = Place { start: rows.start, rows: self.rows, stride: 1, offset: 0 };
                     let filled = match column.element {
-                        Element::Float32 | Element::Float64 => fill_floats(value_mut(&mut self.tensors, index)?, column.element, array, target),
-                        Element::Int32 | Element::Int64 => fill_integers(value_mut(&mut self.tensors, index)?, column.element, array, target),
+                        Element::Float32 | Element::Float64 => {
+                            fill_floats(value_mut(&mut self.tensors, index)?, column.element, array, target)
+                        }
+                        Element::Int32 | Element::Int64 => {
+                            fill_integers(value_mut(&mut self.tensors, index)?, column.element, array, target)
+                        }
                         Element::Bool => fill_booleans(value_mut(&mut self.tensors, index)?, array, target),
-                        Element::Text | Element::Other => texts(array, target, shape(column, self.rows)).map(|tensor| self.tensors[index] = tensor),
+                        Element::Text | Element::Other => {
+                            texts(array, target, shape(column, self.rows)).map(|tensor| self.tensors[index] = tensor)
+                        }
                     };
                     filled.map_err(|error| named(&error, batch, place))?;
                 }

@@ -84,7 +84,8 @@ impl Session {
         if let Some(pinned) = sha256
             && !pinned.eq_ignore_ascii_case(&version)
         {
-            let message = format!("model file {shown} has sha256 {version}, but {pinned} is declared; restore that file or change the declaration");
+            let message =
+                format!("model file {shown} has sha256 {version}, but {pinned} is declared; restore that file or change the declaration");
             return Err(Error::input(message));
         }
         if bytes.is_empty() {
@@ -92,14 +93,23 @@ impl Session {
         }
         let session = load(&bytes).map_err(|error| match error.kind() {
             crate::error::ErrorKind::Unavailable => error,
-            _ => Error::input(format!("model file {shown} is damaged or no ONNX model that this ONNX Runtime can load: {error}; export it again")),
+            _ => Error::input(format!(
+                "model file {shown} is damaged or no ONNX model that this ONNX Runtime can load: {error}; export it again"
+            )),
         })?;
         let signature = signature::of(&session);
         let interface = signature::interface(&signature, signature::has_map_output(&session))
             .map_err(|error| error.context(format_args!("model file {shown}")))?;
         let selected = select(&interface.output, None)?;
-        let runner =
-            Runner { session, selected, selected_single: None, single: None, batch: None, binding: None, row_by_row: interface.one_row_only };
+        let runner = Runner {
+            session,
+            selected,
+            selected_single: None,
+            single: None,
+            batch: None,
+            binding: None,
+            row_by_row: interface.one_row_only,
+        };
         Ok(Self { path: path.to_owned(), signature, version, interface, runner: Mutex::new(runner) })
     }
 
@@ -118,9 +128,7 @@ impl Session {
     pub fn run(&self, columns: &RecordBatch) -> Result<Vec<f64>> {
         let mut scores = Vec::with_capacity(columns.num_rows());
         let mut runner = self.runner.lock();
-        runner
-            .run(&self.interface, columns, &mut scores)
-            .map_err(|error| error.context(format_args!("model {}", self.path.display())))?;
+        runner.run(&self.interface, columns, &mut scores).map_err(|error| error.context(format_args!("model {}", self.path.display())))?;
         Ok(scores)
     }
 }
@@ -187,7 +195,8 @@ impl Runner {
                 let given = columns.num_columns();
                 if width.is_some_and(|width| width != given) {
                     let taken = width.unwrap_or_default();
-                    let message = format!("input {name:?} takes {taken} columns, but the vector has {given}; train it again or change the vector");
+                    let message =
+                        format!("input {name:?} takes {taken} columns, but the vector has {given}; train it again or change the vector");
                     return Err(Error::input(message));
                 }
                 (0..given).collect()
@@ -271,7 +280,9 @@ fn take_last_column(output: &DynValue, element: Element, rows: usize, scores: &m
         (shape, values.len())
     };
     if count == 0 || count % rows != 0 {
-        return Err(Error::input(format!("the model gave {count} scores for {rows} rows; export it with an output of shape [N] or [N, 1]")));
+        return Err(Error::input(format!(
+            "the model gave {count} scores for {rows} rows; export it with an output of shape [N] or [N, 1]"
+        )));
     }
     Ok(shape.to_vec())
 }

@@ -64,11 +64,7 @@ fn null_is_nan_in_float_tensors() {
     if !can_run() {
         return;
     }
-    let rows = batch(vec![
-        ("a", doubles(vec![Some(1.0), None])),
-        ("b", doubles(vec![None, None])),
-        ("c", bigints(vec![Some(1), Some(1)])),
-    ]);
+    let rows = batch(vec![("a", doubles(vec![Some(1.0), None])), ("b", doubles(vec![None, None])), ("c", bigints(vec![Some(1), Some(1)]))]);
     assert!(open("matrix").run(&rows).unwrap().iter().all(|score| score.is_nan()));
     // A tree sends a missing value to the side that its training chose.
     let session = open("trees");
