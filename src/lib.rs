@@ -39,6 +39,7 @@ pub mod online;
 pub mod config;
 pub mod engine;
 pub mod telemetry;
+pub mod training;
 
 // Made-up payments for the demo, benchmarks and training.
 pub mod demo;

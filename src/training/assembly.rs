@@ -1,0 +1,188 @@
+//! The last operator of a training set: the features of all reads, row by row in the spine's order, become the columns
+//! of the vector, by the code that serves lookups. Must never reorder rows.
+
+use std::fmt;
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, AsArray, RecordBatch};
+use arrow::datatypes::{SchemaRef, UInt64Type};
+use datafusion::common::Result as QueryResult;
+use datafusion::common::tree_node::TreeNodeRecursion;
+use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::physical_expr::PhysicalExpr;
+use datafusion::physical_plan::execution_plan::{ChildrenPropertiesMode, ReplaceChildrenOptions};
+use datafusion::physical_plan::metrics::{BaselineMetrics, ExecutionPlanMetricsSet, MetricsSet};
+use datafusion::physical_plan::stream::RecordBatchReceiverStreamBuilder;
+use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties};
+use futures::StreamExt;
+
+use super::point_in_time::{BUFFERED, external, properties};
+use super::query_error;
+use super::sweep::ANSWERS;
+use crate::error::{Error, Result};
+use crate::plan::Vector;
+use crate::value::Value;
+use crate::vector::{assemble, value_at};
+
+/// Where a column of the output comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    Spine(usize),
+    Vector(usize),
+}
+
+/// What is put together.
+#[derive(Debug)]
+pub struct Assembly {
+    pub vector: Vector,
+    pub spine: RecordBatch,
+    /// One per request column of the vector.
+    pub request: Vec<ArrayRef>,
+    pub places: Vec<Place>,
+    pub schema: SchemaRef,
+}
+
+/// Inputs: for each read of the vector its answers (row number, features) in the order of the rows, every row once.
+/// Output: one partition, in the order of the spine.
+#[derive(Debug)]
+pub struct AssembleExec {
+    assembly: Arc<Assembly>,
+    reads: Vec<Arc<dyn ExecutionPlan>>,
+    properties: Arc<PlanProperties>,
+    metrics: ExecutionPlanMetricsSet,
+}
+
+impl AssembleExec {
+    pub fn new(assembly: Arc<Assembly>, reads: Vec<Arc<dyn ExecutionPlan>>) -> Self {
+        let properties = properties(assembly.schema.clone(), 1);
+        Self { assembly, reads, properties, metrics: ExecutionPlanMetricsSet::new() }
+    }
+}
+
+impl DisplayAs for AssembleExec {
+    fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "AssembleExec: vector={}, rows={}", self.assembly.vector.name, self.assembly.spine.num_rows())
+    }
+}
+
+impl ExecutionPlan for AssembleExec {
+    fn name(&self) -> &'static str {
+        "AssembleExec"
+    }
+
+    fn properties(&self) -> &Arc<PlanProperties> {
+        &self.properties
+    }
+
+    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
+        self.reads.iter().collect()
+    }
+
+    fn apply_expressions(
+        &self,
+        _: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> QueryResult<TreeNodeRecursion>,
+    ) -> QueryResult<TreeNodeRecursion> {
+        Ok(TreeNodeRecursion::Continue)
+    }
+
+    fn replace_children(
+        self: Arc<Self>,
+        children: Vec<Arc<dyn ExecutionPlan>>,
+        _: ReplaceChildrenOptions,
+    ) -> QueryResult<Arc<dyn ExecutionPlan>> {
+        Ok(Arc::new(Self::new(self.assembly.clone(), children)))
+    }
+
+    fn with_new_children(self: Arc<Self>, children: Vec<Arc<dyn ExecutionPlan>>) -> QueryResult<Arc<dyn ExecutionPlan>> {
+        self.replace_children(children, ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute))
+    }
+
+    fn execute(&self, _partition: usize, context: Arc<TaskContext>) -> QueryResult<SendableRecordBatchStream> {
+        let mut reads = Vec::with_capacity(self.reads.len());
+        for (read, plan) in self.assembly.vector.reads.iter().zip(&self.reads) {
+            let stream = plan.execute(0, context.clone())?;
+            reads.push(Answers { stream, width: read.features.len(), batch: None, at: 0 });
+        }
+        let metrics = BaselineMetrics::new(&self.metrics, 0);
+        let assembly = self.assembly.clone();
+        let mut builder = RecordBatchReceiverStreamBuilder::new(assembly.schema.clone(), BUFFERED);
+        let out = builder.tx();
+        builder.spawn(async move {
+            let width: usize = reads.iter().map(|read| read.width).sum();
+            let rows = assembly.spine.num_rows();
+            for start in (0..rows).step_by(ANSWERS) {
+                let count = ANSWERS.min(rows - start);
+                let mut features = vec![Value::Null; count * width];
+                let mut column = 0;
+                for read in &mut reads {
+                    read.fill(&mut features[..], start, count, column, width).await.map_err(external)?;
+                    column += read.width;
+                }
+                let batch = {
+                    let _timer = metrics.elapsed_compute().timer();
+                    assembly.output(start, count, &features).map_err(external)?
+                };
+                metrics.record_output(count);
+                if out.send(Ok(batch)).await.is_err() {
+                    return Ok(()); // nobody reads on
+                }
+            }
+            Ok(())
+        });
+        Ok(builder.build())
+    }
+
+    fn metrics(&self) -> Option<MetricsSet> {
+        Some(self.metrics.clone_inner())
+    }
+}
+
+impl Assembly {
+    fn output(&self, start: usize, count: usize, features: &[Value]) -> Result<RecordBatch> {
+        let request: Vec<ArrayRef> = self.request.iter().map(|column| column.slice(start, count)).collect();
+        let vector = assemble(&self.vector, features, &request, count)?;
+        let columns = self.places.iter().map(|place| match place {
+            Place::Spine(column) => self.spine.column(*column).slice(start, count),
+            Place::Vector(column) => vector.column(*column).clone(),
+        });
+        Ok(RecordBatch::try_new(self.schema.clone(), columns.collect())?)
+    }
+}
+
+/// The answers of one read, as they come in.
+struct Answers {
+    stream: SendableRecordBatchStream,
+    width: usize,
+    batch: Option<RecordBatch>,
+    at: usize,
+}
+
+impl Answers {
+    /// Puts the features of the rows from `start` on into their columns of the row-major `features`.
+    async fn fill(&mut self, features: &mut [Value], start: usize, count: usize, column: usize, width: usize) -> Result<()> {
+        let mut done = 0;
+        while done < count {
+            let Some(batch) = self.batch.as_ref().filter(|batch| self.at < batch.num_rows()) else {
+                self.at = 0;
+                let next = self.stream.next().await.transpose().map_err(query_error)?;
+                self.batch = Some(next.ok_or_else(|| Error::internal("fewer answers than rows"))?);
+                continue;
+            };
+            let numbers = batch.column(0).as_primitive::<UInt64Type>().values();
+            let take = (batch.num_rows() - self.at).min(count - done);
+            let expected = (start + done) as u64..(start + done + take) as u64;
+            if !numbers[self.at..self.at + take].iter().copied().eq(expected) {
+                return Err(Error::internal("answers out of the order of their rows"));
+            }
+            for feature in 0..self.width {
+                let values = batch.column(1 + feature);
+                for row in 0..take {
+                    features[(done + row) * width + column + feature] = value_at(values.as_ref(), self.at + row);
+                }
+            }
+            done += take;
+            self.at += take;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,184 @@
+//! The rows that a training set is asked for: entity keys, a time, and whatever else the caller keeps beside them.
+//! Must never change the rows' order or drop one.
+
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
+use arrow::compute::concat_batches;
+use arrow::datatypes::{DataType as ArrowType, Field, Schema, SchemaRef, TimestampMicrosecondType, UInt32Type, UInt64Type};
+
+use super::cast;
+use crate::error::{Error, Result};
+use crate::plan::{Plan, Vector};
+use crate::value::DataType;
+
+/// Rows to compute features for.
+#[derive(Clone, Debug)]
+pub struct Spine {
+    /// What errors call it: the file's path.
+    pub name: String,
+    pub schema: SchemaRef,
+    pub batches: Vec<RecordBatch>,
+    /// Every column is text as it was written, and takes its type from what it is used for, else from its values.
+    pub untyped: bool,
+}
+
+impl Spine {
+    /// A spine in memory. All batches have that schema.
+    #[must_use]
+    pub fn new(schema: SchemaRef, batches: Vec<RecordBatch>) -> Self {
+        Self { name: "the spine".to_owned(), schema, batches, untyped: false }
+    }
+
+    /// All rows in one batch. `Input` when there is none, or when two columns have one name.
+    pub(super) fn rows(&self) -> Result<SpineRows<'_>> {
+        let rows = concat_batches(&self.schema, &self.batches)?;
+        if rows.num_rows() == 0 {
+            return Err(Error::input(format!("{} holds no rows: there is nothing to compute features for", self.name)));
+        }
+        let names = self.schema.fields().iter().map(|field| field.name());
+        for (at, name) in names.clone().enumerate() {
+            if names.clone().take(at).any(|earlier| earlier == name) {
+                return Err(Error::input(format!("{} has two columns called {name}: rename one", self.name)));
+            }
+        }
+        Ok(SpineRows { spine: self, rows })
+    }
+}
+
+/// A spine's rows in one batch.
+#[derive(Debug)]
+pub(super) struct SpineRows<'a> {
+    spine: &'a Spine,
+    rows: RecordBatch,
+}
+
+impl SpineRows<'_> {
+    pub fn name(&self) -> &str {
+        &self.spine.name
+    }
+
+    pub fn len(&self) -> usize {
+        self.rows.num_rows()
+    }
+
+    pub fn has(&self, name: &str) -> bool {
+        self.rows.schema().index_of(name).is_ok()
+    }
+
+    /// The column as that type of the language; `None` when there is no such column.
+    pub fn column(&self, name: &str, to: &DataType) -> Result<Option<ArrayRef>> {
+        self.rows.column_by_name(name).map(|column| cast::to_type(column, to, &self.called(name))).transpose()
+    }
+
+    /// The times at which the rows ask, from the named column or from one that is called as times are in this plan.
+    /// `None` when no name was given and there is no such column.
+    pub fn times(&self, plan: &Plan, vector: &Vector, event: Option<usize>, named: Option<&str>) -> Result<Option<Vec<i64>>> {
+        let candidates = match named {
+            Some(name) => vec![name],
+            None => time_names(plan, vector, event),
+        };
+        let Some(name) = candidates.iter().find(|name| self.has(name)) else {
+            return match named {
+                None => Ok(None),
+                Some(name) => Err(self.missing(&format!("{} has no column {name}, which --time names", self.name()))),
+            };
+        };
+        let column = self.rows.column_by_name(name).cloned().unwrap_or_else(|| arrow::array::new_null_array(&ArrowType::Null, 0));
+        let times = cast::times(&column, &self.called(name))?;
+        let nulls = times.null_count();
+        if nulls > 0 {
+            let first = (0..times.len()).find(|row| times.is_null(*row)).unwrap_or_default();
+            return Err(Error::input(format!(
+                "{} is null in {nulls} of {} rows, first in row {}: every row needs the time that it asks at",
+                self.called(name),
+                self.len(),
+                first + 1,
+            )));
+        }
+        Ok(Some(times.as_primitive::<TimestampMicrosecondType>().values().to_vec()))
+    }
+
+    /// The error for rows that carry no time.
+    pub fn no_time(&self, plan: &Plan, vector: &Vector, event: Option<usize>) -> Error {
+        let looked_for = time_names(plan, vector, event).join(" or ");
+        self.missing(&format!("{} has no time: no column is called {looked_for}; name it with --time COLUMN", self.name()))
+    }
+
+    /// A column of counts (`partition`, `offset`, `seq`), which is never null.
+    pub fn counts(&self, name: &str) -> Result<Option<Vec<u64>>> {
+        let Some(column) = self.rows.column_by_name(name) else { return Ok(None) };
+        let wide = match column.data_type() {
+            ArrowType::UInt64 => column.as_primitive::<UInt64Type>().values().to_vec(),
+            ArrowType::UInt32 => column.as_primitive::<UInt32Type>().values().iter().map(|v| u64::from(*v)).collect(),
+            _ => {
+                let column = cast::to_type(column, &DataType::Int, &self.called(name))?;
+                let values = column.as_primitive::<arrow::datatypes::Int64Type>().values();
+                let count = |value: &i64| {
+                    u64::try_from(*value)
+                        .map_err(|_| Error::input(format!("{} holds {value}, which is no place in a log", self.called(name))))
+                };
+                values.iter().map(count).collect::<Result<_>>()?
+            }
+        };
+        if column.null_count() > 0 {
+            return Err(Error::input(format!(
+                "{} is null in {} of {} rows: give every row its {name}, or drop the column",
+                self.called(name),
+                column.null_count(),
+                self.len(),
+            )));
+        }
+        Ok(Some(wide))
+    }
+
+    /// The rows as they come out again: a column of text from CSV has the type of its values.
+    pub fn output(&self) -> Result<RecordBatch> {
+        if !self.spine.untyped {
+            return Ok(self.rows.clone());
+        }
+        let columns = self.rows.columns().iter().map(|column| cast::inferred(column.as_string())).collect::<Result<Vec<_>>>()?;
+        let fields: Vec<Field> = (self.rows.schema().fields().iter().zip(&columns))
+            .map(|(field, column)| Field::new(field.name(), column.data_type().clone(), true))
+            .collect();
+        Ok(RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)?)
+    }
+
+    /// An error about a column that is not there, with those that are.
+    pub fn missing(&self, what: &str) -> Error {
+        let names: Vec<&str> = self.spine.schema.fields().iter().map(|field| field.name().as_str()).collect();
+        Error::input(format!("{what} (its columns: {})", names.join(", ")))
+    }
+
+    /// One row in words, for errors.
+    pub fn row_text(&self, row: usize, columns: &[&str]) -> String {
+        let value = |name: &&str| {
+            let text = self.rows.column_by_name(name).and_then(|column| arrow::util::display::array_value_to_string(column, row).ok());
+            format!("{name} = {}", text.unwrap_or_default())
+        };
+        columns.iter().map(value).collect::<Vec<_>>().join(", ")
+    }
+
+    fn called(&self, name: &str) -> String {
+        format!("column {name} of {}", self.name())
+    }
+}
+
+/// What the column of times may be called: as the event times of the event's source, of the vector's, of those that it
+/// reads, then `event_time` and `time`.
+fn time_names<'a>(plan: &'a Plan, vector: &Vector, event: Option<usize>) -> Vec<&'a str> {
+    let reads = vector.reads.iter().map(|read| plan.views[read.view].source);
+    let mut names: Vec<&str> = Vec::new();
+    for source in event.into_iter().chain(vector.on).chain(reads) {
+        let source = &plan.sources[source];
+        names.push(&source.fields[source.event_time].name);
+    }
+    names.extend(["event_time", "time"]);
+    let mut once: Vec<&str> = Vec::new();
+    for name in names {
+        if !once.contains(&name) {
+            once.push(name);
+        }
+    }
+    once
+}

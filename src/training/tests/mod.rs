@@ -1,0 +1,4 @@
+mod files;
+mod fixture;
+mod points;
+mod requests;
