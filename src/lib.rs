@@ -26,7 +26,8 @@ pub mod drift;
 pub mod language;
 pub mod plan;
 
-// Still pure: from state and request to a vector.
+// Still pure: from records to events, from state and request to a vector.
+pub mod decode;
 pub mod vector;
 
 // Adapters: one outside system each.

@@ -1,4 +1,5 @@
-//! What the tests of whole paths share: a naive oracle, a harness for the real binary, goldens and seeded chance.
+//! What the tests of whole paths share: a naive oracle, a harness for the real binary and one for a real broker, goldens
+//! and seeded chance.
 //!
 //! `tests/` has one file per promise. A test that misses something it needs (Python, Java, `../shared/data`) prints
 //! a line that starts with `skipped:` and passes.
@@ -10,6 +11,7 @@ pub mod chance;
 pub mod folders;
 pub mod golden;
 pub mod harness;
+pub mod kafka;
 pub mod oracle;
 pub mod records;
 pub mod transcript;

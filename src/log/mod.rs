@@ -2,3 +2,4 @@
 //! `LogReader` and `LogWriter`. Must never look into a payload, and must never skip a record silently.
 
 pub mod embedded;
+pub mod kafka;

@@ -1,0 +1,307 @@
+//! JSON objects to rows, without a document in between. The rules are in `docs/formats.md`. Must never recurse
+//! without a bound: a record of ten million brackets is a reject, not a crash.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::ops::Range;
+
+use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+
+use super::{Rejection, reason, time};
+use crate::plan::Field;
+use crate::value::DataType;
+
+/// A source's fields, found by name.
+#[derive(Debug)]
+pub(super) struct Fields {
+    fields: Vec<Field>,
+    by_name: HashMap<String, usize>,
+}
+
+impl Fields {
+    pub fn new(fields: &[Field]) -> Self {
+        let by_name = fields.iter().enumerate().map(|(index, field)| (field.name.clone(), index)).collect();
+        Self { fields: fields.to_vec(), by_name }
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &DataType)> {
+        self.fields.iter().map(|field| (field.name.as_str(), &field.data_type))
+    }
+
+    pub fn name(&self, index: usize) -> &str {
+        self.fields.get(index).map_or("", |field| &field.name)
+    }
+
+    /// The field of that name. Most records have their fields in the declared order: `expected` is looked at first.
+    fn find(&self, name: &str, expected: usize) -> Option<usize> {
+        match self.fields.get(expected) {
+            Some(field) if field.name == name => Some(expected),
+            _ => self.by_name.get(name).copied(),
+        }
+    }
+}
+
+/// One record's values, kept apart from the columns until the whole record is known to be good.
+#[derive(Debug, Default)]
+pub(super) struct Row {
+    /// One per field.
+    pub slots: Vec<Slot>,
+    pub text: String,
+}
+
+#[derive(Clone, Debug)]
+pub(super) enum Slot {
+    Null,
+    Bool(bool),
+    Int(i64),
+    Float(f64),
+    /// Of the row's `text`.
+    Text(Range<usize>),
+    /// Microseconds since the epoch.
+    Timestamp(i64),
+}
+
+/// Reads one object into `row`, whose earlier content is lost.
+pub(super) fn read(fields: &Fields, text: &str, row: &mut Row) -> Result<(), Rejection> {
+    row.slots.clear();
+    row.slots.resize(fields.fields.len(), Slot::Null);
+    row.text.clear();
+    let mut rejection = None;
+    let mut json = sonic_rs::Deserializer::from_str(text);
+    let result = json.deserialize_any(Object { fields, row, rejection: &mut rejection }).and_then(|()| json.end());
+    match (rejection, result) {
+        (Some(rejection), _) => Err(rejection),
+        (None, Ok(())) => Ok(()),
+        (None, Err(error)) => {
+            let text = error.to_string();
+            Err(Rejection::new(reason::MALFORMED, text.lines().next().unwrap_or("no JSON").to_lowercase()))
+        }
+    }
+}
+
+struct Object<'a> {
+    fields: &'a Fields,
+    row: &'a mut Row,
+    rejection: &'a mut Option<Rejection>,
+}
+
+impl<'de> Visitor<'de> for Object<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        let mut expected = 0;
+        while let Some(found) = map.next_key_seed(Name { fields: self.fields, expected })? {
+            let Some(index) = found else {
+                map.next_value_seed(Skip)?;
+                continue;
+            };
+            let cell = Cell { field: &self.fields.fields[index], text: &mut self.row.text, rejection: &mut *self.rejection };
+            self.row.slots[index] = map.next_value_seed(cell)?;
+            expected = index + 1;
+        }
+        Ok(())
+    }
+}
+
+/// A key, as the field that it names.
+struct Name<'a> {
+    fields: &'a Fields,
+    expected: usize,
+}
+
+impl<'de> DeserializeSeed<'de> for Name<'_> {
+    type Value = Option<usize>;
+
+    fn deserialize<D: Deserializer<'de>>(self, json: D) -> Result<Self::Value, D::Error> {
+        json.deserialize_str(self)
+    }
+}
+
+impl Visitor<'_> for Name<'_> {
+    type Value = Option<usize>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a field's name")
+    }
+
+    fn visit_str<E>(self, name: &str) -> Result<Self::Value, E> {
+        Ok(self.fields.find(name, self.expected))
+    }
+}
+
+/// The value of a field.
+struct Cell<'a> {
+    field: &'a Field,
+    text: &'a mut String,
+    rejection: &'a mut Option<Rejection>,
+}
+
+impl Cell<'_> {
+    fn reject<E: serde::de::Error>(self, reason: &'static str, what: impl fmt::Display) -> Result<Slot, E> {
+        *self.rejection = Some(Rejection::new(reason, format!("field {} is {}: {what}", self.field.name, self.field.data_type)));
+        Err(E::custom(reason))
+    }
+
+    fn wrong<E: serde::de::Error>(self, what: impl fmt::Display) -> Result<Slot, E> {
+        self.reject(reason::WRONG_TYPE, what)
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for Cell<'_> {
+    type Value = Slot;
+
+    fn deserialize<D: Deserializer<'de>>(self, json: D) -> Result<Slot, D::Error> {
+        json.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Cell<'_> {
+    type Value = Slot;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.field.data_type)
+    }
+
+    fn visit_unit<E>(self) -> Result<Slot, E> {
+        Ok(Slot::Null)
+    }
+
+    fn visit_bool<E: serde::de::Error>(self, value: bool) -> Result<Slot, E> {
+        match self.field.data_type {
+            DataType::Bool => Ok(Slot::Bool(value)),
+            _ => self.wrong(format_args!("got {value}")),
+        }
+    }
+
+    fn visit_i64<E: serde::de::Error>(self, value: i64) -> Result<Slot, E> {
+        match self.field.data_type {
+            DataType::Int => Ok(Slot::Int(value)),
+            DataType::Float => Ok(Slot::Float(value as f64)),
+            DataType::Timestamp if time::in_range(value) => Ok(Slot::Timestamp(value)),
+            DataType::Timestamp => self.reject(
+                reason::BAD_TIME,
+                format_args!("{value} microseconds since 1970 lie outside the years -9999 to 9999; are they nanoseconds?"),
+            ),
+            _ => self.wrong(format_args!("got the number {value}")),
+        }
+    }
+
+    fn visit_u64<E: serde::de::Error>(self, value: u64) -> Result<Slot, E> {
+        match (i64::try_from(value), &self.field.data_type) {
+            (Ok(value), _) => self.visit_i64(value),
+            (Err(_), DataType::Float) => Ok(Slot::Float(value as f64)),
+            (Err(_), DataType::Timestamp) => {
+                self.reject(reason::BAD_TIME, format_args!("{value} microseconds since 1970 lie outside the years -9999 to 9999"))
+            }
+            (Err(_), _) => self.wrong(format_args!("got the number {value}, which does not fit into 64 bits with a sign")),
+        }
+    }
+
+    fn visit_f64<E: serde::de::Error>(self, value: f64) -> Result<Slot, E> {
+        match self.field.data_type {
+            DataType::Float => Ok(Slot::Float(value)),
+            _ => self.wrong(format_args!("got the number {value}, which is a fraction or does not fit into 64 bits")),
+        }
+    }
+
+    fn visit_str<E: serde::de::Error>(self, value: &str) -> Result<Slot, E> {
+        match (&self.field.data_type, value) {
+            (DataType::Text, _) => {
+                let start = self.text.len();
+                self.text.push_str(value);
+                Ok(Slot::Text(start..self.text.len()))
+            }
+            (DataType::Float, "NaN") => Ok(Slot::Float(f64::NAN)),
+            (DataType::Float, "Infinity") => Ok(Slot::Float(f64::INFINITY)),
+            (DataType::Float, "-Infinity") => Ok(Slot::Float(f64::NEG_INFINITY)),
+            (DataType::Timestamp, _) => match time::parse(value) {
+                Some(micros) => Ok(Slot::Timestamp(micros)),
+                None => self.reject(
+                    reason::BAD_TIME,
+                    format_args!("got {:?}, which is no RFC 3339 time of the years -9999 to 9999", Clipped(value)),
+                ),
+            },
+            _ => self.wrong(format_args!("got the text {:?}", Clipped(value))),
+        }
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, _: A) -> Result<Slot, A::Error> {
+        self.wrong("got an array")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, _: A) -> Result<Slot, A::Error> {
+        self.wrong("got an object")
+    }
+}
+
+/// The beginning of a text, for messages.
+struct Clipped<'a>(&'a str);
+
+impl fmt::Debug for Clipped<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.char_indices().nth(60) {
+            Some((end, _)) => write!(f, "{:?}...", &self.0[..end]),
+            None => fmt::Debug::fmt(self.0, f),
+        }
+    }
+}
+
+/// A value that no field takes: checked, and passed over. The parser bounds the depth of what it visits (255), but not
+/// of what it is told to ignore.
+struct Skip;
+
+impl<'de> DeserializeSeed<'de> for Skip {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, json: D) -> Result<(), D::Error> {
+        json.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Skip {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON value")
+    }
+
+    fn visit_unit<E>(self) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_str<E>(self, _: &str) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
+        while seq.next_element_seed(Self)?.is_some() {}
+        Ok(())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        while map.next_key_seed(Self)?.is_some() {
+            map.next_value_seed(Self)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,181 @@
+//! From records to events: bytes to Arrow batches, or a reason why not. A record that cannot be used never spoils its
+//! neighbours. Pure: must never touch a log, a clock or (but for `files`) the file system; and must never drop a
+//! record without a reject that says why.
+
+mod columns;
+mod dead_letter;
+mod expect;
+mod files;
+mod json;
+mod time;
+#[cfg(test)]
+mod tests;
+
+use arrow::array::BooleanArray;
+use arrow::compute::filter_record_batch;
+use arrow::datatypes::SchemaRef;
+use arrow::record_batch::RecordBatch;
+
+use crate::error::{Error, Result};
+use crate::plan::{Expect, Source};
+use crate::record::RecordRun;
+use columns::Columns;
+use json::{Fields, Row, Slot};
+
+pub use dead_letter::{dead_letter, partitions};
+pub use files::{FileFormat, Payloads, file_to_records, reader_to_records};
+
+/// The largest payload that is read, unless `Decoder::with_payload_bytes_max` says otherwise.
+pub const PAYLOAD_BYTES_MAX: usize = 16 << 20;
+
+/// Why a record is rejected: labels of metrics, header values of dead letters. They never change meaning.
+pub mod reason {
+    /// No payload: a tombstone, or nothing in it.
+    pub const EMPTY: &str = "empty";
+    /// A payload over the limit.
+    pub const TOO_LARGE: &str = "too_large";
+    pub const INVALID_UTF8: &str = "invalid_utf8";
+    /// No JSON object.
+    pub const MALFORMED: &str = "malformed";
+    /// A field's value is of another type, or a number does not fit.
+    pub const WRONG_TYPE: &str = "wrong_type";
+    /// A timestamp that is none, or lies outside the years -9999 to 9999.
+    pub const BAD_TIME: &str = "bad_time";
+    pub const NO_EVENT_TIME: &str = "no_event_time";
+    /// An `expect` condition is false or null.
+    pub const EXPECTATION: &str = "expectation";
+    /// An `expect` condition cannot be computed.
+    pub const EXPRESSION: &str = "expression";
+    /// All of them.
+    pub const ALL: [&str; 9] =
+        [EMPTY, TOO_LARGE, INVALID_UTF8, MALFORMED, WRONG_TYPE, BAD_TIME, NO_EVENT_TIME, EXPECTATION, EXPRESSION];
+}
+
+/// What became of a run of records. Every record is either a row of `batch` or one of `rejects`.
+#[derive(Clone, Debug)]
+pub struct Decoded {
+    /// Of the source's schema.
+    pub batch: RecordBatch,
+    /// For each row of `batch` the index of its record in the run; rising.
+    pub records: Vec<u32>,
+    /// In the order of the run.
+    pub rejects: Vec<Reject>,
+}
+
+/// A record that cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reject {
+    /// Its index in the run.
+    pub record: u32,
+    /// One of `reason`.
+    pub reason: &'static str,
+    /// What is wrong, naming the field.
+    pub message: String,
+}
+
+/// Why one record is rejected.
+#[derive(Debug)]
+struct Rejection {
+    reason: &'static str,
+    message: String,
+}
+
+impl Rejection {
+    fn new(reason: &'static str, message: impl Into<String>) -> Self {
+        Self { reason, message: message.into() }
+    }
+}
+
+/// Turns the records of one source into batches of its schema. Keeps buffers between calls.
+#[derive(Debug)]
+pub struct Decoder {
+    source: String,
+    fields: Fields,
+    schema: SchemaRef,
+    event_time: usize,
+    expects: Vec<Expect>,
+    payload_bytes_max: usize,
+    row: Row,
+}
+
+impl Decoder {
+    #[must_use]
+    pub fn new(source: &Source) -> Self {
+        Self {
+            source: source.name.clone(),
+            fields: Fields::new(&source.fields),
+            schema: source.schema.clone(),
+            event_time: source.event_time,
+            expects: source.expects.clone(),
+            payload_bytes_max: PAYLOAD_BYTES_MAX,
+            row: Row::default(),
+        }
+    }
+
+    /// The same with another limit for the bytes of one payload.
+    #[must_use]
+    pub fn with_payload_bytes_max(mut self, bytes: usize) -> Self {
+        self.payload_bytes_max = bytes;
+        self
+    }
+
+    /// Decodes a run and checks its `expect` conditions. An error is a fault of the call or of Forebay, never of one
+    /// record.
+    pub fn decode(&mut self, run: &RecordRun) -> Result<Decoded> {
+        if run.bytes.len() > i32::MAX as usize {
+            let bytes = run.bytes.len();
+            return Err(Error::input(format!("a run of {} has {bytes} bytes: poll at most {} at once", self.source, i32::MAX)));
+        }
+        let mut columns = Columns::new(&self.fields, run.records.len()).map_err(|error| error.context(&self.source))?;
+        let mut records = Vec::with_capacity(run.records.len());
+        let mut rejects = Vec::new();
+        for index in 0..run.records.len() {
+            match self.read(run.value(index)) {
+                Ok(()) => {
+                    columns.push(&self.row);
+                    records.push(index as u32);
+                }
+                Err(Rejection { reason, message }) => rejects.push(Reject { record: index as u32, reason, message }),
+            }
+        }
+        let batch = RecordBatch::try_new(self.schema.clone(), columns.finish())?;
+        self.check(Decoded { batch, records, rejects })
+    }
+
+    /// Reads one payload into the row.
+    fn read(&mut self, payload: Option<&[u8]>) -> Result<(), Rejection> {
+        let payload = payload.unwrap_or_default();
+        if payload.is_empty() {
+            return Err(Rejection::new(reason::EMPTY, "the record has no payload"));
+        }
+        if payload.len() > self.payload_bytes_max {
+            let text = format!("the payload has {} bytes, the limit is {}", payload.len(), self.payload_bytes_max);
+            return Err(Rejection::new(reason::TOO_LARGE, text));
+        }
+        let text = std::str::from_utf8(payload)
+            .map_err(|error| Rejection::new(reason::INVALID_UTF8, format!("byte {} is not UTF-8", error.valid_up_to())))?;
+        json::read(&self.fields, text, &mut self.row)?;
+        if matches!(self.row.slots.get(self.event_time), None | Some(Slot::Null)) {
+            let name = self.fields.name(self.event_time);
+            return Err(Rejection::new(reason::NO_EVENT_TIME, format!("field {name} is the event time and is missing or null")));
+        }
+        Ok(())
+    }
+
+    /// Moves the rows that miss an expectation to the rejects.
+    fn check(&self, decoded: Decoded) -> Result<Decoded> {
+        let Decoded { batch, records, mut rejects } = decoded;
+        let failures = expect::failures(&self.expects, &batch);
+        if failures.is_empty() {
+            return Ok(Decoded { batch, records, rejects });
+        }
+        let kept: Vec<bool> = (0..records.len()).map(|row| !failures.contains_key(&row)).collect();
+        for (row, Rejection { reason, message }) in failures {
+            rejects.push(Reject { record: records[row], reason, message });
+        }
+        rejects.sort_by_key(|reject| reject.record);
+        let records = records.iter().zip(&kept).filter(|(_, kept)| **kept).map(|(record, _)| *record).collect();
+        let batch = filter_record_batch(&batch, &BooleanArray::from(kept))?;
+        Ok(Decoded { batch, records, rejects })
+    }
+}

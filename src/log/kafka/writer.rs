@@ -1,0 +1,147 @@
+//! Writes records and waits until every in-sync replica has each of them. After an error some may have been written:
+//! whoever tries again writes those twice, which is why every output carries its identity in its headers.
+
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use rdkafka::ClientConfig;
+use rdkafka::client::ClientContext;
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::{Header, Message, OwnedHeaders};
+use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer, ProducerContext};
+
+use super::{Kafka, log_line};
+use crate::error::{Error, Result};
+use crate::id::{Offset, Partition};
+use crate::record::{LogWriter, NewRecord};
+
+/// How long one wait for delivery reports lasts; the number of waits is bounded by librdkafka's `message.timeout.ms`,
+/// after which it reports a failure.
+const REPORT_WAIT: Duration = Duration::from_millis(50);
+/// Reports are taken in passing after so many records.
+const SERVE_EVERY: usize = 1000;
+
+pub(super) struct Writer {
+    kafka: Kafka,
+    config: ClientConfig,
+    producer: BaseProducer<Deliveries>,
+}
+
+/// Collects the delivery reports of one append. A record's opaque is its index.
+#[derive(Default)]
+struct Deliveries(Mutex<Reports>);
+
+#[derive(Default)]
+struct Reports {
+    places: Vec<(Partition, Offset)>,
+    count: usize,
+    /// The first failure.
+    failure: Option<KafkaError>,
+}
+
+impl ClientContext for Deliveries {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        log_line(level, facility, message);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        tracing::debug!("librdkafka: {error}: {reason}");
+    }
+}
+
+impl ProducerContext for Deliveries {
+    type DeliveryOpaque = usize;
+
+    fn delivery(&self, result: &DeliveryResult<'_>, index: usize) {
+        let mut reports = self.0.lock();
+        reports.count += 1;
+        match result {
+            Ok(message) => {
+                let place = (Partition(message.partition() as u32), Offset(message.offset() as u64));
+                if let Some(slot) = reports.places.get_mut(index) {
+                    *slot = place;
+                }
+            }
+            Err((error, _)) => {
+                reports.failure.get_or_insert_with(|| error.clone());
+            }
+        }
+    }
+}
+
+impl Writer {
+    pub fn new(kafka: Kafka, config: ClientConfig) -> Result<Self> {
+        let producer = Self::producer(&kafka, &config)?;
+        Ok(Self { kafka, config, producer })
+    }
+
+    fn producer(kafka: &Kafka, config: &ClientConfig) -> Result<BaseProducer<Deliveries>> {
+        config.create_with_context(Deliveries::default()).map_err(|error| kafka.failure("writing", "topics", &error))
+    }
+
+    /// Hands every record to librdkafka; returns how many it took, and why it took no more.
+    fn send(&self, records: &[NewRecord]) -> (usize, Option<KafkaError>) {
+        for (index, record) in records.iter().enumerate() {
+            let mut message: BaseRecord<'_, [u8], [u8], usize> = BaseRecord::with_opaque_to(&record.topic, index);
+            message.partition = record.partition.map(|partition| partition.0 as i32);
+            message.payload = record.value.as_deref();
+            message.key = record.key.as_deref();
+            message.timestamp = record.timestamp.map(|micros| micros.div_euclid(1000));
+            message.headers = headers(record);
+            loop {
+                match self.producer.send(message) {
+                    Ok(()) => break,
+                    Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), back)) => {
+                        self.producer.poll(REPORT_WAIT);
+                        message = back;
+                    }
+                    Err((error, _)) => return (index, Some(error)),
+                }
+            }
+            if index % SERVE_EVERY == 0 {
+                self.producer.poll(Duration::ZERO);
+            }
+        }
+        (records.len(), None)
+    }
+
+    fn failure(&self, records: &[NewRecord], error: &KafkaError) -> Error {
+        let mut topics: Vec<_> = records.iter().map(|record| record.topic.as_str()).collect();
+        topics.dedup();
+        topics.truncate(3);
+        self.kafka.failure("writing", &topics.join(", "), error)
+    }
+}
+
+fn headers(record: &NewRecord) -> Option<OwnedHeaders> {
+    if record.headers.is_empty() {
+        return None;
+    }
+    let headers = OwnedHeaders::new_with_capacity(record.headers.len());
+    let insert = |headers: OwnedHeaders, (key, value): &(String, Vec<u8>)| headers.insert(Header { key, value: Some(value) });
+    Some(record.headers.iter().fold(headers, insert))
+}
+
+impl LogWriter for Writer {
+    fn append(&mut self, records: &[NewRecord], _upto: u64) -> Result<Vec<(Partition, Offset)>> {
+        if self.producer.client().fatal_error().is_some() {
+            self.producer = Self::producer(&self.kafka, &self.config)?;
+        }
+        let places = vec![(Partition::default(), Offset::default()); records.len()];
+        *self.producer.context().0.lock() = Reports { places, ..Reports::default() };
+        let (sent, refused) = self.send(records);
+        while self.producer.context().0.lock().count < sent {
+            self.producer.poll(REPORT_WAIT);
+        }
+        let reports = std::mem::take(&mut *self.producer.context().0.lock());
+        match refused.or(reports.failure) {
+            Some(error) => Err(self.failure(records, &error)),
+            None => Ok(reports.places),
+        }
+    }
+
+    fn appended_upto(&mut self) -> Result<Option<u64>> {
+        Ok(None)
+    }
+}
