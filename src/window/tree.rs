@@ -59,7 +59,7 @@ impl Inner {
 
     /// The smallest aligned node that holds both times, which differ.
     fn around(layout: &Layout, a: u64, b: u64) -> Self {
-        let level = ((63 - (a ^ b).leading_zeros()) / 2) as u8;
+        let level = ((a ^ b).ilog2() / 2) as u8;
         Self::new(layout, a & !span_mask(level + 1), level)
     }
 

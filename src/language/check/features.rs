@@ -94,7 +94,8 @@ impl Checker<'_> {
         };
         let given = call.arguments.len();
         let few = given < shape.inputs_min + shape.parameters_min;
-        if (call.star && name != "count") || (few && !(call.star && name == "count")) || given > shape.inputs_max + shape.parameters_max {
+        let is_count_all = call.star && name == "count";
+        if !is_count_all && (call.star || few) || given > shape.inputs_max + shape.parameters_max {
             let problem = Diagnostic::error(
                 codes::AGGREGATE_ARGUMENTS,
                 call.at,

@@ -47,10 +47,10 @@ impl Names {
 
     /// Says where in the plan a declaration came to be.
     pub(super) fn ready(&mut self, kind: Kind, name: &str, declared: (usize, usize), place: usize) {
-        if let Some(known) = self.known.get_mut(&(kind, name.to_owned())) {
-            if known.declared == declared {
-                known.ready = Some(place);
-            }
+        if let Some(known) = self.known.get_mut(&(kind, name.to_owned()))
+            && known.declared == declared
+        {
+            known.ready = Some(place);
         }
     }
 

@@ -31,7 +31,7 @@ impl Checker<'_> {
     /// The place of the checked vector in the plan; `None` when a column is wrong, so that its models are not checked
     /// against half of it.
     pub(super) fn vector(&mut self, file: usize, name: &Name, body: &VectorBody) -> Option<usize> {
-        let mut sound = !body.items.partial && !(body.on.is_some() && body.request.is_some());
+        let mut sound = !(body.items.partial || body.on.is_some() && body.request.is_some());
         let mut frame = Frame::default();
         if let Some(on) = &body.on {
             frame.on = Some(self.names.find(Kind::Source, on, self.problems)?);

@@ -40,14 +40,14 @@ impl Comments {
         for at in &lexed.comments {
             let comment = Comment { text: text[at.start..at.end].to_owned(), gap: blank_line_before(text, at.start) };
             let next = all.iter().position(|(_, unit)| unit.at.end > at.start);
-            if let Some((place, unit)) = next.map(|next| all[next]) {
-                if unit.at.start < at.start {
-                    // Within the unit: its text holds it already, or it goes before.
-                    if !unit.verbatim {
-                        comments.before.entry(place).or_default().push(Comment { gap: false, ..comment });
-                    }
-                    continue;
+            if let Some((place, unit)) = next.map(|next| all[next])
+                && unit.at.start < at.start
+            {
+                // Within the unit: its text holds it already, or it goes before.
+                if !unit.verbatim {
+                    comments.before.entry(place).or_default().push(Comment { gap: false, ..comment });
                 }
+                continue;
             }
             let last = next.map_or(all.len(), |next| next).checked_sub(1).map(|last| all[last]);
             match (last, next.map(|next| all[next])) {

@@ -139,10 +139,10 @@ impl Writer<'_> {
         head.push_str(" (");
         let mut units = self.list(declaration, head, &body.items, |item| (item.tokens.clone(), self.feature(item)));
         // A `ttl` behind the list moves before it; what is behind the list stays part of its end.
-        if let (Some(ttl), Some(close)) = (&body.ttl, units.last_mut()) {
-            if ttl.tokens.start > body.items.close {
-                close.at = close.at.to(ttl.at);
-            }
+        if let (Some(ttl), Some(close)) = (&body.ttl, units.last_mut())
+            && ttl.tokens.start > body.items.close
+        {
+            close.at = close.at.to(ttl.at);
         }
         units
     }

@@ -27,11 +27,11 @@ pub(super) fn features(cursor: &mut Cursor<'_>) -> Parsed<FeaturesBody> {
 
 fn ttl_clause(cursor: &mut Cursor<'_>, ttl: &mut Option<Clause<Span>>) {
     let start = cursor.next;
-    if cursor.eat("ttl") {
-        if let Ok(span) = cursor.positive_duration("the time after which a silent key is dropped") {
-            let clause = cursor.clause(start, span);
-            cursor.once(ttl, clause, "ttl");
-        }
+    if cursor.eat("ttl")
+        && let Ok(span) = cursor.positive_duration("the time after which a silent key is dropped")
+    {
+        let clause = cursor.clause(start, span);
+        cursor.once(ttl, clause, "ttl");
     }
 }
 
