@@ -30,7 +30,7 @@ pub fn array_of_arrow<'a>(data_type: &ArrowType, values: impl Iterator<Item = &'
 }
 
 fn append(builder: &mut dyn ArrayBuilder, data_type: &ArrowType, value: &Value) -> Result<()> {
-    fn typed<'a, B: ArrayBuilder>(builder: &'a mut dyn ArrayBuilder) -> Result<&'a mut B> {
+    fn typed<B: ArrayBuilder>(builder: &mut dyn ArrayBuilder) -> Result<&mut B> {
         builder.as_any_mut().downcast_mut().ok_or_else(|| Error::internal("a column's builder is of another type"))
     }
     match (data_type, value) {
