@@ -140,9 +140,8 @@ fn jars() -> Result<PathBuf, String> {
         Some(Path::new(&home).join(".cache").join("forebay"))
     });
     let jars = cache.unwrap_or_default().join("kafka").join("lib");
-    let has_broker = fs::read_dir(&jars).is_ok_and(|mut files| {
-        files.any(|file| file.is_ok_and(|file| file.file_name().to_string_lossy().starts_with("kafka_2.13-")))
-    });
+    let has_broker = fs::read_dir(&jars)
+        .is_ok_and(|mut files| files.any(|file| file.is_ok_and(|file| file.file_name().to_string_lossy().starts_with("kafka_2.13-"))));
     if has_broker { Ok(jars) } else { Err(format!("no Kafka jars in {} (`make setup` copies them)", jars.display())) }
 }
 

@@ -11,7 +11,14 @@ const WAIT: Duration = Duration::from_millis(200);
 
 fn record(topic: &str, partition: u32, key: Option<&[u8]>, value: Option<&[u8]>) -> NewRecord {
     let (key, value) = (key.map(<[u8]>::to_vec), value.map(<[u8]>::to_vec));
-    NewRecord { topic: topic.into(), partition: Some(Partition(partition)), timestamp: Some(1_700_000_000_123_000), key, value, headers: Vec::new() }
+    NewRecord {
+        topic: topic.into(),
+        partition: Some(Partition(partition)),
+        timestamp: Some(1_700_000_000_123_000),
+        key,
+        value,
+        headers: Vec::new(),
+    }
 }
 
 fn numbered(topic: &str, numbers: std::ops::Range<u32>) -> Vec<NewRecord> {

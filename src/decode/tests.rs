@@ -18,13 +18,8 @@ use crate::time::Span;
 use crate::value::DataType;
 
 fn source() -> Source {
-    let types = [
-        ("id", DataType::Text),
-        ("user", DataType::Int),
-        ("amount", DataType::Float),
-        ("ok", DataType::Bool),
-        ("at", DataType::Timestamp),
-    ];
+    let types =
+        [("id", DataType::Text), ("user", DataType::Int), ("amount", DataType::Float), ("ok", DataType::Bool), ("at", DataType::Timestamp)];
     let schema = types.iter().map(|(name, data_type)| ArrowField::new(*name, data_type.arrow(), true)).collect::<Vec<_>>();
     Source {
         name: "payments".into(),
@@ -133,7 +128,9 @@ fn times_that_are_none() {
 
 #[test]
 fn what_is_no_object() {
-    for payload in ["{", "nonsense", "[1]", "5", r#"{"at":0}}"#, r#"{"at":0} x"#, r#"{"at":0,}"#, r#"{"at":NaN}"#, r#"{"x":[1,]}"#, "\u{feff}{}"] {
+    for payload in
+        ["{", "nonsense", "[1]", "5", r#"{"at":0}}"#, r#"{"at":0} x"#, r#"{"at":0,}"#, r#"{"at":NaN}"#, r#"{"x":[1,]}"#, "\u{feff}{}"]
+    {
         let (reason, message) = rejected(payload);
         assert_eq!(reason, reason::MALFORMED, "{payload}: {message}");
         assert!(!message.contains('\n') && !message.is_empty());
@@ -288,11 +285,7 @@ fn parquet_columns_become_what_the_source_says() {
     writer.close().unwrap();
     let payloads: Vec<_> = file_to_records(&source(), &path).unwrap().flat_map(|batch| batch.unwrap()).collect();
     let texts: Vec<_> = payloads.iter().map(|payload| String::from_utf8_lossy(payload)).collect();
-    let expected = [
-        r#"{"user":2,"amount":1,"at":1,"id":"a"}"#,
-        r#"{"amount":2,"at":2,"id":"\"\n"}"#,
-        r#"{"user":2.5,"amount":3,"at":3}"#,
-    ];
+    let expected = [r#"{"user":2,"amount":1,"at":1,"id":"a"}"#, r#"{"amount":2,"at":2,"id":"\"\n"}"#, r#"{"user":2.5,"amount":3,"at":3}"#];
     assert_eq!(texts, expected);
     assert_eq!(decode(&payloads).rejects[0].reason, reason::WRONG_TYPE);
 }
@@ -300,9 +293,25 @@ fn parquet_columns_become_what_the_source_says() {
 /// Bytes that are nearly a record: more likely than random ones to get far into the decoder.
 fn near_json() -> impl Strategy<Value = Vec<u8>> {
     let piece = prop_oneof![
-        Just(r#"{"at":0"#), Just(r#","id":"#), Just(r#","user":"#), Just(r#","amount":"#), Just(r#","ok":"#), Just("\"x\""),
-        Just("null"), Just("true"), Just("1"), Just("-1.5e300"), Just("\"\\ud800\""), Just("[]"), Just("{\"a\":[1]}"), Just("}"),
-        Just("\"2024-01-01T00:00:00Z\""), Just(","), Just("\\"), Just("\u{0}"), Just("é"),
+        Just(r#"{"at":0"#),
+        Just(r#","id":"#),
+        Just(r#","user":"#),
+        Just(r#","amount":"#),
+        Just(r#","ok":"#),
+        Just("\"x\""),
+        Just("null"),
+        Just("true"),
+        Just("1"),
+        Just("-1.5e300"),
+        Just("\"\\ud800\""),
+        Just("[]"),
+        Just("{\"a\":[1]}"),
+        Just("}"),
+        Just("\"2024-01-01T00:00:00Z\""),
+        Just(","),
+        Just("\\"),
+        Just("\u{0}"),
+        Just("é"),
     ];
     proptest::collection::vec(piece, 0..14).prop_map(|pieces| pieces.concat().into_bytes())
 }

@@ -3,12 +3,12 @@
 
 use std::fs::File;
 
+use ::parquet::arrow::ProjectionMask;
+use ::parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use arrow::array::{Array, ArrayRef, AsArray};
 use arrow::compute::{CastOptions, cast_with_options};
 use arrow::datatypes::{DataType as ArrowType, Float64Type, Int64Type, TimeUnit, TimestampMicrosecondType, UInt64Type};
 use arrow::record_batch::RecordBatch;
-use ::parquet::arrow::ProjectionMask;
-use ::parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
 use super::{BATCH_RECORDS_MAX, Object};
 use crate::error::{Error, Result};
@@ -57,9 +57,13 @@ fn objects(source: &Source, batch: &RecordBatch) -> Result<Vec<Vec<u8>>> {
 fn plain(column: &ArrayRef, field: &Field) -> Result<ArrayRef> {
     let target = match column.data_type() {
         ArrowType::Boolean => ArrowType::Boolean,
-        ArrowType::Int8 | ArrowType::Int16 | ArrowType::Int32 | ArrowType::Int64 | ArrowType::UInt8 | ArrowType::UInt16 | ArrowType::UInt32 => {
-            ArrowType::Int64
-        }
+        ArrowType::Int8
+        | ArrowType::Int16
+        | ArrowType::Int32
+        | ArrowType::Int64
+        | ArrowType::UInt8
+        | ArrowType::UInt16
+        | ArrowType::UInt32 => ArrowType::Int64,
         ArrowType::UInt64 => ArrowType::UInt64,
         ArrowType::Float16 | ArrowType::Float32 | ArrowType::Float64 => ArrowType::Float64,
         ArrowType::Timestamp(..) | ArrowType::Date32 | ArrowType::Date64 => ArrowType::Timestamp(TimeUnit::Microsecond, None),
