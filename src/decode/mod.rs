@@ -7,9 +7,9 @@ mod dead_letter;
 mod expect;
 mod files;
 mod json;
-mod time;
 #[cfg(test)]
 mod tests;
+mod time;
 
 use arrow::array::BooleanArray;
 use arrow::compute::filter_record_batch;
@@ -47,8 +47,7 @@ pub mod reason {
     /// An `expect` condition cannot be computed.
     pub const EXPRESSION: &str = "expression";
     /// All of them.
-    pub const ALL: [&str; 9] =
-        [EMPTY, TOO_LARGE, INVALID_UTF8, MALFORMED, WRONG_TYPE, BAD_TIME, NO_EVENT_TIME, EXPECTATION, EXPRESSION];
+    pub const ALL: [&str; 9] = [EMPTY, TOO_LARGE, INVALID_UTF8, MALFORMED, WRONG_TYPE, BAD_TIME, NO_EVENT_TIME, EXPECTATION, EXPRESSION];
 }
 
 /// What became of a run of records. Every record is either a row of `batch` or one of `rejects`.

@@ -4,9 +4,9 @@
 
 mod failure;
 mod reader;
-mod writer;
 #[cfg(test)]
 mod tests;
+mod writer;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
