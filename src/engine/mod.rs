@@ -1,5 +1,251 @@
 //! The only loop: records in, commits out. Everything that runs at the same time as something else runs here.
+//!
+//! ```text
+//! reader (one per source)  poll, decode, evaluate expressions and keys      -> reader.rs, work.rs
+//! committer                accept, give seq, make durable                   -> commit.rs, accept.rs
+//! applier, shards          fold events, read features of scored ones        -> apply.rs, shard.rs
+//! applier                  vectors, model, predictions, drift               -> score.rs
+//! committer                outputs and changed rows go with the next commit -> commit.rs
+//! publisher, drain         outbox to topics, blocks to Parquet              -> publish.rs, drain.rs
+//! handles                  lookups, scores, pushes                          -> handle.rs, push.rs
+//! ```
 
+#![expect(clippy::disallowed_methods, reason = "the engine measures how long its own steps take")]
+
+mod accept;
 mod api;
+mod apply;
+mod commit;
+mod drain;
+mod handle;
+mod publish;
+mod push;
+mod reader;
+mod recover;
+mod score;
+mod shard;
+mod shared;
+mod work;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Sender, bounded};
+use parking_lot::Mutex;
 
 pub use api::{Freshness, LookupAnswer, LookupRequest, LookupRow, PushReceipt, ScoreAnswer, Status};
+pub use handle::Handle;
+pub use recover::recent_events;
+
+use apply::spawn;
+use commit::{Committer, Ports};
+use shared::{Definitions, Logs, Shared};
+
+use crate::config::Config;
+use crate::error::{Error, Result};
+use crate::id::{Offset, Partition};
+use crate::log::{embedded, kafka};
+use crate::model::Session;
+use crate::online::Store;
+use crate::plan::{Origin, Plan};
+use crate::telemetry::Metrics;
+use crate::time::Clock;
+
+/// Batches of one source that may wait for the committer.
+const INCOMING_MAX: usize = 4;
+/// How long outputs and Parquet may take to follow once every event is applied.
+const FOLLOW_WAIT: Duration = Duration::from_mins(10);
+
+/// A running engine. Stop it with `stop`; dropping it stops it too, without saying how that went.
+pub struct Engine {
+    shared: Arc<Shared>,
+    offline: Arc<crate::offline::Store>,
+    offline_upto: Arc<AtomicU64>,
+    running: Mutex<Option<Running>>,
+}
+
+/// Threads in the order in which they end.
+struct Running {
+    readers: Vec<JoinHandle<()>>,
+    committer: JoinHandle<()>,
+    appliers: Vec<JoinHandle<()>>,
+    publisher: JoinHandle<()>,
+    drain: JoinHandle<()>,
+    /// Closing it ends the drain.
+    drain_stop: Sender<()>,
+}
+
+impl Engine {
+    /// Restores the state of the data folder, and starts to read the sources of the plan. `definitions` is the text
+    /// that the plan was made from: it is recorded with the `seq` from which on it is in force.
+    ///
+    /// # Errors
+    /// `Conflict` when another process uses the data folder, `Unavailable` when the disk does not take it, `Corrupt`
+    /// when it holds what cannot be read, `Input` when stored events do not fit the definitions.
+    pub fn start(config: &Config, plan: Plan, definitions: &str, clock: Arc<dyn Clock>, metrics: Arc<Metrics>) -> Result<Self> {
+        let store = Store::open(&config.data.join("online"), 256 << 20, 128 << 20)?;
+        let embedded = embedded::Log::open(&config.data.join("log"), embedded::Mode::ReadWrite, Arc::clone(&clock))?;
+        let offline = Arc::new(crate::offline::Store::open(&config.data.join("offline"), &plan.sources)?);
+        let logs = logs(config, &plan, embedded);
+        let (shared, restored) = recover::restore(config, plan, store, logs, Arc::clone(&clock), metrics)?;
+        let offline_upto = Arc::new(AtomicU64::new(offline.upto().0));
+
+        let (incoming_sender, incoming) = bounded(INCOMING_MAX);
+        let (tasks, task_receiver) = bounded(2);
+        let (done_sender, done) = bounded(4);
+        let (published, wake) = bounded(1);
+        let appliers = apply::start(&shared, task_receiver, done_sender)?;
+        let ports = Ports {
+            incoming,
+            tasks,
+            done,
+            published,
+            offline_upto: Arc::clone(&offline_upto),
+            batch_events_max: config.batch_events_max,
+            commit_interval: config.commit_interval,
+            flush_interval: config.flush_interval,
+        };
+        let mut committer = Committer::new(Arc::clone(&shared), ports, restored);
+        recover::catch_up(&shared, &offline, &mut committer, definitions)?;
+
+        let applied = shared.applied();
+        let mut readers = Vec::new();
+        for source in 0..shared.plan().sources.len() {
+            let (shared, applied, incoming) = (Arc::clone(&shared), applied.clone(), incoming_sender.clone());
+            let batch_max = config.batch_events_max;
+            readers.push(spawn(format!("reader-{source}"), move || reader::read(&shared, source, &applied, batch_max, &incoming))?);
+        }
+        drop(incoming_sender);
+        let committer = {
+            let shared = Arc::clone(&shared);
+            spawn("committer".to_owned(), move || {
+                if let Err(error) = committer.run() {
+                    shared.fail(error);
+                }
+            })?
+        };
+        let publisher = {
+            let shared = Arc::clone(&shared);
+            spawn("publisher".to_owned(), move || publish::publish(&shared, &wake))?
+        };
+        let (drain_stop, stop) = bounded(0);
+        let drain = {
+            let (shared, offline, upto, interval) = (Arc::clone(&shared), Arc::clone(&offline), Arc::clone(&offline_upto), config.offline_interval);
+            spawn("drain".to_owned(), move || drain::drain(&shared, &offline, &upto, interval, &stop))?
+        };
+        let running = Running { readers, committer, appliers, publisher, drain, drain_stop };
+        Ok(Self { shared, offline, offline_upto, running: Mutex::new(Some(running)) })
+    }
+
+    /// Opens the state of a data folder as of its last commit, to ask only: nothing is read from logs, nothing is
+    /// written. Works beside a process that writes.
+    ///
+    /// # Errors
+    /// `NotFound` when the folder holds no state.
+    pub fn open_read_only(config: &Config, plan: Plan, clock: Arc<dyn Clock>, metrics: Arc<Metrics>) -> Result<Handle> {
+        let store = Store::open_read_only(&config.data.join("online"), 64 << 20)?;
+        let embedded = embedded::Log::open(&config.data.join("log"), embedded::Mode::ReadOnly, Arc::clone(&clock))?;
+        let logs = logs(config, &plan, embedded);
+        let (shared, restored) = recover::restore(config, plan, store, logs, clock, metrics)?;
+        recover::apply_in_memory(&shared, restored)?;
+        shared.set_ready();
+        Ok(Handle::new(shared))
+    }
+
+    #[must_use]
+    pub fn handle(&self) -> Handle {
+        Handle::new(Arc::clone(&self.shared))
+    }
+
+    /// Waits until everything that the logs hold now is applied, scored, published and in Parquet.
+    ///
+    /// # Errors
+    /// What stopped the engine, where something did; `Unavailable` when a log cannot be reached.
+    pub fn wait_until_caught_up(&self) -> Result<()> {
+        let mut wanted: Vec<((usize, Partition), Offset)> = Vec::new();
+        for (index, source) in self.shared.plan().sources.iter().enumerate() {
+            let mut reader = self.shared.logs.reader(source)?;
+            wanted.extend(reader.ends()?.into_iter().filter(|(_, end)| end.0 > 0).map(|(partition, end)| ((index, partition), end)));
+        }
+        self.shared.wait_applied(Duration::MAX, |applied| {
+            wanted.iter().all(|(key, end)| applied.partitions.get(key).is_some_and(|(next, _)| next >= end))
+        })?;
+        let target = self.shared.applied_seq();
+        let started = Instant::now();
+        loop {
+            self.shared.check()?;
+            let progress = self.shared.store.progress()?;
+            if progress.scored >= target && self.shared.store.outputs(0, 1)?.is_empty() {
+                break;
+            }
+            if started.elapsed() > FOLLOW_WAIT {
+                return Err(Error::unavailable("outputs are not published; see the problems in the status"));
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        drain::drain_all(&self.shared, &self.offline, &self.offline_upto)
+    }
+
+    /// The error that ended the engine by itself, where one did.
+    pub fn check(&self) -> Result<()> {
+        self.shared.check()
+    }
+
+    /// Stops reading, makes durable what was read, publishes, writes state and Parquet, and ends every thread.
+    pub fn stop(&self) -> Result<()> {
+        let Some(running) = self.running.lock().take() else { return Ok(()) };
+        self.shared.stop();
+        let mut threads = running.readers;
+        threads.push(running.committer);
+        threads.extend(running.appliers);
+        threads.push(running.publisher);
+        drop(running.drain_stop);
+        threads.push(running.drain);
+        let panicked = threads.into_iter().map(JoinHandle::join).filter(Result::is_err).count();
+        if panicked > 0 {
+            return Err(Error::internal(format!("{panicked} threads of the engine panicked; see the log")));
+        }
+        self.shared.check()
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        if let Err(error) = self.stop() {
+            tracing::error!("stopping: {error}");
+        }
+    }
+}
+
+/// Appends records to the log of a source where no engine runs; durable when it returns.
+pub fn push_without_engine(config: &Config, plan: &Plan, source: &str, payloads: &[Vec<u8>], clock: Arc<dyn Clock>) -> Result<PushReceipt> {
+    let Some((_, source)) = plan.source(source) else {
+        let known: Vec<&str> = plan.sources.iter().map(|source| source.name.as_str()).collect();
+        return Err(Error::not_found(format!("there is no source {source}; there are: {}", known.join(", "))));
+    };
+    let embedded = embedded::Log::open(&config.data.join("log"), embedded::Mode::ReadWrite, clock)?;
+    push::push(&logs(config, plan, embedded), source, payloads)
+}
+
+fn logs(config: &Config, plan: &Plan, embedded: embedded::Log) -> Logs {
+    let named = plan.sources.iter().any(|source| matches!(source.origin, Origin::Kafka { .. }));
+    let kafka = named.then(|| kafka::Kafka::new(&config.kafka.bootstrap, config.kafka.options.clone()));
+    Logs { embedded, kafka, made: Mutex::default() }
+}
+
+/// Loads the models of a plan; each that does not load says why.
+fn load_models(plan: &Plan) -> Vec<Result<Session>> {
+    plan.models.iter().map(|model| Session::open(&model.path, model.sha256.as_deref())).collect()
+}
+
+/// Whether there is an online store in a data folder.
+#[must_use]
+pub fn has_state(data: &Path) -> bool {
+    data.join("online").join("CURRENT").exists()
+}
+
+type Gates = BTreeMap<(usize, Partition), (accept::Gate, Offset, Option<crate::id::Seq>)>;

@@ -42,6 +42,8 @@ pub struct Progress {
     pub flushed: Seq,
     /// One for each partition that was ever read.
     pub partitions: Vec<PartitionProgress>,
+    /// The number of the next output.
+    pub outputs: u64,
     /// The state that is complete up to `flushed`: view and the hash of what its rows must hold.
     pub views: Vec<(Identity, Identity)>,
 }
@@ -323,8 +325,8 @@ impl Store {
         Ok(keys)
     }
 
-    /// Puts an output; outputs leave in the order of (`seq`, `index`).
-    pub fn put_output(&self, commit: &mut Commit, seq: Seq, index: u32, output: &Output) -> Result<()> {
+    /// Puts an output; outputs leave in the order of their numbers, which rise by one.
+    pub fn put_output(&self, commit: &mut Commit, number: u64, output: &Output) -> Result<()> {
         let record = &output.record;
         let stored = StoredOutput {
             destination: output.destination,
@@ -335,16 +337,15 @@ impl Store {
             value: record.value.clone(),
             headers: record.headers.clone(),
         };
-        let mut key = seq.0.to_be_bytes().to_vec();
-        key.extend(index.to_be_bytes());
-        commit.batch.put_cf(self.family(OUTBOX)?, key, codec::encode(OUTPUT_VERSION, &stored)?);
+        commit.batch.put_cf(self.family(OUTBOX)?, number.to_be_bytes(), codec::encode(OUTPUT_VERSION, &stored)?);
         Ok(())
     }
 
-    /// Up to `most` outputs from the front of the outbox, with their places.
-    pub fn outputs(&self, most: usize) -> Result<Vec<(Vec<u8>, Output)>> {
+    /// Up to `most` outputs with a number of at least `from`, in order.
+    pub fn outputs(&self, from: u64, most: usize) -> Result<Vec<(u64, Output)>> {
         let mut outputs = Vec::new();
-        for entry in self.db.iterator_cf(self.family(OUTBOX)?, IteratorMode::Start).take(most) {
+        let start = from.to_be_bytes();
+        for entry in self.db.iterator_cf(self.family(OUTBOX)?, IteratorMode::From(&start, Direction::Forward)).take(most) {
             let (key, value) = entry.map_err(|error| failure(&self.folder, &error))?;
             let stored: StoredOutput = codec::decode(OUTPUT_VERSION, &value, "outbox")?;
             let record = NewRecord {
@@ -355,18 +356,17 @@ impl Store {
                 value: stored.value,
                 headers: stored.headers,
             };
-            outputs.push((key.to_vec(), Output { destination: stored.destination, record }));
+            outputs.push((number(&key), Output { destination: stored.destination, record }));
         }
         Ok(outputs)
     }
 
-    /// Forgets published outputs. Not synced: after a crash they may be published again, never lost.
-    pub fn delete_outputs(&self, places: &[Vec<u8>]) -> Result<()> {
+    /// Forgets published outputs, those before this number. Not synced: after a crash they may be published again,
+    /// never lost.
+    pub fn delete_outputs_before(&self, before: u64) -> Result<()> {
         let mut batch = WriteBatch::default();
-        for place in places {
-            batch.delete_cf(self.family(OUTBOX)?, place);
-        }
-        self.db.write(batch).map_err(|error| failure(&self.folder, &error))
+        batch.delete_range_cf(self.family(OUTBOX)?, 0_u64.to_be_bytes(), before.to_be_bytes());
+        self.db.write(&batch).map_err(|error| failure(&self.folder, &error))
     }
 
     /// Bytes on disk and in write buffers of the state and chunk families, as RocksDB estimates them.
@@ -380,14 +380,6 @@ impl Store {
             .map(|family| property(family, "rocksdb.total-sst-files-size") + property(family, "rocksdb.cur-size-all-mem-tables"))
             .sum()
     }
-}
-
-/// The place of an output as a number that rises: what an embedded log remembers of a publisher.
-#[must_use]
-pub fn output_number(place: &[u8]) -> u64 {
-    let (seq, index) = place.split_at(8.min(place.len()));
-    // At most 2^20 outputs per seq and 2^43 seqs: enough for 8.8 trillion events.
-    (number(seq) << 20) | (number(index) & 0xf_ffff)
 }
 
 fn number(bytes: &[u8]) -> u64 {

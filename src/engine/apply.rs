@@ -1,0 +1,105 @@
+//! The applier: hands each committed work to the shards, scores what was read, and tells what came of it. One work at
+//! a time, under one write guard; a worker thread for each shard.
+
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+
+use crossbeam_channel::{Receiver, Sender, bounded};
+
+use super::score::Scorer;
+use super::shard::{FlushedRow, ShardOutcome};
+use super::shared::{Applied, Shared};
+use super::work::Work;
+use crate::error::{Error, Result};
+use crate::id::Seq;
+use crate::online::Output;
+use crate::telemetry::names;
+
+/// A work for the applier, with what is true once it is applied.
+pub struct Task {
+    pub work: Arc<Work>,
+    pub applied: Applied,
+}
+
+/// What came of a work: to be made durable with the next commit.
+pub struct Done {
+    pub number: u64,
+    pub last: Seq,
+    pub outputs: Vec<Output>,
+    pub rows: Vec<FlushedRow>,
+    /// Rows hold every event up to here, once `rows` are written.
+    pub flushed: Seq,
+}
+
+type Reply = Result<ShardOutcome>;
+
+/// Starts the shards' threads and the applier's. They end when `tasks` is closed.
+pub fn start(shared: &Arc<Shared>, tasks: Receiver<Task>, done: Sender<Result<Done>>) -> Result<Vec<JoinHandle<()>>> {
+    let mut threads = Vec::new();
+    let mut workers = Vec::new();
+    for index in 0..shared.shards.len() {
+        let (work_sender, work_receiver) = bounded::<Arc<Work>>(1);
+        let (reply_sender, reply_receiver) = bounded::<Reply>(1);
+        workers.push((work_sender, reply_receiver));
+        let shared = Arc::clone(shared);
+        threads.push(spawn(format!("shard-{index}"), move || {
+            for work in work_receiver {
+                let outcome = shared.shards[index].write().apply(&shared.definitions, &shared.store, &work);
+                if reply_sender.send(outcome).is_err() {
+                    return;
+                }
+            }
+        })?);
+    }
+    let shared = Arc::clone(shared);
+    threads.push(spawn("applier".to_owned(), move || {
+        let mut scorer = Scorer::new(&shared);
+        for task in tasks {
+            let came = apply(&shared, &workers, &mut scorer, task);
+            let failed = came.is_err();
+            if done.send(came).is_err() || failed {
+                return;
+            }
+        }
+    })?);
+    Ok(threads)
+}
+
+/// Applies a work in the caller's thread, where no engine runs.
+pub fn apply_here(shared: &Shared, work: &Work) -> Result<()> {
+    for shard in &shared.shards {
+        shard.write().apply(&shared.definitions, &shared.store, work)?;
+    }
+    Ok(())
+}
+
+pub fn spawn(name: String, body: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>> {
+    thread::Builder::new().name(name).spawn(body).map_err(|error| Error::unavailable(format!("cannot start a thread: {error}")))
+}
+
+fn apply(shared: &Shared, workers: &[(Sender<Arc<Work>>, Receiver<Reply>)], scorer: &mut Scorer, task: Task) -> Result<Done> {
+    let Task { work, applied } = task;
+    let gone = || Error::internal("a shard's thread has ended; see the log for its panic");
+    let mut outcomes = Vec::with_capacity(workers.len());
+    {
+        let _guard = shared.epoch.write();
+        for (sender, _) in workers {
+            sender.send(Arc::clone(&work)).map_err(|_| gone())?;
+        }
+        for (_, replies) in workers {
+            outcomes.push(replies.recv().map_err(|_| gone())??);
+        }
+        shared.publish_applied(applied);
+    }
+    let flushed = outcomes.iter().map(|outcome| outcome.flushed).min().unwrap_or(work.last);
+    let loads = outcomes.iter().map(|outcome| outcome.loads).sum();
+    let mut rows = Vec::new();
+    let mut reads = Vec::with_capacity(outcomes.len());
+    for outcome in outcomes {
+        rows.extend(outcome.rows);
+        reads.push(outcome.reads);
+    }
+    shared.metrics.add(names::STATE_LOADS, &[], loads);
+    let outputs = scorer.score(shared, &work, reads)?;
+    Ok(Done { number: work.number, last: work.last, outputs, rows, flushed })
+}

@@ -1,0 +1,506 @@
+//! The committer, the one thread that decides: it accepts events, gives each its `seq`, makes them durable together
+//! with what came of earlier ones, and only then lets the shards apply them.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, Sender, select};
+
+use super::accept::{Gate, Rules, Verdict};
+use super::apply::{Done, Task};
+use super::reader::{Incoming, turned_away};
+use super::shard::FlushedRow;
+use super::shared::{Applied, Shared, contents_of, destination_of};
+use super::work::{Segment, Work};
+use crate::error::{Error, Result};
+use crate::id::{Identity, Offset, Partition, Position, Seq};
+use crate::online::{AcceptedIds, Output, PartitionProgress, Progress};
+use crate::telemetry::names;
+use crate::time::{EventTime, IngestTime};
+
+/// Works that the applier may hold: one that it applies, one that waits.
+const IN_FLIGHT_MAX: usize = 2;
+/// A restart replays about this many events at most, beside those of the last flush interval.
+const REPLAY_EVENTS_MAX: u64 = 200_000;
+/// How long the committer waits for something to do before it looks after flushes.
+const TICK: Duration = Duration::from_millis(20);
+/// A partition that gave no event for so long does not hold back trimming.
+const IDLE_AFTER: Duration = Duration::from_mins(5);
+
+/// Channels and settings of a committer.
+pub struct Ports {
+    pub incoming: Receiver<Incoming>,
+    pub tasks: Sender<Task>,
+    pub done: Receiver<Result<Done>>,
+    /// Woken when outputs are in the outbox.
+    pub published: Sender<()>,
+    /// What Parquet holds, by the drain.
+    pub offline_upto: Arc<AtomicU64>,
+    pub batch_events_max: usize,
+    pub commit_interval: Duration,
+    pub flush_interval: Duration,
+}
+
+/// One partition of one source.
+struct Lane {
+    gate: Gate,
+    next: Offset,
+    idle_since: Option<Seq>,
+    last_event: Instant,
+}
+
+pub struct Committer {
+    shared: Arc<Shared>,
+    ports: Ports,
+    progress: Progress,
+    rules: Vec<Rules>,
+    lanes: BTreeMap<(usize, Partition), Lane>,
+    horizons: Vec<EventTime>,
+    /// First and last event of each stored block.
+    blocks: VecDeque<(Seq, Seq)>,
+    /// What the next commit has to write beside new events.
+    outputs: Vec<Output>,
+    rows: Vec<FlushedRow>,
+    forgotten_ids: Vec<Seq>,
+    /// Commits of ids that some lane let go of while another still needs an earlier one.
+    expired_ids: BTreeSet<Seq>,
+    progress_moved: bool,
+    /// Commits by time: which events changed their keys long enough ago to be written behind.
+    commits: VecDeque<(Instant, Seq)>,
+    number: u64,
+    in_flight: usize,
+    /// The newest work whose rows are in `rows`, and the newest whose rows are durable.
+    collected: u64,
+    durable: u64,
+}
+
+/// Parts of the committer's memory that a start restores.
+pub struct Restored {
+    pub progress: Progress,
+    pub gates: BTreeMap<(usize, Partition), (Gate, Offset, Option<Seq>)>,
+    pub blocks: VecDeque<(Seq, Seq)>,
+    pub horizons: Vec<EventTime>,
+}
+
+impl Committer {
+    pub fn new(shared: Arc<Shared>, ports: Ports, restored: Restored) -> Self {
+        let rules = shared.plan().sources.iter().map(Rules::of).collect();
+        let lane = |(key, (gate, next, idle_since))| (key, Lane { gate, next, idle_since, last_event: Instant::now() });
+        Self {
+            shared,
+            ports,
+            rules,
+            lanes: restored.gates.into_iter().map(lane).collect(),
+            horizons: restored.horizons,
+            blocks: restored.blocks,
+            progress: restored.progress,
+            outputs: Vec::new(),
+            rows: Vec::new(),
+            forgotten_ids: Vec::new(),
+            expired_ids: BTreeSet::new(),
+            progress_moved: false,
+            commits: VecDeque::new(),
+            number: 0,
+            in_flight: 0,
+            collected: 0,
+            durable: 0,
+        }
+    }
+
+    /// Applies committed events that the state rows lack, before anything new: `blocks` are in order.
+    pub fn replay(&mut self, segments: Vec<Segment>, last: Seq) -> Result<()> {
+        let score = last > self.progress.scored;
+        let flush_before = self.flush_before();
+        self.send(segments, last, score, flush_before, None)?;
+        self.settle()
+    }
+
+    pub fn progress(&self) -> &Progress {
+        &self.progress
+    }
+
+    /// Records the definitions that are in force from the next event on, where they are not the ones recorded.
+    pub fn enter_definitions(&mut self, text: &str) -> Result<()> {
+        let store = &self.shared.store;
+        if store.definitions()?.is_none_or(|(_, recorded)| recorded != text) {
+            let mut commit = store.begin();
+            store.put_definitions(&mut commit, self.progress.committed, text)?;
+            store.commit(commit)?;
+        }
+        Ok(())
+    }
+
+    /// Deletes the rows of views that are built anew, and of views that are not declared any more. A crash before
+    /// `finish_rebuild` finds them lacking and begins again.
+    pub fn forget_views(&mut self, views: &[usize]) -> Result<()> {
+        let shared = Arc::clone(&self.shared);
+        let declared = &shared.plan().views;
+        let mut commit = shared.store.begin();
+        let gone = |view: &Identity| !declared.iter().any(|declared| declared.id == *view);
+        let stored: Vec<Identity> = self.progress.views.iter().map(|(view, _)| *view).filter(gone).collect();
+        for view in views.iter().map(|view| declared[*view].id).chain(stored) {
+            shared.store.delete_view(&mut commit, view)?;
+            self.progress.views.retain(|(stored, _)| *stored != view);
+        }
+        shared.store.put_progress(&mut commit, &self.progress)?;
+        shared.store.commit(commit)?;
+        for shard in &shared.shards {
+            views.iter().for_each(|view| shard.write().forget(*view));
+        }
+        Ok(())
+    }
+
+    /// Folds events into these views only, and writes their rows.
+    pub fn rebuild(&mut self, segments: Vec<Segment>, views: &[usize]) -> Result<()> {
+        let last = self.progress.flushed;
+        self.send(segments, last, false, Seq::MAX, Some(views.to_vec()))?;
+        self.settle()
+    }
+
+    /// Notes that the rows of all views are complete.
+    pub fn finish_rebuild(&mut self) -> Result<()> {
+        self.progress.views = self.shared.plan().views.iter().map(|view| (view.id, contents_of(view))).collect();
+        self.progress_moved = true;
+        self.commit(Vec::new())
+    }
+
+    /// Waits for what is in flight, and makes durable what came of it.
+    fn settle(&mut self) -> Result<()> {
+        while self.in_flight > 0 {
+            self.collect_one()?;
+        }
+        self.commit(Vec::new())
+    }
+
+    /// Runs until the engine stops, then drains: what was accepted is applied, scored, written behind and durable.
+    pub fn run(mut self) -> Result<()> {
+        self.shared.set_ready();
+        while !self.shared.is_stopping() {
+            let mut batch = Vec::new();
+            let open = self.in_flight < IN_FLIGHT_MAX;
+            let nothing = crossbeam_channel::never();
+            let incoming = if open { &self.ports.incoming } else { &nothing };
+            select! {
+                recv(incoming) -> message => match message {
+                    Ok(message) => batch.push(message),
+                    Err(_) => break,
+                },
+                recv(self.ports.done) -> done => self.collect(done.map_err(|_| applier_gone())??),
+                default(TICK) => {}
+            }
+            while let Ok(done) = self.ports.done.try_recv() {
+                self.collect(done?);
+            }
+            if !batch.is_empty() {
+                self.gather(&mut batch);
+            }
+            self.commit(batch)?;
+            self.flush_when_idle()?;
+        }
+        self.drain()
+    }
+
+    /// More of what is there already, up to the batch's size; waits for more only as long as the settings allow.
+    fn gather(&self, batch: &mut Vec<Incoming>) {
+        let started = Instant::now();
+        let mut events: usize = batch.iter().map(|incoming| incoming.times.len()).sum();
+        while events < self.ports.batch_events_max {
+            let left = self.ports.commit_interval.saturating_sub(started.elapsed());
+            let more = if left.is_zero() { self.ports.incoming.try_recv().ok() } else { self.ports.incoming.recv_timeout(left).ok() };
+            match more {
+                Some(incoming) => {
+                    events += incoming.times.len();
+                    batch.push(incoming);
+                }
+                None if left.is_zero() => return,
+                None => {}
+            }
+        }
+    }
+
+    /// Judges a run's rows, and makes a segment of those that are events.
+    fn accept(&mut self, incoming: Incoming, next_seq: &mut u64, now: IngestTime, ids: &mut Vec<AcceptedIds>) -> Result<Option<Segment>> {
+        let source = incoming.source;
+        let declared = &self.shared.plan().sources[source];
+        let metrics = Arc::clone(&self.shared.metrics);
+        let label = [("source", declared.name.as_str())];
+        let destination = destination_of(declared);
+        let rules = self.rules[source];
+        let fresh = || Lane { gate: Gate::default(), next: Offset(0), idle_since: None, last_event: Instant::now() };
+        let lane = self.lanes.entry((source, incoming.partition)).or_insert_with(fresh);
+        // A reader that was opened anew may hand in again what is in already.
+        let repeated = |offset: u64| offset < lane.next.0;
+        let mut dead = Vec::new();
+        let (mut rows, mut positions, mut seqs, mut accepted_ids) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        let mut duplicates = 0;
+        for (row, time) in incoming.times.iter().enumerate() {
+            let offset = incoming.offsets[row];
+            if repeated(offset) {
+                continue;
+            }
+            let time = EventTime(*time);
+            let id = incoming.ids.as_ref().and_then(|ids| ids[row]);
+            match lane.gate.judge(&rules, time, incoming.timestamps[row], id) {
+                Verdict::Accept => {
+                    rows.push(row as u32);
+                    positions.push(Position { time, partition: incoming.partition, offset: Offset(offset) });
+                    seqs.push(*next_seq);
+                    *next_seq += 1;
+                    accepted_ids.extend(id.map(|id| (id, time.0)));
+                }
+                Verdict::Duplicate => duplicates += 1,
+                Verdict::TooLate { frontier } => {
+                    let message = format!("event time {time} is more than the lateness of {} behind the partition's frontier {frontier}", rules.lateness);
+                    dead.push(("too_late", turned_away(&self.shared, &incoming, row, "too_late", message)?));
+                }
+                Verdict::TooFarAhead => {
+                    let message = format!("event time {time} is more than {} ahead of the record's timestamp", rules.max_ahead);
+                    dead.push(("too_far_ahead", turned_away(&self.shared, &incoming, row, "too_far_ahead", message)?));
+                }
+            }
+        }
+        dead.extend(incoming.dead.into_iter().filter(|(offset, ..)| !repeated(*offset)).map(|(_, reason, record)| (reason, record)));
+        lane.next = lane.next.max(incoming.next);
+        if !rows.is_empty() {
+            lane.last_event = Instant::now();
+            lane.idle_since = None;
+        }
+        if !accepted_ids.is_empty() {
+            ids.push(AcceptedIds { source: declared.name.clone(), partition: incoming.partition.0, ids: accepted_ids });
+        }
+        metrics.add(names::EVENTS_ACCEPTED, &label, rows.len() as u64);
+        metrics.add(names::EVENTS_DUPLICATE, &label, duplicates);
+        for (reason, record) in dead {
+            metrics.add(names::EVENTS_REJECTED, &[("source", &declared.name), ("reason", reason)], 1);
+            self.outputs.push(Output { destination, record });
+        }
+        for view in &incoming.prepared.views {
+            let missing = incoming.prepared.keys[view.keys].missing() as u64;
+            if missing > 0 {
+                metrics.add(names::EVENTS_WITHOUT_KEY, &[("view", &self.shared.plan().views[view.view].name)], missing);
+            }
+        }
+        self.progress_moved = true;
+        let segment = Segment { source, prepared: incoming.prepared, rows, positions, seqs, ingest: now };
+        Ok((!segment.rows.is_empty()).then_some(segment))
+    }
+
+    /// One durable step: new events, and what came of earlier ones. Then the new events go to the shards.
+    fn commit(&mut self, batch: Vec<Incoming>) -> Result<()> {
+        let first = Seq(self.progress.committed.0 + 1);
+        let mut next_seq = first.0;
+        let now = self.shared.clock.now();
+        let mut ids = Vec::new();
+        let mut segments = Vec::new();
+        let arrived = !batch.is_empty();
+        for incoming in batch {
+            segments.extend(self.accept(incoming, &mut next_seq, now, &mut ids)?);
+        }
+        let last = Seq(next_seq - 1);
+        if !self.progress_moved && self.outputs.is_empty() && self.rows.is_empty() {
+            return Ok(());
+        }
+        let started = Instant::now();
+        let store = &self.shared.store;
+        let mut commit = store.begin();
+        if !segments.is_empty() {
+            let plan = self.shared.plan();
+            let events = segments.iter().map(|segment| segment.events(&plan.sources[segment.source].name)).collect::<Result<Vec<_>>>()?;
+            store.put_block(&mut commit, first, &events)?;
+            self.blocks.push_back((first, last));
+        }
+        if !ids.is_empty() {
+            store.put_ids(&mut commit, first, &ids)?;
+        }
+        for commit_of_ids in self.forgotten_ids.drain(..) {
+            store.delete_ids(&mut commit, commit_of_ids)?;
+        }
+        let flushed_rows = self.rows.len() as u64;
+        for row in self.rows.drain(..) {
+            let view = self.shared.plan().views[row.view].id;
+            match &row.row {
+                Some(bytes) => store.put_state(&mut commit, view, &row.key, bytes)?,
+                None => store.delete_state(&mut commit, view, &row.key)?,
+            }
+            for (chunk, bytes) in &row.chunks {
+                store.put_chunk(&mut commit, view, &row.key, &chunk.to_be_bytes(), bytes.as_deref())?;
+            }
+        }
+        let published = !self.outputs.is_empty();
+        for output in self.outputs.drain(..) {
+            store.put_output(&mut commit, self.progress.outputs, &output)?;
+            self.progress.outputs += 1;
+        }
+        self.progress.committed = last.max(self.progress.committed);
+        // A block goes once both the rows and Parquet hold all of it.
+        let held = self.progress.flushed.min(Seq(self.ports.offline_upto.load(Ordering::Acquire)));
+        let mut keep_from = None;
+        while let Some((_, block_last)) = self.blocks.front().copied()
+            && block_last <= held
+        {
+            self.blocks.pop_front();
+            keep_from = Some(Seq(block_last.0 + 1));
+        }
+        if let Some(keep_from) = keep_from {
+            store.delete_blocks_before(&mut commit, keep_from)?;
+        }
+        self.remember_ids(first, &ids);
+        self.set_idle();
+        self.progress.partitions = self.partitions();
+        store.put_progress(&mut commit, &self.progress)?;
+        store.commit(commit)?;
+        self.durable = self.collected;
+        self.progress_moved = false;
+        self.commits.push_back((Instant::now(), self.progress.committed));
+        if published {
+            // A full channel means that the publisher is awake already.
+            let _ = self.ports.published.try_send(());
+        }
+        let metrics = &self.shared.metrics;
+        metrics.add(names::COMMITS, &[], 1);
+        metrics.add(names::STATE_FLUSHES, &[], flushed_rows);
+        metrics.observe(names::COMMIT_SECONDS, &[], started.elapsed().as_secs_f64());
+        metrics.set(names::COMMITTED_SEQ, &[], self.progress.committed.0 as f64);
+        if arrived {
+            let flush_before = self.flush_before();
+            self.send(segments, self.progress.committed, true, flush_before, None)?;
+        }
+        Ok(())
+    }
+
+    fn remember_ids(&mut self, first: Seq, ids: &[AcceptedIds]) {
+        for part in ids {
+            let source = self.shared.plan().sources.iter().position(|source| source.name == part.source);
+            let lane = source.and_then(|source| self.lanes.get_mut(&(source, Partition(part.partition))));
+            if let Some(lane) = lane {
+                lane.gate.remember_commit(first, &part.ids);
+            }
+        }
+        // Ids of one commit are in one row; it goes when every lane has let go of it.
+        for ((source, _), lane) in &mut self.lanes {
+            self.expired_ids.extend(lane.gate.forget(&self.rules[*source]));
+        }
+        let needed = self.lanes.values().filter_map(|lane| lane.gate.oldest_commit()).min().unwrap_or(Seq::MAX);
+        let still_needed = self.expired_ids.split_off(&needed);
+        self.forgotten_ids.extend(std::mem::replace(&mut self.expired_ids, still_needed));
+    }
+
+    /// Hands a work to the applier.
+    fn send(&mut self, segments: Vec<Segment>, last: Seq, score: bool, flush_before: Seq, rebuild: Option<Vec<usize>>) -> Result<()> {
+        self.number += 1;
+        self.move_horizons();
+        let applied = Applied { seq: last, partitions: self.applied_partitions(), horizons: self.horizons.clone() };
+        let work = Work { number: self.number, last, segments, rebuild, score, flush_before, durable: self.durable, horizons: self.horizons.clone() };
+        self.ports.tasks.send(Task { work: Arc::new(work), applied }).map_err(|_| applier_gone())?;
+        self.in_flight += 1;
+        Ok(())
+    }
+
+    fn collect(&mut self, done: Done) {
+        self.in_flight -= 1;
+        self.collected = done.number;
+        if done.last > self.progress.scored || done.flushed > self.progress.flushed {
+            self.progress_moved = true;
+        }
+        self.progress.scored = self.progress.scored.max(done.last);
+        self.progress.flushed = self.progress.flushed.max(done.flushed);
+        self.outputs.extend(done.outputs);
+        self.rows.extend(done.rows);
+    }
+
+    fn collect_one(&mut self) -> Result<()> {
+        let done = self.ports.done.recv().map_err(|_| applier_gone())??;
+        self.collect(done);
+        Ok(())
+    }
+
+    /// Keys that last changed before this cut are due to be written behind.
+    fn flush_before(&mut self) -> Seq {
+        let mut due = Seq(self.progress.committed.0.saturating_sub(REPLAY_EVENTS_MAX));
+        while let Some((at, seq)) = self.commits.front().copied()
+            && at.elapsed() >= self.ports.flush_interval
+        {
+            due = due.max(seq);
+            self.commits.pop_front();
+        }
+        due
+    }
+
+    fn flush_when_idle(&mut self) -> Result<()> {
+        if self.in_flight == 0 && self.progress.flushed < self.progress.committed {
+            let due = self.flush_before();
+            if due > self.progress.flushed {
+                let last = self.progress.committed;
+                self.send(Vec::new(), last, false, due, None)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn drain(mut self) -> Result<()> {
+        self.settle()?;
+        if self.progress.flushed < self.progress.committed {
+            let last = self.progress.committed;
+            self.send(Vec::new(), last, false, Seq::MAX, None)?;
+        }
+        self.settle()
+    }
+
+    fn partitions(&self) -> Vec<PartitionProgress> {
+        let sources = &self.shared.plan().sources;
+        let of_lane = |((source, partition), lane): (&(usize, Partition), &Lane)| PartitionProgress {
+            source: sources[*source].name.clone(),
+            partition: partition.0,
+            next: lane.next.0,
+            frontier: lane.gate.frontier.map(|time| time.0),
+            idle_since: lane.idle_since,
+        };
+        let mut partitions: Vec<PartitionProgress> = self.lanes.iter().map(of_lane).collect();
+        // Sources that are not declared today keep their place, in case they come back.
+        let known = |partition: &&PartitionProgress| !sources.iter().any(|source| source.name == partition.source);
+        partitions.extend(self.progress.partitions.iter().filter(known).cloned());
+        partitions
+    }
+
+    fn applied_partitions(&self) -> BTreeMap<(usize, Partition), (Offset, Option<EventTime>)> {
+        self.lanes.iter().map(|(key, lane)| (*key, (lane.next, lane.gate.frontier))).collect()
+    }
+
+    /// Sets aside partitions that fell silent while others of their source went on.
+    fn set_idle(&mut self) {
+        let newest = |lanes: &BTreeMap<(usize, Partition), Lane>, source: usize| {
+            lanes.range((source, Partition(0))..=(source, Partition(u32::MAX))).map(|(_, lane)| lane.last_event).max()
+        };
+        let silent: Vec<(usize, Partition)> = self
+            .lanes
+            .iter()
+            .filter(|((source, _), lane)| {
+                lane.idle_since.is_none() && newest(&self.lanes, *source).is_some_and(|newest| newest.duration_since(lane.last_event) > IDLE_AFTER)
+            })
+            .map(|(key, _)| *key)
+            .collect();
+        for key in silent {
+            if let Some(lane) = self.lanes.get_mut(&key) {
+                lane.idle_since = Some(self.progress.committed);
+                tracing::info!(source = self.shared.plan().sources[key.0].name, partition = key.1.0, "the partition is silent: it does not hold back trimming");
+            }
+        }
+    }
+
+    /// The earliest time that lookups may ask for follows the lowest frontier, and never goes back.
+    fn move_horizons(&mut self) {
+        for (source, horizon) in self.horizons.iter_mut().enumerate() {
+            let lanes = self.lanes.range((source, Partition(0))..=(source, Partition(u32::MAX)));
+            let lowest = lanes.filter(|(_, lane)| lane.idle_since.is_none()).filter_map(|(_, lane)| lane.gate.frontier).min();
+            if let Some(lowest) = lowest {
+                *horizon = (*horizon).max(lowest.minus(self.shared.plan().sources[source].history));
+            }
+        }
+    }
+}
+
+fn applier_gone() -> Error {
+    Error::internal("the applier's thread has ended; see the log for its panic")
+}

@@ -1,0 +1,80 @@
+//! Writes committed blocks to the Parquet log, behind the commits, and compacts what is there. A failure is a problem
+//! that the status shows; the blocks stay until Parquet holds them.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, RecvTimeoutError};
+
+use super::shared::Shared;
+use crate::error::Result;
+use crate::event::EventBatch;
+use crate::id::Seq;
+use crate::offline::Store;
+use crate::telemetry::names;
+
+/// Events that one round takes at most, so that its memory is bounded.
+const ROUND_EVENTS_MAX: usize = 500_000;
+/// Rounds between two compactions.
+const COMPACT_EVERY: u64 = 16;
+
+/// Drains every `interval` until `stop` is closed, and once more then.
+pub fn drain(shared: &Arc<Shared>, offline: &Store, upto: &AtomicU64, interval: Duration, stop: &Receiver<()>) {
+    let mut rounds = 0_u64;
+    loop {
+        let ended = matches!(stop.recv_timeout(interval), Err(RecvTimeoutError::Disconnected));
+        let drained = drain_all(shared, offline, upto);
+        rounds += 1;
+        let compacted = if rounds.is_multiple_of(COMPACT_EVERY) || ended { offline.compact(shared.clock.now()).map(|_| ()) } else { Ok(()) };
+        match drained.and(compacted) {
+            Ok(()) => shared.set_problem("the Parquet log", None),
+            Err(error) => {
+                shared.metrics.add(names::OFFLINE_ERRORS, &[], 1);
+                shared.set_problem("the Parquet log", Some(error.to_string()));
+            }
+        }
+        if ended {
+            return;
+        }
+    }
+}
+
+/// Writes all blocks that Parquet lacks, a bounded round at a time.
+pub fn drain_all(shared: &Shared, offline: &Store, upto: &AtomicU64) -> Result<()> {
+    while drain_round(shared, offline, upto)? {}
+    Ok(())
+}
+
+/// Whether there is more.
+fn drain_round(shared: &Shared, offline: &Store, upto: &AtomicU64) -> Result<bool> {
+    let after = offline.upto();
+    let mut batches: Vec<EventBatch> = Vec::new();
+    let mut last = after;
+    let mut events = 0;
+    let mut more = false;
+    shared.store.blocks_after(after, |_, block| {
+        if events >= ROUND_EVENTS_MAX {
+            more = true;
+            return Ok(false);
+        }
+        for batch in block {
+            if let Some(seq) = batch.seqs()?.values().last() {
+                last = last.max(Seq(*seq));
+            }
+            events += batch.len();
+            batches.push(batch);
+        }
+        Ok(true)
+    })?;
+    if last > after {
+        offline.write(&batches, last)?;
+        for batch in &batches {
+            shared.metrics.add(names::OFFLINE_EVENTS, &[("source", &batch.source)], batch.len() as u64);
+        }
+    }
+    upto.store(offline.upto().0, Ordering::Release);
+    let pending = shared.applied_seq().0.saturating_sub(offline.upto().0);
+    shared.metrics.set(names::OFFLINE_PENDING, &[], pending as f64);
+    Ok(more)
+}

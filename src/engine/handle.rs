@@ -1,0 +1,250 @@
+//! What others hold of a running engine: lookups, scores, pushes, its condition. A lookup reads under the epoch's read
+//! guard, so that all of its rows are of one cut.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+use super::api::{Freshness, LookupAnswer, LookupRequest, LookupRow, PushReceipt, ScoreAnswer, Status};
+use super::push::push;
+use super::shard::{ReadAt, shard_of};
+use super::shared::{Applied, Shared};
+use crate::error::{Error, Result};
+use crate::key::append_key_value;
+use crate::plan::{Plan, Vector};
+use crate::telemetry::{Metrics, names};
+use crate::time::EventTime;
+use crate::value::{DataType, Value};
+use crate::vector;
+use crate::window::read_empty;
+
+/// A running engine, to ask. Cheap to clone.
+#[derive(Clone)]
+pub struct Handle {
+    shared: Arc<Shared>,
+}
+
+impl Handle {
+    pub(super) fn new(shared: Arc<Shared>) -> Self {
+        Self { shared }
+    }
+
+    #[must_use]
+    pub fn plan(&self) -> &Plan {
+        self.shared.plan()
+    }
+
+    #[must_use]
+    pub fn metrics(&self) -> &Arc<Metrics> {
+        &self.shared.metrics
+    }
+
+    /// The engine's present, microseconds since the epoch.
+    #[must_use]
+    pub fn now(&self) -> EventTime {
+        EventTime(self.shared.clock.now().0)
+    }
+
+    /// One vector of some rows, all at one cut.
+    ///
+    /// # Errors
+    /// `NotFound` for an unknown vector; `Input` for a missing, unknown or wrongly typed key or request column, and
+    /// for a time before the history that is kept; `Unavailable` when `after` does not come in time.
+    pub fn lookup(&self, request: &LookupRequest) -> Result<LookupAnswer> {
+        let plan = self.plan();
+        let Some(vector) = plan.vector(&request.vector) else {
+            let known: Vec<&str> = plan.vectors.iter().map(|vector| vector.name.as_str()).collect();
+            return Err(Error::not_found(format!("there is no vector {}; there are: {}", request.vector, known.join(", "))));
+        };
+        if !request.after.is_empty() {
+            self.wait_after(request)?;
+        }
+        let started = Instant::now();
+        let q = request.as_of.unwrap_or_else(|| self.now());
+        let rows = request.rows.iter().map(|row| Row::of(vector, row, q)).collect::<Result<Vec<_>>>()?;
+        let mut features = Vec::with_capacity(rows.len() * vector::feature_width(vector));
+        let applied = {
+            let _guard = self.shared.epoch.read();
+            let applied = self.shared.applied();
+            self.check_history(vector, &applied, q)?;
+            let mut key = Vec::new();
+            for row in &rows {
+                for read in &vector.reads {
+                    key.clear();
+                    let valid = read.keys.iter().all(|index| append_key_value(&mut key, row.keys[*index]));
+                    if !valid {
+                        read_empty(&self.shared.definitions.layouts[read.view], &read.features, &mut features);
+                        continue;
+                    }
+                    let hash = xxhash_rust::xxh3::xxh3_64(&key);
+                    let shard = self.shared.shards[shard_of(hash, self.shared.shards.len())].read();
+                    let at = ReadAt { view: read.view, key: &key, hash, q, current: None };
+                    shard.read(&self.shared.definitions, &self.shared.store, &at, &read.features, &mut features)?;
+                }
+            }
+            applied
+        };
+        let column = |index: usize| vector::array_of(&vector.request[index].field.data_type, rows.iter().map(|row| &row.request[index]));
+        let columns_of_request = (0..vector.request.len()).map(column).collect::<Result<Vec<_>>>()?;
+        let columns = vector::assemble(vector, &features, &columns_of_request, rows.len())?;
+        let labels = [("vector", vector.name.as_str())];
+        self.shared.metrics.add(names::LOOKUP_ROWS, &labels, rows.len() as u64);
+        self.shared.metrics.observe(names::LOOKUP_SECONDS, &labels, started.elapsed().as_secs_f64());
+        let sources = self.freshness(&applied, |source| vector.reads.iter().any(|read| plan.views[read.view].source == source));
+        Ok(LookupAnswer { columns, seq: applied.seq, as_of: q, sources })
+    }
+
+    /// The scores of a model for some rows of its vector; the vector's name in the request is not looked at.
+    pub fn score(&self, model: &str, mut request: LookupRequest) -> Result<ScoreAnswer> {
+        let plan = self.plan();
+        let Some(index) = plan.models.iter().position(|candidate| candidate.name == model) else {
+            let known: Vec<&str> = plan.models.iter().map(|model| model.name.as_str()).collect();
+            return Err(Error::not_found(format!("there is no model {model}; there are: {}", known.join(", "))));
+        };
+        plan.vectors[plan.models[index].vector].name.clone_into(&mut request.vector);
+        let session = self.shared.models[index].as_ref().map_err(Clone::clone)?;
+        let lookup = self.lookup(&request)?;
+        let scores = session.run(&lookup.columns)?;
+        Ok(ScoreAnswer { scores, model_version: session.version().to_owned(), lookup })
+    }
+
+    /// Appends records to the log of a source; durable when it returns.
+    pub fn push(&self, source: &str, payloads: &[Vec<u8>]) -> Result<PushReceipt> {
+        let plan = self.plan();
+        let Some((_, source)) = plan.source(source) else {
+            let known: Vec<&str> = plan.sources.iter().map(|source| source.name.as_str()).collect();
+            return Err(Error::not_found(format!("there is no source {source}; there are: {}", known.join(", "))));
+        };
+        self.shared.check()?;
+        push(&self.shared.logs, source, payloads)
+    }
+
+    /// Appends records to any topic of the embedded log.
+    #[must_use]
+    pub fn embedded_log(&self) -> &crate::log::embedded::Log {
+        &self.shared.logs.embedded
+    }
+
+    #[must_use]
+    pub fn status(&self) -> Status {
+        let applied = self.shared.applied();
+        let mut problems = self.shared.problems();
+        if let Err(error) = self.shared.check() {
+            problems.push(error.to_string());
+        }
+        for (model, session) in self.plan().models.iter().zip(&self.shared.models) {
+            if let Err(error) = session {
+                problems.push(format!("model {}: {error}", model.name));
+            }
+        }
+        Status {
+            ready: self.shared.is_ready() && self.shared.check().is_ok(),
+            seq: applied.seq,
+            lag_events: self.shared.lag.iter().map(|lag| lag.load(Ordering::Relaxed)).sum(),
+            sources: self.freshness(&applied, |_| true),
+            problems,
+        }
+    }
+
+    /// Brings the metrics up to date that are read off rather than counted.
+    pub fn refresh_metrics(&self) {
+        for (index, shard) in self.shared.shards.iter().enumerate() {
+            let (bytes, keys) = {
+                let _guard = self.shared.epoch.read();
+                let shard = shard.read();
+                (shard.bytes(), shard.keys())
+            };
+            let label = index.to_string();
+            self.shared.metrics.set(names::STATE_BYTES, &[("shard", &label)], bytes as f64);
+            self.shared.metrics.set(names::STATE_KEYS, &[("shard", &label)], keys as f64);
+        }
+        for source in self.freshness(&self.shared.applied(), |_| true) {
+            if let Some(staleness) = source.staleness_ms {
+                self.shared.metrics.set(names::STALENESS, &[("source", &source.source)], staleness as f64 / 1e3);
+            }
+        }
+    }
+
+    fn wait_after(&self, request: &LookupRequest) -> Result<()> {
+        let mut wanted = Vec::new();
+        for (source, partition, offset) in &request.after {
+            let Some((index, _)) = self.plan().source(source) else {
+                return Err(Error::not_found(format!("after: there is no source {source}")));
+            };
+            wanted.push(((index, *partition), *offset));
+        }
+        self.shared.wait_applied(request.wait, |applied| {
+            wanted.iter().all(|(key, offset)| applied.partitions.get(key).is_some_and(|(next, _)| next >= offset))
+        })
+    }
+
+    fn check_history(&self, vector: &Vector, applied: &Applied, q: EventTime) -> Result<()> {
+        for read in &vector.reads {
+            let source = self.plan().views[read.view].source;
+            let horizon = applied.horizons[source];
+            if q < horizon {
+                let source = &self.plan().sources[source];
+                return Err(Error::input(format!(
+                    "as_of {q} is before {horizon}, where the online history of source {} ends (history {}); ask for a training set, which knows all events",
+                    source.name, source.history
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    fn freshness(&self, applied: &Applied, wanted: impl Fn(usize) -> bool) -> Vec<Freshness> {
+        let now = self.now();
+        let of = |(index, source): (usize, &crate::plan::Source)| {
+            let frontiers = applied.partitions.iter().filter(|((of, _), _)| *of == index).filter_map(|(_, (_, frontier))| *frontier);
+            let frontier = frontiers.min();
+            let staleness_ms = frontier.map(|frontier| (now.0.saturating_sub(frontier.0) / 1000).max(0));
+            Freshness { source: source.name.clone(), frontier, staleness_ms }
+        };
+        self.plan().sources.iter().enumerate().filter(|(index, _)| wanted(*index)).map(of).collect()
+    }
+}
+
+/// A row with its values in the vector's order.
+struct Row<'a> {
+    keys: Vec<&'a Value>,
+    request: Vec<Value>,
+}
+
+impl<'a> Row<'a> {
+    fn of(vector: &Vector, row: &'a LookupRow, q: EventTime) -> Result<Self> {
+        let named = |kind: &str, given: &[(String, Value)], known: &mut dyn Iterator<Item = &str>| {
+            let known: Vec<&str> = known.collect();
+            match given.iter().find(|(name, _)| !known.contains(&name.as_str())) {
+                Some((name, _)) => Err(Error::input(format!("vector {} has no {kind} {name}; it has: {}", vector.name, known.join(", ")))),
+                None => Ok(()),
+            }
+        };
+        named("key", &row.keys, &mut vector.keys.iter().map(|key| key.name.as_str()))?;
+        named("request column", &row.request, &mut vector.request.iter().map(|request| request.field.name.as_str()))?;
+        let key = |field: &crate::plan::Field| match row.keys.iter().find(|(name, _)| *name == field.name) {
+            Some((_, value)) => typed(vector, &field.name, &field.data_type, value).map(|()| value),
+            None => Err(Error::input(format!("vector {}: the key {} is missing", vector.name, field.name))),
+        };
+        let request = |column: &crate::plan::RequestColumn| match row.request.iter().find(|(name, _)| *name == column.field.name) {
+            Some((_, value)) => typed(vector, &column.field.name, &column.field.data_type, value).map(|()| value.clone()),
+            None if column.is_event_time => Ok(Value::Timestamp(q.0)),
+            None => Ok(Value::Null),
+        };
+        Ok(Self { keys: vector.keys.iter().map(key).collect::<Result<_>>()?, request: vector.request.iter().map(request).collect::<Result<_>>()? })
+    }
+}
+
+fn typed(vector: &Vector, name: &str, data_type: &DataType, value: &Value) -> Result<()> {
+    let fits = matches!(
+        (data_type, value),
+        (_, Value::Null)
+            | (DataType::Bool, Value::Bool(_))
+            | (DataType::Int, Value::Int(_))
+            | (DataType::Float, Value::Float(_))
+            | (DataType::Text, Value::Text(_))
+            | (DataType::Timestamp, Value::Timestamp(_))
+            | (DataType::List(_), Value::List(_))
+    );
+    if fits { Ok(()) } else { Err(Error::input(format!("vector {}: {name} is {data_type}, which this value is not", vector.name))) }
+}

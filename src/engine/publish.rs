@@ -1,0 +1,72 @@
+//! The publisher: empties the outbox into topics, in order. At least once; the embedded log remembers how far it got,
+//! so that there it is exactly once.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, RecvTimeoutError};
+use hashbrown::HashMap;
+
+use super::shared::Shared;
+use crate::error::Result;
+use crate::online::Destination;
+use crate::record::{LogWriter, NewRecord};
+use crate::telemetry::names;
+
+const BATCH: usize = 4096;
+const RETRY_WAIT: Duration = Duration::from_millis(500);
+const WRITER: &str = "forebay-outbox";
+
+/// Publishes until `wake` is closed and the outbox is empty, or until it is closed and a log does not take records:
+/// those stay for the next start.
+pub fn publish(shared: &Arc<Shared>, wake: &Receiver<()>) {
+    let mut writers = HashMap::new();
+    let mut from = 0;
+    loop {
+        match publish_some(shared, &mut writers, &mut from) {
+            Ok(0) => match wake.recv_timeout(RETRY_WAIT) {
+                Ok(()) | Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => match publish_some(shared, &mut writers, &mut from) {
+                    Ok(0) => return,
+                    Ok(_) => {}
+                    Err(error) => return tracing::warn!("outputs stay in the outbox until the next start: {error}"),
+                },
+            },
+            Ok(_) => shared.set_problem("publishing", None),
+            Err(error) => {
+                shared.set_problem("publishing", Some(error.to_string()));
+                if matches!(wake.recv_timeout(RETRY_WAIT), Err(RecvTimeoutError::Disconnected)) {
+                    return tracing::warn!("outputs stay in the outbox until the next start: {error}");
+                }
+            }
+        }
+    }
+}
+
+/// Publishes the front of the outbox, up to a change of destination; returns how many.
+fn publish_some(shared: &Shared, writers: &mut HashMap<Destination, Box<dyn LogWriter>>, from: &mut u64) -> Result<usize> {
+    let mut outputs = shared.store.outputs(*from, BATCH)?;
+    let Some(destination) = outputs.first().map(|(_, output)| output.destination) else { return Ok(0) };
+    let same = outputs.iter().take_while(|(_, output)| output.destination == destination).count();
+    outputs.truncate(same);
+    let Some(last) = outputs.last().map(|(number, _)| *number) else { return Ok(0) };
+    if !writers.contains_key(&destination) {
+        writers.insert(destination, shared.logs.writer(destination, WRITER)?);
+    }
+    let Some(writer) = writers.get_mut(&destination) else { return Ok(0) };
+    // Numbers start at 0; what a log remembers is the number after the last one it holds.
+    let held = writer.appended_upto()?.unwrap_or(0);
+    let records: Vec<NewRecord> = outputs.into_iter().filter(|(number, _)| *number >= held).map(|(_, output)| output.record).collect();
+    for record in &records {
+        shared.logs.ensure_topic(destination, &record.topic)?;
+    }
+    if !records.is_empty() {
+        writer.append(&records, last + 1)?;
+        for record in &records {
+            shared.metrics.add(names::OUTPUTS_PUBLISHED, &[("topic", &record.topic)], 1);
+        }
+    }
+    shared.store.delete_outputs_before(last + 1)?;
+    *from = last + 1;
+    Ok(same)
+}

@@ -1,0 +1,155 @@
+//! One thread for each source: polls its log, decodes, evaluates what depends on the rows alone, and hands batches to
+//! the committer through a bounded channel, so that back-pressure reaches the log.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use arrow::array::UInt32Array;
+use arrow::compute;
+use crossbeam_channel::Sender;
+
+use super::shared::{Applied, Shared};
+use super::work::{Prepared, dedup_ids, split_failing, times_of};
+use crate::decode::{Decoded, Decoder, Reject, dead_letter};
+use crate::error::{Error, ErrorKind, Result};
+use crate::id::{Offset, Partition};
+use crate::record::{LogReader, NewRecord, RecordRun};
+use crate::telemetry::names;
+
+const POLL_WAIT: Duration = Duration::from_millis(100);
+const RETRY_WAIT: Duration = Duration::from_millis(500);
+
+/// A decoded run of one partition.
+pub struct Incoming {
+    pub source: usize,
+    pub partition: Partition,
+    pub prepared: Prepared,
+    pub times: Vec<i64>,
+    pub offsets: Vec<u64>,
+    /// The log's own timestamps, microseconds.
+    pub timestamps: Vec<i64>,
+    /// Hashes of the `dedup by` columns, where the source has them.
+    pub ids: Option<Vec<Option<u128>>>,
+    /// Records that cannot be used, with the offset and reason of each.
+    pub dead: Vec<(u64, &'static str, NewRecord)>,
+    /// The run itself, for what acceptance rejects.
+    pub run: RecordRun,
+    /// For each row, its record in the run.
+    pub records: Vec<u32>,
+    /// The offset after the run.
+    pub next: Offset,
+}
+
+/// Reads until the engine stops; an unreachable log is a problem that the status shows, and is tried again.
+pub fn read(shared: &Arc<Shared>, source: usize, from: &Applied, batch_max: usize, incoming: &Sender<Incoming>) {
+    let declared = &shared.plan().sources[source];
+    let about = format!("source {}", declared.name);
+    let mut reader: Option<Box<dyn LogReader>> = None;
+    let mut decoder = Decoder::new(declared);
+    let mut next: std::collections::BTreeMap<Partition, Offset> =
+        from.partitions.iter().filter(|((of, _), _)| *of == source).map(|((_, partition), (offset, _))| (*partition, *offset)).collect();
+    while !shared.is_stopping() {
+        match step(shared, source, &mut reader, &mut decoder, &mut next, batch_max, incoming) {
+            Ok(true) => shared.set_problem(&about, None),
+            Ok(false) => return,
+            Err(error) if matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::NotFound) => {
+                shared.metrics.add(names::LOG_ERRORS, &[("source", &declared.name)], 1);
+                shared.set_problem(&about, Some(error.to_string()));
+                std::thread::sleep(RETRY_WAIT);
+            }
+            Err(error) => {
+                shared.fail(error.context(&about));
+                return;
+            }
+        }
+    }
+}
+
+/// One poll. `false` when the committer is gone.
+fn step(
+    shared: &Arc<Shared>,
+    source: usize,
+    reader: &mut Option<Box<dyn LogReader>>,
+    decoder: &mut Decoder,
+    next: &mut std::collections::BTreeMap<Partition, Offset>,
+    batch_max: usize,
+    incoming: &Sender<Incoming>,
+) -> Result<bool> {
+    let declared = &shared.plan().sources[source];
+    let reader = match reader {
+        Some(reader) => reader,
+        None => {
+            let mut opened = shared.logs.reader(declared)?;
+            for partition in opened.partitions()? {
+                opened.seek(partition, next.get(&partition).copied().unwrap_or_default())?;
+            }
+            reader.insert(opened)
+        }
+    };
+    let runs = reader.poll(batch_max, POLL_WAIT)?;
+    let ends = if runs.is_empty() { reader.ends()? } else { Vec::new() };
+    for run in runs {
+        let count = run.records.len() as u64;
+        shared.metrics.add(names::RECORDS_READ, &[("source", &declared.name)], count);
+        shared.metrics.add(names::RECORD_BYTES_READ, &[("source", &declared.name)], run.bytes.len() as u64);
+        let Some(last) = run.records.last().map(|record| record.offset) else { continue };
+        next.insert(run.partition, Offset(last.0 + 1));
+        let mut batch = decode(shared, source, decoder, run, Offset(last.0 + 1))?;
+        loop {
+            match incoming.send_timeout(batch, POLL_WAIT) {
+                Ok(()) => break,
+                Err(crossbeam_channel::SendTimeoutError::Timeout(_)) if shared.is_stopping() => return Ok(false),
+                Err(crossbeam_channel::SendTimeoutError::Timeout(back)) => batch = back,
+                Err(crossbeam_channel::SendTimeoutError::Disconnected(_)) => return Ok(false),
+            }
+        }
+    }
+    if !ends.is_empty() {
+        let lag = ends.iter().map(|(partition, end)| end.0.saturating_sub(next.get(partition).map_or(0, |offset| offset.0))).sum();
+        shared.lag[source].store(lag, Ordering::Relaxed);
+        shared.metrics.set(names::LAG_RECORDS, &[("source", &declared.name)], lag as f64);
+    }
+    Ok(true)
+}
+
+fn decode(shared: &Shared, source: usize, decoder: &mut Decoder, run: RecordRun, next: Offset) -> Result<Incoming> {
+    let plan = shared.plan();
+    let declared = &plan.sources[source];
+    let Decoded { mut batch, mut records, mut rejects } = decoder.decode(&run)?;
+    let prepared = match Prepared::new(plan, source, batch.clone()) {
+        Ok(prepared) => prepared,
+        Err(error) if error.kind() == ErrorKind::Input => {
+            let (kept, failing) = split_failing(plan, source, &batch);
+            for (row, error) in failing {
+                rejects.push(Reject { record: records[row as usize], reason: "expression", message: error.to_string() });
+            }
+            records = kept.iter().map(|row| records[*row as usize]).collect();
+            batch = compute::take_record_batch(&batch, &UInt32Array::from(kept))?;
+            Prepared::new(plan, source, batch)?
+        }
+        Err(error) => return Err(error),
+    };
+    let entry = |record: &u32| &run.records[*record as usize];
+    let times = times_of(declared, &prepared.own)?.values().to_vec();
+    let dead = rejects.iter().map(|reject| (entry(&reject.record).offset.0, reject.reason, dead_letter(declared, &run, reject))).collect();
+    Ok(Incoming {
+        source,
+        partition: run.partition,
+        times,
+        offsets: records.iter().map(|record| entry(record).offset.0).collect(),
+        timestamps: records.iter().map(|record| entry(record).timestamp).collect(),
+        ids: dedup_ids(declared, &prepared.own),
+        prepared,
+        dead,
+        records,
+        run,
+        next,
+    })
+}
+
+/// The dead letter of a record that acceptance turned away.
+pub fn turned_away(shared: &Shared, incoming: &Incoming, row: usize, reason: &'static str, message: String) -> Result<NewRecord> {
+    let record = *incoming.records.get(row).ok_or_else(|| Error::internal("a row without its record"))?;
+    Ok(dead_letter(&shared.plan().sources[incoming.source], &incoming.run, &Reject { record, reason, message }))
+}

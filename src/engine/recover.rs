@@ -1,0 +1,178 @@
+//! From what a data folder holds to a running engine: what was committed is applied again where rows lack it, what was
+//! not scored is scored, views whose rows lack a fold are rebuilt from all events.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use super::apply;
+use super::commit::{Committer, Restored};
+use super::load_models;
+use super::shared::{Applied, Definitions, Logs, Shared, contents_of};
+use super::work::{Segment, Work};
+use super::Gates;
+use crate::config::Config;
+use crate::error::Result;
+use crate::event::EventBatch;
+use crate::id::{Identity, Offset, Partition, Seq};
+use crate::online::Store;
+use crate::plan::Plan;
+use crate::telemetry::Metrics;
+use crate::time::{Clock, EventTime};
+
+/// Reads back what a start needs to know before it applies anything.
+pub fn restore(
+    config: &Config,
+    plan: Plan,
+    store: Store,
+    logs: Logs,
+    clock: Arc<dyn Clock>,
+    metrics: Arc<Metrics>,
+) -> Result<(Arc<Shared>, Restored)> {
+    let progress = store.progress()?;
+    let mut gates = Gates::new();
+    for partition in &progress.partitions {
+        let Some((source, _)) = plan.source(&partition.source) else { continue };
+        let (gate, next, idle) = gates.entry((source, Partition(partition.partition))).or_default();
+        gate.frontier = partition.frontier.map(EventTime);
+        *next = Offset(partition.next);
+        *idle = partition.idle_since;
+    }
+    store.ids(|commit, parts| {
+        for part in parts {
+            let source = plan.source(&part.source).map(|(source, _)| source);
+            let gate = source.and_then(|source| gates.get_mut(&(source, Partition(part.partition))));
+            if let Some((gate, ..)) = gate {
+                gate.restore(commit, &part.ids);
+            }
+        }
+    })?;
+    let mut blocks = VecDeque::new();
+    store.blocks_after(Seq(0), |first, batches| {
+        blocks.push_back((first, last_of(&batches)?.unwrap_or(first)));
+        Ok(true)
+    })?;
+    let horizons = (0..plan.sources.len()).map(|source| horizon(&plan, &gates, source)).collect::<Vec<_>>();
+    let applied = Applied {
+        seq: progress.flushed,
+        partitions: gates.iter().map(|(key, (gate, next, _))| (*key, (*next, gate.frontier))).collect(),
+        horizons: horizons.clone(),
+    };
+    let models = load_models(&plan);
+    let shards = if config.shards == 0 { std::thread::available_parallelism().map_or(1, usize::from) } else { config.shards };
+    let definitions = Definitions::new(Arc::new(plan), shards.min(256), usize::try_from(config.state_memory_bytes).unwrap_or(usize::MAX));
+    let shared = Arc::new(Shared::new(Arc::new(definitions), store, logs, models, applied, clock, metrics));
+    Ok((shared, Restored { progress, gates, blocks, horizons }))
+}
+
+fn horizon(plan: &Plan, gates: &Gates, source: usize) -> EventTime {
+    let lanes = gates.range((source, Partition(0))..=(source, Partition(u32::MAX)));
+    let lowest = lanes.filter(|(_, (_, _, idle))| idle.is_none()).filter_map(|(_, (gate, ..))| gate.frontier).min();
+    lowest.map_or(EventTime::MIN, |lowest| lowest.minus(plan.sources[source].history))
+}
+
+/// The last `seq` in a block.
+fn last_of(batches: &[EventBatch]) -> Result<Option<Seq>> {
+    let mut last = None;
+    for batch in batches {
+        last = last.max(batch.seqs()?.values().last().map(|seq| Seq(*seq)));
+    }
+    Ok(last)
+}
+
+/// What a start must do to the views' rows before it replays.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Rows {
+    /// Rows hold what the plan's views need.
+    Complete,
+    /// These views (by index) are new or lack something: all events are folded into them again.
+    Rebuild(Vec<usize>),
+}
+
+/// Compares what rows hold with what the plan needs.
+pub fn compare(stored: &[(Identity, Identity)], plan: &Plan) -> Rows {
+    let lacking = |(_, view): &(usize, &crate::plan::View)| !stored.contains(&(view.id, contents_of(view)));
+    let views: Vec<usize> = plan.views.iter().enumerate().filter(lacking).map(|(index, _)| index).collect();
+    if views.is_empty() { Rows::Complete } else { Rows::Rebuild(views) }
+}
+
+/// Brings state to the last commit, and scores what was committed but not scored.
+pub fn catch_up(shared: &Arc<Shared>, offline: &crate::offline::Store, committer: &mut Committer, definitions: &str) -> Result<()> {
+    committer.enter_definitions(definitions)?;
+    let progress = committer.progress().clone();
+    if let Rows::Rebuild(views) = compare(&progress.views, shared.plan()) {
+        rebuild(shared, offline, committer, &views, progress.flushed)?;
+    }
+    let from = progress.flushed.min(progress.scored);
+    shared.store.blocks_after(from, |_, batches| {
+        let Some(last) = last_of(&batches)? else { return Ok(true) };
+        if last > from {
+            committer.replay(segments(shared.plan(), &batches, Seq(0))?, last)?;
+        }
+        Ok(true)
+    })
+}
+
+/// Folds all events up to `upto` into views that lack them: Parquet first, then the blocks behind it.
+fn rebuild(shared: &Arc<Shared>, offline: &crate::offline::Store, committer: &mut Committer, views: &[usize], upto: Seq) -> Result<()> {
+    for view in views {
+        tracing::info!(view = shared.plan().views[*view].name, "building the view's state from all events");
+    }
+    committer.forget_views(views)?;
+    let snapshot = offline.snapshot();
+    for source in &shared.plan().sources {
+        for file in snapshot.files(source)? {
+            let events = EventBatch { source: source.name.clone(), rows: snapshot.read(file, source)? };
+            committer.rebuild(segments(shared.plan(), &[events.between(Seq(0), upto)?], Seq(0))?, views)?;
+        }
+    }
+    let after = snapshot.upto();
+    shared.store.blocks_after(after, |_, batches| {
+        let batches = batches.iter().map(|batch| batch.between(after, upto)).collect::<Result<Vec<_>>>()?;
+        committer.rebuild(segments(shared.plan(), &batches, after)?, views)?;
+        Ok(true)
+    })?;
+    committer.finish_rebuild()
+}
+
+fn segments(plan: &Plan, batches: &[EventBatch], after: Seq) -> Result<Vec<Segment>> {
+    let mut segments = Vec::new();
+    for batch in batches {
+        segments.extend(Segment::from_events(plan, batch, after)?);
+    }
+    Ok(segments)
+}
+
+/// Applies what rows lack to the shards of a store that is open to read only; everything stays in memory.
+pub fn apply_in_memory(shared: &Arc<Shared>, restored: Restored) -> Result<()> {
+    let Restored { progress, horizons, .. } = restored;
+    let mut number = 0;
+    shared.store.blocks_after(progress.flushed, |_, batches| {
+        number += 1;
+        let last = last_of(&batches)?.unwrap_or_default();
+        let segments = segments(shared.plan(), &batches, progress.flushed)?;
+        let work = Work { number, last, segments, rebuild: None, score: false, flush_before: Seq(0), durable: 0, horizons: horizons.clone() };
+        apply::apply_here(shared, &work)?;
+        Ok(true)
+    })?;
+    let applied = Applied { seq: progress.committed, ..shared.applied() };
+    shared.publish_applied(applied);
+    Ok(())
+}
+
+/// Committed events that Parquet does not hold yet, those after `after`; works beside a running engine.
+pub fn recent_events(config: &Config, after: Seq) -> Result<Vec<EventBatch>> {
+    let mut recent = Vec::new();
+    if !super::has_state(&config.data) {
+        return Ok(recent);
+    }
+    Store::open_read_only(&config.data.join("online"), 8 << 20)?.blocks_after(after, |_, batches| {
+        for batch in batches {
+            let batch = batch.between(after, Seq::MAX)?;
+            if !batch.is_empty() {
+                recent.push(batch);
+            }
+        }
+        Ok(true)
+    })?;
+    Ok(recent)
+}

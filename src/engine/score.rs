@@ -1,0 +1,337 @@
+//! Scoring the stream: vectors of a work's events, one run of the model for all of them, one prediction record for
+//! each event, and drift over the intervals of event time. A model's failure becomes a prediction that says why.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use arrow::array::ArrayRef;
+use arrow::record_batch::RecordBatch;
+
+use super::shard::ReadValues;
+use super::shared::{Shared, destination_of};
+use super::work::{Segment, Work};
+use crate::drift::{Observed, Profile, breaches};
+use crate::error::{Error, Result};
+use crate::id::Seq;
+use crate::json;
+use crate::online::Output;
+use crate::plan::{Model, Vector, Watch};
+use crate::record::NewRecord;
+use crate::telemetry::names;
+use crate::time::EventTime;
+use crate::value::Value;
+use crate::vector;
+
+/// Scores works in order, and watches for drift between them.
+pub struct Scorer {
+    watches: HashMap<usize, Watching>,
+}
+
+/// The running interval of one model.
+struct Watching {
+    observed: Observed,
+    /// The interval's number: event time over its length.
+    interval: Option<i64>,
+    first: Seq,
+    last: Seq,
+}
+
+impl Scorer {
+    /// Loads the profiles of watched models; one that does not load is a problem that the status shows.
+    pub fn new(shared: &Shared) -> Self {
+        let mut watches = HashMap::new();
+        for (index, model) in shared.plan().models.iter().enumerate() {
+            let Some(watch) = &model.watch else { continue };
+            match load_profile(&watch.profile) {
+                Ok(profile) => {
+                    let observed = Observed::new(&profile);
+                    watches.insert(index, Watching { observed, interval: None, first: Seq(0), last: Seq(0) });
+                }
+                Err(error) => shared.set_problem(&format!("drift of model {}", model.name), Some(error.to_string())),
+            }
+        }
+        Self { watches }
+    }
+
+    /// `reads`: for each shard, what it read of each segment and model, in the same order in every shard.
+    pub fn score(&mut self, shared: &Shared, work: &Work, mut reads: Vec<Vec<ReadValues>>) -> Result<Vec<Output>> {
+        let mut outputs = Vec::new();
+        let count = reads.first().map_or(0, Vec::len);
+        for index in 0..count {
+            let parts: Vec<ReadValues> = reads.iter_mut().map(|shard| std::mem::replace(&mut shard[index], empty())).collect();
+            let (segment, model) = (&work.segments[parts[0].segment], parts[0].model);
+            self.score_segment(shared, segment, model, parts, &mut outputs)?;
+        }
+        Ok(outputs)
+    }
+
+    fn score_segment(
+        &mut self,
+        shared: &Shared,
+        segment: &Segment,
+        model_index: usize,
+        parts: Vec<ReadValues>,
+        outputs: &mut Vec<Output>,
+    ) -> Result<()> {
+        let plan = shared.plan();
+        let model = &plan.models[model_index];
+        let Some(score) = &model.score else { return Ok(()) };
+        let declared = &plan.vectors[model.vector];
+        let source = &plan.sources[segment.source];
+        // A row whose columns cannot be computed (a derived expression that overflows) is scored on its own, so
+        // that it does not spoil the others.
+        let features = join(declared, segment.rows.len(), parts);
+        let rows = segment.rows.len();
+        let request = request_columns(declared, segment)?;
+        let columns = vector::assemble(declared, &features, &request, rows);
+        let width = vector::feature_width(declared);
+        let mut pieces = Vec::new();
+        match columns {
+            Ok(columns) => pieces.push((0, Ok(columns))),
+            Err(_) => {
+                for row in 0..rows {
+                    let request: Vec<ArrayRef> = request.iter().map(|array| array.slice(row, 1)).collect();
+                    pieces.push((row, vector::assemble(declared, &features[row * width..(row + 1) * width], &request, 1)));
+                }
+            }
+        }
+        for (from, columns) in pieces {
+            let (count, scored) = match &columns {
+                Ok(columns) => (columns.num_rows(), run(shared, model_index, columns)),
+                Err(error) => (1, Err(error.clone())),
+            };
+            let outcome = if scored.is_ok() { "scored" } else { "failed" };
+            shared.metrics.add(names::PREDICTIONS, &[("model", &model.name), ("outcome", outcome)], count as u64);
+            let now = shared.clock.now();
+            for row in 0..count {
+                let place = from + row;
+                let result = scored.as_ref().map(|scores| scores[row]);
+                let prediction = Prediction { model, version: version(shared, model_index), source: &source.name, segment, place };
+                let record = NewRecord {
+                    topic: score.topic.clone(),
+                    partition: None,
+                    timestamp: Some(now.0),
+                    key: Some(prediction.identity().into_bytes()),
+                    value: Some(prediction.json(columns.as_ref().ok(), row, result, now.0 - segment.ingest.0)),
+                    headers: prediction.headers(),
+                };
+                outputs.push(Output { destination: destination_of(source), record });
+            }
+            if let (Ok(columns), Ok(scores), Some(watch)) = (&columns, &scored, &model.watch) {
+                let times: Vec<EventTime> = (from..from + count).map(|place| segment.positions[place].time).collect();
+                let seqs = &segment.seqs[from..from + count];
+                let context = Context { shared, model, model_index, watch, source };
+                self.watch(&context, columns, scores, &times, seqs, outputs)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Counts scored rows into their intervals and reports each interval that an event beyond it ends.
+    fn watch(
+        &mut self,
+        context: &Context<'_>,
+        columns: &RecordBatch,
+        scores: &[f64],
+        times: &[EventTime],
+        seqs: &[u64],
+        outputs: &mut Vec<Output>,
+    ) -> Result<()> {
+        let Some(watching) = self.watches.get_mut(&context.model_index) else { return Ok(()) };
+        let mut from = 0;
+        while from < times.len() {
+            let interval = |time: EventTime| time.0.div_euclid(context.watch.every.0.max(1));
+            // A late event counts in the running interval: intervals never go back.
+            let current = watching.interval.map_or(interval(times[from]), |running| running.max(interval(times[from])));
+            if watching.interval.is_some_and(|running| running < current) {
+                outputs.push(watching.report(context));
+                watching.observed.reset();
+                watching.first = Seq(0);
+            }
+            watching.interval = Some(current);
+            let to = (from..times.len()).find(|row| interval(times[*row]) > current).unwrap_or(times.len());
+            if watching.first == Seq(0) {
+                watching.first = Seq(seqs[from]);
+            }
+            watching.last = Seq(seqs[to - 1]);
+            watching.observed.observe(&columns.slice(from, to - from), &scores[from..to])?;
+            from = to;
+        }
+        Ok(())
+    }
+}
+
+struct Context<'a> {
+    shared: &'a Shared,
+    model: &'a Model,
+    model_index: usize,
+    watch: &'a Watch,
+    source: &'a crate::plan::Source,
+}
+
+impl Watching {
+    fn report(&self, context: &Context<'_>) -> Output {
+        let (model, watch) = (context.model, context.watch);
+        let columns = self.observed.report();
+        let breaches = breaches(&columns, &watch.alerts);
+        for column in &columns {
+            for (metric, value) in [("psi", column.psi), ("ks", column.ks), ("missing_rate", Some(column.missing_rate))] {
+                if let Some(value) = value {
+                    context.shared.metrics.set(names::DRIFT, &[("model", &model.name), ("column", &column.column), ("metric", metric)], value);
+                }
+            }
+        }
+        if !breaches.is_empty() {
+            let named: Vec<&str> = breaches.iter().map(|column| column.column.as_str()).collect();
+            tracing::warn!(model = model.name, columns = named.join(", "), "drift: columns are beyond their alert");
+            context.shared.metrics.add(names::DRIFT_ALERTS, &[("model", &model.name)], 1);
+        }
+        let every = watch.every.0.max(1);
+        let start = self.interval.unwrap_or_default().saturating_mul(every);
+        let described: Vec<serde_json::Value> = columns
+            .iter()
+            .map(|column| {
+                serde_json::json!({
+                    "column": column.column, "count": column.count, "psi": column.psi, "ks": column.ks,
+                    "missing_rate": column.missing_rate, "missing_rate_reference": column.missing_rate_reference,
+                    "breach": breaches.iter().any(|breach| breach.column == column.column),
+                })
+            })
+            .collect();
+        let report = serde_json::json!({
+            "model": model.name, "version": version(context.shared, context.model_index),
+            "from": EventTime(start).to_string(), "to": EventTime(start.saturating_add(every)).to_string(),
+            "first_seq": self.first.0, "last_seq": self.last.0, "rows": self.observed.count(), "alert": !breaches.is_empty(), "columns": described,
+        });
+        let record = NewRecord {
+            topic: watch.topic.clone(),
+            partition: None,
+            timestamp: Some(context.shared.clock.now().0),
+            key: Some(model.name.clone().into_bytes()),
+            value: Some(report.to_string().into_bytes()),
+            headers: vec![
+                ("forebay.model".into(), model.name.clone().into_bytes()),
+                ("forebay.interval".into(), EventTime(start).to_string().into_bytes()),
+            ],
+        };
+        Output { destination: destination_of(context.source), record }
+    }
+}
+
+fn load_profile(path: &Path) -> Result<Profile> {
+    let json = std::fs::read(path).map_err(|error| {
+        Error::not_found(format!("no profile in {} ({error}); make one with `forebay models profile`", path.display()))
+    })?;
+    Profile::parse(&json)
+}
+
+fn empty() -> ReadValues {
+    ReadValues { segment: 0, model: 0, cells: Vec::new(), values: Vec::new() }
+}
+
+fn version(shared: &Shared, model: usize) -> &str {
+    shared.models[model].as_ref().map_or("", |session| session.version())
+}
+
+fn run(shared: &Shared, model: usize, columns: &RecordBatch) -> Result<Vec<f64>> {
+    let session = shared.models[model].as_ref().map_err(Clone::clone)?;
+    let before = shared.clock.now();
+    let scores = session.run(columns)?;
+    let rows = columns.num_rows().max(1);
+    let seconds = (shared.clock.now().0 - before.0) as f64 / 1e6 / rows as f64;
+    shared.metrics.observe(names::MODEL_SECONDS, &[("model", &shared.plan().models[model].name)], seconds);
+    Ok(scores)
+}
+
+/// Puts what the shards read into rows of the vector's frame.
+fn join(vector: &Vector, rows: usize, parts: Vec<ReadValues>) -> Vec<Value> {
+    let width = vector::feature_width(vector);
+    let offsets: Vec<usize> = (0..vector.reads.len()).map(|read| vector::read_offset(vector, read)).collect();
+    let mut features = vec![Value::Null; rows * width];
+    for part in parts {
+        let mut values = part.values.into_iter();
+        for (row, read) in part.cells {
+            let start = row as usize * width + offsets[read as usize];
+            for cell in &mut features[start..start + vector.reads[read as usize].features.len()] {
+                *cell = values.next().unwrap_or_default();
+            }
+        }
+    }
+    features
+}
+
+fn request_columns(vector: &Vector, segment: &Segment) -> Result<Vec<ArrayRef>> {
+    let column = |request: &crate::plan::RequestColumn| match request.source_column {
+        Some(column) => segment.column(column),
+        None => vector::array_of(&request.field.data_type, std::iter::repeat_n(&Value::Null, segment.rows.len())),
+    };
+    vector.request.iter().map(column).collect()
+}
+
+/// One prediction record.
+struct Prediction<'a> {
+    model: &'a Model,
+    version: &'a str,
+    source: &'a str,
+    segment: &'a Segment,
+    place: usize,
+}
+
+impl Prediction<'_> {
+    /// What is equal for equal predictions, however often they are published.
+    fn identity(&self) -> String {
+        let position = self.segment.positions[self.place];
+        format!("{}/{}/{}/{}", self.model.name, self.source, position.partition.0, position.offset.0)
+    }
+
+    fn headers(&self) -> Vec<(String, Vec<u8>)> {
+        let position = self.segment.positions[self.place];
+        let header = |name: &str, value: String| (format!("forebay.{name}"), value.into_bytes());
+        vec![
+            header("source", self.source.to_owned()),
+            header("partition", position.partition.0.to_string()),
+            header("offset", position.offset.0.to_string()),
+            header("model", self.model.name.clone()),
+        ]
+    }
+
+    fn json(&self, columns: Option<&RecordBatch>, row: usize, score: Result<f64, &crate::error::Error>, latency_us: i64) -> Vec<u8> {
+        let position = self.segment.positions[self.place];
+        let mut out = Vec::with_capacity(512);
+        let mut text = |name: &str, value: &str| {
+            out.extend(if out.is_empty() { b"{\"" } else { b",\"" });
+            out.extend(name.as_bytes());
+            out.extend(b"\":");
+            json::write_text(&mut out, value);
+        };
+        text("model", &self.model.name);
+        text("version", self.version);
+        text("source", self.source);
+        text("event_time", &position.time.to_string());
+        let numbers = [("partition", u64::from(position.partition.0)), ("offset", position.offset.0), ("seq", self.segment.seqs[self.place])];
+        for (name, value) in numbers {
+            out.extend(format!(",\"{name}\":{value}").into_bytes());
+        }
+        out.extend(format!(",\"latency_us\":{},\"score\":", latency_us.max(0)).into_bytes());
+        match score {
+            Ok(score) => json::write_float(&mut out, score),
+            Err(error) => {
+                out.extend(b"null,\"error\":");
+                json::write_text(&mut out, &error.to_string());
+            }
+        }
+        out.extend(b",\"features\":{");
+        if let Some(columns) = columns {
+            for (index, field) in columns.schema().fields().iter().enumerate() {
+                if index > 0 {
+                    out.push(b',');
+                }
+                json::write_text(&mut out, field.name());
+                out.push(b':');
+                json::write_value(&mut out, &vector::value_at(columns.column(index).as_ref(), row));
+            }
+        }
+        out.extend(b"}}");
+        out
+    }
+}

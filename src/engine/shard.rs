@@ -1,0 +1,289 @@
+//! One shard: the states of the keys whose slots it owns. Changed by one thread only, in `seq` order; read by lookups
+//! between batches. Must never write to the store: rows to be written are handed to the committer.
+
+use std::collections::VecDeque;
+
+use hashbrown::HashTable;
+
+use super::shared::Definitions;
+use super::work::{Segment, Work};
+use crate::error::{Error, Result};
+use crate::id::{Position, Seq};
+use crate::online::Store;
+use crate::time::EventTime;
+use crate::value::Value;
+use crate::window::{ChunkId, Chunks, Decoded, KeyState, Layout, read_empty};
+
+/// A state row to be written with the next commit.
+pub struct FlushedRow {
+    pub view: usize,
+    pub key: Box<[u8]>,
+    /// `None` deletes the row.
+    pub row: Option<Vec<u8>>,
+    pub chunks: Vec<(ChunkId, Option<Vec<u8>>)>,
+}
+
+/// What a shard made of a work.
+#[derive(Default)]
+pub struct ShardOutcome {
+    /// For each segment and each model that scores it: the features read.
+    pub reads: Vec<ReadValues>,
+    pub rows: Vec<FlushedRow>,
+    /// The rows of this shard hold every event up to here, once `rows` are written.
+    pub flushed: Seq,
+    pub loads: u64,
+}
+
+/// Features of scored events: `cells` says which row and which read, `values` has them one after another.
+pub struct ReadValues {
+    pub segment: usize,
+    pub model: usize,
+    /// Index into the segment's `rows`, and the read's index in the vector.
+    pub cells: Vec<(u32, u16)>,
+    pub values: Vec<Value>,
+}
+
+struct Entry {
+    key: Box<[u8]>,
+    hash: u64,
+    state: KeyState,
+    /// The last event folded in.
+    applied: Seq,
+    /// In the dirty queue.
+    dirty: bool,
+    /// The work that last changed or flushed it.
+    touched: u64,
+    /// Its share of the shard's `bytes`.
+    bytes: usize,
+}
+
+struct DirtyKey {
+    view: usize,
+    hash: u64,
+    key: Box<[u8]>,
+    since: Seq,
+}
+
+pub struct Shard {
+    index: usize,
+    tables: Vec<HashTable<Entry>>,
+    dirty: VecDeque<DirtyKey>,
+    bytes: usize,
+}
+
+/// Which shard owns the key with this hash: slots are dealt to the shards in turn.
+pub fn shard_of(hash: u64, shards: usize) -> usize {
+    (hash & 0xff) as usize % shards
+}
+
+/// Reads chunks of one key from the store.
+struct StoredChunks<'a> {
+    store: &'a Store,
+    definitions: &'a Definitions,
+    view: usize,
+    key: &'a [u8],
+}
+
+impl Chunks for StoredChunks<'_> {
+    fn load(&self, id: ChunkId) -> Result<Vec<u8>> {
+        let view = &self.definitions.plan.views[self.view];
+        self.store.chunk(view.id, self.key, &id.to_be_bytes())?.ok_or_else(|| {
+            Error::corrupt(format!("view {}: a chunk of a key's events is missing; restore the data folder from a copy", view.name))
+        })
+    }
+}
+
+impl Shard {
+    pub fn new(index: usize, views: usize) -> Self {
+        Self { index, tables: (0..views).map(|_| HashTable::new()).collect(), dirty: VecDeque::new(), bytes: 0 }
+    }
+
+    /// Forgets the keys of a view, whose rows are gone from the store too.
+    pub fn forget(&mut self, view: usize) {
+        self.bytes -= self.tables[view].iter().map(|entry| entry.bytes).sum::<usize>();
+        self.tables[view].clear();
+        self.dirty.retain(|dirty| dirty.view != view);
+    }
+
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    pub fn keys(&self) -> usize {
+        self.tables.iter().map(HashTable::len).sum()
+    }
+
+    /// Folds a work's events in and reads the features of scored events, each at its own place in the order.
+    pub fn apply(&mut self, definitions: &Definitions, store: &Store, work: &Work) -> Result<ShardOutcome> {
+        let mut outcome = ShardOutcome::default();
+        for (index, segment) in work.segments.iter().enumerate() {
+            let models = if work.score { segment.prepared.models.as_slice() } else { &[] };
+            let first = outcome.reads.len();
+            for (model, _) in models {
+                outcome.reads.push(ReadValues { segment: index, model: *model, cells: Vec::new(), values: Vec::new() });
+            }
+            for place in 0..segment.rows.len() {
+                self.fold(definitions, store, work, segment, place, &mut outcome.loads)?;
+                for (offset, (model, reads)) in models.iter().enumerate() {
+                    let vector = &definitions.plan.vectors[definitions.plan.models[*model].vector];
+                    let into = &mut outcome.reads[first + offset];
+                    for (read_index, read) in reads.iter().enumerate() {
+                        // A row without a key is answered by the first shard.
+                        let key = segment.prepared.keys[read.keys].get(segment.rows[place] as usize);
+                        let owner = key.map_or(0, |(_, hash)| shard_of(hash, definitions.shards));
+                        if owner != self.index {
+                            continue;
+                        }
+                        let position = segment.positions[place];
+                        // The event is a row of the view's own source: only then can the window leave it out.
+                        let current = (definitions.plan.views[read.view].source == segment.source).then_some(position);
+                        let features = &vector.reads[read_index].features;
+                        into.cells.push((place as u32, read_index as u16));
+                        match key {
+                            Some((key, hash)) => {
+                                let at = ReadAt { view: read.view, key, hash, q: position.time, current };
+                                self.read(definitions, store, &at, features, &mut into.values)?;
+                            }
+                            None => read_empty(&definitions.layouts[read.view], features, &mut into.values),
+                        }
+                    }
+                }
+            }
+        }
+        outcome.flushed = self.flush(definitions, work, &mut outcome.rows);
+        self.evict(definitions, work);
+        Ok(outcome)
+    }
+
+    fn fold(&mut self, definitions: &Definitions, store: &Store, work: &Work, segment: &Segment, place: usize, loads: &mut u64) -> Result<()> {
+        let row = segment.rows[place] as usize;
+        let seq = Seq(segment.seqs[place]);
+        for rows in &segment.prepared.views {
+            let Some((key, hash)) = segment.prepared.keys[rows.keys].get(row) else { continue };
+            let skipped = work.rebuild.as_ref().is_some_and(|views| !views.contains(&rows.view));
+            if skipped || shard_of(hash, definitions.shards) != self.index {
+                continue;
+            }
+            let layout = &definitions.layouts[rows.view];
+            let table = &mut self.tables[rows.view];
+            let entry = match table.find_entry(hash, |entry| entry.hash == hash && *entry.key == *key) {
+                Ok(found) => found.into_mut(),
+                Err(_) => {
+                    let (state, applied) = load(definitions, store, rows.view, key, loads)?;
+                    let bytes = state.bytes() + key.len();
+                    self.bytes += bytes;
+                    let entry = Entry { key: key.into(), hash, state, applied, dirty: false, touched: work.number, bytes };
+                    table.insert_unique(hash, entry, |entry| entry.hash).into_mut()
+                }
+            };
+            if seq <= entry.applied && work.rebuild.is_none() {
+                continue;
+            }
+            entry.state.insert(layout, segment.positions[place], &rows.inputs, row);
+            entry.applied = entry.applied.max(seq);
+            entry.touched = work.number;
+            if !entry.dirty {
+                entry.dirty = true;
+                self.dirty.push_back(DirtyKey { view: rows.view, hash, key: key.into(), since: seq });
+            }
+        }
+        Ok(())
+    }
+
+    /// Encodes the keys that changed at or before the work's cut; returns the cut that all rows hold afterwards.
+    fn flush(&mut self, definitions: &Definitions, work: &Work, rows: &mut Vec<FlushedRow>) -> Seq {
+        while self.dirty.front().is_some_and(|dirty| dirty.since <= work.flush_before) {
+            let Some(dirty) = self.dirty.pop_front() else { break };
+            let same = |entry: &Entry| entry.hash == dirty.hash && entry.key == dirty.key;
+            let Some(entry) = self.tables[dirty.view].find_mut(dirty.hash, same) else { continue };
+            let layout = &definitions.layouts[dirty.view];
+            let view = &definitions.plan.views[dirty.view];
+            entry.state.trim(layout, work.horizons[view.source].minus(definitions.window_max[dirty.view]));
+            let mut chunks = Vec::new();
+            let row = entry.state.encode(layout, entry.applied, &mut |id, bytes| chunks.push((id, bytes.map(<[u8]>::to_vec))));
+            let row = (!entry.state.is_empty()).then_some(row);
+            rows.push(FlushedRow { view: dirty.view, key: dirty.key, row, chunks });
+            entry.dirty = false;
+            entry.touched = work.number;
+            let bytes = entry.state.bytes() + entry.key.len();
+            self.bytes = self.bytes + bytes - entry.bytes;
+            entry.bytes = bytes;
+        }
+        self.dirty.front().map_or(work.last, |dirty| Seq(dirty.since.0 - 1))
+    }
+
+    /// Takes clean keys out of memory while the shard holds more than its share. Only keys whose rows are durable
+    /// go, so that reading them back gives what was here.
+    fn evict(&mut self, definitions: &Definitions, work: &Work) {
+        let limit = definitions.shard_bytes_max;
+        if self.bytes <= limit {
+            return;
+        }
+        // Down to nine tenths, the longest untouched first: two passes, one that ages and one that takes what is left.
+        let target = limit - limit / 10;
+        for age in [64, 0] {
+            for table in &mut self.tables {
+                if self.bytes <= target {
+                    return;
+                }
+                let mut bytes = self.bytes;
+                table.retain(|entry| {
+                    let idle = entry.touched + age <= work.number && entry.touched <= work.durable;
+                    let keep = entry.dirty || !idle || bytes <= target;
+                    if !keep {
+                        bytes -= entry.bytes;
+                    }
+                    keep
+                });
+                self.bytes = bytes;
+            }
+        }
+    }
+
+    /// The features of one key at a time, appended to `out`.
+    pub fn read(&self, definitions: &Definitions, store: &Store, at: &ReadAt<'_>, features: &[usize], out: &mut Vec<Value>) -> Result<()> {
+        let layout = &definitions.layouts[at.view];
+        let chunks = StoredChunks { store, definitions, view: at.view, key: at.key };
+        let same = |entry: &Entry| entry.hash == at.hash && *entry.key == *at.key;
+        if let Some(entry) = self.tables[at.view].find(at.hash, same) {
+            return entry.state.read(layout, at.q, at.current, features, &chunks, out);
+        }
+        let view = &definitions.plan.views[at.view];
+        match store.state(view.id, at.key)? {
+            Some(row) => decode_row(layout, &view.name, &row)?.0.read(layout, at.q, at.current, features, &chunks, out),
+            None => {
+                read_empty(layout, features, out);
+                Ok(())
+            }
+        }
+    }
+}
+
+/// Whose features to read, and when.
+pub struct ReadAt<'a> {
+    pub view: usize,
+    pub key: &'a [u8],
+    pub hash: u64,
+    pub q: EventTime,
+    pub current: Option<Position>,
+}
+
+fn load(definitions: &Definitions, store: &Store, view: usize, key: &[u8], loads: &mut u64) -> Result<(KeyState, Seq)> {
+    let layout = &definitions.layouts[view];
+    let view = &definitions.plan.views[view];
+    match store.state(view.id, key)? {
+        Some(row) => {
+            *loads += 1;
+            decode_row(layout, &view.name, &row)
+        }
+        None => Ok((KeyState::new(layout), Seq(0))),
+    }
+}
+
+/// A start rebuilds views whose rows lack something, so that an incomplete row here is a fault.
+fn decode_row(layout: &Layout, view: &str, row: &[u8]) -> Result<(KeyState, Seq)> {
+    match KeyState::decode(layout, row)? {
+        Decoded::State(state, applied) => Ok((state, applied)),
+        Decoded::Incomplete => Err(Error::internal(format!("view {view}: a state row lacks a fold that its view should have had rebuilt"))),
+    }
+}

@@ -1,0 +1,259 @@
+//! What the engine's threads and its handles share. State is behind one guard for each shard and one over all of
+//! them, which a batch takes to write: a lookup sees whole commits only.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use parking_lot::{Condvar, Mutex, RwLock};
+
+use super::shard::Shard;
+use crate::error::{Error, ErrorKind, Result};
+use crate::id::{Identity, Offset, Partition, Seq};
+use crate::log::embedded;
+use crate::log::kafka::Kafka;
+use crate::model::Session;
+use crate::online::{Destination, Store};
+use crate::plan::{Origin, Plan, Source, View};
+use crate::record::{LogReader, LogWriter};
+use crate::telemetry::Metrics;
+use crate::time::{Clock, EventTime, Span};
+use crate::window::Layout;
+
+/// A plan with what the engine derives from it once.
+pub struct Definitions {
+    pub plan: Arc<Plan>,
+    pub layouts: Vec<Layout>,
+    /// How long raw events are needed beyond the horizon, for each view.
+    pub window_max: Vec<Span>,
+    pub shards: usize,
+    /// What the key states of one shard may take in memory.
+    pub shard_bytes_max: usize,
+}
+
+impl Definitions {
+    pub fn new(plan: Arc<Plan>, shards: usize, state_bytes_max: usize) -> Self {
+        let layouts = plan.views.iter().map(Layout::new).collect();
+        let window_max = plan.views.iter().map(View::window_max).collect();
+        Self { plan, layouts, window_max, shards, shard_bytes_max: state_bytes_max / shards.max(1) }
+    }
+}
+
+/// What the rows of a view hold: equal contents need no rebuild.
+pub fn contents_of(view: &View) -> Identity {
+    let mut folds: Vec<String> = view.folds.iter().map(|fold| fold.id.to_string()).collect();
+    folds.sort();
+    // A longer window needs raw events that a shorter one let go.
+    Identity::of(&format!("{} {}", folds.join(" "), view.window_max()))
+}
+
+/// How far the state that lookups see has come.
+#[derive(Clone, Debug, Default)]
+pub struct Applied {
+    pub seq: Seq,
+    /// For each source and partition the offset after the last record that is in, and the frontier.
+    pub partitions: BTreeMap<(usize, Partition), (Offset, Option<EventTime>)>,
+    /// For each source, the earliest time that lookups may ask for.
+    pub horizons: Vec<EventTime>,
+}
+
+/// The logs that sources come from and outputs go to.
+pub struct Logs {
+    pub embedded: embedded::Log,
+    /// Only when a definition names Kafka.
+    pub kafka: Option<Kafka>,
+    /// Topics that are known to be there.
+    pub made: Mutex<BTreeSet<String>>,
+}
+
+impl Logs {
+    pub fn reader(&self, source: &Source) -> Result<Box<dyn LogReader>> {
+        match &source.origin {
+            Origin::Log { topic, partitions, .. } => {
+                self.embedded.create_topic(topic, *partitions)?;
+                self.embedded.reader(topic)
+            }
+            Origin::Kafka { topic } => self.kafka()?.reader(topic),
+        }
+    }
+
+    /// A writer that remembers, where the log can, how far `name` has come.
+    pub fn writer(&self, destination: Destination, name: &str) -> Result<Box<dyn LogWriter>> {
+        match destination {
+            Destination::Embedded => self.embedded.writer(name),
+            Destination::Kafka => self.kafka()?.writer(name),
+        }
+    }
+
+    /// Makes the topic of an output where it is missing; the embedded log makes its own.
+    pub fn ensure_topic(&self, destination: Destination, topic: &str) -> Result<()> {
+        if destination == Destination::Kafka && !self.made.lock().contains(topic) {
+            self.kafka()?.create_topic(topic, 1)?;
+            self.made.lock().insert(topic.to_owned());
+        }
+        Ok(())
+    }
+
+    fn kafka(&self) -> Result<&Kafka> {
+        self.kafka.as_ref().ok_or_else(|| Error::input("no Kafka is configured; set kafka.bootstrap in forebay.toml"))
+    }
+}
+
+/// Outputs for a source's log go to the same system as its records come from.
+pub fn destination_of(source: &Source) -> Destination {
+    match source.origin {
+        Origin::Log { .. } => Destination::Embedded,
+        Origin::Kafka { .. } => Destination::Kafka,
+    }
+}
+
+pub struct Shared {
+    pub definitions: Arc<Definitions>,
+    pub store: Store,
+    pub logs: Logs,
+    pub clock: Arc<dyn Clock>,
+    pub metrics: Arc<Metrics>,
+    /// Held to write while a batch is applied, to read by lookups.
+    pub epoch: RwLock<()>,
+    /// Locked by their own threads and by lookups that hold the epoch: never contended.
+    pub shards: Vec<RwLock<Shard>>,
+    /// One per model; a model that did not load says why.
+    pub models: Vec<Result<Session>>,
+    applied: Mutex<Applied>,
+    applied_more: Condvar,
+    /// What does not work now, by what it concerns.
+    problems: Mutex<BTreeMap<String, String>>,
+    /// The error that ended the engine.
+    failed: Mutex<Option<Error>>,
+    stopping: AtomicBool,
+    ready: AtomicBool,
+    /// For each source: records in its log that are not committed, as last known.
+    pub lag: Vec<AtomicU64>,
+}
+
+impl Shared {
+    #[expect(clippy::too_many_arguments, reason = "one caller, which names every part")]
+    pub fn new(
+        definitions: Arc<Definitions>,
+        store: Store,
+        logs: Logs,
+        models: Vec<Result<Session>>,
+        applied: Applied,
+        clock: Arc<dyn Clock>,
+        metrics: Arc<Metrics>,
+    ) -> Self {
+        let views = definitions.plan.views.len();
+        let shards = (0..definitions.shards).map(|index| RwLock::new(Shard::new(index, views))).collect();
+        let lag = definitions.plan.sources.iter().map(|_| AtomicU64::new(0)).collect();
+        Self {
+            definitions,
+            store,
+            logs,
+            clock,
+            metrics,
+            epoch: RwLock::new(()),
+            shards,
+            models,
+            applied: Mutex::new(applied),
+            applied_more: Condvar::new(),
+            problems: Mutex::new(BTreeMap::new()),
+            failed: Mutex::new(None),
+            stopping: AtomicBool::new(false),
+            ready: AtomicBool::new(false),
+            lag,
+        }
+    }
+
+    pub fn plan(&self) -> &Plan {
+        &self.definitions.plan
+    }
+
+    /// Called under the epoch's write guard, so that a lookup that holds the epoch reads the state's own cut.
+    pub fn publish_applied(&self, applied: Applied) {
+        *self.applied.lock() = applied;
+        self.applied_more.notify_all();
+    }
+
+    pub fn applied(&self) -> Applied {
+        self.applied.lock().clone()
+    }
+
+    pub fn applied_seq(&self) -> Seq {
+        self.applied.lock().seq
+    }
+
+    /// Waits until `enough` holds of what is applied; `Unavailable` after `wait` or when the engine has ended.
+    pub fn wait_applied(&self, wait: Duration, enough: impl Fn(&Applied) -> bool) -> Result<()> {
+        let mut applied = self.applied.lock();
+        let mut left = wait;
+        let step = Duration::from_millis(50);
+        while !enough(&applied) {
+            self.check()?;
+            if left.is_zero() {
+                return Err(Error::unavailable(format!("the events to wait for were not applied within {} ms; ask again", wait.as_millis())));
+            }
+            let slice = left.min(step);
+            if self.applied_more.wait_for(&mut applied, slice).timed_out() {
+                left -= slice;
+            }
+        }
+        Ok(())
+    }
+
+    pub fn set_problem(&self, about: &str, problem: Option<String>) {
+        let mut problems = self.problems.lock();
+        match problem {
+            Some(problem) => {
+                if problems.get(about) != Some(&problem) {
+                    tracing::warn!("{about}: {problem}");
+                }
+                problems.insert(about.to_owned(), problem);
+            }
+            None => {
+                if problems.remove(about).is_some() {
+                    tracing::info!("{about}: works again");
+                }
+            }
+        }
+    }
+
+    pub fn problems(&self) -> Vec<String> {
+        self.problems.lock().iter().map(|(about, problem)| format!("{about}: {problem}")).collect()
+    }
+
+    /// Ends the engine with the first error that it cannot go on after.
+    pub fn fail(&self, error: Error) {
+        let mut failed = self.failed.lock();
+        if failed.is_none() {
+            tracing::error!("the engine stops: {error}");
+            *failed = Some(error);
+        }
+        self.stopping.store(true, Ordering::SeqCst);
+    }
+
+    /// The error that ended the engine, as one that a caller can act on.
+    pub fn check(&self) -> Result<()> {
+        match &*self.failed.lock() {
+            Some(error) if error.kind() == ErrorKind::Unavailable => Err(error.clone()),
+            Some(error) => Err(error.clone().context("the engine has stopped")),
+            None => Ok(()),
+        }
+    }
+
+    pub fn stop(&self) {
+        self.stopping.store(true, Ordering::SeqCst);
+    }
+
+    pub fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::SeqCst)
+    }
+
+    pub fn set_ready(&self) {
+        self.ready.store(true, Ordering::SeqCst);
+    }
+
+    pub fn is_ready(&self) -> bool {
+        self.ready.load(Ordering::SeqCst)
+    }
+}

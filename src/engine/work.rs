@@ -1,0 +1,288 @@
+//! A batch on its way: decoded rows with everything evaluated that depends on the rows alone, then the accepted ones
+//! with their places in the order. Must never depend on state.
+
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, Int64Array, StringArray, TimestampMicrosecondArray, UInt32Array};
+use arrow::compute;
+use arrow::record_batch::RecordBatch;
+use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
+
+use crate::error::{Error, Result};
+use crate::event::EventBatch;
+use crate::id::{Offset, Partition, Position, Seq};
+use crate::key::{append_key_int, append_key_text, append_key_value};
+use crate::plan::{Plan, Source};
+use crate::time::{EventTime, IngestTime};
+use crate::vector::value_at;
+use crate::window::Inputs;
+
+/// Entity keys of the rows of a batch, for one choice of key columns.
+pub struct Keys {
+    columns: Vec<usize>,
+    bytes: Vec<u8>,
+    /// Where each row's key ends in `bytes`; it starts where the one before ends.
+    ends: Vec<u32>,
+    hashes: Vec<u64>,
+    /// Whether no column of the row's key is null.
+    valid: Vec<bool>,
+}
+
+impl Keys {
+    /// The keys of all rows, from these columns of `own`.
+    fn of(own: &RecordBatch, columns: &[usize]) -> Self {
+        let rows = own.num_rows();
+        let arrays: Vec<KeyColumn<'_>> = columns.iter().map(|column| KeyColumn::of(own.column(*column))).collect();
+        let mut keys = Self {
+            columns: columns.to_vec(),
+            bytes: Vec::with_capacity(rows * 9 * columns.len()),
+            ends: Vec::with_capacity(rows),
+            hashes: Vec::with_capacity(rows),
+            valid: Vec::with_capacity(rows),
+        };
+        for row in 0..rows {
+            let start = keys.bytes.len();
+            let valid = arrays.iter().all(|array| array.append(&mut keys.bytes, row));
+            if !valid {
+                keys.bytes.truncate(start);
+            }
+            keys.valid.push(valid);
+            keys.hashes.push(xxh3_64(&keys.bytes[start..]));
+            keys.ends.push(keys.bytes.len() as u32);
+        }
+        keys
+    }
+
+    /// The key of a row and its hash (whose low byte is the slot); `None` when a column of it is null.
+    pub fn get(&self, row: usize) -> Option<(&[u8], u64)> {
+        let start = if row == 0 { 0 } else { self.ends[row - 1] as usize };
+        self.valid[row].then(|| (&self.bytes[start..self.ends[row] as usize], self.hashes[row]))
+    }
+
+    /// How many rows have no key.
+    pub fn missing(&self) -> usize {
+        self.valid.iter().filter(|valid| !**valid).count()
+    }
+}
+
+/// The common key types without a detour over `Value`.
+enum KeyColumn<'a> {
+    Int(&'a Int64Array),
+    Text(&'a StringArray),
+    Other(&'a ArrayRef),
+}
+
+impl<'a> KeyColumn<'a> {
+    fn of(array: &'a ArrayRef) -> Self {
+        if let Some(ints) = array.as_any().downcast_ref() {
+            Self::Int(ints)
+        } else if let Some(texts) = array.as_any().downcast_ref() {
+            Self::Text(texts)
+        } else {
+            Self::Other(array)
+        }
+    }
+
+    fn append(&self, bytes: &mut Vec<u8>, row: usize) -> bool {
+        match self {
+            Self::Int(array) if array.is_valid(row) => append_key_int(bytes, array.value(row)),
+            Self::Text(array) if array.is_valid(row) => append_key_text(bytes, array.value(row)),
+            Self::Other(array) => return append_key_value(bytes, &value_at(array.as_ref(), row)),
+            _ => return false,
+        }
+        true
+    }
+}
+
+/// What one view folds of a batch.
+pub struct ViewRows {
+    pub view: usize,
+    pub inputs: Inputs,
+    /// Into `Prepared::keys`.
+    pub keys: usize,
+}
+
+/// One read of a scored vector: whose features to read for each row.
+pub struct ScoreRead {
+    pub view: usize,
+    /// Into `Prepared::keys`.
+    pub keys: usize,
+}
+
+/// Decoded rows of one source, evaluated.
+pub struct Prepared {
+    pub own: RecordBatch,
+    pub views: Vec<ViewRows>,
+    /// For each model that scores this source, its vector's reads.
+    pub models: Vec<(usize, Vec<ScoreRead>)>,
+    pub keys: Vec<Keys>,
+}
+
+impl Prepared {
+    /// Evaluates all that the plan computes from rows of this source. An error means that some row cannot be
+    /// computed; `split_failing` says which.
+    pub fn new(plan: &Plan, source: usize, own: RecordBatch) -> Result<Self> {
+        let mut keys: Vec<Keys> = Vec::new();
+        let mut key_index = |columns: &[usize]| {
+            keys.iter().position(|keys| keys.columns == columns).unwrap_or_else(|| {
+                keys.push(Keys::of(&own, columns));
+                keys.len() - 1
+            })
+        };
+        let mut views = Vec::new();
+        for (index, view) in plan.views.iter().enumerate().filter(|(_, view)| view.source == source) {
+            views.push(ViewRows { view: index, inputs: Inputs::evaluate(view, &own)?, keys: key_index(&view.key_columns) });
+        }
+        let mut models = Vec::new();
+        for (index, model) in plan.models.iter().enumerate() {
+            if model.score.as_ref().is_some_and(|score| score.source == source) {
+                let vector = &plan.vectors[model.vector];
+                let mut reads = Vec::new();
+                for read in &vector.reads {
+                    let columns: Vec<usize> = read.keys.iter().map(|key| vector.key_columns[*key]).collect();
+                    reads.push(ScoreRead { view: read.view, keys: key_index(&columns) });
+                }
+                models.push((index, reads));
+            }
+        }
+        Ok(Self { own, views, models, keys })
+    }
+}
+
+/// Parts rows that an expression of the plan cannot be computed for: the rows to keep, and for each other row why.
+pub fn split_failing(plan: &Plan, source: usize, own: &RecordBatch) -> (Vec<u32>, Vec<(u32, Error)>) {
+    let (mut kept, mut failing) = (Vec::new(), Vec::new());
+    for row in 0..own.num_rows() {
+        match Prepared::new(plan, source, own.slice(row, 1)) {
+            Ok(_) => kept.push(row as u32),
+            Err(error) => failing.push((row as u32, error)),
+        }
+    }
+    (kept, failing)
+}
+
+/// 128-bit hashes of the `dedup by` columns of each row; `None` where one is null, because a null equals nothing.
+pub fn dedup_ids(source: &Source, own: &RecordBatch) -> Option<Vec<Option<u128>>> {
+    let dedup = source.dedup.as_ref()?;
+    let columns: Vec<KeyColumn<'_>> = dedup.columns.iter().map(|column| KeyColumn::of(own.column(*column))).collect();
+    let mut bytes = Vec::new();
+    let mut id_of = |row| {
+        bytes.clear();
+        columns.iter().all(|column| column.append(&mut bytes, row)).then(|| xxh3_128(&bytes))
+    };
+    Some((0..own.num_rows()).map(&mut id_of).collect())
+}
+
+/// Accepted rows of one source, in the order of their `seq`.
+pub struct Segment {
+    pub source: usize,
+    pub prepared: Prepared,
+    /// Rows of `prepared` that were accepted.
+    pub rows: Vec<u32>,
+    /// One for each of `rows`.
+    pub positions: Vec<Position>,
+    /// The `seq` of each of `rows`, rising.
+    pub seqs: Vec<u64>,
+    pub ingest: IngestTime,
+}
+
+impl Segment {
+    /// The accepted rows' values of a column of the source.
+    pub fn column(&self, column: usize) -> Result<ArrayRef> {
+        let array = self.prepared.own.column(column);
+        if self.rows.len() == array.len() {
+            return Ok(Arc::clone(array));
+        }
+        Ok(compute::take(array, &UInt32Array::from(self.rows.clone()), None)?)
+    }
+
+    /// The segment as a block stores it.
+    pub fn events(&self, source: &str) -> Result<EventBatch> {
+        let own = if self.rows.len() == self.prepared.own.num_rows() {
+            self.prepared.own.clone()
+        } else {
+            compute::take_record_batch(&self.prepared.own, &UInt32Array::from(self.rows.clone()))?
+        };
+        let partitions = self.positions.iter().map(|position| position.partition.0).collect();
+        let offsets = self.positions.iter().map(|position| position.offset.0).collect();
+        EventBatch::new(source, &own, partitions, offsets, vec![self.ingest.0; self.rows.len()], self.seqs.clone())
+    }
+
+    /// The segment that a stored batch was: what a replay applies. Rows up to `after` are left out.
+    pub fn from_events(plan: &Plan, batch: &EventBatch, after: Seq) -> Result<Option<Self>> {
+        let Some((source, declared)) = plan.source(&batch.source) else { return Ok(None) };
+        let batch = batch.between(after, Seq::MAX)?;
+        if batch.is_empty() {
+            return Ok(None);
+        }
+        let own = fit(&batch.own(), declared)?;
+        let times = times_of(declared, &own)?;
+        let (partitions, offsets) = (batch.partitions()?, batch.offsets()?);
+        let position = |row: usize| Position {
+            time: EventTime(times.value(row)),
+            partition: Partition(partitions.value(row)),
+            offset: Offset(offsets.value(row)),
+        };
+        let positions = (0..own.num_rows()).map(position).collect();
+        Ok(Some(Self {
+            source,
+            rows: (0..own.num_rows() as u32).collect(),
+            positions,
+            seqs: batch.seqs()?.values().to_vec(),
+            ingest: batch.ingest_time(0)?,
+            prepared: Prepared::new(plan, source, own)?,
+        }))
+    }
+}
+
+/// Event times of rows of a source.
+pub fn times_of<'a>(source: &Source, own: &'a RecordBatch) -> Result<&'a TimestampMicrosecondArray> {
+    own.column(source.event_time)
+        .as_any()
+        .downcast_ref()
+        .ok_or_else(|| Error::internal(format!("source {}: the event time is no timestamp column", source.name)))
+}
+
+/// Rows stored under an earlier declaration of a source, with today's columns: new ones are null, gone ones left out.
+fn fit(own: &RecordBatch, source: &Source) -> Result<RecordBatch> {
+    if own.schema() == source.schema {
+        return Ok(own.clone());
+    }
+    let mut columns = Vec::with_capacity(source.fields.len());
+    for field in &source.fields {
+        let wanted = field.data_type.arrow();
+        match own.column_by_name(&field.name) {
+            Some(column) if *column.data_type() == wanted => columns.push(Arc::clone(column)),
+            Some(column) => {
+                return Err(Error::input(format!(
+                    "source {}: field {} is {} now but stored events have it as {}; give the changed field a new name",
+                    source.name,
+                    field.name,
+                    field.data_type,
+                    column.data_type()
+                )));
+            }
+            None => columns.push(arrow::array::new_null_array(&wanted, own.num_rows())),
+        }
+    }
+    Ok(RecordBatch::try_new(Arc::clone(&source.schema), columns)?)
+}
+
+/// One commit's events, on their way to the shards.
+pub struct Work {
+    /// Counts up from 1 with every work of this process.
+    pub number: u64,
+    /// The last event of this work; of the one before where it has none.
+    pub last: Seq,
+    pub segments: Vec<Segment>,
+    /// Only these views take the events, in any order and whatever they hold already.
+    pub rebuild: Option<Vec<usize>>,
+    /// Whether predictions are wanted: not when a replay finds them in the outbox already.
+    pub score: bool,
+    /// Keys that changed at or before this cut are written behind.
+    pub flush_before: Seq,
+    /// The rows of every work up to this number are durable.
+    pub durable: u64,
+    /// For each source, no event before this time is needed by any lookup; windows reach further back.
+    pub horizons: Vec<EventTime>,
+}
