@@ -303,7 +303,8 @@ impl Committer {
             return Ok(());
         }
         let started = Instant::now();
-        let store = &self.shared.store;
+        let shared = Arc::clone(&self.shared);
+        let store = &shared.store;
         let mut commit = store.begin();
         if !segments.is_empty() {
             let plan = self.shared.plan();

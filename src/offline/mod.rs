@@ -245,6 +245,11 @@ impl Snapshot {
         located(&self.folder, &file.path)
     }
 
+    /// The events of a file, with the columns that the source has now.
+    pub fn read(&self, file: &FileEntry, source: &Source) -> Result<RecordBatch> {
+        part::fitted(&part::read(&self.locate(file))?, &EventBatch::schema(&source.schema))
+    }
+
     /// The columns that a file has.
     pub fn columns(&self, file: &FileEntry) -> &[Column] {
         &self.manifest.schemas[file.schema]

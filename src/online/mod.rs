@@ -77,7 +77,7 @@ pub struct Output {
 }
 
 /// Which log an output goes to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Destination {
     Embedded,
     Kafka,
@@ -366,7 +366,7 @@ impl Store {
     pub fn delete_outputs_before(&self, before: u64) -> Result<()> {
         let mut batch = WriteBatch::default();
         batch.delete_range_cf(self.family(OUTBOX)?, 0_u64.to_be_bytes(), before.to_be_bytes());
-        self.db.write(&batch).map_err(|error| failure(&self.folder, &error))
+        self.db.write(batch).map_err(|error| failure(&self.folder, &error))
     }
 
     /// Bytes on disk and in write buffers of the state and chunk families, as RocksDB estimates them.
