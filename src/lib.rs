@@ -19,8 +19,8 @@ mod value;
 
 // Pure computation.
 pub mod aggregate;
-pub mod window;
 pub mod drift;
+pub mod window;
 
 // The language and what it means.
 pub mod language;

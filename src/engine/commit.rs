@@ -252,7 +252,10 @@ impl Committer {
                 }
                 Verdict::Duplicate => duplicates += 1,
                 Verdict::TooLate { frontier } => {
-                    let message = format!("event time {time} is more than the lateness of {} behind the partition's frontier {frontier}", rules.lateness);
+                    let message = format!(
+                        "event time {time} is more than the lateness of {} behind the partition's frontier {frontier}",
+                        rules.lateness
+                    );
                     dead.push(("too_late", turned_away(&self.shared, &incoming, row, "too_late", message)?));
                 }
                 Verdict::TooFarAhead => {
@@ -393,7 +396,16 @@ impl Committer {
         self.number += 1;
         self.move_horizons();
         let applied = Applied { seq: last, partitions: self.applied_partitions(), horizons: self.horizons.clone() };
-        let work = Work { number: self.number, last, segments, rebuild, score, flush_before, durable: self.durable, horizons: self.horizons.clone() };
+        let work = Work {
+            number: self.number,
+            last,
+            segments,
+            rebuild,
+            score,
+            flush_before,
+            durable: self.durable,
+            horizons: self.horizons.clone(),
+        };
         self.ports.tasks.send(Task { work: Arc::new(work), applied }).map_err(|_| applier_gone())?;
         self.in_flight += 1;
         Ok(())
@@ -478,14 +490,19 @@ impl Committer {
             .lanes
             .iter()
             .filter(|((source, _), lane)| {
-                lane.idle_since.is_none() && newest(&self.lanes, *source).is_some_and(|newest| newest.duration_since(lane.last_event) > IDLE_AFTER)
+                lane.idle_since.is_none()
+                    && newest(&self.lanes, *source).is_some_and(|newest| newest.duration_since(lane.last_event) > IDLE_AFTER)
             })
             .map(|(key, _)| *key)
             .collect();
         for key in silent {
             if let Some(lane) = self.lanes.get_mut(&key) {
                 lane.idle_since = Some(self.progress.committed);
-                tracing::info!(source = self.shared.plan().sources[key.0].name, partition = key.1.0, "the partition is silent: it does not hold back trimming");
+                tracing::info!(
+                    source = self.shared.plan().sources[key.0].name,
+                    partition = key.1.0,
+                    "the partition is silent: it does not hold back trimming"
+                );
             }
         }
     }

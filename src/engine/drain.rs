@@ -26,7 +26,8 @@ pub fn drain(shared: &Arc<Shared>, offline: &Store, upto: &AtomicU64, interval: 
         let ended = matches!(stop.recv_timeout(interval), Err(RecvTimeoutError::Disconnected));
         let drained = drain_all(shared, offline, upto);
         rounds += 1;
-        let compacted = if rounds.is_multiple_of(COMPACT_EVERY) || ended { offline.compact(shared.clock.now()).map(|_| ()) } else { Ok(()) };
+        let compacted =
+            if rounds.is_multiple_of(COMPACT_EVERY) || ended { offline.compact(shared.clock.now()).map(|_| ()) } else { Ok(()) };
         match drained.and(compacted) {
             Ok(()) => shared.set_problem("the Parquet log", None),
             Err(error) => {

@@ -231,7 +231,10 @@ impl<'a> Row<'a> {
             None if column.is_event_time => Ok(Value::Timestamp(q.0)),
             None => Ok(Value::Null),
         };
-        Ok(Self { keys: vector.keys.iter().map(key).collect::<Result<_>>()?, request: vector.request.iter().map(request).collect::<Result<_>>()? })
+        Ok(Self {
+            keys: vector.keys.iter().map(key).collect::<Result<_>>()?,
+            request: vector.request.iter().map(request).collect::<Result<_>>()?,
+        })
     }
 }
 

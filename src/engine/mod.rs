@@ -43,7 +43,7 @@ pub use recover::recent_events;
 
 use apply::spawn;
 use commit::{Committer, Ports};
-use shared::{Definitions, Logs, Shared};
+use shared::{Logs, Shared};
 
 use crate::config::Config;
 use crate::error::{Error, Result};
@@ -134,7 +134,8 @@ impl Engine {
         };
         let (drain_stop, stop) = bounded(0);
         let drain = {
-            let (shared, offline, upto, interval) = (Arc::clone(&shared), Arc::clone(&offline), Arc::clone(&offline_upto), config.offline_interval);
+            let (shared, offline, upto, interval) =
+                (Arc::clone(&shared), Arc::clone(&offline), Arc::clone(&offline_upto), config.offline_interval);
             spawn("drain".to_owned(), move || drain::drain(&shared, &offline, &upto, interval, &stop))?
         };
         let running = Running { readers, committer, appliers, publisher, drain, drain_stop };

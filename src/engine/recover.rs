@@ -4,12 +4,12 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use super::Gates;
 use super::apply;
 use super::commit::{Committer, Restored};
 use super::load_models;
 use super::shared::{Applied, Definitions, Logs, Shared, contents_of};
 use super::work::{Segment, Work};
-use super::Gates;
 use crate::config::Config;
 use crate::error::Result;
 use crate::event::EventBatch;
@@ -150,7 +150,8 @@ pub fn apply_in_memory(shared: &Arc<Shared>, restored: Restored) -> Result<()> {
         number += 1;
         let last = last_of(&batches)?.unwrap_or_default();
         let segments = segments(shared.plan(), &batches, progress.flushed)?;
-        let work = Work { number, last, segments, rebuild: None, score: false, flush_before: Seq(0), durable: 0, horizons: horizons.clone() };
+        let work =
+            Work { number, last, segments, rebuild: None, score: false, flush_before: Seq(0), durable: 0, horizons: horizons.clone() };
         apply::apply_here(shared, &work)?;
         Ok(true)
     })?;

@@ -177,7 +177,11 @@ impl Watching {
         for column in &columns {
             for (metric, value) in [("psi", column.psi), ("ks", column.ks), ("missing_rate", Some(column.missing_rate))] {
                 if let Some(value) = value {
-                    context.shared.metrics.set(names::DRIFT, &[("model", &model.name), ("column", &column.column), ("metric", metric)], value);
+                    context.shared.metrics.set(
+                        names::DRIFT,
+                        &[("model", &model.name), ("column", &column.column), ("metric", metric)],
+                        value,
+                    );
                 }
             }
         }
@@ -219,9 +223,8 @@ impl Watching {
 }
 
 fn load_profile(path: &Path) -> Result<Profile> {
-    let json = std::fs::read(path).map_err(|error| {
-        Error::not_found(format!("no profile in {} ({error}); make one with `forebay models profile`", path.display()))
-    })?;
+    let json = std::fs::read(path)
+        .map_err(|error| Error::not_found(format!("no profile in {} ({error}); make one with `forebay models profile`", path.display())))?;
     Profile::parse(&json)
 }
 
@@ -308,7 +311,8 @@ impl Prediction<'_> {
         text("version", self.version);
         text("source", self.source);
         text("event_time", &position.time.to_string());
-        let numbers = [("partition", u64::from(position.partition.0)), ("offset", position.offset.0), ("seq", self.segment.seqs[self.place])];
+        let numbers =
+            [("partition", u64::from(position.partition.0)), ("offset", position.offset.0), ("seq", self.segment.seqs[self.place])];
         for (name, value) in numbers {
             out.extend(format!(",\"{name}\":{value}").into_bytes());
         }

@@ -155,7 +155,15 @@ impl Shard {
         Ok(outcome)
     }
 
-    fn fold(&mut self, definitions: &Definitions, store: &Store, work: &Work, segment: &Segment, place: usize, loads: &mut u64) -> Result<()> {
+    fn fold(
+        &mut self,
+        definitions: &Definitions,
+        store: &Store,
+        work: &Work,
+        segment: &Segment,
+        place: usize,
+        loads: &mut u64,
+    ) -> Result<()> {
         let row = segment.rows[place] as usize;
         let seq = Seq(segment.seqs[place]);
         for rows in &segment.prepared.views {

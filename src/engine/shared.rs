@@ -191,7 +191,10 @@ impl Shared {
         while !enough(&applied) {
             self.check()?;
             if left.is_zero() {
-                return Err(Error::unavailable(format!("the events to wait for were not applied within {} ms; ask again", wait.as_millis())));
+                return Err(Error::unavailable(format!(
+                    "the events to wait for were not applied within {} ms; ask again",
+                    wait.as_millis()
+                )));
             }
             let slice = left.min(step);
             if self.applied_more.wait_for(&mut applied, slice).timed_out() {

@@ -66,7 +66,8 @@ fn a_second_writer_is_refused_and_a_reader_is_not() {
 fn outputs_leave_in_order() {
     let folder = tempfile::tempdir().unwrap();
     let store = Store::open(folder.path(), 8 << 20, 16 << 20).unwrap();
-    let output = |topic: &str| Output { destination: Destination::Embedded, record: NewRecord { topic: topic.into(), ..NewRecord::default() } };
+    let output =
+        |topic: &str| Output { destination: Destination::Embedded, record: NewRecord { topic: topic.into(), ..NewRecord::default() } };
     let mut commit = store.begin();
     for (number, topic) in [(300, "c"), (2, "b"), (1, "a")] {
         store.put_output(&mut commit, number, &output(topic)).unwrap();

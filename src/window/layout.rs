@@ -60,7 +60,10 @@ pub(super) struct Bound {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Start {
     /// `length` before the query time; `closed` includes that very time.
-    Before { length: i64, closed: bool },
+    Before {
+        length: i64,
+        closed: bool,
+    },
     Ever,
 }
 

@@ -80,7 +80,8 @@ pub(super) fn decode_columns(layout: &Layout, reader: &mut ByteReader<'_>) -> Re
         })
         .collect::<Result<Vec<_>>>()?;
     let has_input = |wanted: usize| inputs.iter().any(|(_, at)| *at == Some(wanted));
-    let complete = (0..layout.input_labels.len()).all(has_input) && (0..layout.filter_labels.len()).all(|wanted| filters.contains(&Some(wanted)));
+    let complete =
+        (0..layout.input_labels.len()).all(has_input) && (0..layout.filter_labels.len()).all(|wanted| filters.contains(&Some(wanted)));
     Ok(complete.then_some(Columns { inputs, filters }))
 }
 
