@@ -1,0 +1,72 @@
+//! The client of a running server, for the commands that go through it.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use serde_json::Value as Json;
+use ureq::Agent;
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::serve::Presence;
+
+use super::context::Context;
+
+/// How long an answer may take; a push of many records waits for the disk.
+const ANSWER: Duration = Duration::from_secs(120);
+/// The largest answer: ten thousand rows of a wide vector.
+const ANSWER_BYTES_MAX: u64 = 1 << 30;
+
+pub(super) struct Client {
+    agent: Agent,
+    address: SocketAddr,
+}
+
+impl Client {
+    /// The server of this data folder; `None` when none runs.
+    pub fn of_running(context: &Context) -> Option<Self> {
+        let address = Presence::find(&context.config.data)?;
+        let agent = Agent::config_builder().timeout_global(Some(ANSWER)).http_status_as_error(false).proxy(None).build().into();
+        Some(Self { agent, address })
+    }
+
+    /// Posts a JSON document.
+    pub fn post(&self, path: &str, body: &Json) -> Result<Json> {
+        self.send(path, "application/json", body.to_string().as_bytes())
+    }
+
+    /// Posts a body of another type.
+    pub fn send(&self, path: &str, content_type: &str, body: &[u8]) -> Result<Json> {
+        let sent = self.agent.post(self.url(path)).header("content-type", content_type).send(body);
+        self.answer(sent)
+    }
+
+    fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+
+    fn answer(&self, sent: std::result::Result<ureq::http::Response<ureq::Body>, ureq::Error>) -> Result<Json> {
+        let away = |error: ureq::Error| Error::unavailable(format!("the server at {} does not answer: {error}; look at its log", self.address));
+        let mut response = sent.map_err(away)?;
+        let bytes = response.body_mut().with_config().limit(ANSWER_BYTES_MAX).read_to_vec().map_err(away)?;
+        let json: Json = serde_json::from_slice(&bytes)
+            .map_err(|error| Error::internal(format!("the server at {} answered what is no json: {error}", self.address)))?;
+        if response.status().is_success() {
+            return Ok(json);
+        }
+        let kind = match response.status().as_u16() {
+            404 => ErrorKind::NotFound,
+            409 => ErrorKind::Conflict,
+            503 => ErrorKind::Unavailable,
+            400..=499 => ErrorKind::Input,
+            _ => ErrorKind::Internal,
+        };
+        let message = json["error"]["message"].as_str().map_or_else(|| format!("the server answered {}", response.status()), str::to_owned);
+        Err(Error::new(kind, message))
+    }
+}
+
+/// A name as a part of a path.
+pub(super) fn escaped(name: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'~');
+    name.bytes().map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect()
+}

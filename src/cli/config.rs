@@ -1,0 +1,22 @@
+//! `forebay config`
+
+use clap::Args;
+use serde_json::json;
+
+use crate::config::KEYS;
+use crate::error::Result;
+
+use super::Outcome;
+use super::context::Context;
+
+#[derive(Args)]
+pub(super) struct Arguments {}
+
+pub(super) fn run(context: &Context, _: &Arguments) -> Result<Outcome> {
+    let row = |setting: &crate::config::Setting| {
+        let help = KEYS.iter().find(|key| key.name == setting.key).map_or("passed on to librdkafka", |key| key.help);
+        vec![json!(setting.key), json!(setting.value), json!(setting.origin.to_string()), json!(help)]
+    };
+    context.print.rows(&["setting", "value", "from", "meaning"], context.config.settings.iter().map(row).collect())?;
+    Ok(Outcome::Done)
+}

@@ -1,0 +1,27 @@
+//! What every command is given: settings, a clock, and the way results are printed.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::config::Config;
+use crate::time::Clock;
+
+use super::output::Printer;
+
+pub(super) struct Context {
+    pub config: Config,
+    pub clock: Arc<dyn Clock>,
+    pub print: Printer,
+}
+
+impl Context {
+    pub fn new(config: Config, clock: Arc<dyn Clock>) -> Self {
+        let print = Printer::new(config.output);
+        Self { config, clock, print }
+    }
+
+    /// The embedded log's folder.
+    pub fn log_folder(&self) -> PathBuf {
+        self.config.data.join("log")
+    }
+}

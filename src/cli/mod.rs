@@ -1,0 +1,180 @@
+//! The command line: the tree of commands and their dispatch. Each command has a file; nothing else lives here.
+
+mod answer;
+mod apply;
+mod assignment;
+mod check;
+mod client;
+mod completions;
+mod config;
+mod context;
+mod definitions;
+mod explain;
+mod fmt;
+mod generate;
+mod init;
+mod logs;
+mod lookup;
+mod models;
+mod output;
+mod plan;
+mod push;
+mod score;
+mod serve;
+mod store;
+#[cfg(test)]
+mod tests;
+mod topics;
+mod training_set;
+mod verify;
+
+use std::ffi::OsString;
+use std::io::IsTerminal;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use clap::{Parser, Subcommand, ValueEnum};
+
+use crate::config::Layers;
+use crate::error::Result;
+use crate::telemetry::{LogFormat, start_logging};
+use crate::time::Clock;
+
+use context::Context;
+
+/// How a command ended, when it did not fail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Outcome {
+    Done,
+    /// What was compared is not the same.
+    Differences,
+}
+
+/// Exit codes.
+const DONE: u8 = 0;
+const FAILED: u8 = 1;
+const DIFFERENCES: u8 = 2;
+const WRONG_USAGE: u8 = 64;
+
+/// Streaming features and scores: the value served is the value trained on, to the bit.
+#[derive(Parser)]
+#[command(name = "forebay", version, propagate_version = true, subcommand_required = true, arg_required_else_help = true)]
+struct Arguments {
+    /// Folder of everything that is stored [setting: data]
+    #[arg(long, global = true, value_name = "DIR")]
+    data: Option<String>,
+    /// Folder of the definitions, *.bay [setting: features]
+    #[arg(long, global = true, value_name = "DIR")]
+    features: Option<String>,
+    /// File of settings [default: forebay.toml, where there is one]
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// How results are printed [setting: output]
+    #[arg(long, global = true, value_enum, value_name = "FORMAT")]
+    output: Option<OutputArgument>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum OutputArgument {
+    Table,
+    Json,
+    Ndjson,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Write a small project that runs: a source, a feature view, a vector, a forebay.toml
+    Init(init::Arguments),
+    /// Report every problem of every definition file
+    Check(check::Arguments),
+    /// Write definition files in the one style
+    Fmt(fmt::Arguments),
+    /// Show what applying the definitions would change
+    Plan(plan::Arguments),
+    /// Apply the definitions
+    Apply(apply::Arguments),
+    /// Append the records of a file to a source's log
+    Push(push::Arguments),
+    /// Run the engine and its servers
+    Serve(serve::Arguments),
+    /// Look one vector up
+    Lookup(lookup::Arguments),
+    /// Make point-in-time features for every row of a spine
+    TrainingSet(training_set::Arguments),
+    /// Score keys, or every row of a spine, with a model
+    Score(score::Arguments),
+    /// List, read and write topics
+    #[command(subcommand)]
+    Topics(topics::Command),
+    /// Compute sampled features three ways and compare the bits
+    Verify(verify::Arguments),
+    /// Show the events and the arithmetic behind one value
+    Explain(explain::Arguments),
+    /// List models, and make reference profiles for drift
+    #[command(subcommand)]
+    Models(models::Command),
+    /// Print the settings in force and where each came from
+    Config(config::Arguments),
+    /// Print a completion script for a shell
+    Completions(completions::Arguments),
+    /// Make records for demonstrations and benchmarks
+    #[command(subcommand)]
+    Generate(generate::Command),
+}
+
+/// Runs the command line and returns the exit code. `environment` are the process' variables.
+#[must_use]
+pub fn run(arguments: impl IntoIterator<Item = OsString>, environment: Vec<(String, String)>, clock: Arc<dyn Clock>) -> u8 {
+    let arguments = match Arguments::try_parse_from(arguments) {
+        Ok(arguments) => arguments,
+        Err(refused) => {
+            // Help and version are printed by the same way, and are no mistake. A closed pipe is nobody's fault.
+            let _ = refused.print();
+            return if refused.use_stderr() { WRONG_USAGE } else { DONE };
+        }
+    };
+    match dispatch(arguments, environment, clock) {
+        Ok(Outcome::Done) => DONE,
+        Ok(Outcome::Differences) => DIFFERENCES,
+        Err(error) => {
+            eprintln!("error: {error}");
+            FAILED
+        }
+    }
+}
+
+fn dispatch(arguments: Arguments, environment: Vec<(String, String)>, clock: Arc<dyn Clock>) -> Result<Outcome> {
+    let mut flags = Vec::new();
+    flags.extend(arguments.data.map(|data| ("data", data)));
+    flags.extend(arguments.features.map(|features| ("features", features)));
+    flags.extend(arguments.output.and_then(|output| output.to_possible_value()).map(|output| ("output", output.get_name().to_owned())));
+    if let Command::Serve(serve) = &arguments.command {
+        flags.extend(serve.listen.clone().map(|listen| ("listen", listen)));
+    }
+    let settings = Layers { file: arguments.config, environment, flags }.config()?;
+    let format = if settings.log_json { LogFormat::Json } else { LogFormat::Text };
+    // Several commands of one process, as tests run them, share the log of the first.
+    let _ = start_logging(&settings.log, format, std::io::stderr().is_terminal());
+    let context = Context::new(settings, clock);
+    match arguments.command {
+        Command::Init(arguments) => init::run(&context, &arguments),
+        Command::Check(arguments) => check::run(&context, &arguments),
+        Command::Fmt(arguments) => fmt::run(&context, &arguments),
+        Command::Plan(arguments) => plan::run(&context, &arguments),
+        Command::Apply(arguments) => apply::run(&context, &arguments),
+        Command::Push(arguments) => push::run(&context, &arguments),
+        Command::Serve(arguments) => serve::run(&context, &arguments),
+        Command::Lookup(arguments) => lookup::run(&context, &arguments),
+        Command::TrainingSet(arguments) => training_set::run(&context, &arguments),
+        Command::Score(arguments) => score::run(&context, &arguments),
+        Command::Topics(command) => topics::run(&context, &command),
+        Command::Verify(arguments) => verify::run(&context, &arguments),
+        Command::Explain(arguments) => explain::run(&context, &arguments),
+        Command::Models(command) => models::run(&context, &command),
+        Command::Config(arguments) => config::run(&context, &arguments),
+        Command::Completions(arguments) => completions::run(&arguments),
+        Command::Generate(command) => generate::run(&command),
+    }
+}

@@ -1,0 +1,103 @@
+//! `GET /v1/catalog`
+
+use std::sync::Arc;
+
+use axum::extract::State as Shared;
+use axum::response::Response;
+use serde_json::{Value as Json, json};
+
+use crate::plan::{ColumnSource, Field, Origin, Plan, Source, Vector, View};
+use crate::value::Value;
+
+use super::routes::CATALOG;
+use super::state::State;
+
+pub(super) async fn answer(Shared(state): Shared<Arc<State>>) -> Response {
+    state.measured(CATALOG, async { Ok(super::state::json(catalog(state.handle.plan()).to_string())) }).await
+}
+
+/// Everything that is declared, as a person or a program would look it up.
+#[must_use]
+pub fn catalog(plan: &Plan) -> Json {
+    let model = |model: &crate::plan::Model| {
+        json!({
+            "name": model.name,
+            "vector": plan.vectors[model.vector].name,
+            "sha256": model.sha256,
+            "scores": model.score.as_ref().map(|score| json!({"source": plan.sources[score.source].name, "topic": score.topic})),
+            "watches_drift": model.watch.as_ref().map(|watch| json!({"every": watch.every.to_string(), "topic": watch.topic})),
+        })
+    };
+    json!({
+        "sources": plan.sources.iter().map(source).collect::<Vec<_>>(),
+        "entities": plan.entities.iter().map(|entity| json!({"name": entity.name, "keys": fields(&entity.keys)})).collect::<Vec<_>>(),
+        "views": plan.views.iter().map(|each| view(plan, each)).collect::<Vec<_>>(),
+        "vectors": plan.vectors.iter().map(|each| vector(plan, each)).collect::<Vec<_>>(),
+        "models": plan.models.iter().map(model).collect::<Vec<_>>(),
+    })
+}
+
+fn fields(fields: &[Field]) -> Vec<Json> {
+    fields.iter().map(|field| json!({"name": field.name, "type": field.data_type.to_string()})).collect()
+}
+
+fn source(source: &Source) -> Json {
+    let log = match &source.origin {
+        Origin::Log { partitions, .. } => json!({"kind": "log", "topic": source.topic(), "partitions": partitions}),
+        Origin::Kafka { topic } => json!({"kind": "kafka", "topic": topic}),
+    };
+    json!({
+        "name": source.name,
+        "id": source.id.to_string(),
+        "from": log,
+        "dead_letters": source.dead_letter_topic(),
+        "fields": fields(&source.fields),
+        "event_time": source.fields[source.event_time].name,
+        "lateness": source.lateness.to_string(),
+        "max_ahead": source.max_ahead.to_string(),
+        "history": source.history.to_string(),
+    })
+}
+
+fn view(plan: &Plan, view: &View) -> Json {
+    let feature = |feature: &crate::plan::Feature| {
+        json!({
+            "name": feature.name,
+            "id": feature.id.to_string(),
+            "type": feature.data_type.to_string(),
+            "default": feature.default.as_ref().map(value),
+        })
+    };
+    json!({
+        "name": view.name,
+        "id": view.id.to_string(),
+        "entity": plan.entities[view.entity].name,
+        "source": plan.sources[view.source].name,
+        "features": view.features.iter().map(feature).collect::<Vec<_>>(),
+    })
+}
+
+fn vector(plan: &Plan, vector: &Vector) -> Json {
+    let request: Vec<_> = vector.request.iter().map(|column| column.field.clone()).collect();
+    let column = |column: &crate::plan::VectorColumn| {
+        let from = match &column.from {
+            ColumnSource::Frame(index) => vector.frame.field(*index).name().clone(),
+            ColumnSource::Derived(expression) => expression.text.to_string(),
+        };
+        json!({"name": column.name, "type": column.data_type.to_string(), "from": from})
+    };
+    json!({
+        "name": vector.name,
+        "id": vector.id.to_string(),
+        "on": vector.on.map(|source| plan.sources[source].name.clone()),
+        "keys": fields(&vector.keys),
+        "request": fields(&request),
+        "columns": vector.columns.iter().map(column).collect::<Vec<_>>(),
+    })
+}
+
+fn value(value: &Value) -> Json {
+    let mut text = Vec::new();
+    crate::json::write_value(&mut text, value);
+    serde_json::from_slice(&text).unwrap_or(Json::Null)
+}

@@ -1,0 +1,101 @@
+//! The servers: HTTP with JSON, its wire types and the document that describes them. Wire types live here and nowhere
+//! else, and so does the mapping of errors to statuses. Must never compute a feature: it asks the engine's handle.
+
+mod answer;
+mod catalog;
+mod columns;
+mod error;
+mod events;
+mod health;
+mod lookup;
+mod openapi;
+mod presence;
+mod request;
+mod routes;
+mod score;
+mod state;
+#[cfg(test)]
+mod tests;
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::serve::ListenerExt;
+use tokio::net::TcpListener;
+
+use crate::engine::Handle;
+use crate::error::{Error, Result};
+
+pub use answer::{lookup_answer, score_answer};
+pub use presence::Presence;
+pub use state::Limits;
+
+/// Quantiles forget what is older than two of these.
+const ROTATION: Duration = Duration::from_secs(30);
+/// What requests in flight get to finish in, once the server is asked to stop.
+const DRAIN: Duration = Duration::from_secs(10);
+
+/// A bound port, which answers once `run` is called.
+pub struct Listener(TcpListener);
+
+impl Listener {
+    /// Takes the port.
+    ///
+    /// # Errors
+    /// `Conflict` when another process has it; `Input` when the address is not this machine's or may not be used.
+    pub async fn bind(address: SocketAddr) -> Result<Self> {
+        let listener = TcpListener::bind(address).await.map_err(|error| match error.kind() {
+            std::io::ErrorKind::AddrInUse => Error::conflict(format!(
+                "port {} of {} is in use: end the process that has it, or choose another with --listen {}:0 (any free port)",
+                address.port(),
+                address.ip(),
+                address.ip()
+            )),
+            _ => Error::input(format!("cannot listen on {address}: {error}; choose another address with --listen")),
+        })?;
+        Ok(Self(listener))
+    }
+
+    /// Where it listens: the port that was chosen, where 0 was asked for.
+    pub fn address(&self) -> Result<SocketAddr> {
+        self.0.local_addr().map_err(|error| Error::internal(format!("a listening socket has no address: {error}")))
+    }
+}
+
+/// Serves until `shutdown` is ready, then finishes the requests in flight.
+pub async fn run(handle: Handle, listener: Listener, limits: Limits, shutdown: impl Future<Output = ()> + Send + 'static) -> Result<()> {
+    let state = Arc::new(state::State::new(handle, limits));
+    let rotated = Arc::clone(&state);
+    let rotation = tokio::spawn(async move {
+        let mut ticks = tokio::time::interval(ROTATION);
+        loop {
+            ticks.tick().await;
+            rotated.metrics.rotate();
+        }
+    });
+    let listener = listener.0.tap_io(|connection| {
+        // Answers are single writes: waiting to fill packets would only delay them. A socket that refuses still works.
+        let _ = connection.set_nodelay(true);
+    });
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let signal = async move {
+        shutdown.await;
+        drop(stop);
+    };
+    let server = axum::serve(listener, routes::router(state)).with_graceful_shutdown(signal);
+    let deadline = async move {
+        let _ = stopped.await;
+        tokio::time::sleep(DRAIN).await;
+    };
+    let served = tokio::select! {
+        served = server => served,
+        () = deadline => {
+            tracing::warn!("requests still in flight after {DRAIN:?} were cut off");
+            Ok(())
+        }
+    };
+    rotation.abort();
+    served.map_err(|error| Error::unavailable(format!("the http server ended: {error}")))
+}

@@ -1,0 +1,230 @@
+//! Bodies of lookups and scores: read, checked against the vector, and turned into the engine's request.
+//!
+//! Every fault is refused with the place of it; nothing is guessed, nothing is passed over.
+
+use std::time::Duration;
+
+use sonic_rs::{JsonContainerTrait, JsonType, JsonValueTrait, Value as Json};
+
+use crate::engine::{LookupRequest, LookupRow};
+use crate::id::{Offset, Partition};
+use crate::plan::{Field, Vector};
+use crate::time::EventTime;
+use crate::value::{DataType, Value};
+
+use super::error::Refusal;
+
+/// The most rows of one request.
+pub(super) const ROWS_MAX: usize = 10_000;
+/// How long a request waits for the positions of `after`, where it does not say, and at most.
+const WAIT_DEFAULT: Duration = Duration::from_secs(5);
+const WAIT_MAX: Duration = Duration::from_secs(60);
+/// The fields of a request.
+const FIELDS: &str = "keys, request, as_of, after, wait_ms";
+
+/// What a request without a value for a request column means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Absent {
+    /// Null: a lookup may be about the other columns.
+    Null,
+    /// A fault: a model would take the null for a value.
+    Fault,
+}
+
+/// Reads the body of a lookup of `vector`.
+pub(super) fn lookup(vector: &Vector, body: &[u8], absent: Absent) -> Result<LookupRequest, Refusal> {
+    let json: Json = sonic_rs::from_slice(body)
+        .map_err(|error| Refusal::bad("invalid_json", None, format!("the body is no json document: {}", first_line(&error.to_string()))))?;
+    let object = json.as_object().ok_or_else(|| wrong_type("", "an object", &json))?;
+    let mut keys = None;
+    let mut request = None;
+    let mut read = LookupRequest { vector: vector.name.clone(), rows: Vec::new(), as_of: None, after: Vec::new(), wait: WAIT_DEFAULT };
+    for (name, value) in object {
+        match name {
+            "keys" => keys = Some(array("keys", value)?),
+            "request" if value.is_null() => {}
+            "request" => request = Some(array("request", value)?),
+            "as_of" => read.as_of = as_of(value)?,
+            "after" => read.after = after(value)?,
+            "wait_ms" => read.wait = wait(value)?,
+            _ => return Err(Refusal::bad("unknown_field", name.to_owned(), format!("a request has no field '{name}'; there are {FIELDS}"))),
+        }
+    }
+    let keys = keys.ok_or_else(|| Refusal::bad("missing_field", "keys".to_owned(), "send keys: one object for each row"))?;
+    if keys.len() > ROWS_MAX {
+        let message = format!("{} rows are too many: send at most {ROWS_MAX} in one request", keys.len());
+        return Err(Refusal::bad("too_many_rows", "keys".to_owned(), message));
+    }
+    let request = request.unwrap_or(&[]);
+    if !request.is_empty() && request.len() != keys.len() {
+        let message = format!("send as many objects in request as in keys: there are {} and {}", request.len(), keys.len());
+        return Err(Refusal::bad("length_mismatch", "request".to_owned(), message));
+    }
+    read.rows.reserve(keys.len());
+    for (row, key) in keys.iter().enumerate() {
+        read.rows.push(LookupRow { keys: row_keys(vector, row, key)?, request: row_request(vector, row, request.get(row), absent)? });
+    }
+    Ok(read)
+}
+
+fn row_keys(vector: &Vector, row: usize, json: &Json) -> Result<Vec<(String, Value)>, Refusal> {
+    let place = |name: &str| format!("keys[{row}].{name}");
+    let object = json.as_object().ok_or_else(|| wrong_type(&format!("keys[{row}]"), "an object", json))?;
+    let mut values = Vec::with_capacity(vector.keys.len());
+    for key in &vector.keys {
+        let value = object.get(&key.name.as_str());
+        let value = value.ok_or_else(|| {
+            let message = format!("key '{}' ({}) is missing: vector {} is looked up by {}", key.name, key.data_type, vector.name, listed(&vector.keys));
+            Refusal::bad("missing_key", place(&key.name), message)
+        })?;
+        if value.is_null() {
+            let message = format!("key '{}' is null: a null key belongs to no entity; leave the row out", key.name);
+            return Err(Refusal::bad("null_key", place(&key.name), message));
+        }
+        values.push((key.name.clone(), typed(&key.data_type, value).ok_or_else(|| mismatch(&place(&key.name), key, value))?));
+    }
+    if object.len() != values.len()
+        && let Some((name, _)) = object.iter().find(|(name, _)| !vector.keys.iter().any(|key| key.name == *name))
+    {
+        let message = format!("vector {} has no key '{name}': it is looked up by {}", vector.name, listed(&vector.keys));
+        return Err(Refusal::bad("unknown_field", place(name), message));
+    }
+    Ok(values)
+}
+
+fn row_request(vector: &Vector, row: usize, json: Option<&Json>, absent: Absent) -> Result<Vec<(String, Value)>, Refusal> {
+    let place = |name: &str| format!("request[{row}].{name}");
+    let object = match json {
+        Some(json) => Some(json.as_object().ok_or_else(|| wrong_type(&format!("request[{row}]"), "an object", json))?),
+        None => None,
+    };
+    let mut values = Vec::with_capacity(vector.request.len());
+    for column in &vector.request {
+        let field = &column.field;
+        match object.and_then(|object| object.get(&field.name.as_str())) {
+            Some(value) if value.is_null() => values.push((field.name.clone(), Value::Null)),
+            Some(value) => {
+                values.push((field.name.clone(), typed(&field.data_type, value).ok_or_else(|| mismatch(&place(&field.name), field, value))?));
+            }
+            // The engine puts the query time in its place.
+            None if column.is_event_time => {}
+            None if absent == Absent::Null => values.push((field.name.clone(), Value::Null)),
+            None => {
+                let message = format!("request column '{}' ({}) is missing: send a value, or null where there is none", field.name, field.data_type);
+                return Err(Refusal::bad("missing_request", place(&field.name), message));
+            }
+        }
+    }
+    let sent = object.map(|object| object.iter().map(|(name, _)| name)).into_iter().flatten();
+    for name in sent {
+        if !vector.request.iter().any(|column| column.field.name == name) {
+            let fields: Vec<_> = vector.request.iter().map(|column| column.field.clone()).collect();
+            let columns = if fields.is_empty() { "none".to_owned() } else { listed(&fields) };
+            let message = format!("vector {} has no request column '{name}'; there are: {columns}", vector.name);
+            return Err(Refusal::bad("unknown_field", place(name), message));
+        }
+    }
+    Ok(values)
+}
+
+/// A JSON value as that type; `None` when it is not of it. Never null.
+fn typed(data_type: &DataType, json: &Json) -> Option<Value> {
+    match data_type {
+        DataType::Bool => json.as_bool().map(Value::Bool),
+        DataType::Int => json.as_i64().map(Value::Int),
+        DataType::Float => match json.as_str() {
+            Some("NaN") => Some(Value::Float(f64::NAN)),
+            Some("Infinity") => Some(Value::Float(f64::INFINITY)),
+            Some("-Infinity") => Some(Value::Float(f64::NEG_INFINITY)),
+            Some(_) => None,
+            None => json.as_f64().map(Value::Float),
+        },
+        DataType::Text => json.as_str().map(|text| Value::Text(text.into())),
+        DataType::Timestamp => time(json).map(|time| Value::Timestamp(time.0)),
+        DataType::List(item) => {
+            let items = json.as_array()?;
+            let item_of = |json: &Json| if json.is_null() { Some(Value::Null) } else { typed(item, json) };
+            items.iter().map(item_of).collect::<Option<Vec<_>>>().map(|items| Value::List(items.into()))
+        }
+    }
+}
+
+/// RFC 3339, or microseconds since the epoch.
+fn time(json: &Json) -> Option<EventTime> {
+    match json.as_str() {
+        Some(text) => EventTime::parse(text),
+        None => json.as_i64().map(EventTime),
+    }
+}
+
+fn as_of(json: &Json) -> Result<Option<EventTime>, Refusal> {
+    if json.is_null() {
+        return Ok(None);
+    }
+    time(json).map(Some).ok_or_else(|| wrong_type("as_of", "a time such as \"2026-01-31T12:00:00Z\", or microseconds since 1970", json))
+}
+
+fn after(json: &Json) -> Result<Vec<(String, Partition, Offset)>, Refusal> {
+    if json.is_null() {
+        return Ok(Vec::new());
+    }
+    let expected = || wrong_type("after", "the positions that a push returned: {\"source\",\"partition\",\"offset\"}", json);
+    let position = |json: &Json| {
+        let source = json.get("source")?.as_str()?.to_owned();
+        let partition = u32::try_from(json.get("partition")?.as_u64()?).ok()?;
+        Some((source, Partition(partition), Offset(json.get("offset")?.as_u64()?)))
+    };
+    let positions = json.as_array().ok_or_else(expected)?;
+    positions.iter().map(|json| position(json).ok_or_else(expected)).collect()
+}
+
+fn wait(json: &Json) -> Result<Duration, Refusal> {
+    let wait = json.as_u64().map(Duration::from_millis).filter(|wait| *wait <= WAIT_MAX);
+    wait.ok_or_else(|| wrong_type("wait_ms", &format!("milliseconds from 0 to {}", WAIT_MAX.as_millis()), json))
+}
+
+fn array<'a>(name: &str, json: &'a Json) -> Result<&'a [Json], Refusal> {
+    json.as_array().map(|array| array.as_slice()).ok_or_else(|| wrong_type(name, "an array of objects", json))
+}
+
+fn mismatch(place: &str, field: &Field, json: &Json) -> Refusal {
+    let expected = match field.data_type {
+        DataType::Int => "a whole number within 64 bits (bigint)".to_owned(),
+        DataType::Timestamp => "a time such as \"2026-01-31T12:00:00Z\", or microseconds since 1970".to_owned(),
+        ref other => format!("a value of type {other}"),
+    };
+    wrong_type(place, &expected, json)
+}
+
+fn wrong_type(place: &str, expected: &str, found: &Json) -> Refusal {
+    let kind = match found.get_type() {
+        JsonType::Null => "null",
+        JsonType::Boolean => "a boolean",
+        JsonType::Number => "the number",
+        JsonType::String => "the text",
+        JsonType::Object => "an object",
+        JsonType::Array => "an array",
+    };
+    let shown = match found.get_type() {
+        JsonType::Number | JsonType::String => format!("{kind} {}", shortened(&sonic_rs::to_string(found).unwrap_or_default())),
+        _ => kind.to_owned(),
+    };
+    let field = (!place.is_empty()).then(|| place.to_owned());
+    let of = if place.is_empty() { "the body".to_owned() } else { place.to_owned() };
+    Refusal::bad("wrong_type", field, format!("{of}: expected {expected}, found {shown}"))
+}
+
+fn shortened(text: &str) -> String {
+    match text.char_indices().nth(60) {
+        Some((end, _)) => format!("{}..", &text[..end]),
+        None => text.to_owned(),
+    }
+}
+
+fn first_line(text: &str) -> &str {
+    text.lines().next().unwrap_or_default().trim_end_matches('.')
+}
+
+fn listed(fields: &[Field]) -> String {
+    fields.iter().map(|field| format!("{} ({})", field.name, field.data_type)).collect::<Vec<_>>().join(", ")
+}

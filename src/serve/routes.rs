@@ -1,0 +1,85 @@
+//! The routes: one table that the router, the metrics and the OpenAPI document share.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, OriginalUri};
+use axum::http::{Method, StatusCode};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{MethodRouter, get, post};
+
+use super::error::Refusal;
+use super::state::State;
+use super::{catalog, events, health, lookup, openapi, score};
+
+/// One thing that can be asked for.
+pub(super) struct Route {
+    pub method: Verb,
+    /// With parameters in braces, as in the OpenAPI document.
+    pub path: &'static str,
+    pub summary: &'static str,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Verb {
+    Get,
+    Post,
+}
+
+pub(super) const LOOKUP: usize = 0;
+pub(super) const SCORE: usize = 1;
+pub(super) const EVENTS: usize = 2;
+pub(super) const CATALOG: usize = 3;
+pub(super) const STATUS: usize = 4;
+pub(super) const LIVE: usize = 5;
+pub(super) const READY: usize = 6;
+pub(super) const METRICS: usize = 7;
+pub(super) const OPENAPI: usize = 8;
+
+/// Every route, at the place that its constant says.
+pub(super) const ROUTES: [Route; 9] = [
+    post_route("/v1/vectors/{vector}/lookup", "the values of a vector for one or more rows of keys, at one cut"),
+    post_route("/v1/models/{model}/score", "a model's scores for one or more rows of keys, with the values they were made from"),
+    post_route("/v1/sources/{source}/events", "appends records to a source's log; answered when they are durable"),
+    get_route("/v1/catalog", "everything that is declared: sources, entities, features, vectors, models"),
+    get_route("/v1/status", "how far the engine is, and what does not work now"),
+    get_route("/health/live", "whether the process answers"),
+    get_route("/health/ready", "whether lookups are answered"),
+    get_route("/metrics", "metrics in prometheus' text form"),
+    get_route("/openapi.json", "this document"),
+];
+
+const fn post_route(path: &'static str, summary: &'static str) -> Route {
+    Route { method: Verb::Post, path, summary }
+}
+
+const fn get_route(path: &'static str, summary: &'static str) -> Route {
+    Route { method: Verb::Get, path, summary }
+}
+
+pub(super) fn router(state: Arc<State>) -> Router {
+    let limit = DefaultBodyLimit::max(state.limits.body_bytes_max);
+    let handlers: [MethodRouter<Arc<State>>; ROUTES.len()] = [
+        post(lookup::answer),
+        post(score::answer),
+        post(events::answer),
+        get(catalog::answer),
+        get(health::status),
+        get(health::live),
+        get(health::ready),
+        get(health::metrics),
+        get(openapi::answer),
+    ];
+    let router = ROUTES.iter().zip(handlers).fold(Router::new(), |router, (route, handler)| router.route(route.path, handler));
+    router.fallback(unknown).method_not_allowed_fallback(not_allowed).layer(limit).with_state(state)
+}
+
+async fn unknown(OriginalUri(uri): OriginalUri) -> Response {
+    Refusal::unknown("unknown_route", format!("there is no route {}: GET /openapi.json lists all", uri.path())).into_response()
+}
+
+async fn not_allowed(method: Method, OriginalUri(uri): OriginalUri) -> Response {
+    let message = format!("{} takes no {method}: GET /openapi.json says what it takes", uri.path());
+    let refusal = Refusal::unknown("method_not_allowed", message);
+    Refusal { status: StatusCode::METHOD_NOT_ALLOWED, ..refusal }.into_response()
+}
