@@ -24,4 +24,9 @@ impl Context {
     pub fn log_folder(&self) -> PathBuf {
         self.config.data.join("log")
     }
+
+    /// The folder of the event log in Parquet.
+    pub fn offline_folder(&self) -> PathBuf {
+        self.config.data.join("offline")
+    }
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 use crate::language::{self, Compiled, Severity, SourceFile};
 use crate::plan::Plan;
 use crate::time::EventTime;
@@ -49,32 +49,40 @@ pub(super) fn counted(count: usize, noun: &str) -> String {
 pub(super) struct Applied {
     /// RFC 3339
     pub at: String,
+    /// With absolute paths, so that models are found from wherever a command is given.
     pub files: Vec<SourceFile>,
 }
 
 impl Applied {
-    /// `None` when nothing was applied yet.
-    pub fn load(data: &Path) -> Result<Option<Self>> {
-        let path = path(data);
+    /// `None` when nothing was applied yet. Paths are as `language::load` would give them here, so that equal
+    /// definitions compare as equal.
+    pub fn load(context: &Context) -> Result<Option<Self>> {
+        let path = path(&context.config.data);
         let text = match fs::read_to_string(&path) {
             Ok(text) => text,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(Error::unavailable(format!("cannot read {}: {error}", path.display()))),
         };
-        let read = serde_json::from_str(&text).map_err(|error| {
+        let mut applied: Self = serde_json::from_str(&text).map_err(|error| {
             Error::corrupt(format!("{} is not what apply wrote ({error}): delete it and apply the definitions again", path.display()))
-        });
-        read.map(Some)
+        })?;
+        if let (true, Ok(here)) = (context.config.features.is_relative(), std::env::current_dir()) {
+            for file in &mut applied.files {
+                file.path = file.path.strip_prefix(&here).map(Path::to_owned).unwrap_or_else(|_| file.path.clone());
+            }
+        }
+        Ok(Some(applied))
     }
 
-    /// Records these files as applied, in one step.
-    pub fn store(data: &Path, files: &[SourceFile], at: EventTime) -> Result<()> {
-        let path = path(data);
-        let applied = Self { at: at.to_string(), files: files.to_vec() };
+    /// Records these files as applied now, in one step.
+    pub fn store(context: &Context, files: &[SourceFile]) -> Result<()> {
+        let path = path(&context.config.data);
+        let absolute = |file: &SourceFile| SourceFile { path: std::path::absolute(&file.path).unwrap_or_else(|_| file.path.clone()), text: file.text.clone() };
+        let applied = Self { at: EventTime(context.clock.now().0).to_string(), files: files.iter().map(absolute).collect() };
         let text = serde_json::to_string_pretty(&applied).map_err(|error| Error::internal(format!("applied definitions: {error}")))?;
         let partial = path.with_extension("partial");
         let written = path.parent().map_or(Ok(()), fs::create_dir_all).and_then(|()| fs::write(&partial, text)).and_then(|()| fs::rename(&partial, &path));
-        written.map_err(|error| Error::new(ErrorKind::Unavailable, format!("cannot write {}: {error}; free space or choose another folder with --data", path.display())))
+        written.map_err(|error| Error::unavailable(format!("cannot write {}: {error}; free space or choose another folder with --data", path.display())))
     }
 
     /// The plan that they mean; `None` when they no longer compile, because a model's file has changed, or the language.
@@ -83,23 +91,14 @@ impl Applied {
     }
 }
 
-fn path(data: &Path) -> PathBuf {
-    data.join("definitions").join("applied.json")
+/// The plan that the stored state is of: what was applied, or else the features folder.
+pub(super) fn in_force(context: &Context) -> Result<Plan> {
+    match Applied::load(context)?.and_then(|applied| applied.plan()) {
+        Some(plan) => Ok(plan),
+        None => Ok(current(context)?.0),
+    }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_was_applied_is_read_back() {
-        let data = tempfile::tempdir().unwrap();
-        assert!(Applied::load(data.path()).unwrap().is_none());
-        let files = [SourceFile { path: "features/a.bay".into(), text: "entity user (user_id bigint);\n".into() }];
-        Applied::store(data.path(), &files, EventTime(0)).unwrap();
-        let applied = Applied::load(data.path()).unwrap().unwrap();
-        assert_eq!((applied.files.as_slice(), applied.at.as_str()), (&files[..], "1970-01-01T00:00:00Z"));
-        fs::write(path(data.path()), "{").unwrap();
-        assert_eq!(Applied::load(data.path()).unwrap_err().kind(), ErrorKind::Corrupt);
-    }
+fn path(data: &Path) -> PathBuf {
+    data.join("definitions").join("applied.json")
 }

@@ -18,6 +18,7 @@ mod lookup;
 mod models;
 mod output;
 mod plan;
+mod progress;
 mod push;
 mod score;
 mod serve;

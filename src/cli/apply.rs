@@ -1,0 +1,27 @@
+//! `forebay apply`
+
+use clap::Args;
+
+use crate::error::Result;
+use crate::serve::Presence;
+
+use super::Outcome;
+use super::context::Context;
+use super::definitions::{self, Applied};
+use super::plan::{against_applied, as_json};
+
+#[derive(Args)]
+pub(super) struct Arguments {}
+
+pub(super) fn run(context: &Context, _: &Arguments) -> Result<Outcome> {
+    let (plan, files) = definitions::current(context)?;
+    let (difference, was_applied) = against_applied(context, &plan)?;
+    if !was_applied || !difference.is_empty() {
+        Applied::store(context, &files)?;
+    }
+    context.print.one(&difference.to_string(), &as_json(&difference))?;
+    if !difference.is_empty() && Presence::find(&context.config.data).is_some() {
+        eprintln!("the server of {} goes on with the definitions that it started with: restart it", context.config.data.display());
+    }
+    Ok(Outcome::Done)
+}

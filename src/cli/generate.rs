@@ -1,0 +1,73 @@
+//! `forebay generate`
+
+use std::fs::File;
+use std::io::{self, BufWriter, ErrorKind, Write};
+use std::path::Path;
+
+use clap::{Args, Subcommand};
+
+use crate::demo::payments::{Generator, Options};
+use crate::error::{Error, Result};
+
+use super::Outcome;
+
+#[derive(Subcommand)]
+pub(super) enum Command {
+    /// Card payments, one JSON object a line: equal seeds give equal bytes
+    Payments(Payments),
+}
+
+#[derive(Args)]
+pub(super) struct Payments {
+    /// How many
+    #[arg(long, default_value_t = 100_000)]
+    events: u64,
+    /// The seed of all chance in them
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Users, drawn by Zipf 1.3
+    #[arg(long)]
+    users: Option<u32>,
+    /// Merchants, drawn by Zipf 1.2
+    #[arg(long)]
+    merchants: Option<u32>,
+    /// With what the fraud domain has: stolen cards, late and duplicate events
+    #[arg(long)]
+    fraud: bool,
+    /// The last share of the time in which amounts are higher, such as 0.1
+    #[arg(long, value_name = "SHARE")]
+    drift: Option<f64>,
+    /// The file, or - for standard output
+    #[arg(long, default_value = "-", value_name = "FILE")]
+    out: String,
+}
+
+pub(super) fn run(command: &Command) -> Result<Outcome> {
+    let Command::Payments(arguments) = command;
+    let written = match arguments.out.as_str() {
+        "-" => payments(arguments, &mut BufWriter::with_capacity(1 << 20, io::stdout().lock())),
+        path => File::create(Path::new(path)).and_then(|file| payments(arguments, &mut BufWriter::with_capacity(1 << 20, file))),
+    };
+    match written {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(Error::unavailable(format!("cannot write to {}: {error}", arguments.out))),
+        _ => Ok(Outcome::Done),
+    }
+}
+
+fn payments(arguments: &Payments, out: &mut impl Write) -> io::Result<()> {
+    let mut options = match arguments.fraud {
+        true => Options::fraud(arguments.seed, arguments.events),
+        false => Options { seed: arguments.seed, events: arguments.events, ..Options::default() },
+    };
+    options.users = arguments.users.unwrap_or(options.users);
+    options.merchants = arguments.merchants.unwrap_or(options.merchants);
+    options.drift = arguments.drift.unwrap_or(options.drift);
+    let mut line = Vec::with_capacity(256);
+    for payment in Generator::new(options) {
+        line.clear();
+        payment.to_json(&mut line);
+        line.push(b'\n');
+        out.write_all(&line)?;
+    }
+    out.flush()
+}

@@ -1,0 +1,88 @@
+//! `forebay lookup`
+
+use std::time::Duration;
+
+use clap::Args;
+use serde_json::{Value as Json, json};
+
+use crate::engine::{LookupRequest, LookupRow};
+use crate::error::{Error, Result};
+use crate::plan::{Plan, Vector};
+use crate::serve;
+use crate::time::EventTime;
+
+use super::Outcome;
+use super::assignment::{self, Assignment};
+use super::client::{Client, escaped};
+use super::context::Context;
+use super::{answer, definitions, store};
+
+#[derive(Args)]
+pub(super) struct Arguments {
+    /// The vector
+    vector: String,
+    /// Its keys
+    #[arg(required = true, value_name = "KEY=VALUE")]
+    keys: Vec<Assignment>,
+    #[command(flatten)]
+    row: Row,
+}
+
+/// What belongs to a row beside its keys.
+#[derive(Args)]
+pub(super) struct Row {
+    /// Request columns: what the caller knows
+    #[arg(long, value_name = "NAME=VALUE", num_args = 1..)]
+    pub request: Vec<Assignment>,
+    /// The query time, such as 2026-01-31T12:00:00Z; now, where it is not given
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    pub as_of: Option<EventTime>,
+}
+
+fn time(text: &str) -> Result<EventTime, String> {
+    EventTime::parse(text).ok_or_else(|| "expected a time such as 2026-01-31T12:00:00Z".to_owned())
+}
+
+pub(super) fn run(context: &Context, arguments: &Arguments) -> Result<Outcome> {
+    let plan = definitions::in_force(context)?;
+    let vector = plan.vector(&arguments.vector).ok_or_else(|| unknown("vector", &arguments.vector, plan.vectors.iter().map(|vector| &vector.name)))?;
+    let request = request(vector, &arguments.keys, &arguments.row)?;
+    let answered = match Client::of_running(context) {
+        Some(server) => server.post(&format!("/v1/vectors/{}/lookup", escaped(&vector.name)), &body(&request))?,
+        None => stored(context, plan.clone(), request)?,
+    };
+    answer::print(context, &answered)?;
+    Ok(Outcome::Done)
+}
+
+/// One row, for the engine or for `body`.
+pub(super) fn request(vector: &Vector, keys: &[Assignment], row: &Row) -> Result<LookupRequest> {
+    let keys = assignment::keys(&vector.keys, keys)?;
+    let values = assignment::request(vector, &row.request)?;
+    let row_of = LookupRow { keys, request: values };
+    Ok(LookupRequest { vector: vector.name.clone(), rows: vec![row_of], as_of: row.as_of, after: Vec::new(), wait: Duration::ZERO })
+}
+
+/// As the server takes it.
+pub(super) fn body(request: &LookupRequest) -> Json {
+    let of_rows = |values: fn(&LookupRow) -> &[(String, crate::Value)]| request.rows.iter().map(|row| assignment::object(values(row))).collect::<Vec<_>>();
+    json!({
+        "keys": of_rows(|row| &row.keys),
+        "request": of_rows(|row| &row.request),
+        "as_of": request.as_of.map(|time| time.to_string()),
+    })
+}
+
+/// The answer of the store, as the server would give it.
+fn stored(context: &Context, plan: Plan, request: LookupRequest) -> Result<Json> {
+    let name = request.vector.clone();
+    let answer = store::lookup(context, plan, request)?;
+    let body = serve::lookup_answer(&name, &answer)?;
+    serde_json::from_slice(&body).map_err(|error| Error::internal(format!("an answer is no json: {error}")))
+}
+
+pub(super) fn unknown<'a>(what: &str, name: &str, known: impl Iterator<Item = &'a String>) -> Error {
+    let known: Vec<_> = known.map(String::as_str).collect();
+    let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+    Error::not_found(format!("there is no {what} {name}; there are: {known}"))
+}

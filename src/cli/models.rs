@@ -1,0 +1,100 @@
+//! `forebay models`
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use arrow::record_batch::RecordBatch;
+use clap::{Args, Subcommand};
+use serde_json::json;
+
+use crate::drift::Profile;
+use crate::error::{Error, Result};
+use crate::model::Session;
+use crate::plan::Vector;
+use crate::training;
+
+use super::Outcome;
+use super::context::Context;
+use super::definitions;
+use super::lookup::unknown;
+
+#[derive(Subcommand)]
+pub(super) enum Command {
+    /// List the declared models and what they take
+    List,
+    /// Make the reference profile that drift is measured against
+    Profile(ProfileArguments),
+}
+
+#[derive(Args)]
+pub(super) struct ProfileArguments {
+    model: String,
+    /// A training set of the model's vector: Parquet, CSV or NDJSON by the file's name
+    #[arg(long, value_name = "FILE")]
+    training_set: PathBuf,
+    /// Where the profile goes
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+}
+
+pub(super) fn run(context: &Context, command: &Command) -> Result<Outcome> {
+    match command {
+        Command::List => list(context)?,
+        Command::Profile(arguments) => profile(context, arguments)?,
+    }
+    Ok(Outcome::Done)
+}
+
+fn list(context: &Context) -> Result<()> {
+    let plan = definitions::current(context)?.0;
+    let mut rows = Vec::new();
+    for model in &plan.models {
+        let session = Session::open(&model.path, model.sha256.as_deref())?;
+        let inputs: Vec<_> = session.signature().inputs.iter().map(|input| input.name.as_str()).collect();
+        rows.push(vec![
+            json!(model.name),
+            json!(plan.vectors[model.vector].name),
+            json!(model.score.as_ref().map(|score| format!("{} into {}", plan.sources[score.source].name, score.topic))),
+            json!(model.path),
+            json!(session.version()),
+            json!(inputs.join(", ")),
+        ]);
+    }
+    context.print.rows(&["model", "vector", "scores", "file", "version", "inputs"], rows)
+}
+
+fn profile(context: &Context, arguments: &ProfileArguments) -> Result<()> {
+    let plan = definitions::current(context)?.0;
+    let model = plan.model(&arguments.model).ok_or_else(|| unknown("model", &arguments.model, plan.models.iter().map(|model| &model.name)))?;
+    let session = Session::open(&model.path, model.sha256.as_deref())?;
+    let vector = &plan.vectors[model.vector];
+    let mut columns = Vec::new();
+    let mut scores = Vec::new();
+    for batch in training::read_table(&arguments.training_set)? {
+        let batch = vector_columns(vector, &batch, &arguments.training_set)?;
+        scores.extend(session.run(&batch)?);
+        columns.push(batch);
+    }
+    let profile = Profile::of(&columns, &scores)?;
+    let mut text = serde_json::to_vec(&profile).map_err(|error| Error::internal(format!("a profile: {error}")))?;
+    text.push(b'\n');
+    fs::write(&arguments.out, text).map_err(|error| Error::unavailable(format!("cannot write {}: {error}", arguments.out.display())))?;
+    let summary = format!("profile of {} from {} in {}", model.name, definitions::counted(scores.len(), "row"), arguments.out.display());
+    context.print.one(&summary, &json!({"model": model.name, "rows": scores.len(), "out": arguments.out}))
+}
+
+/// The vector's columns of a training set, in its order and of its types.
+pub(super) fn vector_columns(vector: &Vector, batch: &RecordBatch, file: &Path) -> Result<RecordBatch> {
+    let schema = crate::vector::schema(vector);
+    let mut columns = Vec::with_capacity(vector.columns.len());
+    for (column, field) in vector.columns.iter().zip(schema.fields()) {
+        let missing = || {
+            let message = format!("{} has no column {}: make it with forebay training-set {}", file.display(), column.name, vector.name);
+            Error::input(message)
+        };
+        let array = batch.column_by_name(&column.name).ok_or_else(missing)?;
+        let cast = arrow::compute::cast(array, field.data_type());
+        columns.push(cast.map_err(|error| Error::input(format!("{}: column {} is no {}: {error}", file.display(), column.name, column.data_type)))?);
+    }
+    Ok(RecordBatch::try_new(schema, columns)?)
+}

@@ -1,0 +1,97 @@
+//! `forebay plan`
+
+use std::path::Path;
+
+use clap::Args;
+use serde_json::{Value as Json, json};
+
+use crate::error::Result;
+use crate::offline;
+use crate::plan::{self, Difference, Frame, Plan};
+
+use super::Outcome;
+use super::context::Context;
+use super::definitions::{self, Applied};
+
+#[derive(Args)]
+pub(super) struct Arguments {}
+
+pub(super) fn run(context: &Context, _: &Arguments) -> Result<Outcome> {
+    let (new, _) = definitions::current(context)?;
+    let (difference, _) = against_applied(context, &new)?;
+    let costs = costs(&context.offline_folder(), &new, &difference)?;
+    let mut text = difference.to_string();
+    for cost in &costs {
+        text.push_str(&format!("  {}: {} events to read, about {} of state\n", cost.view, cost.events, size(cost.state_bytes)));
+    }
+    let costs: Vec<_> = costs.iter().map(|cost| json!({"view": cost.view, "events": cost.events, "state_bytes": cost.state_bytes})).collect();
+    let mut object = as_json(&difference);
+    object["cost"] = Json::Array(costs);
+    context.print.one(&text, &object)?;
+    Ok(if difference.is_empty() { Outcome::Done } else { Outcome::Differences })
+}
+
+/// What the new plan would change, and whether anything was applied before.
+pub(super) fn against_applied(context: &Context, new: &Plan) -> Result<(Difference, bool)> {
+    let applied = Applied::load(context)?;
+    let was_applied = applied.is_some();
+    let old = match applied.map(|applied| applied.plan()) {
+        None => Plan::default(),
+        Some(Some(plan)) => plan,
+        Some(None) => {
+            eprintln!("warning: the applied definitions no longer compile (a model's file may be gone), so everything is shown as new");
+            Plan::default()
+        }
+    };
+    Ok((plan::diff(&old, new), was_applied))
+}
+
+pub(super) fn as_json(difference: &Difference) -> Json {
+    json!({
+        "features_added": difference.features_added,
+        "features_changed": difference.features_changed,
+        "features_removed": difference.features_removed,
+        "features_renamed": difference.features_renamed.iter().map(|(from, to)| json!({"from": from, "to": to})).collect::<Vec<_>>(),
+        "views_reused": difference.views_reused,
+        "views_rebuilt": difference.views_rebuilt,
+        "views_removed": difference.views_removed,
+        "vectors_changed": difference.vectors_changed,
+        "models_touched": difference.models_touched,
+    })
+}
+
+/// What rebuilding a view takes.
+struct Cost {
+    view: String,
+    /// Stored events of its source.
+    events: u64,
+    /// Of the events within the longest window and the history.
+    state_bytes: u64,
+}
+
+/// Bytes of state for an event that a window may still ask for.
+const EVENT_BYTES: u64 = 12;
+
+fn costs(folder: &Path, plan: &Plan, difference: &Difference) -> Result<Vec<Cost>> {
+    let rebuilt = plan.views.iter().filter(|view| difference.views_rebuilt.contains(&view.name));
+    let store = offline::Store::open_read_only(folder)?.snapshot();
+    let cost = |view: &plan::View| {
+        let source = &plan.sources[view.source];
+        let files = store.files(source)?;
+        let events = files.iter().map(|file| file.rows).sum();
+        let last = files.iter().map(|file| file.time_max).max();
+        let lifetime = view.features.iter().any(|feature| feature.window.frame == Frame::All);
+        let reach = plan::View::window_max(view).0.saturating_add(source.history.0);
+        let kept = |file: &&&offline::FileEntry| lifetime || last.is_some_and(|last| file.time_max.0 >= last.0.saturating_sub(reach));
+        let kept: u64 = files.iter().filter(kept).map(|file| file.rows).sum();
+        Ok(Cost { view: view.name.clone(), events, state_bytes: kept * EVENT_BYTES })
+    };
+    rebuilt.map(cost).collect()
+}
+
+fn size(bytes: u64) -> String {
+    match bytes {
+        0..1_000_000 => format!("{} kB", bytes.div_ceil(1000)),
+        _ => format!("{} MB", bytes / 1_000_000),
+    }
+}

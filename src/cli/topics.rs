@@ -1,0 +1,318 @@
+//! `forebay topics`
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::Read;
+use std::str::FromStr;
+use std::time::Duration;
+
+use clap::{Args, Subcommand};
+use serde_json::{Map, Value as Json, json};
+
+use crate::config::Output;
+use crate::error::{Error, Result};
+use crate::id::{Offset, Partition};
+use crate::language;
+use crate::log::embedded::{Log, Mode};
+use crate::plan::Origin;
+use crate::record::{LogReader, NewRecord, RecordRun};
+use crate::time::EventTime;
+
+use super::Outcome;
+use super::client::{Client, escaped};
+use super::context::Context;
+use super::logs::{self, System};
+use super::output::write;
+use super::{definitions, lookup};
+
+#[derive(Subcommand)]
+pub(super) enum Command {
+    /// List topics with their partitions and records
+    List(Which),
+    /// Print records of a topic
+    Read(ReadArguments),
+    /// Append the lines of a file to a topic, a record each
+    Write(WriteArguments),
+}
+
+#[derive(Args)]
+pub(super) struct Which {
+    /// On Kafka, also for topics that no definition names
+    #[arg(long)]
+    kafka: bool,
+}
+
+#[derive(Args)]
+pub(super) struct ReadArguments {
+    topic: String,
+    /// Where to begin: start, end, or a time such as 2026-01-31T12:00:00Z
+    #[arg(long, default_value = "start")]
+    from: From,
+    /// Stop after so many records [default: those there are now]
+    #[arg(long)]
+    max: Option<u64>,
+    #[command(flatten)]
+    which: Which,
+}
+
+#[derive(Args)]
+pub(super) struct WriteArguments {
+    topic: String,
+    /// The file, or - for standard input
+    file: String,
+    #[command(flatten)]
+    which: Which,
+}
+
+/// Where reading begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum From {
+    Start,
+    End,
+    /// By the log's own timestamps.
+    Time(EventTime),
+}
+
+impl FromStr for From {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "start" => Ok(Self::Start),
+            "end" => Ok(Self::End),
+            time => EventTime::parse(time).map(Self::Time).ok_or_else(|| "expected start, end, or a time such as 2026-01-31T12:00:00Z".to_owned()),
+        }
+    }
+}
+
+/// Records of one poll.
+const POLL_RECORDS: usize = 10_000;
+/// How long a poll may wait for the first record, and how many polls may find none before reading ends: what is left
+/// then are places without records, such as the marks of transactions.
+const POLL_WAIT: Duration = Duration::from_millis(500);
+const EMPTY_POLLS: usize = 10;
+/// The most records of one append.
+const STEP_RECORDS: usize = 20_000;
+
+pub(super) fn run(context: &Context, command: &Command) -> Result<Outcome> {
+    match command {
+        Command::List(which) => list(context, which)?,
+        Command::Read(arguments) => read(context, arguments)?,
+        Command::Write(arguments) => append(context, arguments)?,
+    }
+    Ok(Outcome::Done)
+}
+
+fn list(context: &Context, which: &Which) -> Result<()> {
+    let mut rows = Vec::new();
+    if !which.kafka && context.log_folder().exists() {
+        for topic in logs::embedded(context, Mode::ReadOnly)?.topics()? {
+            for (partition, extent) in topic.partitions.iter().enumerate() {
+                rows.push(vec![json!(topic.name), json!("log"), json!(partition), json!(extent.start.0), json!(extent.end.0)]);
+            }
+        }
+    }
+    let topics = kafka_topics(context);
+    if !topics.is_empty() {
+        let kafka = logs::kafka(context)?;
+        for topic in topics {
+            let mut ends = kafka.reader(&topic)?.ends().map_err(|error| error.context(format_args!("topic {topic}")))?;
+            ends.sort_unstable();
+            rows.extend(ends.iter().map(|(partition, end)| vec![json!(topic), json!("kafka"), json!(partition.0), Json::Null, json!(end.0)]));
+        }
+    }
+    context.print.rows(&["topic", "system", "partition", "start", "end"], rows)
+}
+
+/// The topics of the definitions that are on Kafka; none where there are no definitions.
+fn kafka_topics(context: &Context) -> BTreeSet<String> {
+    let plan = language::load(&context.config.features).ok().and_then(|files| definitions::compile(&files).plan);
+    let mut topics = BTreeSet::new();
+    for source in plan.iter().flat_map(|plan| &plan.sources) {
+        if let Origin::Kafka { topic } = &source.origin {
+            topics.insert(topic.clone());
+        }
+    }
+    topics
+}
+
+/// Where a topic is: on Kafka when that is said, in the embedded log when it has it, else on Kafka when definitions
+/// read from there.
+fn system_of(context: &Context, topic: &str, which: &Which, mode: Mode) -> Result<System> {
+    if which.kafka {
+        return Ok(System::Kafka(logs::kafka(context)?));
+    }
+    let known = |log: &Log| log.topics().is_ok_and(|topics| topics.iter().any(|known| known.name == topic));
+    let log = if mode == Mode::ReadWrite || context.log_folder().exists() { Some(logs::embedded(context, mode)?) } else { None };
+    match log {
+        Some(log) if known(&log) => Ok(System::Embedded(log)),
+        _ if !kafka_topics(context).is_empty() => Ok(System::Kafka(logs::kafka(context)?)),
+        Some(log) if mode == Mode::ReadWrite => Ok(System::Embedded(log)),
+        Some(log) => {
+            let names: Vec<_> = log.topics()?.into_iter().map(|topic| topic.name).collect();
+            Err(lookup::unknown("topic", topic, names.iter()))
+        }
+        None => Err(Error::not_found(format!(
+            "there is no topic {topic}: {} holds no log yet; push records, or name the folder with --data",
+            context.config.data.display()
+        ))),
+    }
+}
+
+fn read(context: &Context, arguments: &ReadArguments) -> Result<()> {
+    let system = system_of(context, &arguments.topic, &arguments.which, Mode::ReadOnly)?;
+    let mut reader = system.reader(&arguments.topic)?;
+    let ends: BTreeMap<Partition, Offset> = reader.ends()?.into_iter().collect();
+    let starts = match &system {
+        System::Embedded(log) => log.topic(&arguments.topic)?.partitions.iter().map(|extent| extent.start).collect(),
+        System::Kafka(_) => Vec::new(),
+    };
+    for (partition, end) in &ends {
+        let start = starts.get(partition.0 as usize).copied().unwrap_or_default();
+        reader.seek(*partition, if arguments.from == From::End { *end } else { start })?;
+    }
+    let mut open = ends.clone();
+    open.retain(|partition, end| *end > starts.get(partition.0 as usize).copied().unwrap_or_default());
+    // From the end: records that come from now on, for as long as they come.
+    if arguments.from == From::End {
+        open = ends.keys().map(|partition| (*partition, Offset(u64::MAX))).collect();
+    }
+    let mut printer = Records { output: context.config.output, left: arguments.max.unwrap_or(u64::MAX), all: Vec::new() };
+    let mut empty = 0;
+    while !open.is_empty() && printer.left > 0 && (empty < EMPTY_POLLS || arguments.from == From::End) {
+        let runs = reader.poll(POLL_RECORDS, POLL_WAIT)?;
+        empty = if runs.is_empty() { empty + 1 } else { 0 };
+        for run in &runs {
+            let from = if let From::Time(time) = arguments.from { time.0 } else { i64::MIN };
+            let end = open.get(&run.partition).copied().unwrap_or_default();
+            printer.print(run, from, end)?;
+            if run.records.last().is_some_and(|last| last.offset.0 + 1 >= end.0) {
+                open.remove(&run.partition);
+            }
+        }
+    }
+    printer.finish()
+}
+
+/// Prints records as they come; JSON as one array at the end.
+struct Records {
+    output: Output,
+    left: u64,
+    all: Vec<Json>,
+}
+
+impl Records {
+    /// The records of a run with a timestamp of at least `from` and an offset before `end`.
+    fn print(&mut self, run: &RecordRun, from: i64, end: Offset) -> Result<()> {
+        let mut text = String::new();
+        for (index, record) in run.records.iter().enumerate() {
+            if record.timestamp < from || record.offset >= end || self.left == 0 {
+                continue;
+            }
+            self.left -= 1;
+            let time = EventTime(record.timestamp).to_string();
+            match self.output {
+                Output::Table => {
+                    let key = run.key(index).map_or_else(|| "-".to_owned(), legible);
+                    let value = run.value(index).map_or_else(|| "-".to_owned(), legible);
+                    text.push_str(&format!("{}:{}  {time}  {key}  {value}", run.partition.0, record.offset.0));
+                    for (name, header) in record.headers.iter().flat_map(|headers| headers.iter()) {
+                        text.push_str(&format!("  {name}={}", legible(header)));
+                    }
+                    text.push('\n');
+                }
+                Output::Ndjson => text.push_str(&format!("{}\n", object(run, index, &time))),
+                Output::Json => self.all.push(object(run, index, &time)),
+            }
+        }
+        write(&text)
+    }
+
+    fn finish(self) -> Result<()> {
+        match self.output {
+            Output::Json => write(&format!("{:#}\n", Json::Array(self.all))),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn object(run: &RecordRun, index: usize, time: &str) -> Json {
+    let record = &run.records[index];
+    let mut object = Map::new();
+    object.insert("partition".to_owned(), json!(run.partition.0));
+    object.insert("offset".to_owned(), json!(record.offset.0));
+    object.insert("timestamp".to_owned(), json!(time));
+    object.insert("key".to_owned(), run.key(index).map_or(Json::Null, |key| Json::String(legible(key))));
+    object.insert("value".to_owned(), run.value(index).map_or(Json::Null, value));
+    let headers = record.headers.iter().flat_map(|headers| headers.iter());
+    object.insert("headers".to_owned(), Json::Object(headers.map(|(name, header)| (name.clone(), Json::String(legible(header)))).collect()));
+    Json::Object(object)
+}
+
+/// JSON as such, else text.
+fn value(bytes: &[u8]) -> Json {
+    match serde_json::from_slice::<Json>(bytes) {
+        Ok(json @ (Json::Object(_) | Json::Array(_))) => json,
+        _ => Json::String(legible(bytes)),
+    }
+}
+
+/// UTF-8 as it is; of other bytes those that are no printable ASCII as `\x00`.
+fn legible(bytes: &[u8]) -> String {
+    match std::str::from_utf8(bytes) {
+        Ok(text) => text.to_owned(),
+        Err(_) => bytes.escape_ascii().to_string(),
+    }
+}
+
+fn append(context: &Context, arguments: &WriteArguments) -> Result<()> {
+    let records = lines(&arguments.file)?;
+    let count = records.len();
+    let topic = &arguments.topic;
+    if let (Some(server), false) = (Client::of_running(context), arguments.which.kafka) {
+        let plan = definitions::in_force(context)?;
+        let source = plan.sources.iter().find(|source| source.topic() == topic).ok_or_else(|| {
+            Error::conflict(format!("the running server holds the log, and no source reads topic {topic}: stop the server to write to it"))
+        })?;
+        for step in records.chunks(STEP_RECORDS) {
+            let path = format!("/v1/sources/{}/events", escaped(&source.name));
+            server.send(&path, "application/x-ndjson", &step.join(&b'\n'))?;
+        }
+    } else {
+        let mut writer = system_of(context, topic, &arguments.which, Mode::ReadWrite)?.writer()?;
+        for step in records.chunks(STEP_RECORDS) {
+            let record = |line: &Vec<u8>| NewRecord { topic: topic.clone(), value: Some(line.clone()), ..NewRecord::default() };
+            writer.append(&step.iter().map(record).collect::<Vec<_>>(), 0)?;
+        }
+    }
+    context.print.one(&format!("{} appended to {topic}", definitions::counted(count, "record")), &json!({"topic": topic, "appended": count}))
+}
+
+fn lines(file: &str) -> Result<Vec<Vec<u8>>> {
+    let mut bytes = Vec::new();
+    let read = match file {
+        "-" => std::io::stdin().read_to_end(&mut bytes),
+        path => std::fs::File::open(path).and_then(|mut file| file.read_to_end(&mut bytes)),
+    };
+    read.map_err(|error| Error::input(format!("cannot read {file}: {error}")))?;
+    Ok(bytes.split(|byte| *byte == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line)).filter(|line| !line.is_empty()).map(<[u8]>::to_vec).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_are_legible() {
+        assert_eq!(legible("é".as_bytes()), "é");
+        assert_eq!(legible(b"a\xff\x00"), "a\\xff\\x00");
+        assert_eq!(value(b"{\"a\":9007199254740993}").to_string(), "{\"a\":9007199254740993}");
+        assert_eq!(value(b"12").to_string(), "\"12\"");
+    }
+
+    #[test]
+    fn a_beginning_is_a_word_or_a_time() {
+        assert_eq!("end".parse(), Ok(From::End));
+        assert_eq!("1970-01-01".parse(), Ok(From::Time(EventTime(0))));
+        assert!("yesterday".parse::<From>().is_err());
+    }
+}
