@@ -33,6 +33,11 @@ pub(super) fn compile(files: &[SourceFile]) -> Compiled {
     language::compile(files, &crate::model::read_signature)
 }
 
+/// The texts of the files, each after its path, as the engine records what was in force.
+pub(super) fn text(files: &[SourceFile]) -> String {
+    files.iter().map(|file| format!("-- {}\n{}\n", file.path.display(), file.text)).collect()
+}
+
 /// Whether standard error takes colours.
 pub(super) fn colored() -> bool {
     use std::io::IsTerminal;

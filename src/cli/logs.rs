@@ -17,8 +17,8 @@ pub(super) fn embedded(context: &Context, mode: Mode) -> Result<Log> {
     Log::open(&context.log_folder(), mode, Arc::clone(&context.clock))
 }
 
-pub(super) fn kafka(context: &Context) -> Result<Kafka> {
-    Kafka::new(&context.config.kafka.bootstrap, &context.config.kafka.options)
+pub(super) fn kafka(context: &Context) -> Kafka {
+    Kafka::new(&context.config.kafka.bootstrap, context.config.kafka.options.clone())
 }
 
 /// A topic's system.

@@ -76,7 +76,7 @@ pub(super) fn body(request: &LookupRequest) -> Json {
 /// The answer of the store, as the server would give it.
 fn stored(context: &Context, plan: Plan, request: LookupRequest) -> Result<Json> {
     let name = request.vector.clone();
-    let answer = store::lookup(context, plan, request)?;
+    let answer = store::lookup(context, plan, &request)?;
     let body = serve::lookup_answer(&name, &answer)?;
     serde_json::from_slice(&body).map_err(|error| Error::internal(format!("an answer is no json: {error}")))
 }

@@ -9,7 +9,6 @@ mod completions;
 mod config;
 mod context;
 mod definitions;
-mod explain;
 mod fmt;
 mod generate;
 mod init;
@@ -27,7 +26,6 @@ mod store;
 mod tests;
 mod topics;
 mod training_set;
-mod verify;
 
 use std::ffi::OsString;
 use std::io::IsTerminal;
@@ -109,10 +107,6 @@ enum Command {
     /// List, read and write topics
     #[command(subcommand)]
     Topics(topics::Command),
-    /// Compute sampled features three ways and compare the bits
-    Verify(verify::Arguments),
-    /// Show the events and the arithmetic behind one value
-    Explain(explain::Arguments),
     /// List models, and make reference profiles for drift
     #[command(subcommand)]
     Models(models::Command),
@@ -171,8 +165,6 @@ fn dispatch(arguments: Arguments, environment: Vec<(String, String)>, clock: Arc
         Command::TrainingSet(arguments) => training_set::run(&context, &arguments),
         Command::Score(arguments) => score::run(&context, &arguments),
         Command::Topics(command) => topics::run(&context, &command),
-        Command::Verify(arguments) => verify::run(&context, &arguments),
-        Command::Explain(arguments) => explain::run(&context, &arguments),
         Command::Models(command) => models::run(&context, &command),
         Command::Config(arguments) => config::run(&context, &arguments),
         Command::Completions(arguments) => completions::run(&arguments),

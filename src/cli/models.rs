@@ -3,7 +3,9 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use arrow::compute::{CastOptions, cast_with_options};
 use arrow::record_batch::RecordBatch;
+use arrow::util::display::FormatOptions;
 use clap::{Args, Subcommand};
 use serde_json::json;
 
@@ -70,7 +72,7 @@ fn profile(context: &Context, arguments: &ProfileArguments) -> Result<()> {
     let vector = &plan.vectors[model.vector];
     let mut columns = Vec::new();
     let mut scores = Vec::new();
-    for batch in training::read_table(&arguments.training_set)? {
+    for batch in training::read_spine(&arguments.training_set)?.batches {
         let batch = vector_columns(vector, &batch, &arguments.training_set)?;
         scores.extend(session.run(&batch)?);
         columns.push(batch);
@@ -83,6 +85,9 @@ fn profile(context: &Context, arguments: &ProfileArguments) -> Result<()> {
     context.print.one(&summary, &json!({"model": model.name, "rows": scores.len(), "out": arguments.out}))
 }
 
+/// A value that is not of the type is an error, not null.
+const STRICT: CastOptions<'static> = CastOptions { safe: false, format_options: FormatOptions::new() };
+
 /// The vector's columns of a training set, in its order and of its types.
 pub(super) fn vector_columns(vector: &Vector, batch: &RecordBatch, file: &Path) -> Result<RecordBatch> {
     let schema = crate::vector::schema(vector);
@@ -93,8 +98,8 @@ pub(super) fn vector_columns(vector: &Vector, batch: &RecordBatch, file: &Path) 
             Error::input(message)
         };
         let array = batch.column_by_name(&column.name).ok_or_else(missing)?;
-        let cast = arrow::compute::cast(array, field.data_type());
-        columns.push(cast.map_err(|error| Error::input(format!("{}: column {} is no {}: {error}", file.display(), column.name, column.data_type)))?);
+        let wrong = |error| Error::input(format!("{}: column {} is no {}: {error}", file.display(), column.name, column.data_type));
+        columns.push(cast_with_options(array, field.data_type(), &STRICT).map_err(wrong)?);
     }
     Ok(RecordBatch::try_new(schema, columns)?)
 }

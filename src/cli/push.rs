@@ -2,22 +2,20 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 
 use clap::Args;
 use serde_json::{Value as Json, json};
 
-use crate::decode::{self, Decoder, FileFormat, Payloads};
+use crate::decode::{self, FileFormat, Payloads};
+use crate::engine::push_without_engine;
 use crate::error::{Error, Result};
-use crate::id::{Offset, Partition};
-use crate::log::embedded::Mode;
-use crate::plan::{Origin, Source};
-use crate::record::{LogWriter, NewRecord, RecordRun};
+use crate::plan::{Plan, Source};
 
 use super::Outcome;
 use super::client::{Client, escaped};
 use super::context::Context;
 use super::definitions;
-use super::logs::{self, System};
 use super::lookup::unknown;
 use super::progress::Progress;
 
@@ -62,45 +60,41 @@ pub(super) fn run(context: &Context, arguments: &Arguments) -> Result<Outcome> {
     let plan = definitions::current(context)?.0;
     let (_, source) = plan.source(&arguments.source).ok_or_else(|| unknown("source", &arguments.source, plan.sources.iter().map(|source| &source.name)))?;
     let mut payloads = match arguments.file.as_str() {
-        "-" => decode::reader_to_records(source, FileFormat::Ndjson, Box::new(std::io::stdin()))?,
+        "-" => decode::reader_to_records(source, FileFormat::Ndjson, "standard input", Box::new(std::io::stdin()))?,
         path => decode::file_to_records(source, Path::new(path))?,
     };
     let mut pushed = Pushed::default();
-    match (Client::of_running(context), &source.origin) {
-        (Some(server), _) => steps(&mut payloads, &mut pushed, |step, pushed| through(&server, source, step, pushed))?,
-        (None, Origin::Log { topic, partitions, .. }) => {
-            let log = logs::embedded(context, Mode::ReadWrite)?;
-            log.create_topic(topic, *partitions)?;
-            directly(System::Embedded(log).writer()?, source, &mut payloads, &mut pushed)?;
-        }
-        (None, Origin::Kafka { .. }) => directly(System::Kafka(logs::kafka(context)?).writer()?, source, &mut payloads, &mut pushed)?,
+    match Client::of_running(context) {
+        Some(server) => steps(&mut payloads, &mut pushed, |step, pushed| through(&server, source, step, pushed))?,
+        None => steps(&mut payloads, &mut pushed, |step, pushed| directly(context, &plan, source, step, pushed))?,
     }
     print(context, &source.name, &pushed)?;
     Ok(Outcome::Done)
 }
 
 /// Takes the records in steps of bounded size.
-fn steps(payloads: &mut Payloads, pushed: &mut Pushed, mut push: impl FnMut(Vec<Vec<u8>>, &mut Pushed) -> Result<()>) -> Result<()> {
+fn steps(payloads: &mut Payloads, pushed: &mut Pushed, mut push: impl FnMut(&[Vec<u8>], &mut Pushed) -> Result<()>) -> Result<()> {
     let mut progress = Progress::new();
-    let mut step = Vec::new();
+    let mut step: Vec<Vec<u8>> = Vec::new();
     let mut bytes = 0;
-    for payload in payloads {
-        let payload = payload?;
-        bytes += payload.len();
-        step.push(payload);
+    for batch in payloads {
+        let batch = batch?;
+        bytes += batch.iter().map(Vec::len).sum::<usize>();
+        step.extend(batch);
         if step.len() >= STEP_RECORDS || bytes >= STEP_BYTES {
-            push(std::mem::take(&mut step), pushed)?;
+            push(&step, pushed)?;
+            step.clear();
             bytes = 0;
             progress.at(pushed.done(), "records");
         }
     }
     if !step.is_empty() {
-        push(step, pushed)?;
+        push(&step, pushed)?;
     }
     Ok(())
 }
 
-fn through(server: &Client, source: &Source, step: Vec<Vec<u8>>, pushed: &mut Pushed) -> Result<()> {
+fn through(server: &Client, source: &Source, step: &[Vec<u8>], pushed: &mut Pushed) -> Result<()> {
     let first = pushed.done();
     let mut body = step.join(&b'\n');
     body.push(b'\n');
@@ -119,36 +113,16 @@ fn through(server: &Client, source: &Source, step: Vec<Vec<u8>>, pushed: &mut Pu
 
 /// Appends to the log itself. Records that do not decode are appended as well: the engine sets them aside with their
 /// bytes when it reads them.
-fn directly(mut writer: Box<dyn LogWriter>, source: &Source, payloads: &mut Payloads, pushed: &mut Pushed) -> Result<()> {
-    let mut decoder = Decoder::new(source);
-    steps(payloads, pushed, |step, pushed| {
-        let mut run = RecordRun { topic: source.topic().to_owned(), ..RecordRun::default() };
-        for (index, payload) in step.iter().enumerate() {
-            run.push(Offset(index as u64), 0, None, Some(payload), Vec::new());
-        }
-        let decoded = decoder.decode(&run)?;
-        let partitions = decode::partitions(source, &decoded, step.len());
-        let first = pushed.done();
-        let record = |(value, partition): (Vec<u8>, Option<Partition>)| NewRecord {
-            topic: source.topic().to_owned(),
-            partition,
-            timestamp: None,
-            key: None,
-            value: Some(value),
-            headers: Vec::new(),
-        };
-        let records: Vec<_> = step.into_iter().zip(partitions).map(record).collect();
-        for (partition, offset) in writer.append(&records, 0)? {
-            let next = pushed.positions.entry(u64::from(partition.0)).or_default();
-            *next = (*next).max(offset.0 + 1);
-        }
-        for reject in &decoded.rejects {
-            pushed.reject(first + u64::from(reject.record), &reject.message);
-        }
-        pushed.accepted += decoded.records.len() as u64;
-        pushed.rejected += decoded.rejects.len() as u64;
-        Ok(())
-    })
+fn directly(context: &Context, plan: &Plan, source: &Source, step: &[Vec<u8>], pushed: &mut Pushed) -> Result<()> {
+    let first = pushed.done();
+    let receipt = push_without_engine(&context.config, plan, &source.name, step, Arc::clone(&context.clock))?;
+    pushed.accepted += receipt.accepted;
+    pushed.rejected += receipt.rejected;
+    for (record, message) in &receipt.rejects {
+        pushed.reject(first + *record as u64, message);
+    }
+    pushed.positions.extend(receipt.positions.iter().map(|(partition, offset)| (u64::from(partition.0), offset.0)));
+    Ok(())
 }
 
 fn print(context: &Context, source: &str, pushed: &Pushed) -> Result<()> {

@@ -14,7 +14,7 @@ use crate::id::{Offset, Partition};
 use crate::language;
 use crate::log::embedded::{Log, Mode};
 use crate::plan::Origin;
-use crate::record::{LogReader, NewRecord, RecordRun};
+use crate::record::{NewRecord, RecordRun};
 use crate::time::EventTime;
 
 use super::Outcome;
@@ -113,7 +113,7 @@ fn list(context: &Context, which: &Which) -> Result<()> {
     }
     let topics = kafka_topics(context);
     if !topics.is_empty() {
-        let kafka = logs::kafka(context)?;
+        let kafka = logs::kafka(context);
         for topic in topics {
             let mut ends = kafka.reader(&topic)?.ends().map_err(|error| error.context(format_args!("topic {topic}")))?;
             ends.sort_unstable();
@@ -139,13 +139,13 @@ fn kafka_topics(context: &Context) -> BTreeSet<String> {
 /// read from there.
 fn system_of(context: &Context, topic: &str, which: &Which, mode: Mode) -> Result<System> {
     if which.kafka {
-        return Ok(System::Kafka(logs::kafka(context)?));
+        return Ok(System::Kafka(logs::kafka(context)));
     }
     let known = |log: &Log| log.topics().is_ok_and(|topics| topics.iter().any(|known| known.name == topic));
     let log = if mode == Mode::ReadWrite || context.log_folder().exists() { Some(logs::embedded(context, mode)?) } else { None };
     match log {
         Some(log) if known(&log) => Ok(System::Embedded(log)),
-        _ if !kafka_topics(context).is_empty() => Ok(System::Kafka(logs::kafka(context)?)),
+        _ if !kafka_topics(context).is_empty() => Ok(System::Kafka(logs::kafka(context))),
         Some(log) if mode == Mode::ReadWrite => Ok(System::Embedded(log)),
         Some(log) => {
             let names: Vec<_> = log.topics()?.into_iter().map(|topic| topic.name).collect();

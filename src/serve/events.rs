@@ -34,7 +34,7 @@ async fn pushed(state: &Arc<State>, name: String, headers: &HeaderMap, body: Res
     }
     let payloads = payloads(&body, is_document(headers))?;
     let (pushing, source) = (Arc::clone(state), name.clone());
-    let pushed = tokio::task::spawn_blocking(move || pushing.handle.push(&source, payloads)).await;
+    let pushed = tokio::task::spawn_blocking(move || pushing.handle.push(&source, &payloads)).await;
     let receipt = pushed.map_err(|error| crate::Error::internal(format!("a push ended before its answer: {error}")))??;
     Ok(super::state::json(receipt_json(&name, &receipt).to_string()))
 }
@@ -89,5 +89,8 @@ mod tests {
         assert_eq!(payloads(b" \n", false).unwrap_err().code, "empty_body");
         assert_eq!(payloads(b"[{\"a\":1}, {", false).unwrap_err().code, "invalid_json");
         assert_eq!(texts("[]", true), Vec::<String>::new());
+        let deep = format!("[{}1{}]", "[".repeat(100_000), "]".repeat(100_000));
+        assert_eq!(texts(&deep, true).len(), 1);
+        assert_eq!(texts(&deep[1..], false).len(), 1);
     }
 }

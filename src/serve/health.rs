@@ -50,6 +50,7 @@ pub(super) async fn status(Shared(state): Shared<Arc<State>>) -> Response {
 
 pub(super) async fn metrics(Shared(state): Shared<Arc<State>>) -> Response {
     let answer = async {
+        state.handle.refresh_metrics();
         of_process(&state);
         let mut response = Response::new(state.metrics.render().into());
         response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8"));

@@ -27,7 +27,7 @@ async fn looked_up(state: &Arc<State>, name: &str, body: std::result::Result<Byt
         Refusal::unknown("unknown_vector", format!("there is no vector {name}; there are: {}", listed(&known)))
     })?;
     let request = request::lookup(vector, &body, Absent::Null)?;
-    let answer = blocking_when_waiting(state, request, |state, request| state.handle.lookup(request)).await?;
+    let answer = blocking_when_waiting(state, request, |state, request| state.handle.lookup(&request)).await?;
     Ok(json(super::lookup_answer(name, &answer)?))
 }
 

@@ -48,9 +48,7 @@ impl Listener {
     pub async fn bind(address: SocketAddr) -> Result<Self> {
         let listener = TcpListener::bind(address).await.map_err(|error| match error.kind() {
             std::io::ErrorKind::AddrInUse => Error::conflict(format!(
-                "port {} of {} is in use: end the process that has it, or choose another with --listen {}:0 (any free port)",
-                address.port(),
-                address.ip(),
+                "{address} is in use: another process listens there; end it, or choose another port with --listen {}:0 (any free one)",
                 address.ip()
             )),
             _ => Error::input(format!("cannot listen on {address}: {error}; choose another address with --listen")),

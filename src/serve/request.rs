@@ -19,6 +19,8 @@ pub(super) const ROWS_MAX: usize = 10_000;
 /// How long a request waits for the positions of `after`, where it does not say, and at most.
 const WAIT_DEFAULT: Duration = Duration::from_secs(5);
 const WAIT_MAX: Duration = Duration::from_secs(60);
+/// The reader of documents calls itself for what is nested, without a bound of its own.
+const DEPTH_MAX: usize = 64;
 /// The fields of a request.
 const FIELDS: &str = "keys, request, as_of, after, wait_ms";
 
@@ -33,6 +35,10 @@ pub(super) enum Absent {
 
 /// Reads the body of a lookup of `vector`.
 pub(super) fn lookup(vector: &Vector, body: &[u8], absent: Absent) -> Result<LookupRequest, Refusal> {
+    if deeper_than(DEPTH_MAX, body) {
+        let message = format!("the body nests more than {DEPTH_MAX} arrays and objects: a request needs few");
+        return Err(Refusal::bad("invalid_json", None, message));
+    }
     let json: Json = sonic_rs::from_slice(body)
         .map_err(|error| Refusal::bad("invalid_json", None, format!("the body is no json document: {}", first_line(&error.to_string()))))?;
     let object = json.as_object().ok_or_else(|| wrong_type("", "an object", &json))?;
@@ -65,6 +71,25 @@ pub(super) fn lookup(vector: &Vector, body: &[u8], absent: Absent) -> Result<Loo
         read.rows.push(LookupRow { keys: row_keys(vector, row, key)?, request: row_request(vector, row, request.get(row), absent)? });
     }
     Ok(read)
+}
+
+/// Whether brackets outside of texts nest deeper than that.
+fn deeper_than(most: usize, body: &[u8]) -> bool {
+    let (mut depth, mut in_text, mut escaped) = (0_usize, false, false);
+    for byte in body {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if in_text => escaped = true,
+            b'"' => in_text = !in_text,
+            b'[' | b'{' if !in_text => depth += 1,
+            b']' | b'}' if !in_text => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        if depth > most {
+            return true;
+        }
+    }
+    false
 }
 
 fn row_keys(vector: &Vector, row: usize, json: &Json) -> Result<Vec<(String, Value)>, Refusal> {
@@ -227,4 +252,117 @@ fn first_line(text: &str) -> &str {
 
 fn listed(fields: &[Field]) -> String {
     fields.iter().map(|field| format!("{} ({})", field.name, field.data_type)).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow::datatypes::Schema;
+
+    use super::*;
+    use crate::id::Identity;
+    use crate::plan::RequestColumn;
+
+    fn vector() -> Vector {
+        let field = |name: &str, data_type| Field { name: name.to_owned(), data_type };
+        let column = |name: &str, data_type, is_event_time| RequestColumn { field: field(name, data_type), source_column: None, is_event_time };
+        Vector {
+            name: "fraud".to_owned(),
+            id: Identity::default(),
+            on: None,
+            keys: vec![field("user_id", DataType::Int), field("merchant_id", DataType::Text)],
+            key_columns: Vec::new(),
+            request: vec![column("amount", DataType::Float, false), column("event_time", DataType::Timestamp, true)],
+            reads: Vec::new(),
+            frame: Arc::new(Schema::empty()),
+            columns: Vec::new(),
+        }
+    }
+
+    fn read(body: &str) -> Result<LookupRequest, Refusal> {
+        lookup(&vector(), body.as_bytes(), Absent::Null)
+    }
+
+    /// The code and the field of a refusal.
+    fn refused(body: &str) -> (&'static str, String) {
+        let refusal = read(body).unwrap_err();
+        assert!(!refusal.message.is_empty());
+        (refusal.code, refusal.field.unwrap_or_default())
+    }
+
+    #[test]
+    fn a_whole_request_is_read_exactly() {
+        let body = r#"{"keys":[{"merchant_id":"m\"1","user_id":9007199254740993}],"request":[{"amount":12,"event_time":"2026-01-31T12:00:00Z"}],
+            "as_of":1500000,"after":[{"source":"payments","partition":2,"offset":7}],"wait_ms":20}"#;
+        let read = read(body).unwrap();
+        let row = &read.rows[0];
+        assert_eq!(row.keys, [("user_id".to_owned(), Value::Int(9_007_199_254_740_993)), ("merchant_id".to_owned(), Value::Text("m\"1".into()))]);
+        assert_eq!(row.request[0], ("amount".to_owned(), Value::Float(12.0)));
+        assert_eq!(row.request[1], ("event_time".to_owned(), Value::Timestamp(1_769_860_800_000_000)));
+        assert_eq!(read.as_of, Some(EventTime(1_500_000)));
+        assert_eq!(read.after, [("payments".to_owned(), Partition(2), Offset(7))]);
+        assert_eq!(read.wait, Duration::from_millis(20));
+    }
+
+    #[test]
+    fn what_is_absent_is_null_for_a_lookup_and_a_fault_for_a_score() {
+        let body = r#"{"keys":[{"user_id":1,"merchant_id":"a"}]}"#;
+        assert_eq!(read(body).unwrap().rows[0].request, [("amount".to_owned(), Value::Null)]);
+        let refusal = lookup(&vector(), body.as_bytes(), Absent::Fault).unwrap_err();
+        assert_eq!((refusal.code, refusal.field.as_deref()), ("missing_request", Some("request[0].amount")));
+        let given = r#"{"keys":[{"user_id":1,"merchant_id":"a"}],"request":[{"amount":"NaN"}]}"#;
+        let read = lookup(&vector(), given.as_bytes(), Absent::Fault).unwrap();
+        assert!(matches!(read.rows[0].request[0].1, Value::Float(nan) if nan.is_nan()));
+    }
+
+    #[test]
+    fn every_fault_is_refused_with_its_place() {
+        let key = r#""merchant_id":"a""#;
+        let keyed = |user: &str| format!(r#"{{"keys":[{{"user_id":{user},{key}}}]}}"#);
+        for (body, code, field) in [
+            ("", "invalid_json", ""),
+            ("{", "invalid_json", ""),
+            ("\u{1}", "invalid_json", ""),
+            ("[]", "wrong_type", ""),
+            ("{}", "missing_field", "keys"),
+            (r#"{"keys":{}}"#, "wrong_type", "keys"),
+            (r#"{"keys":[7]}"#, "wrong_type", "keys[0]"),
+            (r#"{"keys":[{"user_id":1}]}"#, "missing_key", "keys[0].merchant_id"),
+            (&keyed("null"), "null_key", "keys[0].user_id"),
+            (&keyed("\"7\""), "wrong_type", "keys[0].user_id"),
+            (&keyed("7.5"), "wrong_type", "keys[0].user_id"),
+            (&keyed("9223372036854775808"), "wrong_type", "keys[0].user_id"),
+            (&keyed("1,\"user\":2"), "unknown_field", "keys[0].user"),
+            (r#"{"keys":[],"request":[{}]}"#, "length_mismatch", "request"),
+            (r#"{"keys":[],"key":1}"#, "unknown_field", "key"),
+            (r#"{"keys":[],"as_of":"soon"}"#, "wrong_type", "as_of"),
+            (r#"{"keys":[],"after":[{"source":"a","partition":-1,"offset":0}]}"#, "wrong_type", "after"),
+            (r#"{"keys":[],"wait_ms":60001}"#, "wrong_type", "wait_ms"),
+            (r#"{"keys":[{"user_id":1,"merchant_id":"a"}],"request":[{"amount":true}]}"#, "wrong_type", "request[0].amount"),
+            (r#"{"keys":[{"user_id":1,"merchant_id":"a"}],"request":[{"amuont":1}]}"#, "unknown_field", "request[0].amuont"),
+        ] {
+            assert_eq!(refused(body), (code, field.to_owned()), "{body}");
+        }
+        let many = format!("{{\"keys\":[{}]}}", vec!["{}"; ROWS_MAX + 1].join(","));
+        assert_eq!(refused(&many), ("too_many_rows", "keys".to_owned()));
+    }
+
+    #[test]
+    fn a_wrong_type_is_shown_with_what_was_expected() {
+        let refusal = read(r#"{"keys":[{"user_id":"seven","merchant_id":"a"}]}"#).unwrap_err();
+        assert_eq!(refusal.message, "keys[0].user_id: expected a whole number within 64 bits (bigint), found the text \"seven\"");
+    }
+
+    #[test]
+    fn depth_and_bad_bytes_do_no_harm() {
+        for body in ["[".repeat(200_000), format!("{{\"keys\":{}", "[{\"a\":".repeat(100_000))] {
+            assert!(read(&body).is_err());
+        }
+        let deep = format!("{{\"keys\":{}{}}}", "[".repeat(100_000), "]".repeat(100_000));
+        assert!(read(&deep).is_err());
+        let in_text = format!(r#"{{"keys":[{{"user_id":1,"merchant_id":"{}\\"["}}]}}"#, "[".repeat(1000));
+        assert!(read(&in_text).is_ok(), "brackets in a text nest nothing");
+        assert_eq!(lookup(&vector(), b"{\"keys\":\"\xff\xfe\"}", Absent::Null).unwrap_err().code, "invalid_json");
+    }
 }

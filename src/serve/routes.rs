@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, OriginalUri};
-use axum::http::{Method, StatusCode};
+use axum::extract::DefaultBodyLimit;
+use axum::http::{Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get, post};
 
@@ -74,11 +74,11 @@ pub(super) fn router(state: Arc<State>) -> Router {
     router.fallback(unknown).method_not_allowed_fallback(not_allowed).layer(limit).with_state(state)
 }
 
-async fn unknown(OriginalUri(uri): OriginalUri) -> Response {
+async fn unknown(uri: Uri) -> Response {
     Refusal::unknown("unknown_route", format!("there is no route {}: GET /openapi.json lists all", uri.path())).into_response()
 }
 
-async fn not_allowed(method: Method, OriginalUri(uri): OriginalUri) -> Response {
+async fn not_allowed(method: Method, uri: Uri) -> Response {
     let message = format!("{} takes no {method}: GET /openapi.json says what it takes", uri.path());
     let refusal = Refusal::unknown("method_not_allowed", message);
     Refusal { status: StatusCode::METHOD_NOT_ALLOWED, ..refusal }.into_response()

@@ -58,8 +58,8 @@ impl State {
             if response.status() == StatusCode::OK {
                 well.add(1);
             } else if let Some(route) = ROUTES.get(route) {
-                let labels = [("route", route.path), ("status", response.status().as_str())];
-                self.metrics.add(names::HTTP_REQUESTS, &labels, 1);
+                let status = response.status();
+                self.metrics.add(names::HTTP_REQUESTS, &[("route", route.path), ("status", status.as_str())], 1);
             }
         }
         response

@@ -1,0 +1,107 @@
+//! `forebay score`
+
+use std::path::Path;
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, Float64Array};
+use arrow::datatypes::{DataType, Field, Schema};
+use arrow::record_batch::RecordBatch;
+use clap::Args;
+use serde_json::Value as Json;
+
+use crate::engine::{LookupRequest, ScoreAnswer};
+use crate::error::{Error, Result};
+use crate::model::Session;
+use crate::plan::{Model, Plan, Vector};
+use crate::serve;
+use crate::training;
+
+use super::Outcome;
+use super::assignment::Assignment;
+use super::client::{Client, escaped};
+use super::context::Context;
+use super::lookup::{Row, body, request, unknown};
+use super::models::vector_columns;
+use super::training_set::{self, SpineArguments};
+use super::{answer, definitions, store};
+
+#[derive(Args)]
+pub(super) struct Arguments {
+    /// The model
+    model: String,
+    /// The keys of one row
+    #[arg(value_name = "KEY=VALUE", required_unless_present = "spine", conflicts_with = "spine")]
+    keys: Vec<Assignment>,
+    #[command(flatten)]
+    row: Row,
+    #[command(flatten)]
+    spine: Option<SpineArguments>,
+}
+
+/// The column of scores in a scored spine.
+const SCORE: &str = "score";
+
+pub(super) fn run(context: &Context, arguments: &Arguments) -> Result<Outcome> {
+    match &arguments.spine {
+        Some(spine) => scored_spine(context, &arguments.model, spine)?,
+        None => scored_keys(context, arguments)?,
+    }
+    Ok(Outcome::Done)
+}
+
+fn model<'a>(plan: &'a Plan, name: &str) -> Result<(&'a Model, &'a Vector)> {
+    let model = plan.model(name).ok_or_else(|| unknown("model", name, plan.models.iter().map(|model| &model.name)))?;
+    Ok((model, &plan.vectors[model.vector]))
+}
+
+fn scored_keys(context: &Context, arguments: &Arguments) -> Result<()> {
+    let plan = definitions::in_force(context)?;
+    let (model, vector) = model(&plan, &arguments.model)?;
+    let request = request(vector, &arguments.keys, &arguments.row)?;
+    let answered = match Client::of_running(context) {
+        Some(server) => server.post(&format!("/v1/models/{}/score", escaped(&model.name)), &body(&request))?,
+        None => stored(context, &plan, model, request)?,
+    };
+    answer::print(context, &answered)
+}
+
+/// The answer of the store, as the server would give it.
+fn stored(context: &Context, plan: &Plan, model: &Model, request: LookupRequest) -> Result<Json> {
+    let vector = &plan.vectors[model.vector];
+    if let Some(missing) = vector.request.iter().find(|column| {
+        !column.is_event_time && request.rows.iter().any(|row| row.request.iter().all(|(name, _)| *name != column.field.name))
+    }) {
+        let name = &missing.field.name;
+        return Err(Error::input(format!("request column {name} ({}) is missing: give --request {name}=VALUE", missing.field.data_type)));
+    }
+    let session = Session::open(&model.path, model.sha256.as_deref())?;
+    let lookup = store::lookup(context, plan.clone(), &request)?;
+    let scores = session.run(&lookup.columns)?;
+    let answer = ScoreAnswer { scores, model_version: session.version().to_owned(), lookup };
+    let body = serve::score_answer(&model.name, &answer)?;
+    serde_json::from_slice(&body).map_err(|error| Error::internal(format!("an answer is no json: {error}")))
+}
+
+fn scored_spine(context: &Context, name: &str, arguments: &SpineArguments) -> Result<()> {
+    let plan = definitions::current(context)?.0;
+    let (model, vector) = model(&plan, name)?;
+    let session = Session::open(&model.path, model.sha256.as_deref())?;
+    let mut output = training_set::made(context, &plan, &vector.name, arguments)?;
+    for batch in &mut output.batches {
+        let scores = session.run(&vector_columns(vector, batch, Path::new("the training set"))?)?;
+        *batch = with_scores(batch, scores)?;
+    }
+    training::write_table(&arguments.out, &output.batches)?;
+    training_set::print(context, arguments, &output)
+}
+
+fn with_scores(batch: &RecordBatch, scores: Vec<f64>) -> Result<RecordBatch> {
+    if batch.schema_ref().index_of(SCORE).is_ok() {
+        return Err(Error::input(format!("the spine has a column '{SCORE}' already, which the scores would take: rename it")));
+    }
+    let mut fields = batch.schema_ref().fields().to_vec();
+    fields.push(Arc::new(Field::new(SCORE, DataType::Float64, true)));
+    let mut columns: Vec<ArrayRef> = batch.columns().to_vec();
+    columns.push(Arc::new(Float64Array::from(scores)));
+    Ok(RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)?)
+}

@@ -1,0 +1,102 @@
+//! `forebay serve`
+
+use std::sync::Arc;
+
+use clap::Args;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::engine::{Engine, Handle};
+use crate::error::{Error, Result};
+use crate::serve::{self, Limits, Listener, Presence};
+use crate::telemetry::Metrics;
+
+use super::Outcome;
+use super::context::Context;
+use super::definitions::{self, Applied};
+use super::plan::against_applied;
+
+#[derive(Args)]
+pub(super) struct Arguments {
+    /// Process all that the logs hold, make it durable, and exit; nothing listens
+    #[arg(long)]
+    until_caught_up: bool,
+    /// Address and port of http [setting: listen]
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    pub listen: Option<String>,
+}
+
+pub(super) fn run(context: &Context, arguments: &Arguments) -> Result<Outcome> {
+    let (plan, files) = definitions::current(context)?;
+    let (difference, was_applied) = against_applied(context, &plan)?;
+    if was_applied && !difference.is_empty() {
+        tracing::info!("the definitions have changed since they were applied:\n{difference}");
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().thread_name("forebay-http").build();
+    let runtime = runtime.map_err(|error| Error::unavailable(format!("cannot start threads: {error}")))?;
+    runtime.block_on(async {
+        let stop = Signals::new()?;
+        // Taken before the engine starts, so that a port in use costs no restore.
+        let listener = match arguments.until_caught_up {
+            true => None,
+            false => Some(Listener::bind(context.config.listen).await?),
+        };
+        let (config, clock, metrics) = (context.config.clone(), Arc::clone(&context.clock), Metrics::new());
+        let text = definitions::text(&files);
+        let engine = blocking(move || Engine::start(&config, plan, &text, clock, metrics)).await?;
+        // The engine holds the folder now; what it started with is in force.
+        if !was_applied || !difference.is_empty() {
+            Applied::store(context, &files)?;
+        }
+        let engine = Arc::new(engine);
+        let served = match listener {
+            Some(listener) => listen(context, engine.handle(), listener, stop).await,
+            None => caught_up(Arc::clone(&engine), stop).await,
+        };
+        blocking(move || engine.stop()).await.and(served)
+    })?;
+    Ok(Outcome::Done)
+}
+
+/// Serves until a signal comes, and then finishes what was asked.
+async fn listen(context: &Context, handle: Handle, listener: Listener, mut stop: Signals) -> Result<()> {
+    let address = listener.address()?;
+    let _presence = Presence::announce(&context.config.data, address)?;
+    tracing::info!("listening on http://{address}");
+    let limits = Limits { body_bytes_max: usize::try_from(context.config.request_bytes_max).unwrap_or(usize::MAX) };
+    serve::run(handle, listener, limits, async move { stop.wait().await }).await
+}
+
+async fn caught_up(engine: Arc<Engine>, mut stop: Signals) -> Result<()> {
+    let waiting = blocking(move || engine.wait_until_caught_up());
+    tokio::select! {
+        done = waiting => done,
+        () = stop.wait() => Ok(()),
+    }
+}
+
+/// Runs what waits for disks and threads where it holds nobody up.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.unwrap_or_else(|error| Err(Error::internal(format!("the engine's thread ended: {error}"))))
+}
+
+/// SIGTERM and SIGINT, caught from the moment this is made.
+struct Signals {
+    terminate: tokio::signal::unix::Signal,
+    interrupt: tokio::signal::unix::Signal,
+}
+
+impl Signals {
+    fn new() -> Result<Self> {
+        let caught = |kind| signal(kind).map_err(|error| Error::internal(format!("cannot catch signals: {error}")));
+        Ok(Self { terminate: caught(SignalKind::terminate())?, interrupt: caught(SignalKind::interrupt())? })
+    }
+
+    async fn wait(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+        tracing::info!("stopping: finishing requests, committing");
+    }
+}

@@ -1,0 +1,47 @@
+use std::sync::Arc;
+
+use clap::{CommandFactory, Parser};
+
+use super::{Arguments, DONE, FAILED, WRONG_USAGE, run};
+use crate::time::{Clock, IngestTime};
+
+struct Stopped;
+
+impl Clock for Stopped {
+    fn now(&self) -> IngestTime {
+        IngestTime(0)
+    }
+}
+
+fn code(arguments: &[&str]) -> u8 {
+    let arguments = std::iter::once("forebay").chain(arguments.iter().copied()).map(Into::into);
+    run(arguments, Vec::new(), Arc::new(Stopped))
+}
+
+#[test]
+fn the_tree_of_commands_is_sound() {
+    Arguments::command().debug_assert();
+}
+
+#[test]
+fn wrong_usage_failure_and_help_have_their_codes() {
+    assert_eq!(code(&["--help"]), DONE);
+    assert_eq!(code(&["--version"]), DONE);
+    assert_eq!(code(&["nonsense"]), WRONG_USAGE);
+    assert_eq!(code(&[]), WRONG_USAGE);
+    assert_eq!(code(&["lookup", "fraud_v1"]), WRONG_USAGE);
+    assert_eq!(code(&["lookup", "fraud_v1", "user_id"]), WRONG_USAGE);
+    assert_eq!(code(&["check", "--output", "xml"]), WRONG_USAGE);
+    assert_eq!(code(&["check", "--config", "nowhere/forebay.toml"]), FAILED);
+    assert_eq!(code(&["check", "--features", "nowhere"]), FAILED);
+}
+
+#[test]
+fn a_score_is_of_keys_or_of_a_spine() {
+    let parsed = |arguments: &[&str]| Arguments::try_parse_from(std::iter::once("forebay").chain(arguments.iter().copied())).is_ok();
+    assert!(parsed(&["score", "fraud", "user_id=7", "--request", "amount=2"]));
+    assert!(parsed(&["score", "fraud", "--spine", "s.parquet", "--out", "o.parquet", "--event", "payments", "--as-known"]));
+    assert!(!parsed(&["score", "fraud"]));
+    assert!(!parsed(&["score", "fraud", "--spine", "s.parquet"]));
+    assert!(!parsed(&["score", "fraud", "user_id=7", "--spine", "s.parquet", "--out", "o.parquet"]));
+}

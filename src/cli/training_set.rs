@@ -1,0 +1,79 @@
+//! `forebay training-set`
+
+use std::path::PathBuf;
+
+use clap::Args;
+use serde_json::json;
+
+use crate::error::{Error, Result};
+use crate::plan::Plan;
+use crate::training::{self, Output, Request};
+
+use super::Outcome;
+use super::context::Context;
+use super::definitions::{self, counted};
+use super::store;
+
+#[derive(Args)]
+pub(super) struct Arguments {
+    /// The vector
+    vector: String,
+    #[command(flatten)]
+    spine: SpineArguments,
+}
+
+/// Which rows, at which times, and where the result goes.
+#[derive(Args)]
+pub(super) struct SpineArguments {
+    /// Rows of keys and times: Parquet, CSV or NDJSON by the file's name
+    #[arg(long, value_name = "FILE")]
+    pub spine: PathBuf,
+    /// Where the result goes: Parquet, CSV or NDJSON by the file's name
+    #[arg(long, value_name = "FILE")]
+    pub out: PathBuf,
+    /// The column of the query times [default: the event time of the vector's source]
+    #[arg(long, value_name = "COLUMN")]
+    pub time: Option<String>,
+    /// The rows are events of this source
+    #[arg(long, value_name = "SOURCE")]
+    pub event: Option<String>,
+    /// As known at each row's cut, instead of with all events that are known now
+    #[arg(long)]
+    pub as_known: bool,
+}
+
+pub(super) fn run(context: &Context, arguments: &Arguments) -> Result<Outcome> {
+    let plan = definitions::current(context)?.0;
+    let output = made(context, &plan, &arguments.vector, &arguments.spine)?;
+    training::write_table(&arguments.spine.out, &output.batches)?;
+    print(context, &arguments.spine, &output)?;
+    Ok(Outcome::Done)
+}
+
+/// The training set of a spine.
+pub(super) fn made(context: &Context, plan: &Plan, vector: &str, arguments: &SpineArguments) -> Result<Output> {
+    let spine = training::read_spine(&arguments.spine)?;
+    let (events, recent) = store::events(context)?;
+    let request = Request {
+        vector: vector.to_owned(),
+        spine,
+        time: arguments.time.clone(),
+        event: arguments.event.clone(),
+        as_known: arguments.as_known,
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().thread_name("forebay-training").build();
+    let runtime = runtime.map_err(|error| Error::unavailable(format!("cannot start threads: {error}")))?;
+    runtime.block_on(training::training_set(plan, &events, recent, request))
+}
+
+pub(super) fn print(context: &Context, arguments: &SpineArguments, output: &Output) -> Result<()> {
+    let report = &output.report;
+    let (out, matched) = (arguments.out.display(), report.matched);
+    let events = counted(usize::try_from(report.events).unwrap_or(usize::MAX), "event");
+    let matched_text = if arguments.event.is_some() { format!(", {matched} rows are events") } else { String::new() };
+    let text = format!("{} from {events} in {out}{matched_text}", counted(usize::try_from(report.rows).unwrap_or(usize::MAX), "row"));
+    let seconds = |stage: &training::Stage| (stage.name.to_owned(), json!(stage.time.as_secs_f64()));
+    let stages: serde_json::Map<_, _> = report.stages.iter().map(seconds).collect();
+    let object = json!({"rows": report.rows, "events": report.events, "matched": matched, "out": arguments.out, "stage_seconds": stages});
+    context.print.one(&text, &object)
+}
