@@ -37,8 +37,10 @@ pub mod offline;
 pub mod online;
 
 // Assembly.
+pub mod cli;
 pub mod config;
 pub mod engine;
+pub mod serve;
 pub mod telemetry;
 pub mod training;
 

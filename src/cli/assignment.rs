@@ -51,7 +51,8 @@ fn some_of(fields: &[Field], given: &[Assignment], what: &str) -> Result<Vec<(St
             return Err(Error::input(format!("{what} {name} is given twice")));
         }
         let read = typed(&field.data_type, value);
-        let read = read.ok_or_else(|| Error::input(format!("{what} {name}: expected a value of type {}, found '{value}'", field.data_type)))?;
+        let read =
+            read.ok_or_else(|| Error::input(format!("{what} {name}: expected a value of type {}, found '{value}'", field.data_type)))?;
         values.push((name.clone(), read));
     }
     Ok(values)

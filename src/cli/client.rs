@@ -45,7 +45,8 @@ impl Client {
     }
 
     fn answer(&self, sent: std::result::Result<ureq::http::Response<ureq::Body>, ureq::Error>) -> Result<Json> {
-        let away = |error: ureq::Error| Error::unavailable(format!("the server at {} does not answer: {error}; look at its log", self.address));
+        let away =
+            |error: ureq::Error| Error::unavailable(format!("the server at {} does not answer: {error}; look at its log", self.address));
         let mut response = sent.map_err(away)?;
         let bytes = response.body_mut().with_config().limit(ANSWER_BYTES_MAX).read_to_vec().map_err(away)?;
         let json: Json = serde_json::from_slice(&bytes)

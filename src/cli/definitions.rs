@@ -82,12 +82,21 @@ impl Applied {
     /// Records these files as applied now, in one step.
     pub fn store(context: &Context, files: &[SourceFile]) -> Result<()> {
         let path = path(&context.config.data);
-        let absolute = |file: &SourceFile| SourceFile { path: std::path::absolute(&file.path).unwrap_or_else(|_| file.path.clone()), text: file.text.clone() };
+        let absolute = |file: &SourceFile| SourceFile {
+            path: std::path::absolute(&file.path).unwrap_or_else(|_| file.path.clone()),
+            text: file.text.clone(),
+        };
         let applied = Self { at: EventTime(context.clock.now().0).to_string(), files: files.iter().map(absolute).collect() };
         let text = serde_json::to_string_pretty(&applied).map_err(|error| Error::internal(format!("applied definitions: {error}")))?;
         let partial = path.with_extension("partial");
-        let written = path.parent().map_or(Ok(()), fs::create_dir_all).and_then(|()| fs::write(&partial, text)).and_then(|()| fs::rename(&partial, &path));
-        written.map_err(|error| Error::unavailable(format!("cannot write {}: {error}; free space or choose another folder with --data", path.display())))
+        let written = path
+            .parent()
+            .map_or(Ok(()), fs::create_dir_all)
+            .and_then(|()| fs::write(&partial, text))
+            .and_then(|()| fs::rename(&partial, &path));
+        written.map_err(|error| {
+            Error::unavailable(format!("cannot write {}: {error}; free space or choose another folder with --data", path.display()))
+        })
     }
 
     /// The plan that they mean; `None` when they no longer compile, because a model's file has changed, or the language.

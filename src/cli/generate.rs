@@ -49,7 +49,9 @@ pub(super) fn run(command: &Command) -> Result<Outcome> {
         path => File::create(Path::new(path)).and_then(|file| payments(arguments, &mut BufWriter::with_capacity(1 << 20, file))),
     };
     match written {
-        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(Error::unavailable(format!("cannot write to {}: {error}", arguments.out))),
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            Err(Error::unavailable(format!("cannot write to {}: {error}", arguments.out)))
+        }
         _ => Ok(Outcome::Done),
     }
 }

@@ -45,7 +45,9 @@ fn time(text: &str) -> Result<EventTime, String> {
 
 pub(super) fn run(context: &Context, arguments: &Arguments) -> Result<Outcome> {
     let plan = definitions::in_force(context)?;
-    let vector = plan.vector(&arguments.vector).ok_or_else(|| unknown("vector", &arguments.vector, plan.vectors.iter().map(|vector| &vector.name)))?;
+    let vector = plan
+        .vector(&arguments.vector)
+        .ok_or_else(|| unknown("vector", &arguments.vector, plan.vectors.iter().map(|vector| &vector.name)))?;
     let request = request(vector, &arguments.keys, &arguments.row)?;
     let answered = match Client::of_running(context) {
         Some(server) => server.post(&format!("/v1/vectors/{}/lookup", escaped(&vector.name)), &body(&request))?,
@@ -65,7 +67,9 @@ pub(super) fn request(vector: &Vector, keys: &[Assignment], row: &Row) -> Result
 
 /// As the server takes it.
 pub(super) fn body(request: &LookupRequest) -> Json {
-    let of_rows = |values: fn(&LookupRow) -> &[(String, crate::Value)]| request.rows.iter().map(|row| assignment::object(values(row))).collect::<Vec<_>>();
+    let of_rows = |values: fn(&LookupRow) -> &[(String, crate::Value)]| {
+        request.rows.iter().map(|row| assignment::object(values(row))).collect::<Vec<_>>()
+    };
     json!({
         "keys": of_rows(|row| &row.keys),
         "request": of_rows(|row| &row.request),

@@ -67,7 +67,8 @@ fn list(context: &Context) -> Result<()> {
 
 fn profile(context: &Context, arguments: &ProfileArguments) -> Result<()> {
     let plan = definitions::current(context)?.0;
-    let model = plan.model(&arguments.model).ok_or_else(|| unknown("model", &arguments.model, plan.models.iter().map(|model| &model.name)))?;
+    let model =
+        plan.model(&arguments.model).ok_or_else(|| unknown("model", &arguments.model, plan.models.iter().map(|model| &model.name)))?;
     let session = Session::open(&model.path, model.sha256.as_deref())?;
     let vector = &plan.vectors[model.vector];
     let mut columns = Vec::new();

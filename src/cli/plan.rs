@@ -24,7 +24,8 @@ pub(super) fn run(context: &Context, _: &Arguments) -> Result<Outcome> {
     for cost in &costs {
         text.push_str(&format!("  {}: {} events to read, about {} of state\n", cost.view, cost.events, size(cost.state_bytes)));
     }
-    let costs: Vec<_> = costs.iter().map(|cost| json!({"view": cost.view, "events": cost.events, "state_bytes": cost.state_bytes})).collect();
+    let costs: Vec<_> =
+        costs.iter().map(|cost| json!({"view": cost.view, "events": cost.events, "state_bytes": cost.state_bytes})).collect();
     let mut object = as_json(&difference);
     object["cost"] = Json::Array(costs);
     context.print.one(&text, &object)?;

@@ -58,7 +58,9 @@ impl Pushed {
 
 pub(super) fn run(context: &Context, arguments: &Arguments) -> Result<Outcome> {
     let plan = definitions::current(context)?.0;
-    let (_, source) = plan.source(&arguments.source).ok_or_else(|| unknown("source", &arguments.source, plan.sources.iter().map(|source| &source.name)))?;
+    let (_, source) = plan
+        .source(&arguments.source)
+        .ok_or_else(|| unknown("source", &arguments.source, plan.sources.iter().map(|source| &source.name)))?;
     let mut payloads = match arguments.file.as_str() {
         "-" => decode::reader_to_records(source, FileFormat::Ndjson, "standard input", Box::new(std::io::stdin()))?,
         path => decode::file_to_records(source, Path::new(path))?,
@@ -126,7 +128,8 @@ fn directly(context: &Context, plan: &Plan, source: &Source, step: &[Vec<u8>], p
 }
 
 fn print(context: &Context, source: &str, pushed: &Pushed) -> Result<()> {
-    let positions: Vec<_> = pushed.positions.iter().map(|(partition, offset)| json!({"source": source, "partition": partition, "offset": offset})).collect();
+    let positions: Vec<_> =
+        pushed.positions.iter().map(|(partition, offset)| json!({"source": source, "partition": partition, "offset": offset})).collect();
     let mut text = match pushed.done() {
         0 => "there were no records\n".to_owned(),
         _ => format!("{} accepted, {} rejected\n", pushed.accepted, pushed.rejected),

@@ -79,7 +79,9 @@ impl FromStr for From {
         match text {
             "start" => Ok(Self::Start),
             "end" => Ok(Self::End),
-            time => EventTime::parse(time).map(Self::Time).ok_or_else(|| "expected start, end, or a time such as 2026-01-31T12:00:00Z".to_owned()),
+            time => EventTime::parse(time)
+                .map(Self::Time)
+                .ok_or_else(|| "expected start, end, or a time such as 2026-01-31T12:00:00Z".to_owned()),
         }
     }
 }
@@ -117,7 +119,9 @@ fn list(context: &Context, which: &Which) -> Result<()> {
         for topic in topics {
             let mut ends = kafka.reader(&topic)?.ends().map_err(|error| error.context(format_args!("topic {topic}")))?;
             ends.sort_unstable();
-            rows.extend(ends.iter().map(|(partition, end)| vec![json!(topic), json!("kafka"), json!(partition.0), Json::Null, json!(end.0)]));
+            rows.extend(
+                ends.iter().map(|(partition, end)| vec![json!(topic), json!("kafka"), json!(partition.0), Json::Null, json!(end.0)]),
+            );
         }
     }
     context.print.rows(&["topic", "system", "partition", "start", "end"], rows)
@@ -244,7 +248,8 @@ fn object(run: &RecordRun, index: usize, time: &str) -> Json {
     object.insert("key".to_owned(), run.key(index).map_or(Json::Null, |key| Json::String(legible(key))));
     object.insert("value".to_owned(), run.value(index).map_or(Json::Null, value));
     let headers = record.headers.iter().flat_map(|headers| headers.iter());
-    object.insert("headers".to_owned(), Json::Object(headers.map(|(name, header)| (name.clone(), Json::String(legible(header)))).collect()));
+    object
+        .insert("headers".to_owned(), Json::Object(headers.map(|(name, header)| (name.clone(), Json::String(legible(header)))).collect()));
     Json::Object(object)
 }
 
@@ -284,7 +289,9 @@ fn append(context: &Context, arguments: &WriteArguments) -> Result<()> {
             writer.append(&step.iter().map(record).collect::<Vec<_>>(), 0)?;
         }
     }
-    context.print.one(&format!("{} appended to {topic}", definitions::counted(count, "record")), &json!({"topic": topic, "appended": count}))
+    context
+        .print
+        .one(&format!("{} appended to {topic}", definitions::counted(count, "record")), &json!({"topic": topic, "appended": count}))
 }
 
 fn lines(file: &str) -> Result<Vec<Vec<u8>>> {
@@ -294,7 +301,12 @@ fn lines(file: &str) -> Result<Vec<Vec<u8>>> {
         path => std::fs::File::open(path).and_then(|mut file| file.read_to_end(&mut bytes)),
     };
     read.map_err(|error| Error::input(format!("cannot read {file}: {error}")))?;
-    Ok(bytes.split(|byte| *byte == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line)).filter(|line| !line.is_empty()).map(<[u8]>::to_vec).collect())
+    Ok(bytes
+        .split(|byte| *byte == b'\n')
+        .map(|line| line.strip_suffix(b"\r").unwrap_or(line))
+        .filter(|line| !line.is_empty())
+        .map(<[u8]>::to_vec)
+        .collect())
 }
 
 #[cfg(test)]

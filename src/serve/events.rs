@@ -41,7 +41,8 @@ async fn pushed(state: &Arc<State>, name: String, headers: &HeaderMap, body: Res
 
 /// What is answered to a push; `positions` are what a lookup's `after` takes.
 fn receipt_json(source: &str, receipt: &PushReceipt) -> serde_json::Value {
-    let position = |(partition, offset): &(crate::Partition, crate::Offset)| json!({"source": source, "partition": partition.0, "offset": offset.0});
+    let position =
+        |(partition, offset): &(crate::Partition, crate::Offset)| json!({"source": source, "partition": partition.0, "offset": offset.0});
     json!({
         "accepted": receipt.accepted,
         "rejected": receipt.rejected,
@@ -65,10 +66,18 @@ fn payloads(body: &[u8], document: bool) -> Result<Vec<Vec<u8>>, Refusal> {
         Some(b'[') => {
             let item = |item: sonic_rs::Result<sonic_rs::LazyValue<'_>>| item.map(|item| item.as_raw_str().as_bytes().to_vec());
             let items: Result<_, _> = sonic_rs::to_array_iter(body).map(item).collect();
-            items.map_err(|error| Refusal::bad("invalid_json", None, format!("the body is no json array: {}", error.to_string().lines().next().unwrap_or_default())))
+            items.map_err(|error| {
+                Refusal::bad(
+                    "invalid_json",
+                    None,
+                    format!("the body is no json array: {}", error.to_string().lines().next().unwrap_or_default()),
+                )
+            })
         }
         Some(_) if document && sonic_rs::from_slice::<sonic_rs::LazyValue<'_>>(body).is_ok() => Ok(vec![body.trim_ascii().to_vec()]),
-        Some(_) => Ok(body.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii).filter(|line| !line.is_empty()).map(<[u8]>::to_vec).collect()),
+        Some(_) => {
+            Ok(body.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii).filter(|line| !line.is_empty()).map(<[u8]>::to_vec).collect())
+        }
     }
 }
 

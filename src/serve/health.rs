@@ -33,7 +33,8 @@ pub(super) async fn ready(Shared(state): Shared<Arc<State>>) -> Response {
 pub(super) async fn status(Shared(state): Shared<Arc<State>>) -> Response {
     let answer = async {
         let status = state.handle.status();
-        let mut out = format!("{{\"ready\":{},\"seq\":{},\"lag_events\":{},\"sources\":", status.ready, status.seq, status.lag_events).into_bytes();
+        let mut out =
+            format!("{{\"ready\":{},\"seq\":{},\"lag_events\":{},\"sources\":", status.ready, status.seq, status.lag_events).into_bytes();
         sources(&status.sources, &mut out);
         out.extend_from_slice(b",\"problems\":[");
         for (index, problem) in status.problems.iter().enumerate() {
@@ -69,7 +70,10 @@ fn of_process(state: &State) {
     }
     // Fields 14 and 15, counted after the command, which may hold blanks and ends with a bracket.
     let stat = read("/proc/self/stat");
-    let ticks = stat.rsplit(')').next().map(|rest| rest.split_ascii_whitespace().skip(11).take(2).filter_map(|ticks| ticks.parse::<u64>().ok()).sum::<u64>());
+    let ticks = stat
+        .rsplit(')')
+        .next()
+        .map(|rest| rest.split_ascii_whitespace().skip(11).take(2).filter_map(|ticks| ticks.parse::<u64>().ok()).sum::<u64>());
     if let Some(ticks) = ticks {
         let seconds = state.metrics.counter(names::PROCESS_CPU, &[]);
         seconds.add((ticks / TICKS_PER_SECOND).saturating_sub(seconds.get()));

@@ -15,7 +15,11 @@ use super::request::{self, Absent};
 use super::routes::LOOKUP;
 use super::state::{Answer, State, json};
 
-pub(super) async fn answer(Shared(state): Shared<Arc<State>>, Path(vector): Path<String>, body: std::result::Result<Bytes, BytesRejection>) -> Response {
+pub(super) async fn answer(
+    Shared(state): Shared<Arc<State>>,
+    Path(vector): Path<String>,
+    body: std::result::Result<Bytes, BytesRejection>,
+) -> Response {
     state.measured(LOOKUP, looked_up(&state, &vector, body)).await
 }
 

@@ -89,7 +89,9 @@ fn responses(place: usize) -> Json {
         }
         routes::CATALOG => json!({"200": answered("Catalog")}),
         routes::STATUS => json!({"200": answered("Status")}),
-        routes::LIVE => json!({"200": {"description": "the process answers", "content": {"application/json": {"schema": {"type": "object"}}}}}),
+        routes::LIVE => {
+            json!({"200": {"description": "the process answers", "content": {"application/json": {"schema": {"type": "object"}}}}})
+        }
         routes::READY => json!({
             "200": {"description": "lookups are answered", "content": {"application/json": {"schema": {"type": "object"}}}},
             "503": {"description": "state is being restored", "content": {"application/json": {"schema": {"type": "object"}}}},
@@ -107,7 +109,9 @@ fn reference(name: &str) -> Json {
 fn lookup_body<'a>(vectors: impl Iterator<Item = (&'a String, &'a Vector)>) -> Json {
     let mut examples = Map::new();
     for (name, vector) in vectors {
-        let row = |fields: &mut dyn Iterator<Item = &Field>| fields.map(|field| (field.name.clone(), example(&field.data_type))).collect::<Map<_, _>>();
+        let row = |fields: &mut dyn Iterator<Item = &Field>| {
+            fields.map(|field| (field.name.clone(), example(&field.data_type))).collect::<Map<_, _>>()
+        };
         let mut value = json!({"keys": [row(&mut vector.keys.iter())]});
         if !vector.request.is_empty() {
             value["request"] = json!([row(&mut vector.request.iter().map(|column| &column.field))]);
@@ -131,7 +135,8 @@ fn events_body(plan: &Plan) -> Json {
 }
 
 fn schemas(plan: &Plan) -> Json {
-    let values = json!({"type": "array", "items": {"type": "array", "items": {}}, "description": "one array per row, in the order of names"});
+    let values =
+        json!({"type": "array", "items": {"type": "array", "items": {}}, "description": "one array per row, in the order of names"});
     let cut = json!({
         "names": {"type": "array", "items": {"type": "string"}},
         "values": values,
@@ -152,45 +157,82 @@ fn schemas(plan: &Plan) -> Json {
     }
     let mut schemas = Map::new();
     let mut add = |name: &str, schema: Json| drop(schemas.insert(name.to_owned(), schema));
-    add("Error", object(&["error"], json!({"error": object(&["code", "message"], json!({
-        "code": {"type": "string", "description": "stable, for programs"},
-        "field": {"type": "string", "description": "the part of the request that is at fault"},
-        "message": {"type": "string", "description": "for people"},
-    }))})));
-    add("LookupRequest", object(&["keys"], json!({
-        "keys": {"type": "array", "items": {"type": "object"}, "maxItems": ROWS_MAX, "description": "one object for each row: the vector's keys"},
-        "request": {"type": ["array", "null"], "items": {"type": "object"}, "description": "the request columns of each row; for a lookup a missing one is null, for a score it is refused"},
-        "as_of": {"type": ["string", "integer", "null"], "description": "the query time (RFC 3339, or microseconds since 1970); null is now"},
-        "after": {"type": ["array", "null"], "items": reference("Position"), "description": "waits until these positions are in: what a push returned"},
-        "wait_ms": {"type": "integer", "minimum": 0, "maximum": 60000, "default": 5000, "description": "how long to wait for after"},
-    })));
-    add("Position", object(&["source", "partition", "offset"], json!({
-        "source": {"type": "string"},
-        "partition": {"type": "integer"},
-        "offset": {"type": "integer", "format": "int64", "description": "the offset after the last record"},
-    })));
-    add("Freshness", object(&["source", "frontier", "staleness_ms"], json!({
-        "source": {"type": "string"},
-        "frontier": {"type": ["string", "null"], "format": "date-time", "description": "the highest event time, of the partition that is furthest behind"},
-        "staleness_ms": {"type": ["integer", "null"], "description": "how far the frontier lies behind the server's clock"},
-    })));
+    add(
+        "Error",
+        object(
+            &["error"],
+            json!({"error": object(&["code", "message"], json!({
+                "code": {"type": "string", "description": "stable, for programs"},
+                "field": {"type": "string", "description": "the part of the request that is at fault"},
+                "message": {"type": "string", "description": "for people"},
+            }))}),
+        ),
+    );
+    add(
+        "LookupRequest",
+        object(
+            &["keys"],
+            json!({
+                "keys": {"type": "array", "items": {"type": "object"}, "maxItems": ROWS_MAX, "description": "one object for each row: the vector's keys"},
+                "request": {"type": ["array", "null"], "items": {"type": "object"}, "description": "the request columns of each row; for a lookup a missing one is null, for a score it is refused"},
+                "as_of": {"type": ["string", "integer", "null"], "description": "the query time (RFC 3339, or microseconds since 1970); null is now"},
+                "after": {"type": ["array", "null"], "items": reference("Position"), "description": "waits until these positions are in: what a push returned"},
+                "wait_ms": {"type": "integer", "minimum": 0, "maximum": 60000, "default": 5000, "description": "how long to wait for after"},
+            }),
+        ),
+    );
+    add(
+        "Position",
+        object(
+            &["source", "partition", "offset"],
+            json!({
+                "source": {"type": "string"},
+                "partition": {"type": "integer"},
+                "offset": {"type": "integer", "format": "int64", "description": "the offset after the last record"},
+            }),
+        ),
+    );
+    add(
+        "Freshness",
+        object(
+            &["source", "frontier", "staleness_ms"],
+            json!({
+                "source": {"type": "string"},
+                "frontier": {"type": ["string", "null"], "format": "date-time", "description": "the highest event time, of the partition that is furthest behind"},
+                "staleness_ms": {"type": ["integer", "null"], "description": "how far the frontier lies behind the server's clock"},
+            }),
+        ),
+    );
     add("LookupAnswer", object(&["vector", "names", "values", "seq", "as_of", "sources"], lookup));
     add("ScoreAnswer", object(&["model", "version", "scores", "names", "values", "seq", "as_of", "sources"], score));
-    add("PushAnswer", object(&["accepted", "rejected", "rejects", "positions"], json!({
-        "accepted": {"type": "integer"},
-        "rejected": {"type": "integer", "description": "records that go to the dead-letter topic"},
-        "rejects": {"type": "array", "description": "the first few", "items": object(&["record", "message"], json!({"record": {"type": "integer"}, "message": {"type": "string"}}))},
-        "positions": {"type": "array", "items": reference("Position")},
-    })));
-    add("Status", object(&["ready", "seq", "lag_events", "sources", "problems"], json!({
-        "ready": {"type": "boolean"},
-        "seq": {"type": "integer", "format": "int64"},
-        "lag_events": {"type": "integer", "description": "records in the logs that are not in yet"},
-        "sources": {"type": "array", "items": reference("Freshness")},
-        "problems": {"type": "array", "items": {"type": "string"}},
-    })));
+    add(
+        "PushAnswer",
+        object(
+            &["accepted", "rejected", "rejects", "positions"],
+            json!({
+                "accepted": {"type": "integer"},
+                "rejected": {"type": "integer", "description": "records that go to the dead-letter topic"},
+                "rejects": {"type": "array", "description": "the first few", "items": object(&["record", "message"], json!({"record": {"type": "integer"}, "message": {"type": "string"}}))},
+                "positions": {"type": "array", "items": reference("Position")},
+            }),
+        ),
+    );
+    add(
+        "Status",
+        object(
+            &["ready", "seq", "lag_events", "sources", "problems"],
+            json!({
+                "ready": {"type": "boolean"},
+                "seq": {"type": "integer", "format": "int64"},
+                "lag_events": {"type": "integer", "description": "records in the logs that are not in yet"},
+                "sources": {"type": "array", "items": reference("Freshness")},
+                "problems": {"type": "array", "items": {"type": "string"}},
+            }),
+        ),
+    );
     let lists = ["sources", "entities", "views", "vectors", "models"];
-    let properties: Map<_, _> = lists.into_iter().map(|list| (list.to_owned(), json!({"type": "array", "items": {"type": "object"}}))).collect();
+    let properties: Map<_, _> =
+        lists.into_iter().map(|list| (list.to_owned(), json!({"type": "array", "items": {"type": "object"}}))).collect();
     add("Catalog", object(&lists, Json::Object(properties)));
     for source in &plan.sources {
         let fields = source.fields.iter().map(|field| (field.name.clone(), schema(&field.data_type))).collect();

@@ -36,7 +36,9 @@ impl Presence {
         let text = serde_json::to_string(&record).map_err(|error| Error::internal(format!("{FILE}: {error}")))?;
         let partial = data.join(format!("{FILE}.partial"));
         let written = fs::write(&partial, text).and_then(|()| fs::rename(&partial, &path));
-        written.map_err(|error| Error::unavailable(format!("cannot write {}: {error}; free space, or choose another folder with --data", path.display())))?;
+        written.map_err(|error| {
+            Error::unavailable(format!("cannot write {}: {error}; free space, or choose another folder with --data", path.display()))
+        })?;
         Ok(Self { path })
     }
 

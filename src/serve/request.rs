@@ -53,7 +53,9 @@ pub(super) fn lookup(vector: &Vector, body: &[u8], absent: Absent) -> Result<Loo
             "as_of" => read.as_of = as_of(value)?,
             "after" => read.after = after(value)?,
             "wait_ms" => read.wait = wait(value)?,
-            _ => return Err(Refusal::bad("unknown_field", name.to_owned(), format!("a request has no field '{name}'; there are {FIELDS}"))),
+            _ => {
+                return Err(Refusal::bad("unknown_field", name.to_owned(), format!("a request has no field '{name}'; there are {FIELDS}")));
+            }
         }
     }
     let keys = keys.ok_or_else(|| Refusal::bad("missing_field", "keys".to_owned(), "send keys: one object for each row"))?;
@@ -99,7 +101,13 @@ fn row_keys(vector: &Vector, row: usize, json: &Json) -> Result<Vec<(String, Val
     for key in &vector.keys {
         let value = object.get(&key.name.as_str());
         let value = value.ok_or_else(|| {
-            let message = format!("key '{}' ({}) is missing: vector {} is looked up by {}", key.name, key.data_type, vector.name, listed(&vector.keys));
+            let message = format!(
+                "key '{}' ({}) is missing: vector {} is looked up by {}",
+                key.name,
+                key.data_type,
+                vector.name,
+                listed(&vector.keys)
+            );
             Refusal::bad("missing_key", place(&key.name), message)
         })?;
         if value.is_null() {
@@ -129,13 +137,15 @@ fn row_request(vector: &Vector, row: usize, json: Option<&Json>, absent: Absent)
         match object.and_then(|object| object.get(&field.name.as_str())) {
             Some(value) if value.is_null() => values.push((field.name.clone(), Value::Null)),
             Some(value) => {
-                values.push((field.name.clone(), typed(&field.data_type, value).ok_or_else(|| mismatch(&place(&field.name), field, value))?));
+                values
+                    .push((field.name.clone(), typed(&field.data_type, value).ok_or_else(|| mismatch(&place(&field.name), field, value))?));
             }
             // The engine puts the query time in its place.
             None if column.is_event_time => {}
             None if absent == Absent::Null => values.push((field.name.clone(), Value::Null)),
             None => {
-                let message = format!("request column '{}' ({}) is missing: send a value, or null where there is none", field.name, field.data_type);
+                let message =
+                    format!("request column '{}' ({}) is missing: send a value, or null where there is none", field.name, field.data_type);
                 return Err(Refusal::bad("missing_request", place(&field.name), message));
             }
         }
@@ -266,7 +276,8 @@ mod tests {
 
     fn vector() -> Vector {
         let field = |name: &str, data_type| Field { name: name.to_owned(), data_type };
-        let column = |name: &str, data_type, is_event_time| RequestColumn { field: field(name, data_type), source_column: None, is_event_time };
+        let column =
+            |name: &str, data_type, is_event_time| RequestColumn { field: field(name, data_type), source_column: None, is_event_time };
         Vector {
             name: "fraud".to_owned(),
             id: Identity::default(),
@@ -297,7 +308,10 @@ mod tests {
             "as_of":1500000,"after":[{"source":"payments","partition":2,"offset":7}],"wait_ms":20}"#;
         let read = read(body).unwrap();
         let row = &read.rows[0];
-        assert_eq!(row.keys, [("user_id".to_owned(), Value::Int(9_007_199_254_740_993)), ("merchant_id".to_owned(), Value::Text("m\"1".into()))]);
+        assert_eq!(
+            row.keys,
+            [("user_id".to_owned(), Value::Int(9_007_199_254_740_993)), ("merchant_id".to_owned(), Value::Text("m\"1".into()))]
+        );
         assert_eq!(row.request[0], ("amount".to_owned(), Value::Float(12.0)));
         assert_eq!(row.request[1], ("event_time".to_owned(), Value::Timestamp(1_769_860_800_000_000)));
         assert_eq!(read.as_of, Some(EventTime(1_500_000)));
