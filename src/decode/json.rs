@@ -49,6 +49,14 @@ pub(super) struct Row {
     pub text: String,
 }
 
+impl Row {
+    fn clear(&mut self, fields: &Fields) {
+        self.slots.clear();
+        self.slots.resize(fields.fields.len(), Slot::Null);
+        self.text.clear();
+    }
+}
+
 #[derive(Clone, Debug)]
 pub(super) enum Slot {
     Null,
@@ -61,20 +69,47 @@ pub(super) enum Slot {
     Timestamp(i64),
 }
 
+/// How deep values may nest that no field takes: each level costs stack.
+const DEPTH_MAX: u8 = 64;
+
 /// Reads one object into `row`, whose earlier content is lost.
 pub(super) fn read(fields: &Fields, text: &str, row: &mut Row) -> Result<(), Rejection> {
-    row.slots.clear();
-    row.slots.resize(fields.fields.len(), Slot::Null);
-    row.text.clear();
+    row.clear(fields);
     let mut rejection = None;
     let mut json = sonic_rs::Deserializer::from_str(text);
     let result = json.deserialize_any(Object { fields, row, rejection: &mut rejection }).and_then(|()| json.end());
     match (rejection, result) {
         (Some(rejection), _) => Err(rejection),
-        (None, Ok(())) => Ok(()),
+        (None, Ok(())) => {
+            if row.slots.iter().any(is_zero) && has_minus_zero(text) {
+                restore_signs(fields, text, row);
+            }
+            Ok(())
+        }
         (None, Err(error)) => {
             let text = error.to_string();
             Err(Rejection::new(reason::MALFORMED, text.lines().next().unwrap_or("no JSON").to_lowercase()))
+        }
+    }
+}
+
+fn is_zero(slot: &Slot) -> bool {
+    matches!(slot, Slot::Float(value) if *value == 0.0)
+}
+
+/// Whether some number may be minus zero.
+fn has_minus_zero(text: &str) -> bool {
+    text.match_indices("-0").any(|(at, _)| text[..at].trim_ascii_end().ends_with(':'))
+}
+
+/// The fast parser takes the sign from minus zero. The other keeps it, but may miss the last bit of other doubles.
+fn restore_signs(fields: &Fields, text: &str, row: &mut Row) {
+    let mut signed = Row::default();
+    signed.clear(fields);
+    let mut json = serde_json::Deserializer::from_str(text);
+    if json.deserialize_any(Object { fields, row: &mut signed, rejection: &mut None }).is_ok() {
+        for (slot, signed) in row.slots.iter_mut().zip(signed.slots).filter(|(slot, signed)| is_zero(slot) && is_zero(signed)) {
+            *slot = signed;
         }
     }
 }
@@ -96,7 +131,7 @@ impl<'de> Visitor<'de> for Object<'_> {
         let mut expected = 0;
         while let Some(found) = map.next_key_seed(Name { fields: self.fields, expected })? {
             let Some(index) = found else {
-                map.next_value_seed(Skip)?;
+                map.next_value_seed(Skip { levels: DEPTH_MAX })?;
                 continue;
             };
             let cell = Cell { field: &self.fields.fields[index], text: &mut self.row.text, rejection: &mut *self.rejection };
@@ -250,9 +285,20 @@ impl fmt::Debug for Clipped<'_> {
     }
 }
 
-/// A value that no field takes: checked, and passed over. The parser bounds the depth of what it visits (255), but not
-/// of what it is told to ignore.
-struct Skip;
+/// A value that no field takes: checked, and passed over. (The parser's own way to ignore a value recurses without
+/// a bound.)
+#[derive(Clone, Copy)]
+struct Skip {
+    /// How many more levels it may have.
+    levels: u8,
+}
+
+impl Skip {
+    fn deeper<E: serde::de::Error>(self) -> Result<Self, E> {
+        let levels = self.levels.checked_sub(1);
+        levels.map(|levels| Self { levels }).ok_or_else(|| E::custom(format_args!("nested deeper than {DEPTH_MAX} levels")))
+    }
+}
 
 impl<'de> DeserializeSeed<'de> for Skip {
     type Value = ();
@@ -294,13 +340,15 @@ impl<'de> Visitor<'de> for Skip {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
-        while seq.next_element_seed(Self)?.is_some() {}
+        let inner = self.deeper()?;
+        while seq.next_element_seed(inner)?.is_some() {}
         Ok(())
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        while map.next_key_seed(Self)?.is_some() {
-            map.next_value_seed(Self)?;
+        let inner = self.deeper()?;
+        while map.next_key_seed(inner)?.is_some() {
+            map.next_value_seed(inner)?;
         }
         Ok(())
     }
