@@ -30,6 +30,12 @@ impl Spine {
         Self { name: "the spine".to_owned(), schema, batches, untyped: false }
     }
 
+    /// All rows in one batch, the columns of CSV with the types of their values: a table that is no spine. Errors as for
+    /// spines.
+    pub fn table(&self) -> Result<RecordBatch> {
+        self.rows()?.output()
+    }
+
     /// All rows in one batch. `Input` when there is none, or when two columns have one name.
     pub(super) fn rows(&self) -> Result<SpineRows<'_>> {
         let rows = concat_batches(&self.schema, &self.batches)?;

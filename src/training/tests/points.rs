@@ -145,8 +145,8 @@ fn a_hot_key_that_is_trimmed_on_the_way_gives_the_same_values() {
     let times: Vec<i64> = (0..40).map(|at| at * 1_250 * MINUTE).collect();
     let asked = Request { vector: "user_v2".to_owned(), ..request(spine(&[Some(0); 40], &times, vec![])) };
     let rows = all(&run(&plan, &events, asked));
-    for row in 0..40 {
-        let expected = naive(&events, Some(0), times[row], None);
+    for (row, q) in times.iter().enumerate() {
+        let expected = naive(&events, Some(0), *q, None);
         for (feature, expected) in FEATURES[..4].iter().zip(expected) {
             assert_eq!(value_at(rows.column_by_name(feature).unwrap().as_ref(), row), expected, "row {row}, {feature}");
         }
