@@ -49,14 +49,18 @@ fn text(bytes: Option<&[u8]>) -> String {
     bytes.map_or_else(|| "none".to_owned(), |bytes| String::from_utf8_lossy(bytes).into_owned())
 }
 
-fn kafka(broker: &Broker) -> Kafka {
-    Kafka::new(&broker.bootstrap(), [])
+/// One broker for all of them, because a broker takes seconds to start.
+#[test]
+fn the_kafka_log_on_a_real_broker() {
+    let Some(mut broker) = Broker::start() else { return };
+    let kafka = Kafka::new(&broker.bootstrap(), []);
+    records_come_back_exactly_and_from_any_offset(&kafka);
+    offsets_that_are_gone_are_told_and_reading_goes_on(&kafka);
+    missing_topics_and_large_records_are_told(&kafka);
+    a_reader_goes_on_when_the_broker_comes_back(&kafka, &mut broker);
 }
 
-#[test]
-fn records_come_back_exactly_and_from_any_offset() {
-    let Some(broker) = Broker::start() else { return };
-    let kafka = kafka(&broker);
+fn records_come_back_exactly_and_from_any_offset(kafka: &Kafka) {
     kafka.create_topic("t", 2).unwrap();
     kafka.create_topic("t", 1).unwrap();
     kafka.create_topic("t", 3).unwrap();
@@ -92,14 +96,11 @@ fn records_come_back_exactly_and_from_any_offset() {
     assert_eq!((runs[0].records[0].offset, runs[0].records.len()), (Offset(2), 1));
 }
 
-#[test]
-fn a_reader_goes_on_when_the_broker_comes_back() {
-    let Some(mut broker) = Broker::start() else { return };
-    let kafka = kafka(&broker);
-    kafka.create_topic("t", 1).unwrap();
+fn a_reader_goes_on_when_the_broker_comes_back(kafka: &Kafka, broker: &mut Broker) {
+    kafka.create_topic("again", 1).unwrap();
     let mut writer = kafka.writer("outbox").unwrap();
-    writer.append(&numbered("t", 0..100), 1).unwrap();
-    let mut reader = kafka.reader("t").unwrap();
+    writer.append(&numbered("again", 0..100), 1).unwrap();
+    let mut reader = kafka.reader("again").unwrap();
     reader.seek(Partition(0), Offset(0)).unwrap();
     let mut seen = values(&read(reader.as_mut(), 100));
 
@@ -109,35 +110,29 @@ fn a_reader_goes_on_when_the_broker_comes_back() {
     assert!(failure.to_string().contains("no broker answers"), "{failure}");
 
     broker.restart();
-    writer.append(&numbered("t", 100..200), 2).unwrap();
+    writer.append(&numbered("again", 100..200), 2).unwrap();
     seen.extend(values(&read(reader.as_mut(), 100)));
     assert_eq!(seen, (0..200).map(|number| number.to_string()).collect::<Vec<_>>());
 }
 
-#[test]
-fn offsets_that_are_gone_are_told_and_reading_goes_on() {
-    let Some(broker) = Broker::start() else { return };
-    let kafka = kafka(&broker);
-    kafka.create_topic("t", 1).unwrap();
-    kafka.writer("outbox").unwrap().append(&numbered("t", 0..3), 1).unwrap();
-    let mut reader = kafka.reader("t").unwrap();
+fn offsets_that_are_gone_are_told_and_reading_goes_on(kafka: &Kafka) {
+    kafka.create_topic("gone", 1).unwrap();
+    kafka.writer("outbox").unwrap().append(&numbered("gone", 0..3), 1).unwrap();
+    let mut reader = kafka.reader("gone").unwrap();
     reader.seek(Partition(0), Offset(50)).unwrap();
     assert_eq!(values(&read(reader.as_mut(), 3)), ["0", "1", "2"]);
     let problems = reader.take_problems();
-    assert!(problems[0].contains("topic t partition 0: the next offset is 50, but the topic ends at 3"), "{problems:?}");
+    assert!(problems[0].contains("topic gone partition 0: the next offset is 50, but the topic ends at 3"), "{problems:?}");
     assert!(reader.take_problems().is_empty());
 }
 
-#[test]
-fn missing_topics_and_large_records_are_told() {
-    let Some(broker) = Broker::start() else { return };
-    let kafka = kafka(&broker);
+fn missing_topics_and_large_records_are_told(kafka: &Kafka) {
     let missing = kafka.reader("none").unwrap().partitions().unwrap_err();
     assert_eq!(missing.kind(), ErrorKind::NotFound, "{missing}");
-    kafka.create_topic("t", 1).unwrap();
+    kafka.create_topic("large", 1).unwrap();
     let mut writer = kafka.writer("outbox").unwrap();
-    let large = writer.append(&[record("t", 0, None, Some(&vec![b'x'; 3 << 20]))], 1).unwrap_err();
+    let large = writer.append(&[record("large", 0, None, Some(&vec![b'x'; 3 << 20]))], 1).unwrap_err();
     assert_eq!(large.kind(), ErrorKind::Input);
     assert!(large.to_string().contains("max.message.bytes"), "{large}");
-    assert_eq!(writer.append(&numbered("t", 0..1), 2).unwrap(), [(Partition(0), Offset(0))]);
+    assert_eq!(writer.append(&numbered("large", 0..1), 2).unwrap(), [(Partition(0), Offset(0))]);
 }

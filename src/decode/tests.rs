@@ -338,7 +338,9 @@ proptest! {
     }
 
     #[test]
-    fn what_is_written_is_read_back(id in ".*", user in any::<i64>(), amount in any::<f64>(), at in -1_000_000_000_000_000_i64..1_000_000_000_000_000) {
+    fn what_is_written_is_read_back(
+        id in ".*", user in any::<i64>(), amount in any::<f64>(), at in -1_000_000_000_000_000_i64..1_000_000_000_000_000,
+    ) {
         let mut payload = format!(r#"{{"user":{user},"at":{at},"amount":"#).into_bytes();
         crate::json::write_float(&mut payload, amount);
         payload.extend(b",\"id\":");
