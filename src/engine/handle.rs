@@ -165,6 +165,14 @@ impl Handle {
         }
     }
 
+    /// The earliest time that lookups of a vector may ask for.
+    #[must_use]
+    pub fn horizon(&self, vector: &Vector) -> EventTime {
+        let applied = self.shared.applied();
+        let of = |read: &crate::plan::Read| applied.horizons[self.plan().views[read.view].source];
+        vector.reads.iter().map(of).max().unwrap_or(EventTime::MIN)
+    }
+
     fn wait_after(&self, request: &LookupRequest) -> Result<()> {
         let mut wanted = Vec::new();
         for (source, partition, offset) in &request.after {

@@ -6,6 +6,7 @@
 //! - `read`: windows; `trim`: forgetting; `stored`: bytes (`docs/storage-format.md`)
 
 mod chunk;
+mod direct;
 mod inputs;
 mod layout;
 mod leaf;
@@ -17,6 +18,7 @@ mod trim;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 pub use self::chunk::{ChunkId, Chunks};
+pub use self::direct::fold_directly;
 pub use self::inputs::Inputs;
 pub use self::layout::Layout;
 use self::stored::Stored;

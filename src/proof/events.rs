@@ -1,0 +1,91 @@
+//! All logged events of a source, and those of some keys in a window, by a plain scan.
+
+use std::collections::HashMap;
+
+use arrow::record_batch::RecordBatch;
+
+use crate::error::Result;
+use crate::event::EventBatch;
+use crate::id::{Position, Seq};
+use crate::key::append_key_value;
+use crate::offline::Snapshot;
+use crate::plan::{Frame, Plan, View, Window};
+use crate::time::EventTime;
+use crate::value::Value;
+use crate::vector::value_at;
+use crate::window::{Inputs, Layout, fold_directly};
+
+/// An event found: its place in the total order, its batch, its row there.
+pub type Found = (Position, usize, usize);
+
+/// The events of one view's source, evaluated for the view.
+pub struct ViewEvents<'a> {
+    pub view: &'a View,
+    layout: Layout,
+    batches: Vec<(RecordBatch, Inputs)>,
+    /// For each key that was asked for, its events in total order.
+    by_key: HashMap<Vec<u8>, Vec<Found>>,
+}
+
+/// All events of a source: those of the Parquet log, then the recent ones behind it.
+pub fn load(plan: &Plan, source: usize, snapshot: &Snapshot, recent: &[EventBatch]) -> Result<Vec<EventBatch>> {
+    let source = &plan.sources[source];
+    let mut events = Vec::new();
+    for file in snapshot.files(source)? {
+        events.push(EventBatch { source: source.name.clone(), rows: snapshot.read(file, source)? });
+    }
+    for batch in recent.iter().filter(|batch| batch.source == source.name) {
+        events.push(batch.between(snapshot.upto(), Seq::MAX)?);
+    }
+    Ok(events)
+}
+
+impl<'a> ViewEvents<'a> {
+    /// Scans all events once for those of `keys`.
+    pub fn scan(plan: &'a Plan, view: usize, events: &[EventBatch], keys: impl Iterator<Item = Vec<u8>>) -> Result<Self> {
+        let view = &plan.views[view];
+        let event_time = plan.sources[view.source].event_time;
+        let mut by_key: HashMap<Vec<u8>, Vec<Found>> = keys.map(|key| (key, Vec::new())).collect();
+        let mut batches = Vec::new();
+        let mut key = Vec::new();
+        for batch in events {
+            let own = batch.own();
+            for row in 0..own.num_rows() {
+                key.clear();
+                let valid = view.key_columns.iter().all(|column| append_key_value(&mut key, &value_at(own.column(*column).as_ref(), row)));
+                if valid && let Some(found) = by_key.get_mut(&key) {
+                    found.push((batch.position(event_time, row)?, batches.len(), row));
+                }
+            }
+            let inputs = Inputs::evaluate(view, &own)?;
+            batches.push((own, inputs));
+        }
+        by_key.values_mut().for_each(|events| events.sort_unstable());
+        Ok(Self { view, layout: Layout::new(view), batches, by_key })
+    }
+
+    /// The events of a key in a window at `q`, in total order. A lookup is no event: none is left out as current.
+    pub fn in_window(&self, key: &[u8], window: &Window, q: EventTime) -> Vec<Found> {
+        let upper = q.minus(window.offset);
+        let counts = |at: &Position| {
+            let after_start = match window.frame {
+                Frame::Range { length, open: false } => at.time >= upper.minus(length),
+                Frame::Range { length, open: true } => at.time > upper.minus(length),
+                Frame::All => true,
+            };
+            after_start && at.time <= upper && !(window.before && at.time == upper)
+        };
+        self.by_key.get(key).into_iter().flatten().filter(|(at, ..)| counts(at)).copied().collect()
+    }
+
+    /// A feature's value for a lookup at `q`.
+    pub fn value(&self, key: &[u8], feature: usize, q: EventTime) -> Value {
+        let events = self.in_window(key, &self.view.features[feature].window, q);
+        fold_directly(&self.layout, feature, events.iter().map(|(at, batch, row)| (*at, &self.batches[*batch].1, *row)))
+    }
+
+    /// The source's own columns of a batch.
+    pub fn own(&self, batch: usize) -> &RecordBatch {
+        &self.batches[batch].0
+    }
+}

@@ -1,0 +1,113 @@
+//! What is behind one value: the events of its window and what each contributes.
+
+use super::events::{ViewEvents, load};
+use crate::engine::{Handle, LookupRequest, LookupRow};
+use crate::error::{Error, Result};
+use crate::event::EventBatch;
+use crate::id::Position;
+use crate::key::append_key_value;
+use crate::offline::Store;
+use crate::plan::{ColumnSource, Frame, Vector, Window};
+use crate::time::EventTime;
+use crate::value::Value;
+use crate::vector::{self, value_at};
+
+/// One value of a vector, and where it comes from.
+#[derive(Clone, Debug)]
+pub struct Explanation {
+    pub column: String,
+    pub value: Value,
+    /// How it is computed: the aggregate, its input, filter and window, or a derived column's expression.
+    pub meaning: String,
+    /// The query time.
+    pub as_of: EventTime,
+    /// The events of the window, in total order. Empty for a derived column.
+    pub events: Vec<UsedEvent>,
+    /// The columns of the frame that a derived column is computed from, with their values.
+    pub inputs: Vec<(String, Value)>,
+}
+
+/// One event of a window.
+#[derive(Clone, Debug)]
+pub struct UsedEvent {
+    pub position: Position,
+    /// The aggregate's inputs for this event.
+    pub inputs: Vec<Value>,
+    /// Whether the feature's `where` holds for it: only then it counts.
+    pub counted: bool,
+}
+
+/// Explains one column of a vector for one row at a time.
+///
+/// # Errors
+/// As a lookup; `NotFound` for a column that the vector does not have.
+pub fn explain(handle: &Handle, store: &Store, recent: &[EventBatch], vector: &str, column: &str, row: LookupRow, as_of: EventTime) -> Result<Explanation> {
+    let plan = handle.plan();
+    let vector = plan.vector(vector).ok_or_else(|| Error::not_found(format!("there is no vector {vector}")))?;
+    let index = vector.columns.iter().position(|candidate| candidate.name == column).ok_or_else(|| {
+        let known: Vec<&str> = vector.columns.iter().map(|column| column.name.as_str()).collect();
+        Error::not_found(format!("vector {} has no column {column}; it has: {}", vector.name, known.join(", ")))
+    })?;
+    let request = LookupRequest { vector: vector.name.clone(), rows: vec![row.clone()], as_of: Some(as_of), ..LookupRequest::default() };
+    let answer = handle.lookup(&request)?;
+    let value = value_at(answer.columns.column(index).as_ref(), 0);
+    let column = &vector.columns[index];
+    let mut explanation =
+        Explanation { column: column.name.clone(), value, meaning: String::new(), as_of, events: Vec::new(), inputs: Vec::new() };
+    match &column.from {
+        ColumnSource::Derived(expression) => {
+            explanation.meaning = expression.text.to_string();
+            let text = explanation.meaning.clone();
+            for (other, column) in vector.columns.iter().enumerate().filter(|(other, column)| *other != index && text.contains(&column.name)) {
+                explanation.inputs.push((column.name.clone(), value_at(answer.columns.column(other).as_ref(), 0)));
+            }
+        }
+        ColumnSource::Frame(frame) => match feature_of(vector, *frame) {
+            None => "the caller's request, or the scored event".clone_into(&mut explanation.meaning),
+            Some((read, feature)) => {
+                store.reload()?;
+                let view_index = vector.reads[read].view;
+                let view = &plan.views[view_index];
+                let fold = &view.folds[view.features[feature].fold];
+                let inputs: Vec<&str> = fold.inputs.iter().map(|input| view.inputs[*input].text.as_ref()).collect();
+                let filter = fold.filter.map(|filter| format!(" where {}", view.filters[filter].text)).unwrap_or_default();
+                let window = &view.features[feature].window;
+                explanation.meaning = format!("{} of ({}){filter}, {}", fold.aggregate.text(), inputs.join(", "), window_text(window, as_of));
+                let mut key = Vec::new();
+                let named = |index: &usize| row.keys.iter().find(|(name, _)| *name == vector.keys[*index].name).map(|(_, value)| value);
+                let valid = vector.reads[read].keys.iter().all(|index| named(index).is_some_and(|value| append_key_value(&mut key, value)));
+                if valid {
+                    let events = ViewEvents::scan(plan, view_index, &load(plan, view.source, &store.snapshot(), recent)?, std::iter::once(key.clone()))?;
+                    for (position, batch, at) in events.in_window(&key, window, as_of) {
+                        let own = events.own(batch).slice(at, 1);
+                        let evaluate = |expression: &crate::plan::Expression| expression.evaluate(&own).map(|array| value_at(array.as_ref(), 0));
+                        let inputs = fold.inputs.iter().map(|input| evaluate(&view.inputs[*input])).collect::<Result<_>>()?;
+                        let counted = match fold.filter {
+                            Some(filter) => evaluate(&view.filters[filter])? == Value::Bool(true),
+                            None => true,
+                        };
+                        explanation.events.push(UsedEvent { position, inputs, counted });
+                    }
+                }
+            }
+        },
+    }
+    Ok(explanation)
+}
+
+/// The read and the view's feature behind a column of the frame; `None` for a request column.
+fn feature_of(vector: &Vector, frame: usize) -> Option<(usize, usize)> {
+    (0..vector.reads.len()).rev().find_map(|read| {
+        let place = frame.checked_sub(vector::read_offset(vector, read))?;
+        Some((read, *vector.reads[read].features.get(place)?))
+    })
+}
+
+fn window_text(window: &Window, q: EventTime) -> String {
+    let upper = q.minus(window.offset);
+    let end = if window.before { format!("t < {upper}") } else { format!("t <= {upper}") };
+    match window.frame {
+        Frame::Range { length, open } => format!("{} {} t, {end}", upper.minus(length), if open { "<" } else { "<=" }),
+        Frame::All => end,
+    }
+}

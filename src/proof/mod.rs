@@ -1,0 +1,10 @@
+//! The proof that a value served is the value trained on: sampled rows computed by the online store, by the offline
+//! engine, and by a naive scan of the logged events, bits compared. Must never repair what it finds.
+
+mod events;
+mod explain;
+mod samples;
+mod verify;
+
+pub use explain::{Explanation, UsedEvent, explain};
+pub use verify::{Difference, Verification, verify};

@@ -1,0 +1,174 @@
+//! Three computations of the same sampled rows, and where their bits differ.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, RecordBatch, TimestampMicrosecondArray};
+use arrow::compute::concat_batches;
+use arrow::datatypes::{Field, Schema};
+
+use super::events::{ViewEvents, load};
+use super::samples::Samples;
+use crate::engine::{Handle, LookupRequest, LookupRow};
+use crate::error::{Error, Result};
+use crate::event::EventBatch;
+use crate::id::Position;
+use crate::offline::{Snapshot, Store};
+use crate::plan::{ColumnSource, Plan, Vector};
+use crate::time::EventTime;
+use crate::training::{self, Request, Spine};
+use crate::value::Value;
+use crate::vector::{self, value_at};
+use crate::window::{Layout, read_empty};
+
+/// The spine's column of query times.
+const TIME: &str = "__query_time";
+
+/// What a verification found.
+#[derive(Clone, Debug)]
+pub struct Verification {
+    pub vector: String,
+    pub rows: usize,
+    /// Values compared, each in all three computations.
+    pub values: usize,
+    pub differences: Vec<Difference>,
+}
+
+/// One value that is not the same everywhere.
+#[derive(Clone, Debug)]
+pub struct Difference {
+    pub column: String,
+    /// Keys and query time of the row.
+    pub row: String,
+    pub online: Value,
+    pub offline: Value,
+    pub naive: Value,
+    /// The events of the window behind a feature; empty for a derived column.
+    pub events: Vec<Position>,
+}
+
+/// Verifies a vector on about `samples` rows, which the `seed` chooses. `handle` is of the state of the same data
+/// folder; `recent` are committed events that Parquet may not hold.
+///
+/// # Errors
+/// `NotFound` when no event is logged that a row could be made of; what the three computations report.
+pub async fn verify(handle: &Handle, store: &Store, recent: Vec<EventBatch>, vector: &str, samples: usize, seed: u64) -> Result<Verification> {
+    let plan = handle.plan();
+    let vector = plan.vector(vector).ok_or_else(|| Error::not_found(format!("there is no vector {vector}")))?;
+    store.reload()?;
+    let snapshot = store.snapshot();
+    let source = vector.on.or_else(|| vector.reads.first().map(|read| plan.views[read.view].source));
+    let source = source.ok_or_else(|| Error::input(format!("vector {} reads no features: there is nothing to verify", vector.name)))?;
+    let drawn = Samples::draw(plan, vector, &load(plan, source, &snapshot, &recent)?, source, handle.horizon(vector), samples, seed)?;
+    let online = online(handle, vector, &drawn)?;
+    let naive = Naive::of(plan, vector, &drawn, &snapshot, &recent)?;
+    let naive_columns = naive.columns(plan, vector, &drawn)?;
+    let offline = offline(plan, store, recent, vector, &drawn).await?;
+    let mut differences = Vec::new();
+    for (index, column) in vector.columns.iter().enumerate() {
+        for row in 0..drawn.len() {
+            let at = |batch: &RecordBatch| value_at(batch.column(index).as_ref(), row);
+            let (online, offline, naive_value) = (at(&online), at(&offline), at(&naive_columns));
+            if !(online.same_bits(&offline) && online.same_bits(&naive_value)) {
+                let events = match column.from {
+                    ColumnSource::Frame(frame) => naive.events_behind(vector, &drawn, row, frame),
+                    ColumnSource::Derived(_) => Vec::new(),
+                };
+                let row = drawn.describe(vector, row);
+                differences.push(Difference { column: column.name.clone(), row, online, offline, naive: naive_value, events });
+            }
+        }
+    }
+    Ok(Verification { vector: vector.name.clone(), rows: drawn.len(), values: drawn.len() * vector.columns.len(), differences })
+}
+
+/// By lookups of the online store, one for each row's time.
+fn online(handle: &Handle, vector: &Vector, samples: &Samples) -> Result<RecordBatch> {
+    let mut answers = Vec::new();
+    for row in 0..samples.len() {
+        let keys = vector.keys.iter().zip(&samples.keys).map(|(field, column)| (field.name.clone(), value_at(column.as_ref(), row)));
+        let request = vector.request.iter().zip(&samples.request);
+        let request = request.map(|(request, column)| (request.field.name.clone(), value_at(column.as_ref(), row)));
+        let lookup = LookupRequest {
+            vector: vector.name.clone(),
+            rows: vec![LookupRow { keys: keys.collect(), request: request.collect() }],
+            as_of: Some(EventTime(samples.times[row])),
+            ..LookupRequest::default()
+        };
+        answers.push(handle.lookup(&lookup)?.columns);
+    }
+    Ok(concat_batches(&vector::schema(vector), &answers)?)
+}
+
+/// By the offline engine: a training set whose spine has the rows' keys, request columns and times.
+async fn offline(plan: &Plan, store: &Store, recent: Vec<EventBatch>, vector: &Vector, samples: &Samples) -> Result<RecordBatch> {
+    let mut fields = Vec::new();
+    let mut columns: Vec<ArrayRef> = Vec::new();
+    let given = vector.keys.iter().zip(&samples.keys).chain(vector.request.iter().map(|request| &request.field).zip(&samples.request));
+    for (field, column) in given {
+        if !fields.iter().any(|known: &Field| known.name() == &field.name) {
+            fields.push(Field::new(&field.name, field.data_type.arrow(), true));
+            columns.push(Arc::clone(column));
+        }
+    }
+    let times: ArrayRef = Arc::new(TimestampMicrosecondArray::from(samples.times.clone()));
+    fields.push(Field::new(TIME, times.data_type().clone(), false));
+    columns.push(times);
+    let schema = Arc::new(Schema::new(fields));
+    let spine = Spine::new(Arc::clone(&schema), vec![RecordBatch::try_new(schema, columns)?]);
+    let request = Request { vector: vector.name.clone(), spine, time: Some(TIME.to_owned()), event: None, as_known: false };
+    let made = training::training_set(plan, store, recent, request).await?;
+    let all = concat_batches(&made.schema, &made.batches)?;
+    let column = |column: &crate::plan::VectorColumn| {
+        let found = all.column_by_name(&column.name).cloned();
+        found.ok_or_else(|| Error::internal(format!("the training set lacks the column {}", column.name)))
+    };
+    Ok(RecordBatch::try_new(vector::schema(vector), vector.columns.iter().map(column).collect::<Result<_>>()?)?)
+}
+
+/// By a scan of all events: each read's own.
+struct Naive<'a> {
+    reads: Vec<ViewEvents<'a>>,
+}
+
+impl<'a> Naive<'a> {
+    fn of(plan: &'a Plan, vector: &Vector, samples: &Samples, snapshot: &Snapshot, recent: &[EventBatch]) -> Result<Self> {
+        let mut reads = Vec::new();
+        for (index, read) in vector.reads.iter().enumerate() {
+            let events = load(plan, plan.views[read.view].source, snapshot, recent)?;
+            let keys: BTreeSet<Vec<u8>> = (0..samples.len()).filter_map(|row| samples.key(vector, index, row)).collect();
+            reads.push(ViewEvents::scan(plan, read.view, &events, keys.into_iter())?);
+        }
+        Ok(Self { reads })
+    }
+
+    fn columns(&self, plan: &Plan, vector: &Vector, samples: &Samples) -> Result<RecordBatch> {
+        let mut features = Vec::new();
+        for row in 0..samples.len() {
+            for (index, read) in vector.reads.iter().enumerate() {
+                match samples.key(vector, index, row) {
+                    Some(key) => {
+                        let q = EventTime(samples.times[row]);
+                        features.extend(read.features.iter().map(|feature| self.reads[index].value(&key, *feature, q)));
+                    }
+                    None => read_empty(&Layout::new(&plan.views[read.view]), &read.features, &mut features),
+                }
+            }
+        }
+        vector::assemble(vector, &features, &samples.request, samples.len())
+    }
+
+    /// The events of the window behind a column of the frame.
+    fn events_behind(&self, vector: &Vector, samples: &Samples, row: usize, frame: usize) -> Vec<Position> {
+        let reads = vector.reads.iter().enumerate();
+        let within = |(index, read): (usize, &crate::plan::Read)| {
+            let place = frame.checked_sub(vector::read_offset(vector, index))?;
+            Some((index, *read.features.get(place)?))
+        };
+        let Some((index, feature)) = reads.filter_map(within).next_back() else { return Vec::new() };
+        let Some(key) = samples.key(vector, index, row) else { return Vec::new() };
+        let events = &self.reads[index];
+        let found = events.in_window(&key, &events.view.features[feature].window, EventTime(samples.times[row]));
+        found.into_iter().map(|(position, ..)| position).collect()
+    }
+}
