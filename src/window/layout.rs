@@ -29,6 +29,8 @@ pub struct Layout {
     pub(super) texts: Box<[(usize, (usize, u64))]>,
     pub(super) parts: Box<[Part]>,
     pub(super) part_labels: Box<[Label]>,
+    /// For each part, others that answer for it, by which a row that was written with more features is read.
+    pub(super) covering: Box<[Box<[(Label, Part)]>]>,
     /// The parts that windows without a lower bound read, and that are therefore kept of events that are forgotten.
     pub(super) base_parts: Box<[usize]>,
     pub(super) input_labels: Box<[Label]>,
@@ -107,17 +109,20 @@ impl Layout {
         let candidates: Vec<Part> = view.folds.iter().map(|fold| part(&shape, fold.aggregate.fold(), &fold.inputs, fold.filter)).collect();
         let covers = |a: &Part, b: &Part| a.fold.covers(b.fold) && same_rows(a, b);
         // A part stays unless another one answers for it; of two that answer for each other the first stays.
-        let mut parts: Vec<Part> = Vec::new();
-        let mut part_labels = Vec::new();
+        let (mut parts, mut part_labels, mut covering): (Vec<Part>, Vec<Label>, Vec<Box<[(Label, Part)]>>) = Default::default();
         for (index, candidate) in candidates.iter().enumerate() {
             let other = |(at, other): (usize, &Part)| at != index && covers(other, candidate) && (at < index || !covers(candidate, other));
-            if !candidates.iter().enumerate().any(other) {
-                parts.push(candidate.clone());
-                let fold = &view.folds[index];
-                let inputs = fold.inputs.iter().map(|input| view.inputs[*input].text.as_ref()).collect::<Vec<_>>().join(", ");
-                let filter = fold.filter.map_or("", |filter| view.filters[filter].text.as_ref());
-                part_labels.push(label(&format!("{} of {inputs} where {filter}", candidate.fold.text())));
+            if candidates.iter().enumerate().any(other) {
+                continue;
             }
+            let fold = &view.folds[index];
+            let inputs = fold.inputs.iter().map(|input| view.inputs[*input].text.as_ref()).collect::<Vec<_>>().join(", ");
+            let filter = fold.filter.map_or("", |filter| view.filters[filter].text.as_ref());
+            let label_of = |fold: Fold| label(&format!("{} of {inputs} where {filter}", fold.text()));
+            let wider = fold.inputs.first().map(|input| candidate.fold.covering(shape.kinds[*input])).unwrap_or_default();
+            covering.push(wider.into_iter().map(|fold| (label_of(fold), Part { fold, ..candidate.clone() })).collect());
+            part_labels.push(label_of(candidate.fold));
+            parts.push(candidate.clone());
         }
         let mut bounds: Vec<Bound> = view.features.iter().map(|feature| bound(&feature.window)).collect();
         bounds.sort();
@@ -141,6 +146,7 @@ impl Layout {
             texts: texts.map(|(input, _)| (shape.inputs_at + input, RowShape::input_flag(input))).collect(),
             parts: parts.into(),
             part_labels: part_labels.into(),
+            covering: covering.into(),
             base_parts: base_parts.into(),
             input_labels: view.inputs.iter().map(|input| label(&format!("{} {}", input.data_type, input.text))).collect(),
             filter_labels: view.filters.iter().map(|filter| label(&filter.text)).collect(),

@@ -96,6 +96,13 @@ impl Fold {
         }
     }
 
+    /// Other folds of one input of that kind that answer for this one.
+    pub(crate) fn covering(self, kind: Kind) -> Vec<Self> {
+        let double = kind == Kind::Float;
+        let wider = [Self::Sum { double }, Self::Moments { double }, Self::Truths];
+        wider.into_iter().filter(|wider| *wider != self && wider.covers(self)).collect()
+    }
+
     /// Whether this fold over the same inputs also answers for the other.
     pub(crate) fn covers(self, other: Self) -> bool {
         match (self, other) {
@@ -206,6 +213,15 @@ impl Part {
                 }
             }
             _ => {}
+        }
+    }
+
+    /// This part's share of a partial whose fold covers it.
+    pub(crate) fn narrowed(&self, wider: Partial) -> Partial {
+        match (self.fold, wider) {
+            (Fold::Count, wider) => Partial::Count(wider.count()),
+            (Fold::Sum { .. }, Partial::Moments(moments)) => Partial::Sum { count: moments.count, sum: moments.sum },
+            (_, wider) => wider,
         }
     }
 

@@ -25,6 +25,7 @@ const TAG_EMPTY: u8 = 0;
 const TAG_INNER: u8 = 1;
 const TAG_CHUNK: u8 = 2;
 const TAG_INLINE: u8 = 3;
+const TAG_TREE: u8 = 4;
 
 /// What is stored of a state, decoded.
 pub(super) struct Stored {
@@ -60,6 +61,7 @@ pub(super) fn encode(layout: &Layout, stored: &mut Stored, put: &mut Put<'_>) ->
     }
     let mut latest = true;
     page(layout, &mut stored.root, ChunkId { start: 0, level: 32, segment: 0 }, &mut latest, put);
+    bytes.push(TAG_TREE);
     put_labels(&mut bytes, layout.part_labels.iter());
     encode_node(layout, &stored.root, &mut bytes);
     bytes
@@ -168,17 +170,20 @@ pub(super) fn decode(layout: &Layout, row: &[u8]) -> Result<Option<Stored>> {
         let Some(partials) = read_partials(layout, &layout.base_parts, &labels, &mut reader)? else { return Ok(None) };
         base = Some(partials.into());
     }
-    let root = if reader.0.first() == Some(&TAG_INLINE) {
-        reader.byte()?;
-        let mut all = Leaf::default();
-        rows::decode(layout, &columns, &mut reader, &mut all)?;
-        all.sort(layout);
-        Node::build(layout, all.rows(layout))
-    } else {
-        let labels = read_labels(&mut reader)?;
-        let whole = (0, u64::MAX);
-        let Some(root) = decode_node(layout, &columns, &labels, &mut reader, 32, whole)? else { return Ok(None) };
-        root
+    let root = match reader.byte()? {
+        TAG_INLINE => {
+            let mut all = Leaf::default();
+            rows::decode(layout, &columns, &mut reader, &mut all)?;
+            all.sort(layout);
+            Node::build(layout, all.rows(layout))
+        }
+        TAG_TREE => {
+            let labels = read_labels(&mut reader)?;
+            let whole = (0, u64::MAX);
+            let Some(root) = decode_node(layout, &columns, &labels, &mut reader, 32, whole)? else { return Ok(None) };
+            root
+        }
+        _ => return Err(Error::corrupt("stored state: neither events nor a tree")),
     };
     if !reader.is_empty() {
         return Err(Error::corrupt("stored state: bytes after its end"));
@@ -196,9 +201,13 @@ fn read_partials(layout: &Layout, parts: &[usize], labels: &[Label], reader: &mu
     let mut found: Vec<Option<Partial>> = vec![None; parts.len()];
     for label in labels {
         let length = reader.length()?;
-        let mut body = ByteReader(reader.take(length)?);
-        if let Some(at) = parts.iter().position(|part| layout.part_labels[*part] == *label) {
-            found[at] = Some(layout.parts[parts[at]].decode(&mut body)?);
+        let body = ByteReader(reader.take(length)?);
+        for (found, part) in found.iter_mut().zip(parts) {
+            if layout.part_labels[*part] == *label {
+                *found = Some(layout.parts[*part].decode(&mut { body })?);
+            } else if let Some((_, wider)) = layout.covering[*part].iter().find(|(wider, _)| wider == label) {
+                *found = Some(layout.parts[*part].narrowed(wider.decode(&mut { body })?));
+            }
         }
     }
     Ok(found.into_iter().collect())

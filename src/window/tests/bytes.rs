@@ -1,0 +1,111 @@
+//! Stored bytes: snapshots, rows of other sets of features, and bytes that nobody wrote.
+
+use super::fixture::{Events, Store, all_features, narrowed, random, view};
+use super::*;
+use crate::ErrorKind;
+
+fn state_of(layout: &Layout, events: &Events) -> KeyState {
+    let inputs = events.inputs();
+    let mut state = KeyState::new(layout);
+    (0..events.positions.len()).for_each(|row| state.insert(layout, events.positions[row], &inputs, row));
+    state
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[test]
+fn rows_are_what_they_were() {
+    let view = narrowed(|feature| ["sum_amount_10", "count_all"].contains(&feature.name.as_str()));
+    let layout = Layout::new(&view);
+    let events = Events::new(&[(-5, 0, 1), (3, 1, 2), (3, 0, 3)]);
+    let inputs = Inputs::evaluate(&view, &events.batch()).unwrap();
+    let mut state = KeyState::new(&layout);
+    (0..3).for_each(|row| state.insert(&layout, events.positions[row], &inputs, row));
+    state.trim(&layout, EventTime(0));
+    let row = Store::default().put(&layout, &mut state);
+    assert_eq!(hex(&row), INLINE_ROW);
+
+    let rows: Vec<(i64, u32, u64)> = (0..300).map(|row| (row * 1_000, 0, 4)).collect();
+    let events = Events::new(&rows);
+    let inputs = Inputs::evaluate(&view, &events.batch()).unwrap();
+    let mut state = KeyState::new(&layout);
+    (0..300).for_each(|row| state.insert(&layout, events.positions[row], &inputs, row));
+    let mut store = Store::default();
+    let row = store.put(&layout, &mut state);
+    assert_eq!(hex(&row), CHUNKED_ROW);
+    let (id, segment) = store.chunks.first_key_value().unwrap();
+    assert_eq!(format!("{} {} bytes, xxh3 {:016x}", hex(id), segment.len(), xxhash_rust::xxh3::xxh3_64(segment)), SEGMENT);
+}
+
+const INLINE_ROW: &str = "010501038320539a7dd9c71d00010300000000000080010181d8ad25a897213701010302030000000000008000010001849bee0281897a0184eb51b81ed55540cdcccccccc7c57c0";
+const CHUNKED_ROW: &str = "010501038320539a7dd9c71d0001f88f04000000008000040281d8ad25a89721374897e02ce8102c150220000000000000000001ac02f88f04000000008000";
+const SEGMENT: &str = "0000000000000000200000 3326 bytes, xxh3 4c45df7ffcf56f9a";
+
+#[test]
+fn a_row_serves_fewer_features_and_asks_for_a_rebuild_for_more() {
+    let (wide, narrow) = (view(), narrowed(|feature| feature.name.starts_with("sum_amount") || feature.name.starts_with("last_n_category")));
+    let (wide_layout, narrow_layout) = (Layout::new(&wide), Layout::new(&narrow));
+    for count in [3, 200, 1_000, 5_000] {
+        let rows: Vec<(i64, u32, u64)> = (0..count).map(|row| (row * 3, 0, row as u64)).collect();
+        let events = Events::new(&rows);
+        let (mut state, mut store) = (state_of(&wide_layout, &events), Store::default());
+        state.trim(&wide_layout, EventTime(1));
+        let row = store.put(&wide_layout, &mut state);
+        let Decoded::State(narrowed, _) = KeyState::decode(&narrow_layout, &row).unwrap() else { panic!("narrower layouts read wider rows") };
+        let q = EventTime(count * 3 / 2);
+        let (mut got, mut expected) = (Vec::new(), Vec::new());
+        narrowed.read(&narrow_layout, q, None, &all_features(&narrow_layout), &store, &mut got).unwrap();
+        let same: Vec<usize> = narrow.features.iter().map(|feature| wide.features.iter().position(|other| other.name == feature.name).unwrap()).collect();
+        state.read(&wide_layout, q, None, &same, &store, &mut expected).unwrap();
+        assert_eq!(got, expected);
+        let mut narrow_state = narrowed;
+        let row = Store::default().put(&narrow_layout, &mut narrow_state);
+        assert!(matches!(KeyState::decode(&wide_layout, &row).unwrap(), Decoded::Incomplete));
+    }
+}
+
+#[test]
+fn another_version_is_named() {
+    let layout = Layout::new(&view());
+    let Err(error) = KeyState::decode(&layout, &[9]) else { panic!("format 9 is unknown") };
+    assert_eq!(error.kind(), ErrorKind::Conflict);
+}
+
+#[test]
+fn wrong_bytes_are_errors_and_never_panics() {
+    let layout = Layout::new(&view());
+    let mut next = random(3);
+    for count in [0, 1, 40, 300, 3_000] {
+        let rows: Vec<(i64, u32, u64)> = (0..count).map(|row| ((next() % 5_000) as i64, (row % 2) as u32, next())).collect();
+        let (mut state, mut store) = (state_of(&layout, &Events::new(&rows)), Store::default());
+        state.trim(&layout, EventTime(200));
+        let row = store.put(&layout, &mut state);
+        for round in 0..if count > 1_000 { 60 } else { 300 } {
+            let mut wrong = row.clone();
+            mutate(&mut wrong, &mut next);
+            if round % 2 == 1 {
+                wrong.clone_from(&row);
+                store.chunks.values_mut().for_each(|segment| mutate(segment, &mut next));
+            }
+            if let Ok(Decoded::State(mut state, _)) = KeyState::decode(&layout, &wrong) {
+                let mut out = Vec::new();
+                let _ = state.read(&layout, EventTime(2_500), None, &all_features(&layout), &store, &mut out);
+                state.trim(&layout, EventTime(1_000));
+                let _ = state.encode(&layout, Seq(1), &mut |_, _| {});
+            }
+        }
+    }
+}
+
+fn mutate(bytes: &mut Vec<u8>, next: &mut impl FnMut() -> u64) {
+    for _ in 0..=next() % 3 {
+        let at = next() as usize % bytes.len().max(1);
+        match next() % 4 {
+            0 => bytes.truncate(at),
+            1 => bytes.insert(at.min(bytes.len()), next() as u8),
+            _ => bytes.iter_mut().skip(at).take(1).for_each(|byte| *byte ^= 1 << (next() % 8)),
+        }
+    }
+}

@@ -1,0 +1,238 @@
+//! Windows against a naive scan, before and after storage and trimming; stored bytes against snapshots and mutations.
+
+mod bytes;
+mod fixture;
+mod scan;
+
+use proptest::prelude::*;
+
+use self::fixture::{Events, Store, all_features, narrowed, random, view};
+use super::*;
+
+/// Times with many ties, at the edges of windows, far apart and extreme.
+fn time() -> impl Strategy<Value = i64> {
+    prop_oneof![6 => 0..300i64, 2 => -50_000..50_000i64, 1 => any::<i64>(), 1 => prop::sample::select(vec![i64::MIN, i64::MIN + 1, i64::MAX, i64::MAX - 1])]
+}
+
+fn events(most: usize) -> impl Strategy<Value = Events> {
+    prop::collection::vec((time(), 0..3u32, any::<u64>()), 0..most).prop_map(|rows| Events::new(&rows))
+}
+
+/// Query times: those of events, window edges away from them, and any.
+fn queries(events: &Events, seeds: &[u64]) -> Vec<(EventTime, Option<Position>)> {
+    let near = [0, 1, -1, 7, 10, 11, 17, 100, 107, 1000, 1007];
+    let mut queries: Vec<_> = [i64::MIN, 0, i64::MAX].map(|q| (EventTime(q), None)).into();
+    for seed in seeds {
+        let Some(at) = events.positions.get(*seed as usize % events.positions.len().max(1)) else { continue };
+        queries.push((at.time, Some(*at)));
+        queries.push((at.time.plus(crate::Span(near[(seed >> 32) as usize % near.len()])), Some(*at)));
+    }
+    queries
+}
+
+fn same(view: &crate::plan::View, layout: &Layout, state: &KeyState, events: &Events, store: &Store, q: EventTime, current: Option<Position>) {
+    let features = all_features(layout);
+    let mut values = Vec::new();
+    state.read(layout, q, current, &features, store, &mut values).unwrap();
+    for (feature, value) in features.iter().zip(&values) {
+        let expected = scan::value(view, events, *feature, q, current);
+        assert_eq!(*value, expected, "{} at {} without {current:?}", view.features[*feature].name, q.0);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 20, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn windows_equal_a_naive_scan(events in events(400), seeds in prop::collection::vec(any::<u64>(), 6)) {
+        let view = view();
+        let layout = Layout::new(&view);
+        let inputs = events.inputs();
+        let mut state = KeyState::new(&layout);
+        (0..events.positions.len()).for_each(|row| state.insert(&layout, events.positions[row], &inputs, row));
+        prop_assert_eq!(state.last_event(), events.positions.iter().map(|at| at.time).max());
+        for (q, current) in queries(&events, &seeds) {
+            same(&view, &layout, &state, &events, &Store::default(), q, current);
+        }
+    }
+
+    #[test]
+    fn storage_changes_nothing(events in events(700), seeds in prop::collection::vec(any::<u64>(), 4), first in 0usize..700, load in any::<bool>()) {
+        let view = view();
+        let layout = Layout::new(&view);
+        let inputs = events.inputs();
+        let mut state = KeyState::new(&layout);
+        let mut store = Store::default();
+        let cut = first.min(events.positions.len());
+        (0..cut).for_each(|row| state.insert(&layout, events.positions[row], &inputs, row));
+        state = store.reload(&layout, state);
+        if load {
+            same(&view, &layout, &state, &events.first(cut), &store, EventTime(150), None);
+        }
+        (cut..events.positions.len()).for_each(|row| state.insert(&layout, events.positions[row], &inputs, row));
+        for (q, current) in queries(&events, &seeds) {
+            same(&view, &layout, &state, &events, &store, q, current);
+        }
+        state = store.reload(&layout, state);
+        for (q, current) in queries(&events, &seeds) {
+            same(&view, &layout, &state, &events, &store, q, current);
+        }
+    }
+
+    #[test]
+    fn trimming_changes_no_window_after_the_horizon(events in events(400), horizon in -100..300i64, back in 0..40i64, reload in any::<bool>()) {
+        let view = view();
+        let layout = Layout::new(&view);
+        let inputs = events.inputs();
+        let (mut state, mut store) = (KeyState::new(&layout), Store::default());
+        let half = events.positions.len() / 2;
+        (0..half).for_each(|row| state.insert(&layout, events.positions[row], &inputs, row));
+        if reload {
+            state = store.reload(&layout, state);
+        }
+        for horizon in [horizon - back, horizon] {
+            state.trim(&layout, EventTime(horizon));
+        }
+        // What comes late but after the horizon still counts; what comes before it is the engine's to refuse.
+        let kept: Vec<usize> = (0..events.positions.len()).filter(|row| *row < half || events.positions[*row].time.0 >= horizon).collect();
+        kept.iter().filter(|row| **row >= half).for_each(|row| state.insert(&layout, events.positions[*row], &inputs, *row));
+        let known = events.only(&kept);
+        let asked: Vec<_> = (0..12).map(|step| EventTime(horizon + 1_007 + 13 * step)).collect();
+        for q in &asked {
+            same_but_endless(&view, &layout, &state, &known, &store, *q);
+        }
+        state = store.reload(&layout, state);
+        for q in &asked {
+            same_but_endless(&view, &layout, &state, &known, &store, *q);
+        }
+    }
+}
+
+/// Compares all windows but the one whose length reaches before any horizon.
+fn same_but_endless(view: &crate::plan::View, layout: &Layout, state: &KeyState, events: &Events, store: &Store, q: EventTime) {
+    let features: Vec<usize> = all_features(layout).into_iter().filter(|feature| !view.features[*feature].name.contains("endless")).collect();
+    let mut values = Vec::new();
+    state.read(layout, q, None, &features, store, &mut values).unwrap();
+    for (feature, value) in features.iter().zip(&values) {
+        assert_eq!(*value, scan::value(view, events, *feature, q, None), "{} at {}", view.features[*feature].name, q.0);
+    }
+}
+
+#[test]
+fn a_long_history_survives_chunks_splits_and_trims() {
+    let view = narrowed(|feature| ["_10", "_1000_open", "_all", "_excluding", "_offset"].iter().any(|end| feature.name.ends_with(end)));
+    let layout = Layout::new(&view);
+    let mut next = random(7);
+    // Mostly rising times with late ones, bursts of ties, and gaps.
+    let mut now = 0;
+    let rows: Vec<(i64, u32, u64)> = (0..9_000)
+        .map(|_| {
+            now += if next() % 50 == 0 { 3_000 } else { (next() % 4) as i64 };
+            let late = if next() % 10 == 0 { (next() % 2_000) as i64 } else { 0 };
+            (now - late, (next() % 3) as u32, next())
+        })
+        .collect();
+    let events = Events::new(&rows);
+    let inputs = Inputs::evaluate(&view, &events.batch()).unwrap();
+    let (mut state, mut store) = (KeyState::new(&layout), Store::default());
+    for row in 0..rows.len() {
+        state.insert(&layout, events.positions[row], &inputs, row);
+        match row % 1_000 {
+            // Stored and kept in memory, stored and forgotten, and read in between.
+            300 => drop(store.put(&layout, &mut state)),
+            600 | 850 => state = store.reload(&layout, state),
+            700 if row > 5_000 => same(&view, &layout, &state, &events.first(row + 1), &store, events.positions[row].time, Some(events.positions[row])),
+            _ => {}
+        }
+    }
+    state = store.reload(&layout, state);
+    assert!(store.chunks.len() > 4, "{} chunks", store.chunks.len());
+    for row in [4_000, 8_999] {
+        same(&view, &layout, &state, &events, &store, events.positions[row].time, Some(events.positions[row]));
+    }
+    let horizon = now / 2;
+    state.trim(&layout, EventTime(horizon));
+    let before = store.chunks.len();
+    state = store.reload(&layout, state);
+    assert!(store.chunks.len() < before, "trimming deletes chunks");
+    for q in [horizon + 1_007, now] {
+        same_but_endless(&view, &layout, &state, &events, &store, EventTime(q));
+    }
+}
+
+#[test]
+fn only_what_changed_is_stored_again() {
+    let view = narrowed(|feature| ["sum_amount_10", "max_amount_10", "count_10"].contains(&feature.name.as_str()));
+    let layout = Layout::new(&view);
+    let rows: Vec<(i64, u32, u64)> = (0..8_200).map(|row| (row * 5, 0, row as u64)).collect();
+    let events = Events::new(&rows);
+    let inputs = Inputs::evaluate(&view, &events.batch()).unwrap();
+    let (mut state, mut store) = (KeyState::new(&layout), Store::default());
+    (0..8_000).for_each(|row| state.insert(&layout, events.positions[row], &inputs, row));
+    store.put(&layout, &mut state);
+    let written = store.written;
+    assert!(written / 8_000 < 14, "{} bytes per event of one double", written / 8_000);
+    (8_000..8_100).for_each(|row| state.insert(&layout, events.positions[row], &inputs, row));
+    let row = store.put(&layout, &mut state);
+    assert_eq!(store.written, written, "a hundred events wait in the row");
+    assert!(row.len() < 6_000, "{}", row.len());
+    (8_100..8_200).for_each(|row| state.insert(&layout, events.positions[row], &inputs, row));
+    store.put(&layout, &mut state);
+    assert!(store.written - written < 3_000, "two hundred events are one segment: {}", store.written - written);
+    let state = store.reload(&layout, state);
+    let mut out = Vec::new();
+    state.read(&layout, EventTime(41_000), None, &all_features(&layout), &store, &mut out).unwrap();
+    assert_eq!(out[0], Value::Int(2), "the events at 40990 and 40995");
+}
+
+#[test]
+fn windows_are_named_by_their_edges() {
+    let rows: Vec<(i64, u32, u64)> = [0, 10, 20, 20, 30].into_iter().map(|time| (time, 0, 0)).collect();
+    let events = Events::new(&rows);
+    let (layout, inputs) = (Layout::new(&view()), events.inputs());
+    let mut state = KeyState::new(&layout);
+    (0..5).rev().for_each(|row| state.insert(&layout, events.positions[row], &inputs, row));
+    let count = |name: &str, q: i64, current: Option<usize>| {
+        let feature = view().features.iter().position(|feature| feature.name == format!("count_{name}")).unwrap();
+        let mut out = Vec::new();
+        let current = current.map(|row| events.positions[row]);
+        state.read(&layout, EventTime(q), current, &[feature], &Store::default(), &mut out).unwrap();
+        out.remove(0)
+    };
+    assert_eq!(count("10", 20, None), Value::Int(3), "closed: 10, 20, 20");
+    assert_eq!(count("10_open", 20, None), Value::Int(2), "open: 20, 20");
+    assert_eq!(count("10_before", 20, None), Value::Int(1), "before: 10");
+    assert_eq!(count("10_excluding", 20, Some(2)), Value::Int(2), "its tie stays in");
+    assert_eq!(count("10_excluding", 20, None), Value::Int(3), "a lookup leaves nothing out");
+    assert_eq!(count("10_offset", 27, None), Value::Int(3), "as 10 at 20");
+    assert_eq!(count("all", 20, None), Value::Int(4));
+    assert_eq!(count("10", 1_000, None), Value::Int(0), "windows empty by themselves");
+    assert_eq!(count("all", -1, None), Value::Int(0), "events after q never count");
+}
+
+#[test]
+fn a_key_never_seen_has_defaults() {
+    let layout = Layout::new(&view());
+    let (mut empty, mut read) = (Vec::new(), Vec::new());
+    read_empty(&layout, &all_features(&layout), &mut empty);
+    KeyState::new(&layout).read(&layout, EventTime(0), None, &all_features(&layout), &Store::default(), &mut read).unwrap();
+    assert_eq!(empty, read);
+    assert!(view().features.iter().zip(&empty).any(|(feature, value)| feature.default.is_some() && feature.default.as_ref() == Some(value)));
+}
+
+#[test]
+fn sums_averages_and_counts_share_one_part() {
+    let view = view();
+    let layout = Layout::new(&view);
+    assert!(layout.parts.len() < view.folds.len(), "{} parts for {} folds", layout.parts.len(), view.folds.len());
+}
+
+#[test]
+fn a_sparse_key_is_small() {
+    let events = Events::new(&[(1, 0, 1), (2, 0, 2)]);
+    let (layout, inputs) = (Layout::new(&view()), events.inputs());
+    let mut state = KeyState::new(&layout);
+    (0..2).for_each(|row| state.insert(&layout, events.positions[row], &inputs, row));
+    assert!(state.bytes() < 500, "{}", state.bytes());
+    assert!(size_of::<KeyState>() <= 144, "{}", size_of::<KeyState>());
+}
