@@ -35,7 +35,10 @@ impl Chunks for Memory {
 }
 
 fn main() {
-    println!("{:>10} {:>12} {:>12} {:>12} {:>12} {:>12} {:>12}", "events", "insert ns", "read p50 ns", "read p99 ns", "late ns", "bytes/event", "stored/event");
+    println!(
+        "{:>10} {:>12} {:>12} {:>12} {:>12} {:>12} {:>12}",
+        "events", "insert ns", "read p50 ns", "read p99 ns", "late ns", "bytes/event", "stored/event"
+    );
     for events in [16, 1_000, 10_000, 100_000, 250_000, 1_000_000] {
         measure(events);
     }
@@ -94,7 +97,8 @@ fn measure(events: usize) {
         Err(error) => panic!("a row is read by its own layout: {error}"),
     }
 
-    let late: Vec<Position> = (0..events / 4).map(|row| Position { offset: Offset((events + row) as u64), ..positions[next() as usize % events] }).collect();
+    let late: Vec<Position> =
+        (0..events / 4).map(|row| Position { offset: Offset((events + row) as u64), ..positions[next() as usize % events] }).collect();
     let start = Instant::now();
     late.iter().enumerate().for_each(|(row, at)| state.insert(&layout, *at, &inputs, row));
     let late_ns = start.elapsed().as_nanos() as usize / late.len().max(1);

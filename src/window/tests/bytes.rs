@@ -40,12 +40,14 @@ fn rows_are_what_they_were() {
 }
 
 const INLINE_ROW: &str = "010501038320539a7dd9c71d00010300000000000080010181d8ad25a897213701010302030000000000008000010001849bee0281897a0184eb51b81ed55540cdcccccccc7c57c0";
-const CHUNKED_ROW: &str = "010501038320539a7dd9c71d0001f88f04000000008000040281d8ad25a89721374897e02ce8102c150220000000000000000001ac02f88f04000000008000";
+const CHUNKED_ROW: &str =
+    "010501038320539a7dd9c71d0001f88f04000000008000040281d8ad25a89721374897e02ce8102c150220000000000000000001ac02f88f04000000008000";
 const SEGMENT: &str = "0000000000000000200000 3326 bytes, xxh3 4c45df7ffcf56f9a";
 
 #[test]
 fn a_row_serves_fewer_features_and_asks_for_a_rebuild_for_more() {
-    let (wide, narrow) = (view(), narrowed(|feature| feature.name.starts_with("sum_amount") || feature.name.starts_with("last_n_category")));
+    let (wide, narrow) =
+        (view(), narrowed(|feature| feature.name.starts_with("sum_amount") || feature.name.starts_with("last_n_category")));
     let (wide_layout, narrow_layout) = (Layout::new(&wide), Layout::new(&narrow));
     for count in [3, 200, 1_000, 5_000] {
         let rows: Vec<(i64, u32, u64)> = (0..count).map(|row| (row * 3, 0, row as u64)).collect();
@@ -53,11 +55,14 @@ fn a_row_serves_fewer_features_and_asks_for_a_rebuild_for_more() {
         let (mut state, mut store) = (state_of(&wide_layout, &events), Store::default());
         state.trim(&wide_layout, EventTime(1));
         let row = store.put(&wide_layout, &mut state);
-        let Decoded::State(narrowed, _) = KeyState::decode(&narrow_layout, &row).unwrap() else { panic!("narrower layouts read wider rows") };
+        let Decoded::State(narrowed, _) = KeyState::decode(&narrow_layout, &row).unwrap() else {
+            panic!("narrower layouts read wider rows")
+        };
         let q = EventTime(count * 3 / 2);
         let (mut got, mut expected) = (Vec::new(), Vec::new());
         narrowed.read(&narrow_layout, q, None, &all_features(&narrow_layout), &store, &mut got).unwrap();
-        let same: Vec<usize> = narrow.features.iter().map(|feature| wide.features.iter().position(|other| other.name == feature.name).unwrap()).collect();
+        let same: Vec<usize> =
+            narrow.features.iter().map(|feature| wide.features.iter().position(|other| other.name == feature.name).unwrap()).collect();
         state.read(&wide_layout, q, None, &same, &store, &mut expected).unwrap();
         assert_eq!(got, expected);
         let mut narrow_state = narrowed;

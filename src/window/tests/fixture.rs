@@ -79,7 +79,12 @@ fn folds() -> Vec<(String, Aggregate, Vec<usize>, Option<usize>)> {
 
 fn windows() -> Vec<(&'static str, Window)> {
     let range = |length: i64, open: bool| Frame::Range { length: Span(length), open };
-    let window = |frame: Frame, before: bool, excluding_current: bool, offset: i64| Window { frame, before, excluding_current, offset: Span(offset) };
+    let window = |frame: Frame, before: bool, excluding_current: bool, offset: i64| Window {
+        frame,
+        before,
+        excluding_current,
+        offset: Span(offset),
+    };
     vec![
         ("10", window(range(10, false), false, false, 0)),
         ("10_open", window(range(10, true), false, false, 0)),
@@ -202,16 +207,21 @@ impl Events {
     }
 
     pub(super) fn only(&self, rows: &[usize]) -> Self {
-        Self { positions: rows.iter().map(|row| self.positions[*row]).collect(), values: rows.iter().map(|row| self.values[*row].clone()).collect() }
+        Self {
+            positions: rows.iter().map(|row| self.positions[*row]).collect(),
+            values: rows.iter().map(|row| self.values[*row].clone()).collect(),
+        }
     }
 
     pub(super) fn batch(&self) -> RecordBatch {
         let rows = &self.values;
         let amounts: Float64Array = rows.iter().map(|row| if let Value::Float(value) = row[0] { Some(value) } else { None }).collect();
         let ns: Int64Array = rows.iter().map(|row| if let Value::Int(value) = row[1] { Some(value) } else { None }).collect();
-        let texts: StringArray = rows.iter().map(|row| if let Value::Text(value) = &row[2] { Some(value.as_ref()) } else { None }).collect();
+        let texts: StringArray =
+            rows.iter().map(|row| if let Value::Text(value) = &row[2] { Some(value.as_ref()) } else { None }).collect();
         let oks: BooleanArray = rows.iter().map(|row| if let Value::Bool(value) = row[3] { Some(value) } else { None }).collect();
-        let ats: TimestampMicrosecondArray = rows.iter().map(|row| if let Value::Timestamp(value) = row[4] { Some(value) } else { None }).collect();
+        let ats: TimestampMicrosecondArray =
+            rows.iter().map(|row| if let Value::Timestamp(value) = row[4] { Some(value) } else { None }).collect();
         let fields: Vec<Field> = COLUMNS.iter().map(|(name, data_type)| Field::new(*name, data_type.arrow(), true)).collect();
         let columns: Vec<ArrayRef> = vec![Arc::new(amounts), Arc::new(ns), Arc::new(texts), Arc::new(oks), Arc::new(ats)];
         RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).unwrap()

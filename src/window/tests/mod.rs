@@ -30,7 +30,15 @@ fn queries(events: &Events, seeds: &[u64]) -> Vec<(EventTime, Option<Position>)>
     queries
 }
 
-fn same(view: &crate::plan::View, layout: &Layout, state: &KeyState, events: &Events, store: &Store, q: EventTime, current: Option<Position>) {
+fn same(
+    view: &crate::plan::View,
+    layout: &Layout,
+    state: &KeyState,
+    events: &Events,
+    store: &Store,
+    q: EventTime,
+    current: Option<Position>,
+) {
     let features = all_features(layout);
     let mut values = Vec::new();
     state.read(layout, q, current, &features, store, &mut values).unwrap();
@@ -110,7 +118,8 @@ proptest! {
 
 /// Compares all windows but the one whose length reaches before any horizon.
 fn same_but_endless(view: &crate::plan::View, layout: &Layout, state: &KeyState, events: &Events, store: &Store, q: EventTime) {
-    let features: Vec<usize> = all_features(layout).into_iter().filter(|feature| !view.features[*feature].name.contains("endless")).collect();
+    let features: Vec<usize> =
+        all_features(layout).into_iter().filter(|feature| !view.features[*feature].name.contains("endless")).collect();
     let mut values = Vec::new();
     state.read(layout, q, None, &features, store, &mut values).unwrap();
     for (feature, value) in features.iter().zip(&values) {
@@ -141,7 +150,9 @@ fn a_long_history_survives_chunks_splits_and_trims() {
             // Stored and kept in memory, stored and forgotten, and read in between.
             300 => drop(store.put(&layout, &mut state)),
             600 | 850 => state = store.reload(&layout, state),
-            700 if row > 5_000 => same(&view, &layout, &state, &events.first(row + 1), &store, events.positions[row].time, Some(events.positions[row])),
+            700 if row > 5_000 => {
+                same(&view, &layout, &state, &events.first(row + 1), &store, events.positions[row].time, Some(events.positions[row]))
+            }
             _ => {}
         }
     }
@@ -217,7 +228,9 @@ fn a_key_never_seen_has_defaults() {
     read_empty(&layout, &all_features(&layout), &mut empty);
     KeyState::new(&layout).read(&layout, EventTime(0), None, &all_features(&layout), &Store::default(), &mut read).unwrap();
     assert_eq!(empty, read);
-    assert!(view().features.iter().zip(&empty).any(|(feature, value)| feature.default.is_some() && feature.default.as_ref() == Some(value)));
+    assert!(
+        view().features.iter().zip(&empty).any(|(feature, value)| feature.default.is_some() && feature.default.as_ref() == Some(value))
+    );
 }
 
 #[test]

@@ -28,7 +28,8 @@ pub(super) fn value(view: &View, events: &Events, feature: usize, q: EventTime, 
         .filter(|(_, values)| fold.inputs.iter().all(|input| !values[*input].is_null()))
         .collect();
     rows.sort_by_key(|row| row.0);
-    let inputs: Vec<Vec<Value>> = rows.into_iter().map(|(_, values)| fold.inputs.iter().map(|input| values[*input].clone()).collect()).collect();
+    let inputs: Vec<Vec<Value>> =
+        rows.into_iter().map(|(_, values)| fold.inputs.iter().map(|input| values[*input].clone()).collect()).collect();
     match aggregate(&fold.aggregate.text(), fold.aggregate.result_type(), &inputs) {
         Value::Null => feature.default.clone().unwrap_or_default(),
         value => value,
