@@ -61,6 +61,10 @@ pub(super) struct Chunk {
     pub(super) last: u64,
     /// Events that no segment holds, in any order.
     pub(super) pending: Leaf,
+    /// Events of segments that were put by the latest `encode` and may not be readable before the next.
+    recent: Leaf,
+    /// Segments from the first that are readable: all but those of `recent`.
+    readable: u16,
     /// All events, once they were read.
     loaded: OnceLock<Node>,
 }
@@ -68,12 +72,12 @@ pub(super) struct Chunk {
 impl Chunk {
     /// A chunk that is not in memory.
     pub(super) fn stored(id: ChunkId, segments: u16, count: u64, last: u64, pending: Leaf) -> Self {
-        Self { id, segments, count, last, pending, loaded: OnceLock::new() }
+        Self { id, segments, count, last, pending, recent: Leaf::default(), readable: segments, loaded: OnceLock::new() }
     }
 
-    /// A chunk of a tree in memory, of which `pending` is in no segment.
-    pub(super) fn of(id: ChunkId, segments: u16, node: Node, count: u64, last: u64, pending: Leaf) -> Self {
-        Self { id, segments, count, last, pending, loaded: OnceLock::from(node) }
+    /// A chunk of a tree in memory, of which nothing is stored.
+    pub(super) fn of(id: ChunkId, node: Node, count: u64, last: u64, pending: Leaf) -> Self {
+        Self { loaded: OnceLock::from(node), ..Self::stored(id, 0, count, last, pending) }
     }
 
     pub(super) fn node(&self) -> Option<&Node> {
@@ -106,9 +110,10 @@ impl Chunk {
             return Ok(node);
         }
         let mut rows = Leaf::default();
-        for id in self.segment_ids() {
+        for id in self.segment_ids().take(usize::from(self.readable)) {
             stored_rows::decode_segment(layout, &chunks.load(id)?, &mut rows)?;
         }
+        rows.push(layout, self.recent.rows(layout));
         rows.push(layout, self.pending.rows(layout));
         rows.sort(layout);
         let node = Node::build(layout, rows.rows(layout));
@@ -116,7 +121,22 @@ impl Chunk {
         Ok(self.loaded.get_or_init(|| node))
     }
 
+    /// Makes the pending events, which the caller put as one more segment, those of the latest `encode`.
+    pub(super) fn pending_was_put(&mut self) {
+        let put = std::mem::take(&mut self.pending);
+        self.segments += 1;
+        if self.loaded.get().is_none() {
+            self.recent = put;
+        }
+    }
+
+    /// What the `encode` before this one put is readable by now.
+    pub(super) fn settle(&mut self) {
+        self.recent = Leaf::default();
+        self.readable = self.segments;
+    }
+
     pub(super) fn bytes(&self) -> usize {
-        size_of::<Self>() + self.pending.heap() + self.node().map_or(0, Node::bytes)
+        size_of::<Self>() + self.pending.heap() + self.recent.heap() + self.node().map_or(0, Node::bytes)
     }
 }

@@ -125,7 +125,7 @@ impl KeyState {
     }
 
     /// The main row. Chunks that changed since the last call, or are no more, go to `put`, which must take them in
-    /// order and together with the row; a later `read` may ask for them at once.
+    /// order and store them in one step with the row, before the state is encoded again or leaves memory.
     pub fn encode(&mut self, layout: &Layout, applied: Seq, put: &mut dyn FnMut(ChunkId, Option<&[u8]>)) -> Vec<u8> {
         self.garbage.take().iter().flat_map(|ids| ids.iter()).for_each(|id| put(*id, None));
         let root = std::mem::take(&mut self.root);

@@ -95,24 +95,26 @@ fn new_chunk(layout: &Layout, node: Node, id: ChunkId) -> Chunk {
     node.gather(layout, &mut pending);
     let last = pending.words.rchunks_exact(layout.shape.stride).next().map_or(0, |row| row[TIME]);
     let count = pending.rows(layout).len() as u64;
-    Chunk::of(id, 0, node, count, last, pending)
+    Chunk::of(id, node, count, last, pending)
 }
 
 /// Stores a chunk's pending events as a segment when they are more than `waiting`.
 fn store_pending(layout: &Layout, chunk: &mut Chunk, waiting: usize, put: &mut Put<'_>) {
+    chunk.settle();
     chunk.pending.sort(layout);
     if chunk.pending.rows(layout).len() <= waiting {
         return;
     }
-    let mut pending = std::mem::take(&mut chunk.pending);
     if let Some(node) = chunk.node().filter(|_| chunk.segments >= SEGMENTS_MAX) {
-        pending = Leaf::default();
-        node.gather(layout, &mut pending);
+        let mut all = Leaf::default();
+        node.gather(layout, &mut all);
+        chunk.pending = all;
         chunk.segment_ids().for_each(|id| put(id, None));
         chunk.segments = 0;
     }
-    put(ChunkId { segment: chunk.segments, ..chunk.id }, Some(&rows::encode_segment(layout, pending.rows(layout))));
-    chunk.segments += 1;
+    let id = ChunkId { segment: chunk.segments, ..chunk.id };
+    put(id, Some(&rows::encode_segment(layout, chunk.pending.rows(layout))));
+    chunk.pending_was_put();
 }
 
 fn put_labels<'a>(bytes: &mut Vec<u8>, labels: impl ExactSizeIterator<Item = &'a Label>) {
