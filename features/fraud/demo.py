@@ -118,10 +118,15 @@ def flow(forebay, lines):
     size = -(-len(lines) // SLICES)
     started = time.monotonic()
     for start in range(0, len(lines), size):
-        forebay.post(f"/v1/sources/{SOURCE}/events", "\n".join(lines[start : start + size]).encode(), "application/x-ndjson")
+        body = "\n".join(lines[start : start + size]).encode()
+        pushed = forebay.post(f"/v1/sources/{SOURCE}/events", body, "application/x-ndjson")
         show(forebay, min(start + size, len(lines)))
-    while forebay.status()["lag_events"] > 0 or forebay.metric("forebay_outbox_records") > 0:
-        time.sleep(0.05)
+    # A lookup that waits for what the last push returned: then every payment is in.
+    look_up(forebay, json.loads(lines[-1]), None, pushed["positions"])
+    for _ in range(600):
+        if forebay.metric("forebay_predictions_total") >= forebay.status()["seq"] and forebay.metric("forebay_outbox_records") == 0:
+            break
+        time.sleep(0.1)
     show(forebay, len(lines))
     seconds = time.monotonic() - started
     say(f"{len(lines)} payments pushed, kept, folded and scored in {seconds:.1f} s (a development build)")
@@ -133,8 +138,10 @@ def show(forebay, pushed):
     say(f"{pushed:>8} {accepted:>9} {rejected:>9} {duplicate:>9} {predicted:>11} {forebay.status()['seq']:>7}")
 
 
-def look_up(forebay, event, as_of):
+def look_up(forebay, event, as_of, after=()):
     body = {
+        "after": list(after),
+        "wait_ms": 60_000,
         "keys": [{"user_id": event["user_id"], "merchant_id": event["merchant_id"]}],
         "request": [{"amount": event["amount"], "event_time": event["event_time"]}],
         "as_of": as_of,
