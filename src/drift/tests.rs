@@ -74,7 +74,7 @@ fn the_reference_does_not_differ_from_itself() {
 
 #[test]
 fn a_shift_shows() {
-    let profile = Profile::of(&[batch(vec![("x", spread(10_000, 0.0, 1.0))])], &[0.5; 10_000]).unwrap();
+    let profile = Profile::of(&[batch(vec![("x", spread(10_000, 0.0, 1.0))])], &vec![0.5; 10_000]).unwrap();
     let report = observe(&profile, &batch(vec![("x", spread(1_000, 0.25, 1.25))])).report();
     // A quarter of the values moved by a quarter of the range.
     assert!((report[0].ks.unwrap() - 0.25).abs() < 0.011, "{report:?}");

@@ -133,7 +133,6 @@ pub struct Shared {
 }
 
 impl Shared {
-    #[expect(clippy::too_many_arguments, reason = "one caller, which names every part")]
     pub fn new(
         definitions: Arc<Definitions>,
         store: Store,

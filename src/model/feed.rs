@@ -171,14 +171,14 @@ fn fill_integers(tensor: &mut DynValue, element: Element, array: &ArrayRef, plac
     };
     if element == Element::Int32 {
         let (_, out) = tensor.try_extract_tensor_mut::<i32>().map_err(|error| internal(&error))?;
-        for index in 0..place.rows {
+        for (index, out) in out.iter_mut().take(place.rows).enumerate() {
             let wide = value(place.start + index)?;
-            out[index] = i32::try_from(wide).map_err(|_| Error::input(format!("{wide} does not fit the model's int32 tensor")))?;
+            *out = i32::try_from(wide).map_err(|_| Error::input(format!("{wide} does not fit the model's int32 tensor")))?;
         }
     } else {
         let (_, out) = tensor.try_extract_tensor_mut::<i64>().map_err(|error| internal(&error))?;
-        for index in 0..place.rows {
-            out[index] = value(place.start + index)?;
+        for (index, out) in out.iter_mut().take(place.rows).enumerate() {
+            *out = value(place.start + index)?;
         }
     }
     Ok(())
@@ -190,8 +190,8 @@ fn fill_booleans(tensor: &mut DynValue, array: &ArrayRef, place: Place) -> Resul
         return Err(Error::input(format!("a value of {} cannot feed a bool tensor", spelled(array.data_type()))));
     };
     let (_, out) = tensor.try_extract_tensor_mut::<bool>().map_err(|error| internal(&error))?;
-    for index in 0..place.rows {
-        out[index] = values.value(place.start + index);
+    for (index, out) in out.iter_mut().take(place.rows).enumerate() {
+        *out = values.value(place.start + index);
     }
     Ok(())
 }
