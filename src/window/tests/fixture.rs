@@ -172,15 +172,15 @@ fn values(seed: u64) -> [Value; 5] {
     let amounts = [0.1, -0.0, 1e308, -1e308, 1e-300, f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 5e-324];
     let amount = match next() % 12 {
         0 => Value::Null,
-        1 if next() % 8 == 0 => Value::Float(amounts[next() as usize % amounts.len()]),
-        2 => Value::Float(f64::from_bits((next() % 0x7ff << 52) ^ (next() >> 12) ^ (next() << 63))),
+        1 if next().is_multiple_of(8) => Value::Float(amounts[next() as usize % amounts.len()]),
+        2 => Value::Float(f64::from_bits(((next() % 0x7ff) << 52) ^ (next() >> 12) ^ (next() << 63))),
         _ => Value::Float((next() % 100_000) as f64 / 100.0 - 200.0),
     };
-    let n = if next() % 9 == 0 { Value::Int(i64::MAX - (next() % 3) as i64) } else { Value::Int((next() % 21) as i64 - 10) };
+    let n = if next().is_multiple_of(9) { Value::Int(i64::MAX - (next() % 3) as i64) } else { Value::Int((next() % 21) as i64 - 10) };
     let category = ["", "a", "b", "groceries", "ü"][next() as usize % 5];
     let ok = [Value::Null, Value::Bool(false), Value::Bool(true)][next() as usize % 3].clone();
-    let at = if next() % 7 == 0 { Value::Null } else { Value::Timestamp(next() as i64) };
-    [amount, n, if next() % 4 == 0 { Value::Null } else { Value::Text(category.into()) }, ok, at]
+    let at = if next().is_multiple_of(7) { Value::Null } else { Value::Timestamp(next() as i64) };
+    [amount, n, if next().is_multiple_of(4) { Value::Null } else { Value::Text(category.into()) }, ok, at]
 }
 
 #[derive(Clone, Debug)]

@@ -136,8 +136,8 @@ fn a_long_history_survives_chunks_splits_and_trims() {
     let mut now = 0;
     let rows: Vec<(i64, u32, u64)> = (0..9_000)
         .map(|_| {
-            now += if next() % 50 == 0 { 3_000 } else { (next() % 4) as i64 };
-            let late = if next() % 10 == 0 { (next() % 2_000) as i64 } else { 0 };
+            now += if next().is_multiple_of(50) { 3_000 } else { (next() % 4) as i64 };
+            let late = if next().is_multiple_of(10) { (next() % 2_000) as i64 } else { 0 };
             (now - late, (next() % 3) as u32, next())
         })
         .collect();

@@ -78,7 +78,7 @@ fn int(value: Value) -> i128 {
 /// Zeros are one, and so are NaNs.
 fn plain_zero(value: Value) -> Value {
     match value {
-        Value::Float(value) if value == 0.0 => Value::Float(0.0),
+        Value::Float(0.0) => Value::Float(0.0),
         Value::Float(value) if value.is_nan() => Value::Float(f64::NAN),
         value => value,
     }
