@@ -40,6 +40,7 @@ pub mod online;
 pub mod cli;
 pub mod config;
 pub mod engine;
+pub mod proof;
 pub mod serve;
 pub mod telemetry;
 pub mod training;

@@ -69,14 +69,16 @@ fn typed(data_type: &DataType, text: &str) -> Option<Value> {
     }
 }
 
-/// As an object of JSON, in the spelling of the wire.
+/// As JSON, in the spelling of the wire.
+pub(super) fn as_json(value: &Value) -> Json {
+    let mut text = Vec::new();
+    crate::json::write_value(&mut text, value);
+    serde_json::from_slice(&text).unwrap_or(Json::Null)
+}
+
+/// As an object of JSON.
 pub(super) fn object(values: &[(String, Value)]) -> Json {
-    let value = |value: &Value| {
-        let mut text = Vec::new();
-        crate::json::write_value(&mut text, value);
-        serde_json::from_slice(&text).unwrap_or(Json::Null)
-    };
-    Json::Object(values.iter().map(|(name, each)| (name.clone(), value(each))).collect())
+    Json::Object(values.iter().map(|(name, value)| (name.clone(), as_json(value))).collect())
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ mod completions;
 mod config;
 mod context;
 mod definitions;
+mod explain;
 mod fmt;
 mod generate;
 mod init;
@@ -26,6 +27,7 @@ mod store;
 mod tests;
 mod topics;
 mod training_set;
+mod verify;
 
 use std::ffi::OsString;
 use std::io::IsTerminal;
@@ -104,6 +106,10 @@ enum Command {
     TrainingSet(training_set::Arguments),
     /// Score keys, or every row of a spine, with a model
     Score(score::Arguments),
+    /// Compute sampled values online, offline and by a naive scan, and compare their bits
+    Verify(verify::Arguments),
+    /// Show the events and the arithmetic behind one value
+    Explain(explain::Arguments),
     /// List, read and write topics
     #[command(subcommand)]
     Topics(topics::Command),
@@ -164,6 +170,8 @@ fn dispatch(arguments: Arguments, environment: Vec<(String, String)>, clock: Arc
         Command::Lookup(arguments) => lookup::run(&context, &arguments),
         Command::TrainingSet(arguments) => training_set::run(&context, &arguments),
         Command::Score(arguments) => score::run(&context, &arguments),
+        Command::Verify(arguments) => verify::run(&context, &arguments),
+        Command::Explain(arguments) => explain::run(&context, &arguments),
         Command::Topics(command) => topics::run(&context, &command),
         Command::Models(command) => models::run(&context, &command),
         Command::Config(arguments) => config::run(&context, &arguments),

@@ -41,7 +41,15 @@ pub struct UsedEvent {
 ///
 /// # Errors
 /// As a lookup; `NotFound` for a column that the vector does not have.
-pub fn explain(handle: &Handle, store: &Store, recent: &[EventBatch], vector: &str, column: &str, row: LookupRow, as_of: EventTime) -> Result<Explanation> {
+pub fn explain(
+    handle: &Handle,
+    store: &Store,
+    recent: &[EventBatch],
+    vector: &str,
+    column: &str,
+    row: LookupRow,
+    as_of: EventTime,
+) -> Result<Explanation> {
     let plan = handle.plan();
     let vector = plan.vector(vector).ok_or_else(|| Error::not_found(format!("there is no vector {vector}")))?;
     let index = vector.columns.iter().position(|candidate| candidate.name == column).ok_or_else(|| {
@@ -58,7 +66,9 @@ pub fn explain(handle: &Handle, store: &Store, recent: &[EventBatch], vector: &s
         ColumnSource::Derived(expression) => {
             explanation.meaning = expression.text.to_string();
             let text = explanation.meaning.clone();
-            for (other, column) in vector.columns.iter().enumerate().filter(|(other, column)| *other != index && text.contains(&column.name)) {
+            for (other, column) in
+                vector.columns.iter().enumerate().filter(|(other, column)| *other != index && text.contains(&column.name))
+            {
                 explanation.inputs.push((column.name.clone(), value_at(answer.columns.column(other).as_ref(), 0)));
             }
         }
@@ -72,15 +82,22 @@ pub fn explain(handle: &Handle, store: &Store, recent: &[EventBatch], vector: &s
                 let inputs: Vec<&str> = fold.inputs.iter().map(|input| view.inputs[*input].text.as_ref()).collect();
                 let filter = fold.filter.map(|filter| format!(" where {}", view.filters[filter].text)).unwrap_or_default();
                 let window = &view.features[feature].window;
-                explanation.meaning = format!("{} of ({}){filter}, {}", fold.aggregate.text(), inputs.join(", "), window_text(window, as_of));
+                explanation.meaning =
+                    format!("{} of ({}){filter}, {}", fold.aggregate.text(), inputs.join(", "), window_text(window, as_of));
                 let mut key = Vec::new();
                 let named = |index: &usize| row.keys.iter().find(|(name, _)| *name == vector.keys[*index].name).map(|(_, value)| value);
                 let valid = vector.reads[read].keys.iter().all(|index| named(index).is_some_and(|value| append_key_value(&mut key, value)));
                 if valid {
-                    let events = ViewEvents::scan(plan, view_index, &load(plan, view.source, &store.snapshot(), recent)?, std::iter::once(key.clone()))?;
+                    let events = ViewEvents::scan(
+                        plan,
+                        view_index,
+                        &load(plan, view.source, &store.snapshot(), recent)?,
+                        std::iter::once(key.clone()),
+                    )?;
                     for (position, batch, at) in events.in_window(&key, window, as_of) {
                         let own = events.own(batch).slice(at, 1);
-                        let evaluate = |expression: &crate::plan::Expression| expression.evaluate(&own).map(|array| value_at(array.as_ref(), 0));
+                        let evaluate =
+                            |expression: &crate::plan::Expression| expression.evaluate(&own).map(|array| value_at(array.as_ref(), 0));
                         let inputs = fold.inputs.iter().map(|input| evaluate(&view.inputs[*input])).collect::<Result<_>>()?;
                         let counted = match fold.filter {
                             Some(filter) => evaluate(&view.filters[filter])? == Value::Bool(true),

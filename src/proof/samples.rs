@@ -27,7 +27,15 @@ pub struct Samples {
 impl Samples {
     /// Chooses about `count` events evenly from those at or after `horizon`; every other row asks at its event's
     /// time, the others up to a day later, because windows empty by themselves.
-    pub fn draw(plan: &Plan, vector: &Vector, events: &[EventBatch], source: usize, horizon: EventTime, count: usize, seed: u64) -> Result<Self> {
+    pub fn draw(
+        plan: &Plan,
+        vector: &Vector,
+        events: &[EventBatch],
+        source: usize,
+        horizon: EventTime,
+        count: usize,
+        seed: u64,
+    ) -> Result<Self> {
         let declared = &plan.sources[source];
         let nothing = || Error::not_found(format!("no logged event of {} is within the online history; push events first", declared.name));
         let schema = events.first().ok_or_else(nothing)?.rows.schema();

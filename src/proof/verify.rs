@@ -52,7 +52,14 @@ pub struct Difference {
 ///
 /// # Errors
 /// `NotFound` when no event is logged that a row could be made of; what the three computations report.
-pub async fn verify(handle: &Handle, store: &Store, recent: Vec<EventBatch>, vector: &str, samples: usize, seed: u64) -> Result<Verification> {
+pub async fn verify(
+    handle: &Handle,
+    store: &Store,
+    recent: Vec<EventBatch>,
+    vector: &str,
+    samples: usize,
+    seed: u64,
+) -> Result<Verification> {
     let plan = handle.plan();
     let vector = plan.vector(vector).ok_or_else(|| Error::not_found(format!("there is no vector {vector}")))?;
     store.reload()?;

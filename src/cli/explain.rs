@@ -1,0 +1,73 @@
+//! `forebay explain`
+
+use clap::Args;
+use serde_json::json;
+
+use crate::EventTime;
+use crate::error::{Error, Result};
+use crate::proof::{self, Explanation};
+
+use super::Outcome;
+use super::assignment::{self, Assignment, as_json};
+use super::context::Context;
+use super::lookup::{self, Row};
+use super::output::cell;
+use super::{definitions, store};
+
+#[derive(Args)]
+pub(super) struct Arguments {
+    /// The vector and its column
+    #[arg(value_name = "VECTOR.FEATURE")]
+    feature: String,
+    /// The vector's keys
+    #[arg(required = true, value_name = "KEY=VALUE")]
+    keys: Vec<Assignment>,
+    #[command(flatten)]
+    row: Row,
+}
+
+pub(super) fn run(context: &Context, arguments: &Arguments) -> Result<Outcome> {
+    let plan = definitions::in_force(context)?;
+    let (vector, column) = arguments
+        .feature
+        .split_once('.')
+        .ok_or_else(|| Error::input(format!("{} is no VECTOR.FEATURE, such as fraud_v1.txn_count_1h", arguments.feature)))?;
+    let declared = plan.vector(vector).ok_or_else(|| lookup::unknown("vector", vector, plan.vectors.iter().map(|vector| &vector.name)))?;
+    let request = lookup::request(declared, &arguments.keys, &arguments.row)?;
+    let handle = store::state(context, plan.clone())?;
+    let (events, recent) = store::events(context)?;
+    let as_of = request.as_of.unwrap_or(EventTime(context.clock.now().0));
+    let row = request.rows.into_iter().next().unwrap_or_default();
+    let explanation = proof::explain(&handle, &events, &recent, vector, column, row, as_of)?;
+    context.print.one(&text(&explanation), &object(&explanation))?;
+    Ok(Outcome::Done)
+}
+
+fn text(explanation: &Explanation) -> String {
+    let value = |value| cell(&as_json(value));
+    let mut text = format!("{} = {}\n{}\n", explanation.column, value(&explanation.value), explanation.meaning);
+    for (name, input) in &explanation.inputs {
+        text += &format!("  {name} = {}\n", value(input));
+    }
+    for event in &explanation.events {
+        let inputs: Vec<String> = event.inputs.iter().map(value).collect();
+        let counted = if event.counted { "" } else { "  (its where does not hold)" };
+        let at = event.position;
+        text += &format!("  {} partition {} offset {}  {}{counted}\n", at.time, at.partition.0, at.offset.0, inputs.join(", "));
+    }
+    text
+}
+
+fn object(explanation: &Explanation) -> serde_json::Value {
+    let event = |event: &proof::UsedEvent| {
+        json!({
+            "time": event.position.time.to_string(), "partition": event.position.partition.0, "offset": event.position.offset.0,
+            "inputs": event.inputs.iter().map(as_json).collect::<Vec<_>>(), "counted": event.counted,
+        })
+    };
+    json!({
+        "column": explanation.column, "value": as_json(&explanation.value), "meaning": explanation.meaning,
+        "as_of": explanation.as_of.to_string(), "inputs": assignment::object(&explanation.inputs),
+        "events": explanation.events.iter().map(event).collect::<Vec<_>>(),
+    })
+}
