@@ -47,7 +47,7 @@ const FLIGHTS: &str = "
 source flights (flight_id bigint, event_time timestamp, origin text, destination text, distance bigint, delay bigint)
 from log 'flights' partitions 4 by origin format json event time event_time history '120 days';
 entity airport (airport text);
-features departures of airport by origin from flights ttl '90 days' (
+features departures of airport by origin from flights (
   flights = count(*) over 3h, 1d offset 6h, 1d before as yesterday, 1d open excluding current as others,
   delay = avg(delay) over 7d offset 6h,
 );
@@ -121,7 +121,6 @@ fn one_view_serves_two_roles() {
     assert_eq!(names[10..], ["distance", "busier"]);
     let window = &plan.views[0].features[3].window;
     assert!(window.excluding_current && matches!(window.frame, Frame::Range { open: true, .. }));
-    assert_eq!(plan.views[0].ttl, Some(Span(90 * Span::DAY.0)));
 }
 
 #[test]
