@@ -1,5 +1,6 @@
 //! `forebay generate`
 
+use std::collections::HashSet;
 use std::fs::File;
 use std::io::{self, BufWriter, ErrorKind, Write};
 use std::path::Path;
@@ -15,6 +16,8 @@ use super::Outcome;
 pub(super) enum Command {
     /// Card payments, one JSON object a line: equal seeds give equal bytes
     Payments(Payments),
+    /// The chargebacks that follow the payments of the same options: the truth about stolen cards, weeks later
+    Chargebacks(Payments),
 }
 
 #[derive(Args)]
@@ -31,6 +34,9 @@ pub(super) struct Payments {
     /// Merchants, drawn by Zipf 1.2
     #[arg(long)]
     merchants: Option<u32>,
+    /// Over how many days they are spread
+    #[arg(long)]
+    days: Option<u32>,
     /// With what the fraud domain has: stolen cards, late and duplicate events
     #[arg(long)]
     fraud: bool,
@@ -43,10 +49,13 @@ pub(super) struct Payments {
 }
 
 pub(super) fn run(command: &Command) -> Result<Outcome> {
-    let Command::Payments(arguments) = command;
+    let (arguments, lines): (_, fn(Options, &mut dyn Write) -> io::Result<()>) = match command {
+        Command::Payments(arguments) => (arguments, payments),
+        Command::Chargebacks(arguments) => (arguments, chargebacks),
+    };
     let written = match arguments.out.as_str() {
-        "-" => payments(arguments, &mut BufWriter::with_capacity(1 << 20, io::stdout().lock())),
-        path => File::create(Path::new(path)).and_then(|file| payments(arguments, &mut BufWriter::with_capacity(1 << 20, file))),
+        "-" => lines(options(arguments), &mut BufWriter::with_capacity(1 << 20, io::stdout().lock())),
+        path => File::create(Path::new(path)).and_then(|file| lines(options(arguments), &mut BufWriter::with_capacity(1 << 20, file))),
     };
     match written {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => {
@@ -56,20 +65,40 @@ pub(super) fn run(command: &Command) -> Result<Outcome> {
     }
 }
 
-fn payments(arguments: &Payments, out: &mut impl Write) -> io::Result<()> {
+fn options(arguments: &Payments) -> Options {
     let mut options = match arguments.fraud {
         true => Options::fraud(arguments.seed, arguments.events),
         false => Options { seed: arguments.seed, events: arguments.events, ..Options::default() },
     };
     options.users = arguments.users.unwrap_or(options.users);
     options.merchants = arguments.merchants.unwrap_or(options.merchants);
+    options.days = arguments.days.unwrap_or(options.days);
     options.drift = arguments.drift.unwrap_or(options.drift);
+    options
+}
+
+fn payments(options: Options, out: &mut dyn Write) -> io::Result<()> {
     let mut line = Vec::with_capacity(256);
     for payment in Generator::new(options) {
         line.clear();
         payment.to_json(&mut line);
         line.push(b'\n');
         out.write_all(&line)?;
+    }
+    out.flush()
+}
+
+/// A payment that arrives twice is charged back once.
+fn chargebacks(options: Options, out: &mut dyn Write) -> io::Result<()> {
+    let mut line = Vec::with_capacity(128);
+    let mut charged_back = HashSet::new();
+    for chargeback in Generator::new(options).filter_map(|payment| payment.chargeback()) {
+        if charged_back.insert(chargeback.payment) {
+            line.clear();
+            chargeback.to_json(&mut line);
+            line.push(b'\n');
+            out.write_all(&line)?;
+        }
     }
     out.flush()
 }
