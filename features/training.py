@@ -59,6 +59,7 @@ class Domain:
     def train(self, table, label, times, ends_training, begins_test, parameters):
         """Trains on rows before `ends_training` and tests on those from `begins_test` on. Writes model and profile."""
         columns = self.columns()
+        label = label.astype(int)
         features = numpy.column_stack([floats(table, name) for name in columns])
         train, test = times < ends_training, times >= begins_test
         classifier = lightgbm.LGBMClassifier(
