@@ -26,7 +26,7 @@ impl Checker<'_> {
         let schema = schema_of(&fields);
         let mut reported = HashSet::new();
         let origin = self.origin(name, body, &fields, &mut reported);
-        self.format(name, body);
+        self.format(body);
         let event_time = self.event_time(name, body, &fields, &mut reported).unwrap_or_default();
         let lateness = body.lateness.as_ref().map_or(LATENESS, |clause| clause.value);
         let history = body.history.as_ref().map_or(lateness, |clause| clause.value);
@@ -128,16 +128,9 @@ impl Checker<'_> {
         }
     }
 
-    fn format(&mut self, name: &Name, body: &SourceBody) {
-        let Some(format) = &body.format else {
-            let problem = Diagnostic::error(
-                codes::MISSING_CLAUSE,
-                name.at,
-                format!("source `{}` does not say how its records are read", name.text),
-                "no `format`",
-            );
-            return self.report(problem.help("write `format json`"));
-        };
+    fn format(&mut self, body: &SourceBody) {
+        // Records are JSON where nothing else is said.
+        let Some(format) = &body.format else { return };
         let wanted = format.value.text.to_lowercase();
         if FORMATS_NOT_YET.contains(&wanted.as_str()) {
             let problem =
