@@ -1,0 +1,187 @@
+//! The Kafka path against a real broker: JSON payments in, predictions and drift out, while forebay is killed and the
+//! broker goes away and comes back. Offsets live in the data folder; a reader who drops equal identities sees each
+//! prediction once. Skipped, with a line that says so, where Java or Kafka's jars are missing.
+
+use std::collections::{BTreeMap, HashSet};
+use std::time::Duration;
+
+use forebay::log::kafka::Kafka;
+use forebay::{NewRecord, Offset, Partition};
+use forebay_integration::answers::{read_json, read_ndjson};
+use forebay_integration::folders::{here, onnx_runtime};
+use forebay_integration::harness::{Project, Server, ndjson, wait_for};
+use forebay_integration::kafka::Broker;
+use forebay_integration::oracle::cell::rfc3339;
+use serde_json::{Value as Json, json};
+
+const PARTITIONS: u32 = 3;
+const WAVE: usize = 1_500;
+/// 2024-05-01T00:00:00Z
+const START: i64 = 1_714_521_600_000_000;
+
+const DEFINITIONS: &str = "
+source payments (id bigint, k bigint, x double, t timestamp)
+from kafka topic 'payments' format json
+event time t
+lateness '1 day' history '30 days'
+dedup by id within '1 day';
+
+entity thing (k bigint);
+
+features things of thing from payments (
+  n = count(*) over 1h,
+  spend = sum(x) default 0 over 1h,
+);
+
+vector v on payments (things.n_1h, things.spend_1h, x);
+
+model shop from 'sum_of_named.onnx' takes v
+  score payments into topic 'scores'
+  watch drift every '10 minutes' against 'shop.profile' alert when psi > 0.2 into topic 'drift';
+";
+
+fn payment(id: usize) -> Json {
+    json!({"id": id, "k": id % 17, "x": (id % 101) as f64 / 10.0, "t": rfc3339(START + id as i64 * 1_000_000)})
+}
+
+/// Writes a wave of payments; one record in fifty is sent twice, and one is no payment.
+fn send(kafka: &Kafka, wave: usize) {
+    let mut records = Vec::new();
+    for id in wave * WAVE..(wave + 1) * WAVE {
+        let partition = Some(Partition((id % 17) as u32 % PARTITIONS));
+        let record = NewRecord { topic: "payments".into(), partition, value: Some(payment(id).to_string().into_bytes()), ..NewRecord::default() };
+        if id % 50 == 0 {
+            records.push(record.clone());
+        }
+        records.push(record);
+    }
+    let rubbish = NewRecord { topic: "payments".into(), partition: Some(Partition(0)), value: Some(b"rubbish".to_vec()), ..NewRecord::default() };
+    records.push(rubbish);
+    let mut writer = kafka.writer("test").expect("a writer");
+    writer.append(&records, 0).expect("an append");
+}
+
+/// All records of a topic: headers and payload.
+fn read(kafka: &Kafka, topic: &str) -> Vec<(BTreeMap<String, String>, Json)> {
+    let mut reader = kafka.reader(topic).expect("a reader");
+    let Ok(ends) = reader.ends() else { return Vec::new() };
+    for (partition, _) in &ends {
+        reader.seek(*partition, Offset(0)).expect("a seek");
+    }
+    let count: u64 = ends.iter().map(|(_, end)| end.0).sum();
+    let mut records = Vec::new();
+    while (records.len() as u64) < count {
+        for run in reader.poll(10_000, Duration::from_millis(200)).expect("a poll") {
+            for (index, record) in run.records.iter().enumerate() {
+                let headers = record.headers.iter().flat_map(|headers| headers.iter());
+                let headers = headers.map(|(name, value)| (name.clone(), String::from_utf8_lossy(value).into_owned())).collect();
+                let text = String::from_utf8_lossy(run.value(index).unwrap_or_default()).into_owned();
+                let value = if text.starts_with('{') { read_json(&text) } else { Json::String(text) };
+                records.push((headers, value));
+            }
+        }
+    }
+    records
+}
+
+fn identity(headers: &BTreeMap<String, String>) -> Vec<String> {
+    ["forebay.source", "forebay.partition", "forebay.offset", "forebay.model"].iter().map(|name| headers[*name].clone()).collect()
+}
+
+fn wait_for_seq(server: &Server, seq: usize) {
+    wait_for(&format!("event {seq}; it said: {}", server.said()), || {
+        let status = read_json(&server.try_get("/v1/status")?.1);
+        (status["seq"].as_u64()? >= seq as u64).then_some(())
+    });
+}
+
+/// A project whose reference profile was made from rows that look otherwise than the stream.
+fn with_profile() -> Project {
+    let (before_watch, _) = DEFINITIONS.split_once("\n  watch").expect("a watch clause");
+    let project = Project::new(&format!("{before_watch};\n"));
+    project.write("features/sum_of_named.onnx", std::fs::read(here("fixtures/sum_of_named.onnx")).expect("a fixture"));
+    let rows: Vec<Json> = (0..500).map(|row| json!({"n_1h": row % 10, "spend_1h": row as f64, "x": (row % 40) as f64})).collect();
+    project.write("reference.ndjson", ndjson(&rows));
+    let _ = project.run(&["models", "profile", "shop", "--training-set", "reference.ndjson", "--out", "features/shop.profile"]).ok();
+    project.write("features/test.bay", DEFINITIONS);
+    project
+}
+
+#[test]
+fn payments_in_predictions_and_drift_out() {
+    if !onnx_runtime() {
+        return;
+    }
+    let Some(mut broker) = Broker::start() else { return };
+    let kafka = Kafka::new(&broker.bootstrap(), []);
+    kafka.create_topic("payments", PARTITIONS).expect("a topic");
+    let project = with_profile();
+    project.write("forebay.toml", format!("[kafka]\nbootstrap = \"{}\"\n", broker.bootstrap()));
+
+    send(&kafka, 0);
+    let server = project.serve();
+    wait_for("the first events", || (server.metric("forebay_committed_seq", "") > 0.0).then_some(()));
+    server.kill(); // somewhere within the first wave
+
+    send(&kafka, 1);
+    let server = project.serve();
+    wait_for_seq(&server, 2 * WAVE);
+    broker.stop();
+    let keys = json!({"keys": [{"k": 1}], "request": [{"x": 1.0}], "as_of": rfc3339(START + 600_000_000)});
+    assert_eq!(server.lookup("v", &keys)[0]["n_1h"], 36, "lookups are served without a broker");
+    broker.restart();
+    send(&kafka, 2);
+    wait_for_seq(&server, 3 * WAVE);
+    let total = 3 * WAVE;
+
+    // Publishing is at least once: equal identities are dropped by the reader.
+    let predictions = wait_for("every prediction", || {
+        let mut seen = HashSet::new();
+        let found: Vec<_> = read(&kafka, "scores").into_iter().filter(|(headers, _)| seen.insert(identity(headers))).collect();
+        (found.len() >= total).then_some(found)
+    });
+    assert_eq!(predictions.len(), total);
+    let mut seqs: Vec<u64> = predictions.iter().filter_map(|(_, value)| value["seq"].as_u64()).collect();
+    seqs.sort_unstable();
+    assert_eq!(seqs, (1..=total as u64).collect::<Vec<_>>());
+    for (_, value) in &predictions {
+        let features = &value["features"];
+        let sum = ["n_1h", "spend_1h", "x"].iter().map(|name| features[*name].as_f64().expect("a number") as f32).fold(0.0, |a, b| a + b);
+        assert_eq!(value["score"].as_f64(), Some(f64::from(sum)), "{value}");
+    }
+    let dead = wait_for("three dead letters", || Some(read(&kafka, "payments.dead")).filter(|dead| dead.len() >= 3));
+    assert!(dead.iter().all(|(headers, value)| value == "rubbish" && headers.contains_key("__connect.errors.exception.message")), "{dead:?}");
+    let drift = wait_for("drift", || Some(read(&kafka, "drift")).filter(|drift| drift.len() >= 5));
+    assert!(drift.iter().all(|(_, value)| value["model"] == "shop" && value["alert"] == true), "{drift:?}");
+    assert_eq!(server.stop(), Some(0));
+
+    // Nothing is read again: offsets are in the store.
+    project.catch_up();
+    let server = project.serve();
+    assert_eq!(read_json(&server.get("/v1/status").1)["seq"], json!(total));
+    assert_eq!(server.stop(), Some(0));
+
+    replayed(&project, &predictions);
+}
+
+/// The features that were used are those of a training set as known at each event.
+fn replayed(project: &Project, predictions: &[(BTreeMap<String, String>, Json)]) {
+    let line = |value: &Json| {
+        let micros = forebay::EventTime::parse(value["event_time"].as_str().expect("a time")).expect("a time").0;
+        let id = usize::try_from((micros - START) / 1_000_000).expect("an id");
+        let mut line = payment(id).as_object().expect("a payment").clone();
+        line.insert("partition".to_owned(), value["partition"].clone());
+        line.insert("offset".to_owned(), value["offset"].clone());
+        Json::Object(line)
+    };
+    project.write("spine.ndjson", ndjson(&predictions.iter().map(|(_, value)| line(value)).collect::<Vec<_>>()));
+    let arguments = ["training-set", "v", "--spine", "spine.ndjson", "--out", "set.ndjson", "--event", "payments", "--as-known"];
+    let _ = project.run(&arguments).ok();
+    let rows = read_ndjson(&project.read("set.ndjson"));
+    assert_eq!(rows.len(), predictions.len());
+    for (row, (_, prediction)) in rows.iter().zip(predictions) {
+        for name in ["n_1h", "spend_1h"] {
+            assert_eq!(row[name].to_string(), prediction["features"][name].to_string(), "{name} of {prediction}");
+        }
+    }
+}
