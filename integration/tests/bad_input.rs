@@ -74,7 +74,7 @@ fn folders_without_definitions() {
 #[test]
 fn definitions_with_errors() {
     let project = Project::new(
-        "source s (a bigint, t timestam) from log 's' event time t;\nentity e (k text);\nfeatures f of e from s (n = cuont(*) over 1h);",
+        "source s (a bigint, t timestam) from log 's' format json event time t;\nentity e (k text);\nfeatures f of e from s (n = cuont(*) over 1h);",
     );
     let mut session = Session::new(&project);
     session.ends(1, &["check"]);

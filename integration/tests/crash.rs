@@ -25,6 +25,7 @@ const SECOND: i64 = 1_000_000;
 const DEFINITIONS: &str = "
 source events (id bigint, k bigint, m text, x double, t timestamp)
 from log 'events' partitions 3 by k
+format json
 event time t
 lateness '1 hour' history '60 days'
 dedup by id within '1 hour';

@@ -18,6 +18,7 @@ const MINUTE: i64 = 60_000_000;
 const DEFINITIONS: &str = "
 source events (k bigint, n bigint, x double, t timestamp, place bigint)
 from log 'events'
+format json
 event time t
 lateness '60 days' history '60 days'
 dedup by place within '1 day';

@@ -14,6 +14,7 @@ const EVENTS: i64 = 2_500;
 const DEFINITIONS: &str = "
 source events (id bigint, k bigint, x double, name text, ok boolean, t timestamp)
 from log 'events' partitions 2 by k
+format json
 event time t
 lateness '30 days' history '30 days';
 
