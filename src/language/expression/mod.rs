@@ -5,6 +5,7 @@ mod evaluate;
 mod guard;
 mod literal;
 mod resolve;
+mod rewrite;
 
 use std::sync::Arc;
 
@@ -110,7 +111,7 @@ impl Planner {
     /// `Ok(None)` when the result has no type in the language.
     fn physical(&self, expr: &Expr, names: &DFSchema, schema: &SchemaRef) -> Result<Option<Planned>, DataFusionError> {
         let sql = ExprWithAlias { expr: expr.clone(), alias: None };
-        let logical = self.state.create_logical_expr_from_sql_expr(sql, names)?;
+        let logical = rewrite::runnable(self.state.create_logical_expr_from_sql_expr(sql, names)?, names)?;
         let physical = evaluate::exact(self.state.create_physical_expr(logical, names)?)?;
         let Some(data_type) = language_type(&physical.data_type(schema)?) else { return Ok(None) };
         let text: Arc<str> = expr.to_string().into();

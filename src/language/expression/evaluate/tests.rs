@@ -52,6 +52,14 @@ fn what_cannot_be_computed_is_null_for_its_row_alone() {
 }
 
 #[test]
+fn functions_that_are_written_by_others_run() {
+    assert_eq!(ints("coalesce(a, b)"), [Some(i64::MAX), Some(7), Some(2)]);
+    assert_eq!(ints("1 + coalesce(nullif(b, 0), a, 5)"), [Some(2), Some(8), Some(3)]);
+    assert_eq!(ints("nvl(a, b)"), [Some(i64::MAX), Some(7), Some(2)]);
+    assert_eq!(ints("nvl2(a, b, 9)"), [Some(1), Some(0), Some(9)]);
+}
+
+#[test]
 fn results_have_the_types_of_the_language() {
     assert_eq!(ints("extract(hour from t)"), [Some(0), Some(1), Some(0)]);
     assert_eq!(*values("upper(name)").data_type(), arrow::datatypes::DataType::Utf8);
