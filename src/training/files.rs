@@ -8,9 +8,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, StringArray, StringBuilder};
-use arrow::datatypes::{DataType as ArrowType, Field, Float64Type, Schema, TimestampMicrosecondType};
+use arrow::datatypes::{DataType as ArrowType, Field, Float64Type, Schema, TimeUnit, TimestampMicrosecondType};
 use arrow::json::reader::{ReaderBuilder, infer_json_schema};
-use arrow::json::writer::{LineDelimited, WriterBuilder};
+use arrow::json::writer::{EncoderOptions, make_encoder};
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
@@ -20,6 +20,7 @@ use parquet::file::properties::WriterProperties;
 use super::cast;
 use super::spine::Spine;
 use crate::error::{Error, ErrorKind, Result};
+use crate::json::{write_text, write_value};
 use crate::time::EventTime;
 use crate::value::Value;
 use crate::vector::value_at;
@@ -129,15 +130,7 @@ pub fn write_table(path: &Path, batches: &[RecordBatch]) -> Result<()> {
                 writer.into_inner()?
             }
             Kind::Csv => write_csv(file, batches)?,
-            Kind::Ndjson => {
-                let mut out = BufWriter::new(file);
-                let mut writer = WriterBuilder::new().with_explicit_nulls(true).build::<_, LineDelimited>(&mut out);
-                for batch in batches {
-                    writer.write(&timestamps_as_text(batch)?)?;
-                }
-                writer.finish()?;
-                out.into_inner().map_err(|error| error.into_error())?
-            }
+            Kind::Ndjson => write_ndjson(file, batches)?,
         };
         file.sync_all()?;
         Ok(fs::rename(&temporary, path)?)
@@ -172,15 +165,58 @@ fn write_csv(file: File, batches: &[RecordBatch]) -> Result<File, Box<dyn std::e
     Ok(out.into_inner().map_err(|error| error.into_error())?)
 }
 
+/// A line per row, every column in it. Values are spelled as everywhere (`crate::json`), which loses none; those of
+/// types that only a spine can have, as Arrow writes them.
+fn write_ndjson(file: File, batches: &[RecordBatch]) -> Result<File, Box<dyn std::error::Error>> {
+    let mut out = BufWriter::new(file);
+    let options = EncoderOptions::default();
+    let mut line = Vec::new();
+    for batch in batches {
+        let batch = timestamps_as_text(batch)?;
+        let schema = batch.schema();
+        let columns = schema.fields().iter().zip(batch.columns());
+        let encoders = columns.map(|(field, column)| make_encoder(field, column.as_ref(), &options));
+        let mut encoders = encoders.collect::<Result<Vec<_>, _>>()?;
+        for row in 0..batch.num_rows() {
+            for (index, (field, column)) in schema.fields().iter().zip(batch.columns()).enumerate() {
+                line.push(if index == 0 { b'{' } else { b',' });
+                write_text(&mut line, field.name());
+                line.push(b':');
+                if column.is_null(row) {
+                    line.extend(b"null");
+                } else if is_ours(column.data_type()) {
+                    write_value(&mut line, &value_at(column.as_ref(), row));
+                } else {
+                    encoders[index].encode(row, &mut line);
+                }
+            }
+            line.extend(b"}\n");
+            out.write_all(&line)?;
+            line.clear();
+        }
+    }
+    Ok(out.into_inner().map_err(|error| error.into_error())?)
+}
+
+/// Whether `value_at` reads it.
+fn is_ours(data_type: &ArrowType) -> bool {
+    match data_type {
+        ArrowType::Boolean | ArrowType::Int64 | ArrowType::Float64 | ArrowType::Utf8 => true,
+        ArrowType::Timestamp(unit, _) => *unit == TimeUnit::Microsecond,
+        ArrowType::List(item) => is_ours(item.data_type()),
+        _ => false,
+    }
+}
+
 /// A column as the text of its fields: times with a `Z`, doubles in the fewest digits that read back the same, lists as
 /// JSON.
 fn csv_column(array: &ArrayRef) -> Result<StringArray> {
     match array.data_type() {
         ArrowType::Utf8 => Ok(array.as_string::<i32>().clone()),
-        ArrowType::Float64 => Ok(array.as_primitive::<Float64Type>().iter().map(|value| value.map(|value| format!("{value:?}"))).collect()),
+        ArrowType::Float64 => Ok(array.as_primitive::<Float64Type>().iter().map(|value| value.map(double)).collect()),
         ArrowType::Timestamp(_, _) => timestamp_text(array),
         ArrowType::List(_) => {
-            let text = |row: usize| (!array.is_null(row)).then(|| json(&value_at(array, row)).to_string());
+            let text = |row: usize| (!array.is_null(row)).then(|| json(&value_at(array, row)));
             Ok((0..array.len()).map(text).collect())
         }
         _ => {
@@ -190,16 +226,15 @@ fn csv_column(array: &ArrayRef) -> Result<StringArray> {
     }
 }
 
-fn json(value: &Value) -> serde_json::Value {
-    match value {
-        Value::Null => serde_json::Value::Null,
-        Value::Bool(v) => (*v).into(),
-        Value::Int(v) => (*v).into(),
-        Value::Float(v) => (*v).into(),
-        Value::Text(v) => v.as_ref().into(),
-        Value::Timestamp(v) => EventTime(*v).to_string().into(),
-        Value::List(items) => items.iter().map(json).collect(),
-    }
+/// A double as in JSON, without the quotes of what JSON has no number for.
+fn double(value: f64) -> String {
+    json(&Value::Float(value)).trim_matches('"').to_owned()
+}
+
+fn json(value: &Value) -> String {
+    let mut text = Vec::new();
+    write_value(&mut text, value);
+    String::from_utf8_lossy(&text).into_owned()
 }
 
 fn timestamp_text(array: &ArrayRef) -> Result<StringArray> {
