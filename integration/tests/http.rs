@@ -133,7 +133,7 @@ fn the_openapi_document_is_true() {
         return;
     }
     let server = shop().serve();
-    let (status, text) = server.get("/v1/openapi.json");
+    let (status, text) = server.get("/openapi.json");
     assert_eq!(status, 200);
     let document = read_json(&text);
     let paths = document["paths"].as_object().expect("paths");

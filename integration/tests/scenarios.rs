@@ -129,7 +129,13 @@ fn dead_letters(project: &Project) -> Vec<Json> {
     if read.code != Some(0) {
         return Vec::new(); // there is no such topic when nothing was set aside
     }
-    let records = read_ndjson(&read.stdout);
+    let mut records = read_ndjson(&read.stdout);
+    // By place in the source: what is decoded together is rejected together.
+    let place = |record: &Json| {
+        let number = |name: &str| record["headers"][format!("__connect.errors.{name}")].as_str().and_then(|text| text.parse::<u64>().ok());
+        (number("partition"), number("offset"))
+    };
+    records.sort_by_key(place);
     let fields = |record: &Json| {
         let mut kept = Map::new();
         kept.insert("value".to_owned(), record["value"].clone());
