@@ -200,7 +200,9 @@ pub fn random_definitions(chance: &mut Chance, count: usize, partitions: usize) 
     let mut text =
         String::from("source events (\n  id bigint, k bigint, i bigint, x double, s text, b boolean, u timestamp, t timestamp\n)\n");
     let _ = writeln!(text, "from log 'events' partitions {partitions} by id");
-    text.push_str("format json\nevent time t\nlateness '60 days' history '90 days'\ndedup by id within '90 days';\n\nentity thing (k bigint);\n\n");
+    text.push_str(
+        "format json\nevent time t\nlateness '60 days' history '90 days'\ndedup by id within '90 days';\n\nentity thing (k bigint);\n\n",
+    );
     text.push_str("features things of thing from events (\n");
     let mut features = Vec::new();
     for index in 0..count {

@@ -49,13 +49,15 @@ fn send(kafka: &Kafka, wave: usize) {
     let mut records = Vec::new();
     for id in wave * WAVE..(wave + 1) * WAVE {
         let partition = Some(Partition((id % 17) as u32 % PARTITIONS));
-        let record = NewRecord { topic: "payments".into(), partition, value: Some(payment(id).to_string().into_bytes()), ..NewRecord::default() };
+        let record =
+            NewRecord { topic: "payments".into(), partition, value: Some(payment(id).to_string().into_bytes()), ..NewRecord::default() };
         if id % 50 == 0 {
             records.push(record.clone());
         }
         records.push(record);
     }
-    let rubbish = NewRecord { topic: "payments".into(), partition: Some(Partition(0)), value: Some(b"rubbish".to_vec()), ..NewRecord::default() };
+    let rubbish =
+        NewRecord { topic: "payments".into(), partition: Some(Partition(0)), value: Some(b"rubbish".to_vec()), ..NewRecord::default() };
     records.push(rubbish);
     let mut writer = kafka.writer("test").expect("a writer");
     writer.append(&records, 0).expect("an append");
@@ -150,7 +152,10 @@ fn payments_in_predictions_and_drift_out() {
         assert_eq!(value["score"].as_f64(), Some(f64::from(sum)), "{value}");
     }
     let dead = wait_for("three dead letters", || Some(read(&kafka, "payments.dead")).filter(|dead| dead.len() >= 3));
-    assert!(dead.iter().all(|(headers, value)| value == "rubbish" && headers.contains_key("__connect.errors.exception.message")), "{dead:?}");
+    assert!(
+        dead.iter().all(|(headers, value)| value == "rubbish" && headers.contains_key("__connect.errors.exception.message")),
+        "{dead:?}"
+    );
     let drift = wait_for("drift", || Some(read(&kafka, "drift")).filter(|drift| drift.len() >= 5));
     assert!(drift.iter().all(|(_, value)| value["model"] == "shop" && value["alert"] == true), "{drift:?}");
     assert_eq!(server.stop(), Some(0));

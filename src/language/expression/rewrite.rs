@@ -11,8 +11,7 @@ use datafusion::logical_expr::expr::ScalarFunction;
 use datafusion::logical_expr::simplify::{ExprSimplifyResult, SimplifyContext};
 
 /// The functions that have no code of their own.
-const WRITTEN_BY_OTHERS: [&str; 7] =
-    ["arrow_cast", "arrow_try_cast", "cast_to_type", "coalesce", "nvl", "nvl2", "try_cast_to_type"];
+const WRITTEN_BY_OTHERS: [&str; 7] = ["arrow_cast", "arrow_try_cast", "cast_to_type", "coalesce", "nvl", "nvl2", "try_cast_to_type"];
 
 /// The expression with such functions replaced by what they mean.
 pub(super) fn runnable(expr: Expr, names: &DFSchema) -> Result<Expr, DataFusionError> {
