@@ -26,9 +26,8 @@ pub fn drain(shared: &Arc<Shared>, offline: &Store, upto: &AtomicU64, interval: 
         let ended = matches!(stop.recv_timeout(interval), Err(RecvTimeoutError::Disconnected));
         let drained = drain_all(shared, offline, upto);
         rounds += 1;
-        let compacted =
-            if rounds.is_multiple_of(COMPACT_EVERY) || ended { offline.compact(shared.clock.now()).map(|_| ()) } else { Ok(()) };
-        match drained.and(compacted) {
+        let tidied = if rounds.is_multiple_of(COMPACT_EVERY) || ended { tidy(shared, offline) } else { Ok(()) };
+        match drained.and(tidied) {
             Ok(()) => shared.set_problem("the Parquet log", None),
             Err(error) => {
                 shared.metrics.add(names::OFFLINE_ERRORS, &[], 1);
@@ -39,6 +38,14 @@ pub fn drain(shared: &Arc<Shared>, offline: &Store, upto: &AtomicU64, interval: 
             return;
         }
     }
+}
+
+/// Joins small files, and lets the embedded log forget what its retention does not keep.
+fn tidy(shared: &Shared, offline: &Store) -> Result<()> {
+    let now = shared.clock.now();
+    offline.compact(now)?;
+    shared.logs.embedded.trim(now)?;
+    Ok(())
 }
 
 /// Writes all blocks that Parquet lacks, a bounded round at a time.

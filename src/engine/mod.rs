@@ -89,6 +89,12 @@ impl Engine {
     pub fn start(config: &Config, plan: Plan, definitions: &str, clock: Arc<dyn Clock>, metrics: Arc<Metrics>) -> Result<Self> {
         let store = Store::open(&config.data.join("online"), 256 << 20, 128 << 20)?;
         let embedded = embedded::Log::open(&config.data.join("log"), embedded::Mode::ReadWrite, Arc::clone(&clock))?;
+        for source in &plan.sources {
+            if let Origin::Log { topic, partitions, .. } = &source.origin {
+                embedded.create_topic(topic, *partitions)?;
+                embedded.set_retention(topic, embedded::Retention { age: config.log_retention, bytes: None })?;
+            }
+        }
         let offline = Arc::new(crate::offline::Store::open(&config.data.join("offline"), &plan.sources)?);
         let logs = logs(config, &plan, embedded);
         let (shared, restored) = recover::restore(config, plan, store, logs, Arc::clone(&clock), metrics)?;

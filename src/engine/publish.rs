@@ -8,7 +8,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError};
 use hashbrown::HashMap;
 
 use super::shared::Shared;
-use crate::error::Result;
+use crate::error::{ErrorKind, Result};
 use crate::online::Destination;
 use crate::record::{LogWriter, NewRecord};
 use crate::telemetry::names;
@@ -16,6 +16,8 @@ use crate::telemetry::names;
 const BATCH: usize = 4096;
 const RETRY_WAIT: Duration = Duration::from_millis(500);
 const WRITER: &str = "forebay-outbox";
+/// Bytes of its value that an output keeps when its topic does not take it whole.
+const CUT_SHORT: usize = 64 << 10;
 
 /// Publishes until `wake` is closed and the outbox is empty, or until it is closed and a log does not take records:
 /// those stay for the next start.
@@ -61,7 +63,10 @@ fn publish_some(shared: &Shared, writers: &mut HashMap<Destination, Box<dyn LogW
         shared.logs.ensure_topic(destination, &record.topic)?;
     }
     if !records.is_empty() {
-        writer.append(&records, last + 1)?;
+        match writer.append(&records, last + 1) {
+            Err(error) if error.kind() == ErrorKind::Input => append_one_by_one(writer.as_mut(), &records, last + 1)?,
+            appended => drop(appended?),
+        }
         for record in &records {
             shared.metrics.add(names::OUTPUTS_PUBLISHED, &[("topic", &record.topic)], 1);
         }
@@ -69,4 +74,23 @@ fn publish_some(shared: &Shared, writers: &mut HashMap<Destination, Box<dyn LogW
     shared.store.delete_outputs_before(last + 1)?;
     *from = last + 1;
     Ok(same)
+}
+
+/// Appends records of which one is not taken, most likely because it is larger than its topic allows (the dead letter
+/// of a large record): that one goes with the front of its value, and says so in a header.
+fn append_one_by_one(writer: &mut dyn LogWriter, records: &[NewRecord], upto: u64) -> Result<()> {
+    for record in records {
+        match writer.append(std::slice::from_ref(record), upto) {
+            Err(error) if error.kind() == ErrorKind::Input => {
+                tracing::warn!(topic = record.topic, "an output is published cut short: {error}");
+                let mut short = record.clone();
+                let length = short.value.as_ref().map_or(0, Vec::len);
+                short.value.iter_mut().for_each(|value| value.truncate(CUT_SHORT));
+                short.headers.push(("forebay.original_length".to_owned(), length.to_string().into_bytes()));
+                writer.append(&[short], upto)?;
+            }
+            appended => drop(appended?),
+        }
+    }
+    Ok(())
 }

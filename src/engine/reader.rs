@@ -88,6 +88,10 @@ fn step(
         }
     };
     let runs = reader.poll(batch_max, POLL_WAIT)?;
+    for problem in reader.take_problems() {
+        shared.metrics.add(names::LOG_ERRORS, &[("source", &declared.name)], 1);
+        tracing::warn!(source = declared.name, "{problem}");
+    }
     let ends = if runs.is_empty() { reader.ends()? } else { Vec::new() };
     for run in runs {
         let count = run.records.len() as u64;

@@ -53,6 +53,8 @@ struct Entry {
     dirty: bool,
     /// The work that last changed or flushed it.
     touched: u64,
+    /// The work that last flushed it.
+    flushed: u64,
     /// Its share of the shard's `bytes`.
     bytes: usize,
 }
@@ -180,7 +182,7 @@ impl Shard {
                     let (state, applied) = load(definitions, store, rows.view, key, loads)?;
                     let bytes = state.bytes() + key.len();
                     self.bytes += bytes;
-                    let entry = Entry { key: key.into(), hash, state, applied, dirty: false, touched: work.number, bytes };
+                    let entry = Entry { key: key.into(), hash, state, applied, dirty: false, touched: work.number, flushed: 0, bytes };
                     table.insert_unique(hash, entry, |entry| entry.hash).into_mut()
                 }
             };
@@ -200,10 +202,14 @@ impl Shard {
 
     /// Encodes the keys that changed at or before the work's cut; returns the cut that all rows hold afterwards.
     fn flush(&mut self, definitions: &Definitions, work: &Work, rows: &mut Vec<FlushedRow>) -> Seq {
-        while self.dirty.front().is_some_and(|dirty| dirty.since <= work.flush_before) {
-            let Some(dirty) = self.dirty.pop_front() else { break };
+        while let Some(dirty) = self.dirty.pop_front_if(|dirty| dirty.since <= work.flush_before) {
             let same = |entry: &Entry| entry.hash == dirty.hash && entry.key == dirty.key;
             let Some(entry) = self.tables[dirty.view].find_mut(dirty.hash, same) else { continue };
+            // A key is encoded again only once its last rows are durable: until then it keeps what they hold.
+            if entry.flushed > work.durable {
+                self.dirty.push_front(dirty);
+                break;
+            }
             let layout = &definitions.layouts[dirty.view];
             let view = &definitions.plan.views[dirty.view];
             entry.state.trim(layout, work.horizons[view.source].minus(definitions.window_max[dirty.view]));
@@ -213,6 +219,7 @@ impl Shard {
             rows.push(FlushedRow { view: dirty.view, key: dirty.key, row, chunks });
             entry.dirty = false;
             entry.touched = work.number;
+            entry.flushed = work.number;
             let bytes = entry.state.bytes() + entry.key.len();
             self.bytes = self.bytes + bytes - entry.bytes;
             entry.bytes = bytes;
