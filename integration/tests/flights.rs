@@ -27,6 +27,7 @@ fn twelve_columns_equal_duckdb_online_and_offline() {
     let definitions = fs::read_to_string(workspace().join("features/flights/flights.bay")).expect("the definitions");
     let project = Project::new(&definitions);
     let _ = project.run(&["push", "flights", flights.to_str().expect("a path")]).ok();
+    project.catch_up();
     let server = project.serve();
     let mut by_time: BTreeMap<&str, Vec<&Vec<&str>>> = BTreeMap::new();
     for row in &rows {
