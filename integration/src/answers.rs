@@ -1,5 +1,5 @@
-//! Reads what the engine printed. By another parser than the harness's `serde_json` alone, because that one may be a
-//! unit in the last place off where a double has many digits, and these tests compare bits.
+//! Reads what the engine printed, to the bit. `serde_json` alone may be a unit in the last place off where a double has
+//! many digits, and `sonic-rs` alone takes the sign from minus zero.
 
 use serde_json::Value as Json;
 
@@ -9,7 +9,26 @@ use serde_json::Value as Json;
 /// When the text is not JSON.
 #[must_use]
 pub fn read_json(text: &str) -> Json {
-    sonic_rs::from_str(text).unwrap_or_else(|error| panic!("not JSON: {error}\n{text}"))
+    let mut exact: Json = sonic_rs::from_str(text).unwrap_or_else(|error| panic!("not JSON: {error}\n{text}"));
+    if text.contains("-0") {
+        let signed: Json = serde_json::from_str(text).unwrap_or_else(|error| panic!("not JSON: {error}\n{text}"));
+        take_zeros(&mut exact, &signed);
+    }
+    exact
+}
+
+/// Zeros with their signs, from the same document as the other parser read it.
+fn take_zeros(exact: &mut Json, signed: &Json) {
+    match (exact, signed) {
+        (Json::Number(number), Json::Number(other)) if number.is_f64() && number.as_f64() == Some(0.0) => *number = other.clone(),
+        (Json::Array(items), Json::Array(others)) => items.iter_mut().zip(others).for_each(|(item, other)| take_zeros(item, other)),
+        (Json::Object(map), Json::Object(others)) => {
+            for (name, value) in map.iter_mut() {
+                take_zeros(value, &others[name]);
+            }
+        }
+        _ => {}
+    }
 }
 
 /// One JSON value per line.
@@ -32,5 +51,7 @@ mod tests {
                 assert_eq!(read_json(&format!("{value:e}")).as_f64().map(f64::to_bits), Some(value.to_bits()), "{value:e}");
             }
         }
+        let zero = read_json(r#"[0.5,{"a":-0.0,"b":0.0}]"#);
+        assert!(zero[1]["a"].as_f64().is_some_and(f64::is_sign_negative) && zero[1]["b"].as_f64().is_some_and(f64::is_sign_positive));
     }
 }

@@ -72,7 +72,6 @@ impl Ended {
 /// A folder with definitions (`features/`), data (`data/`) and whatever files a test writes.
 pub struct Project {
     folder: TempDir,
-    features: PathBuf,
 }
 
 impl Project {
@@ -83,20 +82,9 @@ impl Project {
     #[must_use]
     pub fn new(definitions: &str) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let features = folder.path().join("features");
-        fs::create_dir(&features).expect("a folder");
-        let project = Self { folder, features };
+        let project = Self { folder };
         project.write("features/test.bay", definitions);
         project
-    }
-
-    /// A project with the definitions of another folder, which is read in place.
-    ///
-    /// # Panics
-    /// When there can be no temporary folder.
-    #[must_use]
-    pub fn over(features: &Path) -> Self {
-        Self { folder: tempfile::tempdir().expect("a temporary folder"), features: features.to_owned() }
     }
 
     #[must_use]
@@ -127,7 +115,8 @@ impl Project {
         fs::read_to_string(self.path(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
     }
 
-    /// The binary with this project's folders. Its settings come from the arguments alone.
+    /// The binary in this project's folder, with its settings from the arguments alone. Folders of the project are named
+    /// relative to it, so that messages do not depend on where temporary folders are.
     #[must_use]
     pub fn command<S: AsRef<OsStr>>(&self, arguments: &[S]) -> Command {
         let mut command = Command::new(binary());
@@ -137,7 +126,7 @@ impl Project {
                 command.env_remove(name);
             }
         }
-        command.args(arguments).arg("--data").arg(self.data()).arg("--features").arg(&self.features);
+        command.args(arguments).args(["--data", "data", "--features", "features"]);
         command
     }
 
@@ -298,6 +287,14 @@ impl Server {
         let (status, answer) = self.post(&format!("/v1/vectors/{vector}/lookup"), request);
         assert_eq!(status, 200, "{answer}");
         rows(&answer)
+    }
+
+    /// Waits until so many events are applied.
+    pub fn wait_for_seq(&self, seq: usize) {
+        wait_for(&format!("event {seq}; it said:\n{}", self.said()), || {
+            let status = crate::answers::read_json(&self.try_get("/v1/status")?.1);
+            (status["seq"].as_u64()? >= seq as u64).then_some(())
+        });
     }
 
     /// The value of a metric summed over its labels that contain `having`; 0 when there is none.

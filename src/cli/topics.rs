@@ -6,7 +6,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
-use serde_json::{Map, Value as Json, json};
+use serde_json::{Value as Json, json};
 
 use crate::config::Output;
 use crate::error::{Error, Result};
@@ -180,7 +180,7 @@ fn read(context: &Context, arguments: &ReadArguments) -> Result<()> {
     if arguments.from == From::End {
         open = ends.keys().map(|partition| (*partition, Offset(u64::MAX))).collect();
     }
-    let mut printer = Records { output: context.config.output, left: arguments.max.unwrap_or(u64::MAX), all: Vec::new() };
+    let mut printer = Records { output: context.config.output, left: arguments.max.unwrap_or(u64::MAX), printed: 0 };
     let mut empty = 0;
     while !open.is_empty() && printer.left > 0 && (empty < EMPTY_POLLS || arguments.from == From::End) {
         let runs = reader.poll(POLL_RECORDS, POLL_WAIT)?;
@@ -197,11 +197,11 @@ fn read(context: &Context, arguments: &ReadArguments) -> Result<()> {
     printer.finish()
 }
 
-/// Prints records as they come; JSON as one array at the end.
+/// Prints records as they come.
 struct Records {
     output: Output,
     left: u64,
-    all: Vec<Json>,
+    printed: u64,
 }
 
 impl Records {
@@ -213,6 +213,7 @@ impl Records {
                 continue;
             }
             self.left -= 1;
+            self.printed += 1;
             let time = EventTime(record.timestamp).to_string();
             match self.output {
                 Output::Table => {
@@ -225,7 +226,7 @@ impl Records {
                     text.push('\n');
                 }
                 Output::Ndjson => text.push_str(&format!("{}\n", object(run, index, &time))),
-                Output::Json => self.all.push(object(run, index, &time)),
+                Output::Json => text.push_str(&format!("{} {}\n", if self.printed == 1 { '[' } else { ',' }, object(run, index, &time))),
             }
         }
         write(&text)
@@ -233,32 +234,29 @@ impl Records {
 
     fn finish(self) -> Result<()> {
         match self.output {
-            Output::Json => write(&format!("{:#}\n", Json::Array(self.all))),
+            Output::Json => write(if self.printed == 0 { "[]\n" } else { "]\n" }),
             _ => Ok(()),
         }
     }
 }
 
-fn object(run: &RecordRun, index: usize, time: &str) -> Json {
+/// A record as JSON on one line.
+fn object(run: &RecordRun, index: usize, time: &str) -> String {
     let record = &run.records[index];
-    let mut object = Map::new();
-    object.insert("partition".to_owned(), json!(run.partition.0));
-    object.insert("offset".to_owned(), json!(record.offset.0));
-    object.insert("timestamp".to_owned(), json!(time));
-    object.insert("key".to_owned(), run.key(index).map_or(Json::Null, |key| Json::String(legible(key))));
-    object.insert("value".to_owned(), run.value(index).map_or(Json::Null, value));
+    let key = run.key(index).map_or(Json::Null, |key| Json::String(legible(key)));
+    let value = run.value(index).map_or_else(|| "null".to_owned(), value);
     let headers = record.headers.iter().flat_map(|headers| headers.iter());
-    object
-        .insert("headers".to_owned(), Json::Object(headers.map(|(name, header)| (name.clone(), Json::String(legible(header)))).collect()));
-    Json::Object(object)
+    let headers = Json::Object(headers.map(|(name, header)| (name.clone(), Json::String(legible(header)))).collect());
+    let (partition, offset, time) = (run.partition.0, record.offset.0, Json::from(time));
+    format!(r#"{{"partition":{partition},"offset":{offset},"timestamp":{time},"key":{key},"value":{value},"headers":{headers}}}"#)
 }
 
-/// JSON as such, else text.
-fn value(bytes: &[u8]) -> Json {
-    // serde_json's own reader may miss a double's last bit.
-    match sonic_rs::from_slice::<Json>(bytes) {
-        Ok(json @ (Json::Object(_) | Json::Array(_))) => json,
-        _ => Json::String(legible(bytes)),
+/// JSON as it was written, because reading numbers may change them; all else as text.
+fn value(bytes: &[u8]) -> String {
+    match serde_json::from_slice::<Json>(bytes) {
+        // Line breaks of a document lie between its tokens: texts have none.
+        Ok(Json::Object(_) | Json::Array(_)) => legible(bytes.trim_ascii()).replace(['\n', '\r'], " "),
+        _ => Json::String(legible(bytes)).to_string(),
     }
 }
 
@@ -318,9 +316,9 @@ mod tests {
     fn bytes_are_legible() {
         assert_eq!(legible("é".as_bytes()), "é");
         assert_eq!(legible(b"a\xff\x00"), "a\\xff\\x00");
-        assert_eq!(value(b"{\"a\":9007199254740993}").to_string(), "{\"a\":9007199254740993}");
-        assert_eq!(value(b"12").to_string(), "\"12\"");
-        assert_eq!(value(b"[0.19999999999999998,8.41e21]").to_string(), "[0.19999999999999998,8.41e21]");
+        assert_eq!(value(b"{\"a\":9007199254740993}"), "{\"a\":9007199254740993}");
+        assert_eq!(value(b" [0.19999999999999998,\r\n-0.0]\n"), "[0.19999999999999998,  -0.0]");
+        assert_eq!(value(b"12"), "\"12\"");
     }
 
     #[test]

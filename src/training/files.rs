@@ -95,6 +95,9 @@ fn read_csv(file: File) -> Result<RecordBatch> {
     skip_byte_order_mark(&mut reader).map_err(|error| wrong(&error))?;
     let mut reader = csv::Reader::from_reader(reader);
     let names: Vec<String> = reader.headers().map_err(|error| wrong(&error))?.iter().map(|name| name.trim().to_owned()).collect();
+    if names.is_empty() {
+        return Err(Error::input("the file is empty: it needs a line of column names"));
+    }
     let mut seen = HashSet::new();
     if let Some(twice) = names.iter().find(|name| !seen.insert(name.as_str())) {
         return Err(Error::input(format!("two columns are called '{twice}': rename one")));
@@ -108,8 +111,7 @@ fn read_csv(file: File) -> Result<RecordBatch> {
     }
     let fields: Vec<Field> = names.iter().map(|name| Field::new(name, ArrowType::Utf8, true)).collect();
     let columns = columns.iter_mut().map(|column| Arc::new(column.finish()) as ArrayRef).collect();
-    let rows = RecordBatch::try_new(Arc::new(Schema::new(fields)), columns);
-    rows.map_err(|error| Error::input(format!("{error}: is the file empty? it needs a line of column names")))
+    Ok(RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)?)
 }
 
 /// Writes a table; the file appears under its name only when it is whole. All batches have the first one's schema.
