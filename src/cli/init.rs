@@ -31,11 +31,13 @@ source payments (
   user_id bigint,
   amount double,
   status text,
-  event_time timestamp
+  event_time timestamp,
 )
 from log 'payments'
+format json
 event time event_time
-lateness '10 minutes' history '30 days'
+lateness '10 minutes'
+history '30 days'
 dedup by payment_id within '1 day'
 expect amount >= 0 else quarantine;
 
@@ -64,23 +66,40 @@ const RECORDS: &str = "\
 pub(super) fn run(context: &Context, arguments: &Arguments) -> Result<Outcome> {
     let folder = &arguments.folder;
     let files = [("forebay.toml", SETTINGS), ("features/payments.bay", DEFINITIONS), ("payments.ndjson", RECORDS)];
-    let files: Vec<(PathBuf, &str)> = files.into_iter().map(|(name, text)| (folder.join(name), text)).collect();
+    let place = |name: &str| if folder == Path::new(".") { PathBuf::from(name) } else { folder.join(name) };
+    let files = files.map(|(name, text)| (place(name), text));
     if let Some((path, _)) = files.iter().find(|(path, _)| path.exists()) {
         return Err(Error::conflict(format!("{} is there already and is not overwritten: choose another folder", path.display())));
     }
     for (path, text) in &files {
         write(path, text)?;
     }
+    let names = files.each_ref().map(|(path, _)| path.display().to_string());
     let enter = if folder == Path::new(".") { String::new() } else { format!("  cd {}\n", folder.display()) };
     let text = format!(
         "wrote {}\n\nnext:\n{enter}  forebay check\n  forebay push payments payments.ndjson\n  forebay serve --until-caught-up\n  forebay lookup payment_v1 user_id=7 --request amount=20 --as-of 2026-01-31T12:30:00Z",
-        files.iter().map(|(path, _)| path.display().to_string()).collect::<Vec<_>>().join(", ")
+        names.join(", ")
     );
-    context.print.one(&text, &serde_json::json!({"wrote": files.iter().map(|(path, _)| path).collect::<Vec<_>>()}))?;
+    context.print.one(&text, &serde_json::json!({"wrote": names}))?;
     Ok(Outcome::Done)
 }
 
 fn write(path: &Path, text: &str) -> Result<()> {
     let written = path.parent().map_or(Ok(()), fs::create_dir_all).and_then(|()| fs::write(path, text));
     written.map_err(|error| Error::unavailable(format!("cannot write {}: {error}", path.display())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::language::{SourceFile, compile, format};
+
+    #[test]
+    fn the_project_has_no_problems_and_the_one_style() {
+        let file = SourceFile { path: "payments.bay".into(), text: DEFINITIONS.to_owned() };
+        let compiled = compile(std::slice::from_ref(&file), &|_| Err(Error::not_found("there is no model")));
+        assert_eq!(compiled.diagnostics, []);
+        assert_eq!(compiled.plan.unwrap().vectors[0].name, "payment_v1");
+        assert_eq!(format(&file).unwrap(), DEFINITIONS);
+    }
 }

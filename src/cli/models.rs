@@ -71,14 +71,10 @@ fn profile(context: &Context, arguments: &ProfileArguments) -> Result<()> {
         plan.model(&arguments.model).ok_or_else(|| unknown("model", &arguments.model, plan.models.iter().map(|model| &model.name)))?;
     let session = Session::open(&model.path, model.sha256.as_deref())?;
     let vector = &plan.vectors[model.vector];
-    let mut columns = Vec::new();
-    let mut scores = Vec::new();
-    for batch in training::read_spine(&arguments.training_set)?.batches {
-        let batch = vector_columns(vector, &batch, &arguments.training_set)?;
-        scores.extend(session.run(&batch)?);
-        columns.push(batch);
-    }
-    let profile = Profile::of(&columns, &scores)?;
+    let table = training::read_spine(&arguments.training_set)?.table()?;
+    let columns = vector_columns(vector, &table, &arguments.training_set)?;
+    let scores = session.run(&columns)?;
+    let profile = Profile::of(&[columns], &scores)?;
     let mut text = serde_json::to_vec(&profile).map_err(|error| Error::internal(format!("a profile: {error}")))?;
     text.push(b'\n');
     fs::write(&arguments.out, text).map_err(|error| Error::unavailable(format!("cannot write {}: {error}", arguments.out.display())))?;

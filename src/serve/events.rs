@@ -11,6 +11,7 @@ use serde_json::json;
 
 use crate::engine::PushReceipt;
 
+use super::depth;
 use super::error::Refusal;
 use super::lookup::listed;
 use super::routes::EVENTS;
@@ -64,6 +65,7 @@ fn payloads(body: &[u8], document: bool) -> Result<Vec<Vec<u8>>, Refusal> {
     match first {
         None => Err(Refusal::bad("empty_body", None, "there are no records: send one json object a line, or an array of objects")),
         Some(b'[') => {
+            depth::check(body)?;
             let item = |item: sonic_rs::Result<sonic_rs::LazyValue<'_>>| item.map(|item| item.as_raw_str().as_bytes().to_vec());
             let items: Result<_, _> = sonic_rs::to_array_iter(body).map(item).collect();
             items.map_err(|error| {
@@ -74,7 +76,9 @@ fn payloads(body: &[u8], document: bool) -> Result<Vec<Vec<u8>>, Refusal> {
                 )
             })
         }
-        Some(_) if document && sonic_rs::from_slice::<sonic_rs::LazyValue<'_>>(body).is_ok() => Ok(vec![body.trim_ascii().to_vec()]),
+        Some(_) if document && depth::check(body).is_ok() && sonic_rs::from_slice::<sonic_rs::LazyValue<'_>>(body).is_ok() => {
+            Ok(vec![body.trim_ascii().to_vec()])
+        }
         Some(_) => {
             Ok(body.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii).filter(|line| !line.is_empty()).map(<[u8]>::to_vec).collect())
         }
@@ -99,7 +103,8 @@ mod tests {
         assert_eq!(payloads(b"[{\"a\":1}, {", false).unwrap_err().code, "invalid_json");
         assert_eq!(texts("[]", true), Vec::<String>::new());
         let deep = format!("[{}1{}]", "[".repeat(100_000), "]".repeat(100_000));
-        assert_eq!(texts(&deep, true).len(), 1);
-        assert_eq!(texts(&deep[1..], false).len(), 1);
+        assert_eq!(payloads(deep.as_bytes(), true).unwrap_err().code, "invalid_json");
+        let record = format!("{{\"a\":{deep}}}");
+        assert_eq!(texts(&record, true), [record.as_str()], "the decoder rejects it, with its bytes kept");
     }
 }

@@ -4,6 +4,7 @@
 mod answer;
 mod catalog;
 mod columns;
+mod depth;
 mod error;
 mod events;
 mod health;

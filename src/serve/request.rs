@@ -12,6 +12,7 @@ use crate::plan::{Field, Vector};
 use crate::time::EventTime;
 use crate::value::{DataType, Value};
 
+use super::depth;
 use super::error::Refusal;
 
 /// The most rows of one request.
@@ -19,8 +20,6 @@ pub(super) const ROWS_MAX: usize = 10_000;
 /// How long a request waits for the positions of `after`, where it does not say, and at most.
 const WAIT_DEFAULT: Duration = Duration::from_secs(5);
 const WAIT_MAX: Duration = Duration::from_secs(60);
-/// The reader of documents calls itself for what is nested, without a bound of its own.
-const DEPTH_MAX: usize = 64;
 /// The fields of a request.
 const FIELDS: &str = "keys, request, as_of, after, wait_ms";
 
@@ -35,10 +34,7 @@ pub(super) enum Absent {
 
 /// Reads the body of a lookup of `vector`.
 pub(super) fn lookup(vector: &Vector, body: &[u8], absent: Absent) -> Result<LookupRequest, Refusal> {
-    if deeper_than(DEPTH_MAX, body) {
-        let message = format!("the body nests more than {DEPTH_MAX} arrays and objects: a request needs few");
-        return Err(Refusal::bad("invalid_json", None, message));
-    }
+    depth::check(body)?;
     let json: Json = sonic_rs::from_slice(body)
         .map_err(|error| Refusal::bad("invalid_json", None, format!("the body is no json document: {}", first_line(&error.to_string()))))?;
     let object = json.as_object().ok_or_else(|| wrong_type("", "an object", &json))?;
@@ -73,25 +69,6 @@ pub(super) fn lookup(vector: &Vector, body: &[u8], absent: Absent) -> Result<Loo
         read.rows.push(LookupRow { keys: row_keys(vector, row, key)?, request: row_request(vector, row, request.get(row), absent)? });
     }
     Ok(read)
-}
-
-/// Whether brackets outside of texts nest deeper than that.
-fn deeper_than(most: usize, body: &[u8]) -> bool {
-    let (mut depth, mut in_text, mut escaped) = (0_usize, false, false);
-    for byte in body {
-        match byte {
-            _ if escaped => escaped = false,
-            b'\\' if in_text => escaped = true,
-            b'"' => in_text = !in_text,
-            b'[' | b'{' if !in_text => depth += 1,
-            b']' | b'}' if !in_text => depth = depth.saturating_sub(1),
-            _ => {}
-        }
-        if depth > most {
-            return true;
-        }
-    }
-    false
 }
 
 fn row_keys(vector: &Vector, row: usize, json: &Json) -> Result<Vec<(String, Value)>, Refusal> {
