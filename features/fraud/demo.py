@@ -243,6 +243,9 @@ def main():
     lines = file.read_text().splitlines()
     events = [json.loads(line) for line in lines]
 
+    # Ended from outside, the demo still ends its server.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    differences = 0
     try:
         forebay.serve()
         flow(forebay, lines)
@@ -257,7 +260,7 @@ def main():
             print("\n  serving until Ctrl-C", flush=True)
             forebay.server.wait()
     except KeyboardInterrupt:
-        differences = 0
+        pass
     finally:
         forebay.stop()
     sys.exit(2 if differences else 0)
