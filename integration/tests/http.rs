@@ -89,7 +89,7 @@ fn routes_answer_as_they_did() {
     lookup.post(path, &json!({"keys": [{"user_id": 7}], "request": [{"x": 1.0}], "as_of": "2024-05-01T10:30:00Z", "after": after}));
     lookup.post(path, &json!({"keys": [{"user_id": 7}, {"user_id": 8}, {"user_id": 9}], "as_of": "2024-05-01T11:05:00Z"}));
     lookup.post("/v1/vectors/shop_details/lookup", &json!({"keys": [{"user_id": 7}, {"user_id": 9}], "as_of": 1_714_559_400_000_000_i64}));
-    lookup.post(path, &json!({"keys": []}));
+    lookup.post(path, &json!({"keys": [], "as_of": "2024-05-01T11:05:00Z"}));
     lookup.check("lookup");
 
     let mut refused = new();
