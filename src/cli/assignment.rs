@@ -6,6 +6,7 @@ use serde_json::Value as Json;
 
 use crate::error::{Error, Result};
 use crate::plan::{Field, Vector};
+use crate::serve::read_exact;
 use crate::time::EventTime;
 use crate::value::{DataType, Value};
 
@@ -73,7 +74,7 @@ fn typed(data_type: &DataType, text: &str) -> Option<Value> {
 pub(super) fn as_json(value: &Value) -> Json {
     let mut text = Vec::new();
     crate::json::write_value(&mut text, value);
-    serde_json::from_slice(&text).unwrap_or(Json::Null)
+    read_exact(&text).unwrap_or(Json::Null)
 }
 
 /// As an object of JSON.

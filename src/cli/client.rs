@@ -7,7 +7,7 @@ use serde_json::Value as Json;
 use ureq::Agent;
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::serve::Presence;
+use crate::serve::{Presence, read_exact};
 
 use super::context::Context;
 
@@ -49,8 +49,7 @@ impl Client {
             |error: ureq::Error| Error::unavailable(format!("the server at {} does not answer: {error}; look at its log", self.address));
         let mut response = sent.map_err(away)?;
         let bytes = response.body_mut().with_config().limit(ANSWER_BYTES_MAX).read_to_vec().map_err(away)?;
-        let json: Json = serde_json::from_slice(&bytes)
-            .map_err(|error| Error::internal(format!("the server at {} answered what is no json: {error}", self.address)))?;
+        let json = read_exact(&bytes).map_err(|error| error.context(format_args!("the server at {}", self.address)))?;
         if response.status().is_success() {
             return Ok(json);
         }

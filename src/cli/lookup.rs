@@ -8,7 +8,7 @@ use serde_json::{Value as Json, json};
 use crate::engine::{LookupRequest, LookupRow};
 use crate::error::{Error, Result};
 use crate::plan::{Plan, Vector};
-use crate::serve;
+use crate::serve::{self, read_exact};
 use crate::time::EventTime;
 
 use super::Outcome;
@@ -82,7 +82,7 @@ fn stored(context: &Context, plan: Plan, request: LookupRequest) -> Result<Json>
     let name = request.vector.clone();
     let answer = store::lookup(context, plan, &request)?;
     let body = serve::lookup_answer(&name, &answer)?;
-    serde_json::from_slice(&body).map_err(|error| Error::internal(format!("an answer is no json: {error}")))
+    read_exact(&body)
 }
 
 pub(super) fn unknown<'a>(what: &str, name: &str, known: impl Iterator<Item = &'a String>) -> Error {

@@ -1,6 +1,6 @@
 //! `forebay score`
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Float64Array};
@@ -13,7 +13,7 @@ use crate::engine::{LookupRequest, ScoreAnswer};
 use crate::error::{Error, Result};
 use crate::model::Session;
 use crate::plan::{Model, Plan, Vector};
-use crate::serve;
+use crate::serve::{self, read_exact};
 use crate::training;
 
 use super::Outcome;
@@ -34,17 +34,34 @@ pub(super) struct Arguments {
     keys: Vec<Assignment>,
     #[command(flatten)]
     row: Row,
-    #[command(flatten)]
-    spine: Option<SpineArguments>,
+    /// Rows of keys and times instead: Parquet, CSV or NDJSON by the file's name
+    #[arg(long, value_name = "FILE", requires = "out", conflicts_with_all = ["request", "as_of"])]
+    spine: Option<PathBuf>,
+    /// Where the scored rows go: Parquet, CSV or NDJSON by the file's name
+    #[arg(long, value_name = "FILE", requires = "spine")]
+    out: Option<PathBuf>,
+    /// The column of the query times
+    #[arg(long, value_name = "COLUMN", requires = "spine")]
+    time: Option<String>,
+    /// The rows are events of this source
+    #[arg(long, value_name = "SOURCE", requires = "spine")]
+    event: Option<String>,
+    /// As known at each row's cut, instead of with all events that are known now
+    #[arg(long, requires = "spine")]
+    as_known: bool,
 }
 
 /// The column of scores in a scored spine.
 const SCORE: &str = "score";
 
 pub(super) fn run(context: &Context, arguments: &Arguments) -> Result<Outcome> {
-    match &arguments.spine {
-        Some(spine) => scored_spine(context, &arguments.model, spine)?,
-        None => scored_keys(context, arguments)?,
+    let Arguments { model, time, event, as_known, .. } = arguments;
+    match (arguments.spine.clone(), arguments.out.clone()) {
+        (Some(spine), Some(out)) => {
+            let (time, event, as_known) = (time.clone(), event.clone(), *as_known);
+            scored_spine(context, model, &SpineArguments { spine, out, time, event, as_known })?;
+        }
+        _ => scored_keys(context, arguments)?,
     }
     Ok(Outcome::Done)
 }
@@ -79,7 +96,7 @@ fn stored(context: &Context, plan: &Plan, model: &Model, request: LookupRequest)
     let scores = session.run(&lookup.columns)?;
     let answer = ScoreAnswer { scores, model_version: session.version().to_owned(), lookup };
     let body = serve::score_answer(&model.name, &answer)?;
-    serde_json::from_slice(&body).map_err(|error| Error::internal(format!("an answer is no json: {error}")))
+    read_exact(&body)
 }
 
 fn scored_spine(context: &Context, name: &str, arguments: &SpineArguments) -> Result<()> {

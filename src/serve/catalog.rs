@@ -9,6 +9,7 @@ use serde_json::{Value as Json, json};
 use crate::plan::{ColumnSource, Field, Origin, Plan, Source, Vector, View};
 use crate::value::Value;
 
+use super::exact::read_exact;
 use super::routes::CATALOG;
 use super::state::State;
 
@@ -99,5 +100,5 @@ fn vector(plan: &Plan, vector: &Vector) -> Json {
 fn value(value: &Value) -> Json {
     let mut text = Vec::new();
     crate::json::write_value(&mut text, value);
-    serde_json::from_slice(&text).unwrap_or(Json::Null)
+    read_exact(&text).unwrap_or(Json::Null)
 }

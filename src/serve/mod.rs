@@ -7,6 +7,7 @@ mod columns;
 mod depth;
 mod error;
 mod events;
+mod exact;
 mod health;
 mod lookup;
 mod openapi;
@@ -30,6 +31,7 @@ use crate::engine::Handle;
 use crate::error::{Error, Result};
 
 pub use answer::{lookup_answer, score_answer};
+pub use exact::read_exact;
 pub use presence::Presence;
 pub use state::Limits;
 

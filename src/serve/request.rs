@@ -12,8 +12,8 @@ use crate::plan::{Field, Vector};
 use crate::time::EventTime;
 use crate::value::{DataType, Value};
 
-use super::depth;
 use super::error::Refusal;
+use super::{depth, exact};
 
 /// The most rows of one request.
 pub(super) const ROWS_MAX: usize = 10_000;
@@ -67,6 +67,13 @@ pub(super) fn lookup(vector: &Vector, body: &[u8], absent: Absent) -> Result<Loo
     read.rows.reserve(keys.len());
     for (row, key) in keys.iter().enumerate() {
         read.rows.push(LookupRow { keys: row_keys(vector, row, key)?, request: row_request(vector, row, request.get(row), absent)? });
+    }
+    if let Some(signs) = exact::with_signs(body) {
+        for (row, values) in read.rows.iter_mut().enumerate() {
+            for (part, values) in [("keys", &mut values.keys), ("request", &mut values.request)] {
+                values.iter_mut().for_each(|(name, value)| *value = exact::signed(std::mem::take(value), signs[part][row].get(&*name)));
+            }
+        }
     }
     Ok(read)
 }
@@ -305,6 +312,8 @@ mod tests {
         let given = r#"{"keys":[{"user_id":1,"merchant_id":"a"}],"request":[{"amount":"NaN"}]}"#;
         let read = lookup(&vector(), given.as_bytes(), Absent::Fault).unwrap();
         assert!(matches!(read.rows[0].request[0].1, Value::Float(nan) if nan.is_nan()));
+        let minus = lookup(&vector(), given.replace("\"NaN\"", "-0.0").as_bytes(), Absent::Fault).unwrap();
+        assert_eq!(minus.rows[0].request[0].1, Value::Float(-0.0));
     }
 
     #[test]
@@ -352,7 +361,7 @@ mod tests {
         }
         let deep = format!("{{\"keys\":{}{}}}", "[".repeat(100_000), "]".repeat(100_000));
         assert!(read(&deep).is_err());
-        let in_text = format!(r#"{{"keys":[{{"user_id":1,"merchant_id":"{}\\"["}}]}}"#, "[".repeat(1000));
+        let in_text = format!(r#"{{"keys":[{{"user_id":1,"merchant_id":"{}\"["}}]}}"#, "[".repeat(1000));
         assert!(read(&in_text).is_ok(), "brackets in a text nest nothing");
         assert_eq!(lookup(&vector(), b"{\"keys\":\"\xff\xfe\"}", Absent::Null).unwrap_err().code, "invalid_json");
     }
