@@ -133,7 +133,7 @@ impl Committer {
     }
 
     /// Deletes the rows of views that are built anew, and of views that are not declared any more. A crash before
-    /// `finish_rebuild` finds them lacking and begins again.
+    /// `enter_contents` finds them lacking and begins again.
     pub fn forget_views(&mut self, views: &[usize]) -> Result<()> {
         let shared = Arc::clone(&self.shared);
         let declared = &shared.plan().views;
@@ -159,9 +159,9 @@ impl Committer {
         self.settle()
     }
 
-    /// Notes that the rows of all views are complete.
-    pub fn finish_rebuild(&mut self) -> Result<()> {
-        self.progress.views = self.shared.plan().views.iter().map(|view| (view.id, contents_of(view))).collect();
+    /// Notes that the rows of all views hold what today's declarations need, and nothing else from now on.
+    pub fn enter_contents(&mut self) -> Result<()> {
+        self.progress.views = contents_of(self.shared.plan());
         self.progress_moved = true;
         self.commit(Vec::new())
     }

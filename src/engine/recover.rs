@@ -15,7 +15,7 @@ use crate::error::Result;
 use crate::event::EventBatch;
 use crate::id::{Identity, Offset, Partition, Seq};
 use crate::online::Store;
-use crate::plan::Plan;
+use crate::plan::{Contents, Plan};
 use crate::telemetry::Metrics;
 use crate::time::{Clock, EventTime};
 
@@ -89,9 +89,11 @@ pub enum Rows {
 }
 
 /// Compares what rows hold with what the plan needs.
-pub fn compare(stored: &[(Identity, Identity)], plan: &Plan) -> Rows {
-    let lacking = |(_, view): &(usize, &crate::plan::View)| !stored.contains(&(view.id, contents_of(view)));
-    let views: Vec<usize> = plan.views.iter().enumerate().filter(lacking).map(|(index, _)| index).collect();
+pub fn compare(stored: &[(Identity, Contents)], plan: &Plan) -> Rows {
+    let serves = |view: Identity, needed: &Contents| stored.iter().any(|(of, held)| *of == view && held.serve(needed));
+    let needed = contents_of(plan);
+    let lacking = needed.iter().enumerate().filter(|(_, (view, needed))| !serves(*view, needed));
+    let views: Vec<usize> = lacking.map(|(index, _)| index).collect();
     if views.is_empty() { Rows::Complete } else { Rows::Rebuild(views) }
 }
 
@@ -101,6 +103,9 @@ pub fn catch_up(shared: &Arc<Shared>, offline: &crate::offline::Store, committer
     let progress = committer.progress().clone();
     if let Rows::Rebuild(views) = compare(&progress.views, shared.plan()) {
         rebuild(shared, offline, committer, &views, progress.flushed)?;
+    }
+    if progress.views != contents_of(shared.plan()) {
+        committer.enter_contents()?;
     }
     let from = progress.flushed.min(progress.scored);
     shared.store.blocks_after(from, |_, batches| {
@@ -131,7 +136,7 @@ fn rebuild(shared: &Arc<Shared>, offline: &crate::offline::Store, committer: &mu
         committer.rebuild(segments(shared.plan(), &batches, after)?, views)?;
         Ok(true)
     })?;
-    committer.finish_rebuild()
+    Ok(())
 }
 
 fn segments(plan: &Plan, batches: &[EventBatch], after: Seq) -> Result<Vec<Segment>> {

@@ -15,7 +15,7 @@ use crate::log::embedded;
 use crate::log::kafka::Kafka;
 use crate::model::Session;
 use crate::online::{Destination, Store};
-use crate::plan::{Origin, Plan, Source, View};
+use crate::plan::{Contents, Origin, Plan, Source, View};
 use crate::record::{LogReader, LogWriter};
 use crate::telemetry::Metrics;
 use crate::time::{Clock, EventTime, Span};
@@ -40,12 +40,9 @@ impl Definitions {
     }
 }
 
-/// What the rows of a view hold: equal contents need no rebuild.
-pub fn contents_of(view: &View) -> Identity {
-    let mut folds: Vec<String> = view.folds.iter().map(|fold| fold.id.to_string()).collect();
-    folds.sort();
-    // A longer window needs raw events that a shorter one let go.
-    Identity::of(&format!("{} {}", folds.join(" "), view.window_max()))
+/// What the rows of each of a plan's views hold.
+pub fn contents_of(plan: &Plan) -> Vec<(Identity, Contents)> {
+    plan.views.iter().map(|view| (view.id, Contents::of(view, &plan.sources[view.source]))).collect()
 }
 
 /// How far the state that lookups see has come.

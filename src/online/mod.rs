@@ -15,6 +15,7 @@ use crate::error::{Error, Result};
 use crate::event::EventBatch;
 use crate::id::{Identity, Seq};
 use crate::key::slot_of;
+use crate::plan::Contents;
 use crate::record::NewRecord;
 
 const META: &str = "meta";
@@ -44,8 +45,8 @@ pub struct Progress {
     pub partitions: Vec<PartitionProgress>,
     /// The number of the next output.
     pub outputs: u64,
-    /// The state that is complete up to `flushed`: view and the hash of what its rows must hold.
-    pub views: Vec<(Identity, Identity)>,
+    /// The state that is complete up to `flushed`: views and what their rows hold.
+    pub views: Vec<(Identity, Contents)>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

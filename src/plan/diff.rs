@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use super::{Model, Plan};
+use super::{Contents, Model, Plan};
 use crate::id::Identity;
 
 /// Names are `view.feature`, and sorted.
@@ -57,14 +57,8 @@ fn features(old: &Plan, new: &Plan, difference: &mut Difference) {
 
 fn views(old: &Plan, new: &Plan, difference: &mut Difference) {
     for view in &new.views {
-        let folds = old
-            .views
-            .iter()
-            .find(|former| former.id == view.id)
-            .map(|former| former.folds.iter().map(|fold| fold.id).collect::<BTreeSet<_>>());
-        let reach_kept =
-            old.views.iter().find(|former| former.id == view.id).is_some_and(|former| former.window_max() >= view.window_max());
-        let reused = folds.is_some_and(|folds| view.folds.iter().all(|fold| folds.contains(&fold.id))) && reach_kept;
+        let held = old.views.iter().find(|former| former.id == view.id).map(|former| Contents::of(former, &old.sources[former.source]));
+        let reused = held.is_some_and(|held| held.serve(&Contents::of(view, &new.sources[view.source])));
         if reused { &mut difference.views_reused } else { &mut difference.views_rebuilt }.push(view.name.clone());
     }
     difference.views_removed =

@@ -1,6 +1,7 @@
 //! What runs: sources, entities, feature views, vectors and models, resolved and typed, with identities by meaning.
 //! `language` makes a plan from text; every room after it reads plans only. Must never parse, plan SQL or do I/O.
 
+mod contents;
 mod diff;
 pub(crate) mod identity;
 
@@ -18,6 +19,7 @@ use crate::id::Identity;
 use crate::time::Span;
 use crate::value::{DataType, Value};
 
+pub use contents::Contents;
 pub use diff::{Difference, diff};
 
 /// Everything that a folder of definitions declares. Indices in its parts point into these lists.

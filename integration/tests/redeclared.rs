@@ -1,0 +1,56 @@
+//! Definitions change between starts: what rows lack is built from all events, what they hold is kept, and every value
+//! is the one of today's declaration.
+
+use forebay_integration::harness::Project;
+use serde_json::{Value as Json, json};
+
+/// Four hundred events over forty days: with a short history the early ones are long forgotten by the online state.
+fn events() -> Vec<Json> {
+    let event = |n: i64| {
+        let (day, hour) = (n / 10, n % 10);
+        let (month, day) = (1 + day / 28, 1 + day % 28);
+        json!({"k": n % 3, "x": n as f64 / 4.0, "t": format!("2024-{month:02}-{day:02}T{hour:02}:00:00Z")})
+    };
+    (0..400).map(event).collect()
+}
+
+fn declared(history: &str, features: &str) -> String {
+    format!(
+        "source s (k bigint, x double, t timestamp) from log 's' event time t lateness '1 hour' history '{history}';
+entity e (k bigint);
+features v of e from s ({features});
+vector w (v.*);
+"
+    )
+}
+
+#[test]
+fn values_are_those_of_todays_declaration() {
+    let project = Project::new(&declared("1 day", "spend = sum(x) over 1d,"));
+    let _ = project.push("s", &events()).ok();
+    project.catch_up();
+    let steps = [
+        // The same fold over all events: the forgotten ones count.
+        ("1 day", "spend = sum(x) over 1d, total = sum(x) over all,"),
+        // Another fold, a longer window.
+        ("1 day", "spend = sum(x) over 1d, 20d, most = max(x) over 20d,"),
+        // One fold less, and it comes back.
+        ("1 day", "spend = sum(x) over 20d,"),
+        ("1 day", "spend = sum(x) over 20d, most = max(x) over 20d,"),
+        // Lookups may ask further back.
+        ("30 days", "spend = sum(x) over 20d, most = max(x) over 20d,"),
+    ];
+    for (history, features) in steps {
+        project.write("features/test.bay", declared(history, features));
+        project.catch_up();
+        let verified = project.run(&["verify", "--samples", "60"]);
+        assert_eq!(verified.code, Some(0), "{history}, {features}\n{}\n{}", verified.stdout, verified.stderr);
+    }
+    project.write("features/test.bay", declared("30 days", "total = sum(x) over all, n = count(*) over all,"));
+    project.catch_up();
+    let server = project.serve();
+    let row = &server.lookup("w", &json!({"keys": [{"k": 0}]}))[0];
+    let expected: f64 = (0..400).filter(|n| n % 3 == 0).map(|n| f64::from(n) / 4.0).sum();
+    assert_eq!((row["total"].as_f64(), row["n"].as_i64()), (Some(expected), Some(134)));
+    assert_eq!(server.stop(), Some(0));
+}
