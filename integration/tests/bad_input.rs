@@ -74,9 +74,9 @@ fn folders_without_definitions() {
 
 #[test]
 fn definitions_with_errors() {
-    let project = Project::new(
-        "source s (a bigint, t timestam) from log 's' format json event time t;\nentity e (k text);\nfeatures f of e from s (n = cuont(*) over 1h);",
-    );
+    let source = "source s (k text, a bigint, t timestamp) from log 's' format json event time t;\nentity e (k text);\n";
+    let project = Project::new(&format!("{source}features f of e from s (\n  n = cuont(*) over 1h,\n  total = sum(b) over 1h,\n);\n"));
+    project.write("features/vectors.bay", "vector v (f.total_1h, g.*, half = f.n_1h / 2);\nmodel m from 'm.onnx' takes w;\n");
     let mut session = Session::new(&project);
     session.ends(1, &["check"]);
     session.ends(1, &["serve", "--listen", "127.0.0.1:0"]);

@@ -1,0 +1,95 @@
+//! Definitions that change under a data folder: what is added is there for all of the past, what stays keeps its
+//! values, and a store that nobody serves is read by the command line.
+
+use forebay_integration::answers::read_json;
+use forebay_integration::chance::Chance;
+use forebay_integration::harness::{Project, Server};
+use forebay_integration::oracle::cell::rfc3339;
+use serde_json::{Value as Json, json};
+
+/// 2024-05-01T00:00:00Z
+const START: i64 = 1_714_521_600_000_000;
+const EVENTS: i64 = 3_000;
+const KEYS: i64 = 7;
+
+const SOURCE: &str = "
+source events (id bigint, k bigint, x double, s text, t timestamp)
+from log 'events' partitions 2 by k
+event time t
+lateness '1 day' history '30 days';
+
+entity thing (k bigint);
+";
+
+const BEFORE: &str = "
+features things of thing from events (
+  n = count(*) over 1h,
+  spend = sum(x) over 1h,
+);
+vector v (things.*);
+";
+
+/// Other windows of what there was, other folds, another filter, another view; `spend` is gone.
+const AFTER: &str = "
+features things of thing from events (
+  n = count(*) over 1h, 1d, all,
+  spread = var_samp(x) where s = 'a' over 2h,
+  names = last_n(s, 3) over all,
+);
+features sorts of sort from events (
+  sort_n = count(*) over 1d,
+);
+entity sort (s text);
+vector v (things.*, sorts.*);
+";
+
+fn events() -> Vec<Json> {
+    let mut chance = Chance::new(8);
+    let event = |id: i64| {
+        let time = START + id * 20_000_000 - chance.between(0, 900) * 1_000_000;
+        let s = *chance.pick(&["a", "b", "c"]);
+        json!({"id": id, "k": chance.between(1, KEYS), "x": chance.unit() * 100.0, "s": s, "t": rfc3339(time)})
+    };
+    (0..EVENTS).map(event).collect()
+}
+
+fn answers(server: &Server, times: &[String]) -> Vec<Json> {
+    let keys: Vec<Json> = (1..=KEYS).map(|k| json!({"k": k, "s": "b"})).collect();
+    times.iter().flat_map(|time| server.lookup("v", &json!({"keys": keys, "as_of": time}))).collect()
+}
+
+#[test]
+fn features_come_and_go_over_the_same_events() {
+    let events = events();
+    let times: Vec<String> = [500, 1_500, 2_999].iter().map(|id| rfc3339(START + id * 20_000_000)).collect();
+    let changed = Project::new(&format!("{SOURCE}{BEFORE}"));
+    let _ = changed.push("events", &events[..2_000]).ok();
+    changed.catch_up();
+    changed.write("features/test.bay", format!("{SOURCE}{AFTER}"));
+    let server = changed.serve();
+    let receipt = server.push("events", &events[2_000..]);
+    let after = json!({"keys": [], "after": receipt["positions"]});
+    assert!(server.lookup("v", &after).is_empty());
+    let now = answers(&server, &times);
+    assert_eq!(server.stop(), Some(0));
+
+    let fresh = Project::new(&format!("{SOURCE}{AFTER}"));
+    let _ = fresh.push("events", &events).ok();
+    fresh.catch_up();
+    let server = fresh.serve();
+    let expected = answers(&server, &times);
+    assert_eq!(server.stop(), Some(0));
+    assert_eq!(now.len(), expected.len());
+    for (now, expected) in now.iter().zip(&expected) {
+        assert_eq!(now, expected);
+    }
+
+    // And without a server, and once more after another start.
+    let key = ["lookup", "v", "k=3", "s=b", "--as-of", &times[1], "--output", "json"];
+    let stored = read_json(&changed.run(&key).ok().stdout);
+    assert_eq!(stored["values"][0], Json::Array(expected[9].as_object().expect("a row").values().cloned().collect()));
+    let server = changed.serve();
+    assert_eq!(answers(&server, &times), expected);
+    assert_eq!(read_json(&changed.run(&key).ok().stdout)["values"], stored["values"]);
+    assert_eq!(server.stop(), Some(0));
+}

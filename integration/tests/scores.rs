@@ -1,0 +1,124 @@
+//! A model's score is the same number from the stream, over HTTP, from the command line and for a spine; a model that
+//! fails when it is run stops nothing, and its events' predictions say why.
+
+use std::fs;
+
+use forebay_integration::answers::{read_json, read_ndjson};
+use forebay_integration::folders::{here, onnx_runtime};
+use forebay_integration::harness::{Project, ndjson};
+use forebay_integration::oracle::cell::rfc3339;
+use forebay_integration::records::read_topic;
+use serde_json::{Value as Json, json};
+
+const EVENTS: i64 = 60;
+/// 2024-05-01T00:00:00Z
+const START: i64 = 1_714_521_600_000_000;
+
+fn shop(definitions: &str) -> Project {
+    let project = Project::new(definitions);
+    for model in ["sum_of_named.onnx", "fails_when_run.onnx"] {
+        project.write(&format!("features/{model}"), fs::read(here("fixtures").join(model)).expect("a fixture"));
+    }
+    project
+}
+
+fn shop_definitions() -> String {
+    fs::read_to_string(here("fixtures/shop.bay")).expect("a fixture")
+}
+
+/// Orders in the order of their times, so that what was known at each is what is known of its time now.
+fn order(id: i64) -> Json {
+    let time = rfc3339(START + id * 97_000_000);
+    json!({"order_id": id, "user_id": id % 5, "x": (id * 37 % 101) as f64 / 7.0, "status": "paid", "t": time})
+}
+
+#[test]
+fn one_number_wherever_it_is_asked_for() {
+    if !onnx_runtime() {
+        return;
+    }
+    let project = shop(&shop_definitions());
+    let orders: Vec<Json> = (0..EVENTS).map(order).collect();
+    let _ = project.push("orders", &orders).ok();
+    project.catch_up();
+    let predictions = read_topic(&project, "order-scores");
+    assert_eq!(predictions.len(), orders.len());
+
+    project.write("spine.ndjson", ndjson(&orders));
+    let spine = ["score", "shop", "--spine", "spine.ndjson", "--out", "scores.ndjson", "--event", "orders"];
+    let _ = project.run(&spine).ok();
+    let scored = read_ndjson(&project.read("scores.ndjson"));
+    assert_eq!(scored.len(), orders.len());
+
+    let stored = on_the_command_line(&project, &orders[10]);
+    let server = project.serve();
+    assert_eq!(on_the_command_line(&project, &orders[10]), stored, "with a server and without one");
+    for (order, row) in orders.iter().zip(&scored) {
+        let prediction = predictions.iter().find(|prediction| prediction.value["event_time"] == short(&order["t"])).expect("a prediction");
+        let score = &prediction.value["score"];
+        let body = json!({"keys": [{"user_id": order["user_id"]}], "request": [{"x": order["x"]}], "as_of": order["t"]});
+        let (status, answer) = server.post("/v1/models/shop/score", &body);
+        assert_eq!(status, 200, "{answer}");
+        assert_eq!(answer["scores"][0].to_string(), score.to_string(), "over HTTP: {order}");
+        assert_eq!(answer["version"], prediction.value["version"]);
+        let of_row = row.get("score").or_else(|| row.get("shop")).unwrap_or_else(|| panic!("no score in {row}"));
+        assert_eq!(of_row.to_string(), score.to_string(), "for a spine: {order}");
+    }
+    assert_eq!(server.stop(), Some(0));
+    let of_ten = predictions.iter().find(|prediction| prediction.value["event_time"] == short(&orders[10]["t"])).expect("a prediction");
+    assert_eq!(stored.to_string(), of_ten.value["score"].to_string(), "on the command line");
+}
+
+/// A time as the engine prints it: no fraction where there is none.
+fn short(time: &Json) -> Json {
+    json!(time.as_str().expect("a time").replace(".000000Z", "Z"))
+}
+
+fn on_the_command_line(project: &Project, order: &Json) -> Json {
+    let (key, x) = (format!("user_id={}", order["user_id"]), format!("x={}", order["x"]));
+    let time = order["t"].as_str().expect("a time");
+    let ended = project.run(&["score", "shop", &key, "--request", &x, "--as-of", time, "--output", "json"]).ok();
+    let answer = read_json(&ended.stdout);
+    answer["scores"][0].clone()
+}
+
+#[test]
+fn a_model_that_fails_stops_nothing() {
+    if !onnx_runtime() {
+        return;
+    }
+    let definitions = shop_definitions().replace("sum_of_named.onnx", "fails_when_run.onnx");
+    let project = shop(&definitions);
+    let orders: Vec<Json> = (0..EVENTS).map(order).collect();
+    let _ = project.push("orders", &orders).ok();
+    project.catch_up();
+    let predictions = read_topic(&project, "order-scores");
+    assert_eq!(predictions.len(), orders.len());
+    for prediction in &predictions {
+        assert!(prediction.value["score"].is_null(), "{}", prediction.value);
+        assert!(prediction.value["error"].as_str().is_some_and(|error| !error.is_empty()), "{}", prediction.value);
+        assert!(prediction.value["features"]["n_1h"].is_i64(), "the features are there: {}", prediction.value);
+    }
+    let server = project.serve();
+    let row = &server.lookup("shop_v1", &json!({"keys": [{"user_id": 1}], "as_of": order(EVENTS - 1)["t"]}))[0];
+    assert!(row["n_1h"].as_i64().is_some_and(|n| n > 0), "{row}");
+    let body = json!({"keys": [{"user_id": 1}], "request": [{"x": 1.0}], "as_of": order(EVENTS - 1)["t"]});
+    let (status, answer) = server.post("/v1/models/shop/score", &body);
+    assert!(status >= 400 && answer["error"]["message"].is_string(), "{status} {answer}");
+    assert_eq!(server.stop(), Some(0));
+}
+
+#[test]
+fn verify_finds_no_difference() {
+    if !onnx_runtime() {
+        return;
+    }
+    let project = shop(&shop_definitions());
+    let _ = project.push("orders", &(0..EVENTS).map(order).collect::<Vec<_>>()).ok();
+    project.catch_up();
+    let ended = project.run(&["verify", "--samples", "200"]);
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    let time = order(EVENTS - 1)["t"].as_str().expect("a time").to_owned();
+    let explained = project.run(&["explain", "shop_v1.n_1h", "user_id=1", "--as-of", &time]).ok();
+    assert!(!explained.stdout.is_empty());
+}
