@@ -5,7 +5,7 @@ use std::sync::Arc;
 use clap::Args;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::engine::{Engine, Handle};
+use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::serve::{self, Limits, Listener, Presence};
 use crate::telemetry::Metrics;
@@ -14,6 +14,9 @@ use super::Outcome;
 use super::context::Context;
 use super::definitions::{self, Applied};
 use super::plan::against_applied;
+
+/// How often it is looked whether the engine still runs.
+const ENGINE_CHECK: std::time::Duration = std::time::Duration::from_millis(200);
 
 #[derive(Args)]
 pub(super) struct Arguments {
@@ -43,13 +46,11 @@ pub(super) fn run(context: &Context, arguments: &Arguments) -> Result<Outcome> {
         let (config, clock, metrics) = (context.config.clone(), Arc::clone(&context.clock), Metrics::new());
         let text = definitions::text(&files);
         let engine = blocking(move || Engine::start(&config, plan, &text, clock, metrics)).await?;
-        // The engine holds the folder now; what it started with is in force.
-        if !was_applied || !difference.is_empty() {
-            Applied::store(context, &files)?;
-        }
+        // The engine holds the folder now; what it started with is in force, down to clauses that change no identity.
+        Applied::store(context, &files)?;
         let engine = Arc::new(engine);
         let served = match listener {
-            Some(listener) => listen(context, engine.handle(), listener, stop).await,
+            Some(listener) => listen(context, &engine, listener, stop).await,
             None => caught_up(Arc::clone(&engine), stop).await,
         };
         blocking(move || engine.stop()).await.and(served)
@@ -57,13 +58,25 @@ pub(super) fn run(context: &Context, arguments: &Arguments) -> Result<Outcome> {
     Ok(Outcome::Done)
 }
 
-/// Serves until a signal comes, and then finishes what was asked.
-async fn listen(context: &Context, handle: Handle, listener: Listener, mut stop: Signals) -> Result<()> {
+/// Serves until a signal comes or the engine ends by itself, and then finishes what was asked.
+async fn listen(context: &Context, engine: &Arc<Engine>, listener: Listener, mut stop: Signals) -> Result<()> {
     let address = listener.address()?;
     let _presence = Presence::announce(&context.config.data, address)?;
     tracing::info!("listening on http://{address}");
     let limits = Limits { body_bytes_max: usize::try_from(context.config.request_bytes_max).unwrap_or(usize::MAX) };
-    serve::run(handle, listener, limits, async move { stop.wait().await }).await
+    let watched = Arc::clone(engine);
+    let ended = async move {
+        while watched.check().is_ok() {
+            tokio::time::sleep(ENGINE_CHECK).await;
+        }
+    };
+    let until = async move {
+        tokio::select! {
+            () = stop.wait() => {}
+            () = ended => {}
+        }
+    };
+    serve::run(engine.handle(), listener, limits, until).await
 }
 
 async fn caught_up(engine: Arc<Engine>, mut stop: Signals) -> Result<()> {

@@ -37,14 +37,17 @@ pub enum Verdict {
     Duplicate,
 }
 
+/// Where a row of ids is stored: the first `seq` of its commit, and its place among that commit's rows.
+pub type IdsAt = (Seq, u32);
+
 /// What one partition remembers in order to judge its next event.
 #[derive(Debug, Default)]
 pub struct Gate {
     /// The highest event time accepted so far.
     pub frontier: Option<EventTime>,
     seen: HashMap<u128, SmallVec<[i64; 1]>>,
-    /// Per commit that holds ids: its first `seq`, the highest event time among them, their number.
-    commits: VecDeque<(Seq, i64, usize)>,
+    /// Per row of ids: where it is, the highest event time among them, their number.
+    commits: VecDeque<(IdsAt, i64, usize)>,
     /// Ids of commits that were forgotten but are still in `seen`.
     stale: usize,
 }
@@ -71,35 +74,34 @@ impl Gate {
     }
 
     /// Takes in the ids of a commit that was read back at a start.
-    pub fn restore(&mut self, commit: Seq, ids: &[(u128, i64)]) {
+    pub fn restore(&mut self, at: IdsAt, ids: &[(u128, i64)]) {
         for (id, time) in ids {
             self.seen.entry(*id).or_default().push(*time);
         }
-        self.remember_commit(commit, ids);
+        self.remember(at, ids);
     }
 
-    /// Notes that these ids, judged before, are in the commit that starts at `commit`.
-    pub fn remember_commit(&mut self, commit: Seq, ids: &[(u128, i64)]) {
+    /// Notes where these ids, judged before, are stored.
+    pub fn remember(&mut self, at: IdsAt, ids: &[(u128, i64)]) {
         if let Some(latest) = ids.iter().map(|(_, time)| *time).max() {
-            self.commits.push_back((commit, latest, ids.len()));
+            self.commits.push_back((at, latest, ids.len()));
         }
     }
 
-    /// The earliest commit whose ids are still needed.
-    pub fn oldest_commit(&self) -> Option<Seq> {
-        self.commits.front().map(|(commit, ..)| *commit)
-    }
-
-    /// Forgets ids that no acceptable event can equal any more; returns the commits whose ids went.
-    pub fn forget(&mut self, rules: &Rules) -> Vec<Seq> {
-        let (Some(frontier), Some(within)) = (self.frontier, rules.dedup_within) else { return Vec::new() };
+    /// Forgets ids that no acceptable event can equal any more; returns the rows of ids that went.
+    pub fn forget(&mut self, rules: &Rules) -> Vec<IdsAt> {
+        let Some(within) = rules.dedup_within else {
+            self.seen.clear();
+            return self.commits.drain(..).map(|(at, ..)| at).collect();
+        };
+        let Some(frontier) = self.frontier else { return Vec::new() };
         let limit = frontier.minus(rules.lateness).minus(within).0;
         let mut gone = Vec::new();
-        while let Some((commit, latest, count)) = self.commits.front().copied() {
+        while let Some((at, latest, count)) = self.commits.front().copied() {
             if latest >= limit {
                 break;
             }
-            gone.push(commit);
+            gone.push(at);
             self.stale += count;
             self.commits.pop_front();
         }
@@ -157,16 +159,16 @@ mod tests {
     fn ids_are_forgotten_only_when_no_acceptable_event_can_equal_them() {
         let mut gate = Gate::default();
         judge(&mut gate, 1000, 7);
-        gate.remember_commit(Seq(1), &[(7, 1000)]);
+        gate.remember((Seq(1), 0), &[(7, 1000)]);
         judge(&mut gate, 1130, 8);
-        gate.remember_commit(Seq(2), &[(8, 1130)]);
+        gate.remember((Seq(2), 0), &[(8, 1130)]);
         assert!(gate.forget(&RULES).is_empty());
         judge(&mut gate, 1131, 9);
-        gate.remember_commit(Seq(3), &[(9, 1131)]);
-        assert_eq!(gate.forget(&RULES), [Seq(1)]);
+        gate.remember((Seq(3), 0), &[(9, 1131)]);
+        assert_eq!(gate.forget(&RULES), [(Seq(1), 0)]);
         assert_eq!(judge(&mut gate, 1131, 9), Verdict::Duplicate);
         let mut restored = Gate { frontier: Some(EventTime(1131)), ..Gate::default() };
-        restored.restore(Seq(2), &[(8, 1130)]);
+        restored.restore((Seq(2), 0), &[(8, 1130)]);
         assert_eq!(judge(&mut restored, 1120, 8), Verdict::Duplicate);
     }
 }

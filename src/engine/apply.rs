@@ -87,10 +87,11 @@ fn apply(shared: &Shared, workers: &[(Sender<Arc<Work>>, Receiver<Reply>)], scor
             sender.send(Arc::clone(&work)).map_err(|_| gone())?;
         }
         for (_, replies) in workers {
-            outcomes.push(replies.recv().map_err(|_| gone())??);
+            outcomes.push(replies.recv().map_err(|_| gone())?);
         }
         shared.publish_applied(applied);
     }
+    let outcomes = outcomes.into_iter().collect::<Result<Vec<ShardOutcome>>>()?;
     let flushed = outcomes.iter().map(|outcome| outcome.flushed).min().unwrap_or(work.last);
     let loads = outcomes.iter().map(|outcome| outcome.loads).sum();
     let mut rows = Vec::new();

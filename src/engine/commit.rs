@@ -1,14 +1,14 @@
 //! The committer, the one thread that decides: it accepts events, gives each its `seq`, makes them durable together
 //! with what came of earlier ones, and only then lets the shards apply them.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, select};
 
-use super::accept::{Gate, Rules, Verdict};
+use super::accept::{Gate, IdsAt, Rules, Verdict};
 use super::apply::{Done, Task};
 use super::reader::{Incoming, turned_away};
 use super::shard::FlushedRow;
@@ -63,9 +63,7 @@ pub struct Committer {
     /// What the next commit has to write beside new events.
     outputs: Vec<Output>,
     rows: Vec<FlushedRow>,
-    forgotten_ids: Vec<Seq>,
-    /// Commits of ids that some lane let go of while another still needs an earlier one.
-    expired_ids: BTreeSet<Seq>,
+    forgotten_ids: Vec<IdsAt>,
     progress_moved: bool,
     /// Commits by time: which events changed their keys long enough ago to be written behind.
     commits: VecDeque<(Instant, Seq)>,
@@ -99,7 +97,6 @@ impl Committer {
             outputs: Vec::new(),
             rows: Vec::new(),
             forgotten_ids: Vec::new(),
-            expired_ids: BTreeSet::new(),
             progress_moved: false,
             commits: VecDeque::new(),
             number: 0,
@@ -126,7 +123,8 @@ impl Committer {
         let store = &self.shared.store;
         if store.definitions()?.is_none_or(|(_, recorded)| recorded != text) {
             let mut commit = store.begin();
-            store.put_definitions(&mut commit, self.progress.committed, text)?;
+            // What was committed but not scored is scored under these.
+            store.put_definitions(&mut commit, self.progress.committed.min(self.progress.scored), text)?;
             store.commit(commit)?;
         }
         Ok(())
@@ -315,11 +313,11 @@ impl Committer {
             store.put_block(&mut commit, first, &events)?;
             self.blocks.push_back((first, last));
         }
-        if !ids.is_empty() {
-            store.put_ids(&mut commit, first, &ids)?;
+        for (place, part) in ids.iter().enumerate() {
+            store.put_ids(&mut commit, (first, place as u32), part)?;
         }
-        for commit_of_ids in self.forgotten_ids.drain(..) {
-            store.delete_ids(&mut commit, commit_of_ids)?;
+        for at in self.forgotten_ids.drain(..) {
+            store.delete_ids(&mut commit, at)?;
         }
         let flushed_rows = self.rows.len() as u64;
         for row in self.rows.drain(..) {
@@ -353,6 +351,9 @@ impl Committer {
         self.remember_ids(first, &ids);
         self.set_idle();
         self.progress.partitions = self.partitions();
+        self.move_horizons();
+        let horizon = |(source, time): (&crate::plan::Source, &EventTime)| (source.name.clone(), time.0);
+        self.progress.horizons = self.shared.plan().sources.iter().zip(&self.horizons).map(horizon).collect();
         store.put_progress(&mut commit, &self.progress)?;
         store.commit(commit)?;
         self.durable = self.collected;
@@ -375,20 +376,16 @@ impl Committer {
     }
 
     fn remember_ids(&mut self, first: Seq, ids: &[AcceptedIds]) {
-        for part in ids {
+        for (place, part) in ids.iter().enumerate() {
             let source = self.shared.plan().sources.iter().position(|source| source.name == part.source);
             let lane = source.and_then(|source| self.lanes.get_mut(&(source, Partition(part.partition))));
             if let Some(lane) = lane {
-                lane.gate.remember_commit(first, &part.ids);
+                lane.gate.remember((first, place as u32), &part.ids);
             }
         }
-        // Ids of one commit are in one row; it goes when every lane has let go of it.
         for ((source, _), lane) in &mut self.lanes {
-            self.expired_ids.extend(lane.gate.forget(&self.rules[*source]));
+            self.forgotten_ids.extend(lane.gate.forget(&self.rules[*source]));
         }
-        let needed = self.lanes.values().filter_map(|lane| lane.gate.oldest_commit()).min().unwrap_or(Seq::MAX);
-        let still_needed = self.expired_ids.split_off(&needed);
-        self.forgotten_ids.extend(std::mem::replace(&mut self.expired_ids, still_needed));
     }
 
     /// Hands a work to the applier.

@@ -98,6 +98,7 @@ impl Engine {
         let offline = Arc::new(crate::offline::Store::open(&config.data.join("offline"), &plan.sources)?);
         let logs = logs(config, &plan, embedded);
         let (shared, restored) = recover::restore(config, plan, store, logs, Arc::clone(&clock), metrics)?;
+        recover::check_continuity(&restored, &offline)?;
         let offline_upto = Arc::new(AtomicU64::new(offline.upto().0));
 
         let (incoming_sender, incoming) = bounded(INCOMING_MAX);

@@ -58,13 +58,14 @@ fn publish_some(shared: &Shared, writers: &mut HashMap<Destination, Box<dyn LogW
     let Some(writer) = writers.get_mut(&destination) else { return Ok(0) };
     // Numbers start at 0; what a log remembers is the number after the last one it holds.
     let held = writer.appended_upto()?.unwrap_or(0);
-    let records: Vec<NewRecord> = outputs.into_iter().filter(|(number, _)| *number >= held).map(|(_, output)| output.record).collect();
+    let (numbers, records): (Vec<u64>, Vec<NewRecord>) =
+        outputs.into_iter().filter(|(number, _)| *number >= held).map(|(number, output)| (number, output.record)).unzip();
     for record in &records {
         shared.logs.ensure_topic(destination, &record.topic)?;
     }
     if !records.is_empty() {
         match writer.append(&records, last + 1) {
-            Err(error) if error.kind() == ErrorKind::Input => append_one_by_one(writer.as_mut(), &records, last + 1)?,
+            Err(error) if error.kind() == ErrorKind::Input => append_one_by_one(writer.as_mut(), &numbers, &records)?,
             appended => drop(appended?),
         }
         for record in &records {
@@ -78,8 +79,9 @@ fn publish_some(shared: &Shared, writers: &mut HashMap<Destination, Box<dyn LogW
 
 /// Appends records of which one is not taken, most likely because it is larger than its topic allows (the dead letter
 /// of a large record): that one goes with the front of its value, and says so in a header.
-fn append_one_by_one(writer: &mut dyn LogWriter, records: &[NewRecord], upto: u64) -> Result<()> {
-    for record in records {
+fn append_one_by_one(writer: &mut dyn LogWriter, numbers: &[u64], records: &[NewRecord]) -> Result<()> {
+    for (number, record) in numbers.iter().zip(records) {
+        let upto = number + 1;
         match writer.append(std::slice::from_ref(record), upto) {
             Err(error) if error.kind() == ErrorKind::Input => {
                 tracing::warn!(topic = record.topic, "an output is published cut short: {error}");

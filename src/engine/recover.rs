@@ -11,7 +11,7 @@ use super::load_models;
 use super::shared::{Applied, Definitions, Logs, Shared, contents_of};
 use super::work::{Segment, Work};
 use crate::config::Config;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::event::EventBatch;
 use crate::id::{Identity, Offset, Partition, Seq};
 use crate::online::Store;
@@ -37,13 +37,11 @@ pub fn restore(
         *next = Offset(partition.next);
         *idle = partition.idle_since;
     }
-    store.ids(|commit, parts| {
-        for part in parts {
-            let source = plan.source(&part.source).map(|(source, _)| source);
-            let gate = source.and_then(|source| gates.get_mut(&(source, Partition(part.partition))));
-            if let Some((gate, ..)) = gate {
-                gate.restore(commit, &part.ids);
-            }
+    store.ids(|at, part| {
+        let source = plan.source(&part.source).map(|(source, _)| source);
+        let gate = source.and_then(|source| gates.get_mut(&(source, Partition(part.partition))));
+        if let Some((gate, ..)) = gate {
+            gate.restore(at, &part.ids);
         }
     })?;
     let mut blocks = VecDeque::new();
@@ -51,7 +49,17 @@ pub fn restore(
         blocks.push_back((first, last_of(&batches)?.unwrap_or(first)));
         Ok(true)
     })?;
-    let horizons = (0..plan.sources.len()).map(|source| horizon(&plan, &gates, source)).collect::<Vec<_>>();
+    let rebuilt = match compare(&progress.views, &plan) {
+        Rows::Complete => Vec::new(),
+        Rows::Rebuild(views) => views,
+    };
+    // A source whose views are all built again remembers what its history says now.
+    let starts_anew = |source: usize| plan.views.iter().enumerate().all(|(index, view)| view.source != source || rebuilt.contains(&index));
+    let horizon = |source: usize| {
+        let kept = progress.horizons.iter().find(|(name, _)| *name == plan.sources[source].name && !starts_anew(source));
+        horizon(&plan, &gates, source).max(kept.map_or(EventTime::MIN, |(_, time)| EventTime(*time)))
+    };
+    let horizons = (0..plan.sources.len()).map(horizon).collect::<Vec<_>>();
     let applied = Applied {
         seq: progress.flushed,
         partitions: gates.iter().map(|(key, (gate, next, _))| (*key, (*next, gate.frontier))).collect(),
@@ -62,6 +70,19 @@ pub fn restore(
     let definitions = Definitions::new(Arc::new(plan), shards.min(256), usize::try_from(config.state_memory_bytes).unwrap_or(usize::MAX));
     let shared = Arc::new(Shared::new(Arc::new(definitions), store, logs, models, applied, clock, metrics));
     Ok((shared, Restored { progress, gates, blocks, horizons }))
+}
+
+/// Whether every committed event is in Parquet or in a block: a folder that was restored without the other is not.
+pub fn check_continuity(restored: &Restored, offline: &crate::offline::Store) -> Result<()> {
+    let (upto, committed) = (offline.upto(), restored.progress.committed);
+    let next = restored.blocks.front().map_or(committed.0 + 1, |(first, _)| first.0);
+    if upto > committed || upto.0 + 1 < next {
+        return Err(Error::corrupt(format!(
+            "the folders online (events up to seq {committed}, blocks from {next}) and offline (up to {upto}) of the data folder do not fit \
+             together; restore both from the same copy"
+        )));
+    }
+    Ok(())
 }
 
 fn horizon(plan: &Plan, gates: &Gates, source: usize) -> EventTime {
@@ -105,6 +126,8 @@ pub fn catch_up(shared: &Arc<Shared>, offline: &crate::offline::Store, committer
         rebuild(shared, offline, committer, &views, progress.flushed)?;
     }
     if progress.views != contents_of(shared.plan()) {
+        // Views that are not declared any more lose their rows: they would lack what comes until they are back.
+        committer.forget_views(&[])?;
         committer.enter_contents()?;
     }
     let from = progress.flushed.min(progress.scored);

@@ -1,7 +1,7 @@
 //! Scoring the stream: vectors of a work's events, one run of the model for all of them, one prediction record for
 //! each event, and drift over the intervals of event time. A model's failure becomes a prediction that says why.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
 use arrow::array::ArrayRef;
@@ -80,6 +80,9 @@ impl Scorer {
         let source = &plan.sources[segment.source];
         // A row whose columns cannot be computed (a derived expression that overflows) is scored on its own, so
         // that it does not spoil the others.
+        let too_old: HashSet<u32> = parts.iter().flat_map(|part| part.too_old.iter().copied()).collect();
+        let forgotten =
+            Error::input("the event is before the online history of a source that its vector reads: score it with `forebay score --spine`");
         let features = join(declared, segment.rows.len(), parts);
         let rows = segment.rows.len();
         let request = request_columns(declared, segment)?;
@@ -105,7 +108,10 @@ impl Scorer {
             let now = shared.clock.now();
             for row in 0..count {
                 let place = from + row;
-                let result = scored.as_ref().map(|scores| scores[row]);
+                let result = match &scored {
+                    Ok(_) if too_old.contains(&(place as u32)) => Err(&forgotten),
+                    scored => scored.as_ref().map(|scores| scores[row]),
+                };
                 let prediction = Prediction { model, version: version(shared, model_index), source: &source.name, segment, place };
                 let record = NewRecord {
                     topic: score.topic.clone(),
@@ -121,7 +127,10 @@ impl Scorer {
                 let times: Vec<EventTime> = (from..from + count).map(|place| segment.positions[place].time).collect();
                 let seqs = &segment.seqs[from..from + count];
                 let context = Context { shared, model, model_index, watch, source };
-                self.watch(&context, columns, scores, &times, seqs, outputs)?;
+                if let Err(error) = self.watch(&context, columns, scores, &times, seqs, outputs) {
+                    self.watches.remove(&model_index);
+                    shared.set_problem(&format!("drift of model {}", model.name), Some(error.to_string()));
+                }
             }
         }
         Ok(())
@@ -229,7 +238,7 @@ fn load_profile(path: &Path) -> Result<Profile> {
 }
 
 fn empty() -> ReadValues {
-    ReadValues { segment: 0, model: 0, cells: Vec::new(), values: Vec::new() }
+    ReadValues { segment: 0, model: 0, cells: Vec::new(), values: Vec::new(), too_old: Vec::new() }
 }
 
 fn version(shared: &Shared, model: usize) -> &str {

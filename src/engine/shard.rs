@@ -41,6 +41,8 @@ pub struct ReadValues {
     /// Index into the segment's `rows`, and the read's index in the vector.
     pub cells: Vec<(u32, u16)>,
     pub values: Vec<Value>,
+    /// Rows whose event is before what the state of a view from another source still knows.
+    pub too_old: Vec<u32>,
 }
 
 struct Entry {
@@ -122,7 +124,13 @@ impl Shard {
             let models = if work.score { segment.prepared.models.as_slice() } else { &[] };
             let first = outcome.reads.len();
             for (model, _) in models {
-                outcome.reads.push(ReadValues { segment: index, model: *model, cells: Vec::new(), values: Vec::new() });
+                outcome.reads.push(ReadValues {
+                    segment: index,
+                    model: *model,
+                    cells: Vec::new(),
+                    values: Vec::new(),
+                    too_old: Vec::new(),
+                });
             }
             for place in 0..segment.rows.len() {
                 self.fold(definitions, store, work, segment, place, &mut outcome.loads)?;
@@ -141,6 +149,9 @@ impl Shard {
                         let current = (definitions.plan.views[read.view].source == segment.source).then_some(position);
                         let features = &vector.reads[read_index].features;
                         into.cells.push((place as u32, read_index as u16));
+                        if position.time < work.horizons[definitions.plan.views[read.view].source] {
+                            into.too_old.push(place as u32);
+                        }
                         match key {
                             Some((key, hash)) => {
                                 let at = ReadAt { view: read.view, key, hash, q: position.time, current };

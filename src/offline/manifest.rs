@@ -1,6 +1,7 @@
 //! The list of files that make up the event log, and the one step that changes it: a new manifest takes the place of
 //! the old one by a rename, so that a reader sees all of a write or none. Must never name a file that is not synced.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{ErrorKind as IoKind, Write};
 use std::path::{Path, PathBuf};
@@ -27,6 +28,9 @@ pub struct Manifest {
     pub upto: Seq,
     /// The number that the next file's name will carry.
     pub next_part: u64,
+    /// The event time's column of every source that ever wrote here, declared today or not.
+    #[serde(default)]
+    pub event_times: BTreeMap<String, String>,
     /// The different column lists of the files.
     pub schemas: Vec<Vec<Column>>,
     pub files: Vec<FileEntry>,
@@ -73,7 +77,16 @@ pub struct Retired {
 
 impl Default for Manifest {
     fn default() -> Self {
-        Self { format: FORMAT, generation: 0, upto: Seq(0), next_part: 1, schemas: Vec::new(), files: Vec::new(), retired: Vec::new() }
+        Self {
+            format: FORMAT,
+            generation: 0,
+            upto: Seq(0),
+            next_part: 1,
+            event_times: BTreeMap::new(),
+            schemas: Vec::new(),
+            files: Vec::new(),
+            retired: Vec::new(),
+        }
     }
 }
 

@@ -45,8 +45,6 @@ pub struct Store {
 struct Writing {
     /// Held from the choice of file names to the new manifest.
     turn: Mutex<()>,
-    /// Source name and the name of its event time.
-    event_times: Vec<(String, String)>,
 }
 
 impl Store {
@@ -55,10 +53,20 @@ impl Store {
     pub fn open(folder: &Path, sources: &[Source]) -> Result<Self> {
         fs::create_dir_all(folder).map_err(|error| io_error("make", folder, &error))?;
         let manifest = Manifest::load(folder)?;
+        // A manifest is there from the first opening on: files without one are no leftovers of a crash.
+        if manifest.generation == 0 && !parts(folder)?.is_empty() {
+            return Err(Error::corrupt(format!("{} holds events but no manifest: restore the folder from a copy", folder.display())));
+        }
         sweep(folder, &manifest)?;
-        let event_times = sources.iter().map(|source| (source.name.clone(), source.fields[source.event_time].name.clone())).collect();
-        let writing = Writing { turn: Mutex::new(()), event_times };
-        Ok(Self { folder: folder.to_owned(), manifest: RwLock::new(Arc::new(manifest)), writing: Some(writing) })
+        let mut next = manifest.clone();
+        next.event_times.extend(sources.iter().map(|source| (source.name.clone(), source.fields[source.event_time].name.clone())));
+        let (first, learnt) = (manifest.generation == 0, next.event_times != manifest.event_times);
+        let writing = Writing { turn: Mutex::new(()) };
+        let store = Self { folder: folder.to_owned(), manifest: RwLock::new(Arc::new(manifest)), writing: Some(writing) };
+        if first || learnt {
+            store.replace(next, &Made::default())?;
+        }
+        Ok(store)
     }
 
     /// Opens the log beside a process that may be writing it. A folder without a log reads as an empty one.
@@ -99,12 +107,14 @@ impl Store {
         let mut made = Made::default();
         let sources: BTreeSet<&str> = batches.iter().map(|batch| batch.source.as_str()).collect();
         for source in sources {
-            let event_time = writing.event_time(source)?;
+            let event_time = current.event_times.get(source).cloned().ok_or_else(|| {
+                Error::internal(format!("events of {source}, which is no source that the event log was ever opened with"))
+            })?;
             let own: Vec<&EventBatch> = batches.iter().filter(|batch| batch.source == source).collect();
             for rows in one_schema_each(&own) {
                 let rows = after(&rows?, current.upto)?;
                 if rows.num_rows() > 0 {
-                    self.add_rows(&mut next, &mut made, source, event_time, rows, Press::Fast)?;
+                    self.add_rows(&mut next, &mut made, source, &event_time, rows, Press::Fast)?;
                 }
             }
         }
@@ -166,15 +176,6 @@ impl Store {
 
     fn writing(&self) -> Result<&Writing> {
         self.writing.as_ref().ok_or_else(|| Error::internal(format!("{} is open for reading only", self.folder.display())))
-    }
-}
-
-impl Writing {
-    fn event_time(&self, source: &str) -> Result<&str> {
-        let known = self.event_times.iter().find(|(name, _)| name == source);
-        known.map(|(_, event_time)| event_time.as_str()).ok_or_else(|| {
-            Error::internal(format!("events of {source}, which is no source of the plan that the event log was opened with"))
-        })
     }
 }
 
@@ -276,18 +277,28 @@ fn after(rows: &RecordBatch, upto: Seq) -> Result<RecordBatch> {
 
 /// Removes what no manifest names: files of a write that did not reach its manifest.
 fn sweep(folder: &Path, manifest: &Manifest) -> Result<()> {
+    for file in parts(folder)? {
+        if !below(folder, &file).is_some_and(|path| manifest.names(&path)) {
+            fs::remove_file(&file).map_err(|error| io_error("remove", &file, &error))?;
+        }
+    }
+    Ok(())
+}
+
+/// Every Parquet file below the folder of the log.
+fn parts(folder: &Path) -> Result<Vec<PathBuf>> {
+    let mut parts = Vec::new();
     for source in folders_in(folder)? {
         for date in folders_in(&source)? {
             for file in fs::read_dir(&date).map_err(|error| io_error("read", &date, &error))? {
                 let file = file.map_err(|error| io_error("read", &date, &error))?.path();
-                let is_part = file.extension().is_some_and(|extension| extension == "parquet");
-                if is_part && !below(folder, &file).is_some_and(|path| manifest.names(&path)) {
-                    fs::remove_file(&file).map_err(|error| io_error("remove", &file, &error))?;
+                if file.extension().is_some_and(|extension| extension == "parquet") {
+                    parts.push(file);
                 }
             }
         }
     }
-    Ok(())
+    Ok(parts)
 }
 
 fn folders_in(folder: &Path) -> Result<Vec<PathBuf>> {

@@ -43,6 +43,8 @@ pub struct Progress {
     pub flushed: Seq,
     /// One for each partition that was ever read.
     pub partitions: Vec<PartitionProgress>,
+    /// For each source the earliest time that lookups may ask for, microseconds: what was forgotten stays forgotten.
+    pub horizons: Vec<(String, i64)>,
     /// The number of the next output.
     pub outputs: u64,
     /// The state that is complete up to `flushed`: views and what their rows hold.
@@ -61,7 +63,7 @@ pub struct PartitionProgress {
     pub idle_since: Option<Seq>,
 }
 
-/// Ids of accepted events of one commit: what recognises duplicates after a restart.
+/// Ids of accepted events of one partition in one commit: what recognises duplicates after a restart.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AcceptedIds {
     pub source: String,
@@ -245,22 +247,24 @@ impl Store {
         Ok(())
     }
 
-    pub fn put_ids(&self, commit: &mut Commit, first: Seq, ids: &[AcceptedIds]) -> Result<()> {
-        commit.batch.put_cf(self.family(IDS)?, first.0.to_be_bytes(), codec::encode(IDS_VERSION, &ids)?);
+    /// Puts the ids that one partition's events of a commit have; `at` is the commit's first `seq` and the row's place.
+    pub fn put_ids(&self, commit: &mut Commit, at: (Seq, u32), ids: &AcceptedIds) -> Result<()> {
+        commit.batch.put_cf(self.family(IDS)?, ids_key(at), codec::encode(IDS_VERSION, ids)?);
         Ok(())
     }
 
-    /// All ids that are kept, with the commit that holds them.
-    pub fn ids(&self, mut each: impl FnMut(Seq, Vec<AcceptedIds>)) -> Result<()> {
+    /// All rows of ids that are kept, in order, each with its place.
+    pub fn ids(&self, mut each: impl FnMut((Seq, u32), AcceptedIds)) -> Result<()> {
         for entry in self.db.iterator_cf(self.family(IDS)?, IteratorMode::Start) {
             let (key, value) = entry.map_err(|error| failure(&self.folder, &error))?;
-            each(Seq(number(&key)), codec::decode(IDS_VERSION, &value, "accepted ids")?);
+            let (seq, place) = key.split_at(8.min(key.len()));
+            each((Seq(number(seq)), number(place) as u32), codec::decode(IDS_VERSION, &value, "accepted ids")?);
         }
         Ok(())
     }
 
-    pub fn delete_ids(&self, commit: &mut Commit, first: Seq) -> Result<()> {
-        commit.batch.delete_cf(self.family(IDS)?, first.0.to_be_bytes());
+    pub fn delete_ids(&self, commit: &mut Commit, at: (Seq, u32)) -> Result<()> {
+        commit.batch.delete_cf(self.family(IDS)?, ids_key(at));
         Ok(())
     }
 
@@ -381,6 +385,12 @@ impl Store {
             .map(|family| property(family, "rocksdb.total-sst-files-size") + property(family, "rocksdb.cur-size-all-mem-tables"))
             .sum()
     }
+}
+
+fn ids_key((first, place): (Seq, u32)) -> Vec<u8> {
+    let mut key = first.0.to_be_bytes().to_vec();
+    key.extend(place.to_be_bytes());
+    key
 }
 
 fn number(bytes: &[u8]) -> u64 {

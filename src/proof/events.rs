@@ -27,15 +27,15 @@ pub struct ViewEvents<'a> {
     by_key: HashMap<Vec<u8>, Vec<Found>>,
 }
 
-/// All events of a source: those of the Parquet log, then the recent ones behind it.
-pub fn load(plan: &Plan, source: usize, snapshot: &Snapshot, recent: &[EventBatch]) -> Result<Vec<EventBatch>> {
+/// All events of a source up to a cut: those of the Parquet log, then the recent ones behind it.
+pub fn load(plan: &Plan, source: usize, snapshot: &Snapshot, recent: &[EventBatch], cut: Seq) -> Result<Vec<EventBatch>> {
     let source = &plan.sources[source];
     let mut events = Vec::new();
     for file in snapshot.files(source)? {
-        events.push(EventBatch { source: source.name.clone(), rows: snapshot.read(file, source)? });
+        events.push(EventBatch { source: source.name.clone(), rows: snapshot.read(file, source)? }.between(Seq(0), cut)?);
     }
     for batch in recent.iter().filter(|batch| batch.source == source.name) {
-        events.push(batch.between(snapshot.upto(), Seq::MAX)?);
+        events.push(batch.between(snapshot.upto(), cut)?);
     }
     Ok(events)
 }

@@ -91,7 +91,7 @@ pub fn explain(
                     let events = ViewEvents::scan(
                         plan,
                         view_index,
-                        &load(plan, view.source, &store.snapshot(), recent)?,
+                        &load(plan, view.source, &store.snapshot(), recent, answer.seq)?,
                         std::iter::once(key.clone()),
                     )?;
                     for (position, batch, at) in events.in_window(&key, window, as_of) {

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, RecordBatch, TimestampMicrosecondArray};
+use arrow::array::{ArrayRef, RecordBatch, TimestampMicrosecondArray, UInt64Array};
 use arrow::compute::concat_batches;
 use arrow::datatypes::{Field, Schema};
 
@@ -12,7 +12,7 @@ use super::samples::Samples;
 use crate::engine::{Handle, LookupRequest, LookupRow};
 use crate::error::{Error, Result};
 use crate::event::EventBatch;
-use crate::id::Position;
+use crate::id::{Position, Seq};
 use crate::offline::{Snapshot, Store};
 use crate::plan::{ColumnSource, Plan, Vector};
 use crate::time::EventTime;
@@ -62,15 +62,17 @@ pub async fn verify(
 ) -> Result<Verification> {
     let plan = handle.plan();
     let vector = plan.vector(vector).ok_or_else(|| Error::not_found(format!("there is no vector {vector}")))?;
+    // All three see the events up to the cut of the online state, also while a server goes on.
+    let cut = handle.status().seq;
     store.reload()?;
     let snapshot = store.snapshot();
     let source = vector.on.or_else(|| vector.reads.first().map(|read| plan.views[read.view].source));
     let source = source.ok_or_else(|| Error::input(format!("vector {} reads no features: there is nothing to verify", vector.name)))?;
-    let drawn = Samples::draw(plan, vector, &load(plan, source, &snapshot, &recent)?, source, handle.horizon(vector), samples, seed)?;
+    let drawn = Samples::draw(plan, vector, &load(plan, source, &snapshot, &recent, cut)?, source, handle.horizon(vector), samples, seed)?;
     let online = online(handle, vector, &drawn)?;
-    let naive = Naive::of(plan, vector, &drawn, &snapshot, &recent)?;
+    let naive = Naive::of(plan, vector, &drawn, &snapshot, &recent, cut)?;
     let naive_columns = naive.columns(plan, vector, &drawn)?;
-    let offline = offline(plan, store, recent, vector, &drawn).await?;
+    let offline = offline(plan, store, recent, vector, &drawn, cut).await?;
     let mut differences = Vec::new();
     for (index, column) in vector.columns.iter().enumerate() {
         for row in 0..drawn.len() {
@@ -107,8 +109,8 @@ fn online(handle: &Handle, vector: &Vector, samples: &Samples) -> Result<RecordB
     Ok(concat_batches(&vector::schema(vector), &answers)?)
 }
 
-/// By the offline engine: a training set whose spine has the rows' keys, request columns and times.
-async fn offline(plan: &Plan, store: &Store, recent: Vec<EventBatch>, vector: &Vector, samples: &Samples) -> Result<RecordBatch> {
+/// By the offline engine: a training set, as known at the cut, whose spine has the rows' keys, request columns and times.
+async fn offline(plan: &Plan, store: &Store, recent: Vec<EventBatch>, vector: &Vector, samples: &Samples, cut: Seq) -> Result<RecordBatch> {
     let mut fields = Vec::new();
     let mut columns: Vec<ArrayRef> = Vec::new();
     let given = vector.keys.iter().zip(&samples.keys).chain(vector.request.iter().map(|request| &request.field).zip(&samples.request));
@@ -121,9 +123,11 @@ async fn offline(plan: &Plan, store: &Store, recent: Vec<EventBatch>, vector: &V
     let times: ArrayRef = Arc::new(TimestampMicrosecondArray::from(samples.times.clone()));
     fields.push(Field::new(TIME, times.data_type().clone(), false));
     columns.push(times);
+    fields.push(Field::new("seq", arrow::datatypes::DataType::UInt64, false));
+    columns.push(Arc::new(UInt64Array::from(vec![cut.0; samples.len()])));
     let schema = Arc::new(Schema::new(fields));
     let spine = Spine::new(Arc::clone(&schema), vec![RecordBatch::try_new(schema, columns)?]);
-    let request = Request { vector: vector.name.clone(), spine, time: Some(TIME.to_owned()), event: None, as_known: false };
+    let request = Request { vector: vector.name.clone(), spine, time: Some(TIME.to_owned()), event: None, as_known: true };
     let made = training::training_set(plan, store, recent, request).await?;
     let all = concat_batches(&made.schema, &made.batches)?;
     let column = |column: &crate::plan::VectorColumn| {
@@ -139,10 +143,10 @@ struct Naive<'a> {
 }
 
 impl<'a> Naive<'a> {
-    fn of(plan: &'a Plan, vector: &Vector, samples: &Samples, snapshot: &Snapshot, recent: &[EventBatch]) -> Result<Self> {
+    fn of(plan: &'a Plan, vector: &Vector, samples: &Samples, snapshot: &Snapshot, recent: &[EventBatch], cut: Seq) -> Result<Self> {
         let mut reads = Vec::new();
         for (index, read) in vector.reads.iter().enumerate() {
-            let events = load(plan, plan.views[read.view].source, snapshot, recent)?;
+            let events = load(plan, plan.views[read.view].source, snapshot, recent, cut)?;
             let keys: BTreeSet<Vec<u8>> = (0..samples.len()).filter_map(|row| samples.key(vector, index, row)).collect();
             reads.push(ViewEvents::scan(plan, read.view, &events, keys.into_iter())?);
         }
