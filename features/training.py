@@ -69,7 +69,7 @@ class Domain:
         scores = classifier.predict_proba(features[test])[:, 1]
 
         model = onnxmltools.convert_lightgbm(
-            classifier, initial_types=[("features", FloatTensorType([None, len(columns)]))], zipmap=False, target_opset=15
+            with_float_thresholds(classifier), initial_types=[("features", FloatTensorType([None, len(columns)]))], zipmap=False, target_opset=15
         )
         self.models.mkdir(exist_ok=True)
         path = self.models / f"{self.model}.onnx"
@@ -105,6 +105,21 @@ def floats(table, name):
     """A column as the engine feeds it: 32-bit floats, booleans 0 and 1, null as NaN."""
     column = table.column(name).cast("float64" if str(table.schema.field(name).type) != "bool" else "uint8").cast("float64")
     return column.to_numpy(zero_copy_only=False).astype(numpy.float32)
+
+
+def with_float_thresholds(classifier):
+    """The same trees with every threshold rounded down to 32 bits: a 32-bit value takes the same branch as before."""
+
+    def rounded(text):
+        value = numpy.float32(text)
+        return repr(float(value if float(value) <= float(text) else numpy.nextafter(value, numpy.float32(-numpy.inf))))
+
+    lines = classifier.booster_.model_to_string().splitlines()
+    for index, line in enumerate(lines):
+        if line.startswith("threshold="):
+            lines[index] = "threshold=" + " ".join(map(rounded, line.removeprefix("threshold=").split()))
+    # A tree's size in bytes is told ahead of the trees; without it the text is read line by line.
+    return lightgbm.Booster(model_str="\n".join(line for line in lines if not line.startswith("tree_sizes=")) + "\n")
 
 
 def check_equal(path, features, scores):

@@ -18,7 +18,7 @@ sys.path.insert(0, str(HERE.parent))
 from training import SEED, Domain
 
 # The demo's payments per day, over a longer time, and another seed.
-EVENTS, DAYS, ROWS = 200_000, 200, 60_000
+EVENTS, DAYS, ROWS = 200_000, 200, 50_000
 START = datetime(2026, 1, 1)
 # Windows are full after 30 days. 21 days between training and test let the last chargebacks come.
 WARM, TRAIN_END, TEST_BEGIN = (START + timedelta(days=days) for days in (35, 130, 151))
@@ -47,7 +47,7 @@ def main():
     table = domain.training_set(payments, spine)
     label = numpy.array([payment in charged_back for payment in ids])
     at = numpy.array([times[payment] for payment in ids], dtype="datetime64[us]")
-    parameters = dict(num_leaves=15, learning_rate=0.05, min_child_samples=40, subsample=0.8, subsample_freq=1, colsample_bytree=0.7)
+    parameters = dict(num_leaves=7, learning_rate=0.04, min_child_samples=20, subsample=0.8, subsample_freq=1, colsample_bytree=0.5, reg_lambda=10.0)
     scores, test = domain.train(table, label, at, numpy.datetime64(TRAIN_END), numpy.datetime64(TEST_BEGIN), parameters)
     worst = numpy.argsort(-scores)[: max(1, len(scores) // 100)]
     caught = label[test][worst].sum() / max(1, label[test].sum())

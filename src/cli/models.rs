@@ -75,9 +75,8 @@ fn profile(context: &Context, arguments: &ProfileArguments) -> Result<()> {
     let columns = vector_columns(vector, &table, &arguments.training_set)?;
     let scores = session.run(&columns)?;
     let profile = Profile::of(&[columns], &scores)?;
-    let mut text = serde_json::to_vec(&profile).map_err(|error| Error::internal(format!("a profile: {error}")))?;
-    text.push(b'\n');
-    fs::write(&arguments.out, text).map_err(|error| Error::unavailable(format!("cannot write {}: {error}", arguments.out.display())))?;
+    fs::write(&arguments.out, profile.to_json()?)
+        .map_err(|error| Error::unavailable(format!("cannot write {}: {error}", arguments.out.display())))?;
     let summary = format!("profile of {} from {} in {}", model.name, definitions::counted(scores.len(), "row"), arguments.out.display());
     context.print.one(&summary, &json!({"model": model.name, "rows": scores.len(), "out": arguments.out}))
 }
