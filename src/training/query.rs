@@ -1,12 +1,14 @@
 //! The query of a training set: for each read of the vector, the events that matter and the rows that ask, both
 //! partitioned by key and sorted, under the operator that answers. Must never execute: it only plans and measures.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use arrow::array::{ArrayRef, Int64Array, RecordBatch, UInt32Array, UInt64Array};
+use arrow::compute::take_record_batch;
 use arrow::datatypes::{DataType as ArrowType, Field, Schema};
+use arrow::row::{RowConverter, SortField};
 use datafusion::common::{JoinType, NullEquality};
 use datafusion::datasource::memory::MemorySourceConfig;
 use datafusion::execution::TaskContext;
@@ -165,8 +167,8 @@ fn query_batch(keys: &[ArrayRef], queries: &Queries<'_>) -> Result<RecordBatch> 
 
 /// Only the events of keys that are asked for: the others need not be sorted.
 fn of_keys(events: Arc<dyn ExecutionPlan>, event_keys: &[usize], queries: &RecordBatch, keys: usize) -> Result<Arc<dyn ExecutionPlan>> {
-    let projection: Vec<usize> = (0..keys).collect();
-    let asked = MemorySourceConfig::try_new_exec(&[vec![queries.clone()]], queries.schema(), Some(projection));
+    let distinct = distinct_keys(queries, keys)?;
+    let asked = MemorySourceConfig::try_new_exec(&[vec![distinct.clone()]], distinct.schema(), None);
     let asked: Arc<dyn ExecutionPlan> = asked.map_err(query_error)?;
     let on = (0..keys).zip(event_keys).map(|(asked_key, event_key)| (column(&asked, asked_key), column(&events, *event_key)));
     let on = on.collect();
@@ -182,6 +184,16 @@ fn of_keys(events: Arc<dyn ExecutionPlan>, event_keys: &[usize], queries: &Recor
         false,
     );
     Ok(Arc::new(join.map_err(query_error)?))
+}
+
+/// Each key once: a join walks all rows of a key for each of its events, and a hot key has many of both.
+fn distinct_keys(queries: &RecordBatch, keys: usize) -> Result<RecordBatch> {
+    let columns = queries.project(&(0..keys).collect::<Vec<_>>())?;
+    let fields = columns.schema().fields().iter().map(|field| SortField::new(field.data_type().clone())).collect();
+    let rows = RowConverter::new(fields)?.convert_columns(columns.columns())?;
+    let mut seen = HashSet::new();
+    let first: UInt32Array = (0..columns.num_rows() as u32).filter(|row| seen.insert(rows.row(*row as usize))).collect::<Vec<_>>().into();
+    Ok(take_record_batch(&columns, &first)?)
 }
 
 /// Partitioned by the hash of the keys, each partition sorted by keys and order.
