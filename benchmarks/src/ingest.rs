@@ -5,7 +5,7 @@ use std::sync::Arc;
 use forebay::decode::Decoder;
 use forebay::engine::{Engine, push_without_engine};
 use forebay::telemetry::Metrics;
-use forebay::{LogWriter, NewRecord, Offset, RecordRun, Result};
+use forebay::{Error, LogWriter, NewRecord, Offset, RecordRun, Result};
 use forebay_integration::kafka::Broker;
 
 use crate::figures::Figures;
@@ -44,6 +44,7 @@ pub fn embedded(setting: &Setting, figures: &mut Figures) -> Result<Engine> {
         engine.wait_until_caught_up()?;
         Ok(engine)
     })?;
+    complete(setting, &engine)?;
     figures.add("ingest, embedded log", setting.payloads.len() as f64 / seconds, "events/s", ">= 150,000");
     Ok(engine)
 }
@@ -82,6 +83,13 @@ pub fn kafka(setting: &Setting, figures: &mut Figures) -> Result<()> {
         engine.wait_until_caught_up()?;
         Ok(engine)
     })?;
+    complete(setting, &engine)?;
     figures.add("ingest, Kafka", setting.payloads.len() as f64 / seconds, "events/s", ">= 150,000");
     engine.stop()
+}
+
+/// Every event is in, once: a figure of fewer would be none.
+fn complete(setting: &Setting, engine: &Engine) -> Result<()> {
+    let (taken, expected) = (engine.handle().status().seq.0, setting.payloads.len() as u64);
+    if taken == expected { Ok(()) } else { Err(Error::internal(format!("{taken} of {expected} events were taken in"))) }
 }

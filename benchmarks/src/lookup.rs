@@ -29,7 +29,7 @@ fn request(engine: &Engine) -> LookupRequest {
 pub fn in_process(_: &Setting, engine: &Engine, figures: &mut Figures) -> Result<()> {
     let handle = engine.handle();
     let request = request(engine);
-    let mut histogram = Histogram::<u64>::new(3).map_err(|error| Error::internal(error.to_string()))?;
+    let mut histogram = Histogram::<u64>::new_with_bounds(1, 60_000_000_000, 3).map_err(|error| Error::internal(error.to_string()))?;
     for round in 0..ROUNDS + ROUNDS / 10 {
         let started = Instant::now();
         handle.lookup(&request)?;

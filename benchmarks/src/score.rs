@@ -28,7 +28,7 @@ pub fn score(figures: &mut Figures) -> Result<()> {
         let column =
             |index: i64| Arc::new(Float64Array::from_iter_values((0..rows).map(|row| (row * 7 + index * 13) as f64 % 50.0))) as ArrayRef;
         let batch = RecordBatch::try_new(Arc::new(Schema::new(fields)), (0..width).map(column).collect())?;
-        let mut histogram = Histogram::<u64>::new(3).map_err(|error| Error::internal(error.to_string()))?;
+        let mut histogram = Histogram::<u64>::new_with_bounds(1, 60_000_000_000, 3).map_err(|error| Error::internal(error.to_string()))?;
         for _ in 0..ROUNDS / rows as usize + 100 {
             let started = Instant::now();
             session.run(&batch)?;
