@@ -183,7 +183,7 @@ pub fn apply_in_memory(shared: &Arc<Shared>, restored: Restored) -> Result<()> {
         apply::apply_here(shared, &work)?;
         Ok(true)
     })?;
-    let applied = Applied { seq: progress.committed, ..shared.applied() };
+    let applied = Applied { seq: progress.committed, ..Applied::clone(&shared.applied()) };
     shared.publish_applied(applied);
     Ok(())
 }

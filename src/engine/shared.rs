@@ -117,7 +117,7 @@ pub struct Shared {
     pub shards: Vec<RwLock<Shard>>,
     /// One per model; a model that did not load says why.
     pub models: Vec<Result<Session>>,
-    applied: Mutex<Applied>,
+    applied: Mutex<Arc<Applied>>,
     applied_more: Condvar,
     /// What does not work now, by what it concerns.
     problems: Mutex<BTreeMap<String, String>>,
@@ -151,7 +151,7 @@ impl Shared {
             epoch: RwLock::new(()),
             shards,
             models,
-            applied: Mutex::new(applied),
+            applied: Mutex::new(Arc::new(applied)),
             applied_more: Condvar::new(),
             problems: Mutex::new(BTreeMap::new()),
             failed: Mutex::new(None),
@@ -167,12 +167,12 @@ impl Shared {
 
     /// Called under the epoch's write guard, so that a lookup that holds the epoch reads the state's own cut.
     pub fn publish_applied(&self, applied: Applied) {
-        *self.applied.lock() = applied;
+        *self.applied.lock() = Arc::new(applied);
         self.applied_more.notify_all();
     }
 
-    pub fn applied(&self) -> Applied {
-        self.applied.lock().clone()
+    pub fn applied(&self) -> Arc<Applied> {
+        Arc::clone(&self.applied.lock())
     }
 
     pub fn applied_seq(&self) -> Seq {
