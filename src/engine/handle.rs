@@ -119,12 +119,6 @@ impl Handle {
         push(&self.shared.logs, source, payloads)
     }
 
-    /// Appends records to any topic of the embedded log.
-    #[must_use]
-    pub fn embedded_log(&self) -> &crate::log::embedded::Log {
-        &self.shared.logs.embedded
-    }
-
     #[must_use]
     pub fn status(&self) -> Status {
         let applied = self.shared.applied();
