@@ -148,7 +148,7 @@ fn a_key_that_was_never_seen_reads_as_no_events() {
     let layout = Layout::new(&plan.views[0]);
     let all: Vec<usize> = (0..definitions.features.len()).collect();
     let mut values = Vec::new();
-    read_empty(&layout, &all, &mut values);
+    read_empty(&layout, EventTime(0), &all, &mut values);
     for (feature, value) in definitions.features.iter().zip(&values) {
         let (expected, actual) = (compute(feature, &[], 0, None), cell(value));
         assert!(expected.same(&actual), "{feature:?}: the oracle says {expected}, the state {actual}");

@@ -12,7 +12,7 @@ pub(super) const DEFINITION: Definition = Definition {
         let double = is_double("avg", &inputs[0])?;
         Ok(Bound { result: DataType::Float, fold: Fold::Sum { double }, parameter: None })
     },
-    finish: |partial, _| match partial.sum() {
+    finish: |partial, _, _| match partial.sum() {
         Some((0, _)) | None => Value::Null,
         Some((count, sum)) => Value::Float(sum.round() / count as f64),
     },

@@ -11,7 +11,7 @@ pub(super) const DEFINITION: Definition = Definition {
         expect_boolean("bool_or", &inputs[0])?;
         Ok(Bound { result: DataType::Bool, fold: Fold::Truths, parameter: None })
     },
-    finish: |partial, _| match partial.truths() {
+    finish: |partial, _, _| match partial.truths() {
         Some((0, _)) | None => Value::Null,
         Some((_, trues)) => Value::Bool(trues > 0),
     },

@@ -8,5 +8,5 @@ pub(super) const DEFINITION: Definition = Definition {
     name: "count",
     shape: Shape { inputs_min: 0, inputs_max: 1, parameters_min: 0, parameters_max: 0 },
     bind: |_, _| Ok(Bound { result: DataType::Int, fold: Fold::Count, parameter: None }),
-    finish: |partial, _| Value::Int(i64::try_from(partial.count()).unwrap_or(i64::MAX)),
+    finish: |partial, _, _| Value::Int(i64::try_from(partial.count()).unwrap_or(i64::MAX)),
 };

@@ -19,5 +19,5 @@ pub(super) const DEFINITION: Definition = Definition {
         };
         Ok(Bound { result: DataType::Int, fold: Fold::Distinct(Kind::of(&inputs[0]), limit as u32), parameter: Some(limit) })
     },
-    finish: |partial, _| Value::Int(partial.distinct() as i64),
+    finish: |partial, _, _| Value::Int(partial.distinct() as i64),
 };

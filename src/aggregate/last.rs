@@ -7,5 +7,5 @@ pub(super) const DEFINITION: Definition = Definition {
     name: "last",
     shape: ONE_INPUT,
     bind: |inputs, _| Ok(Bound { result: inputs[0].clone(), fold: Fold::Last(Kind::of(&inputs[0])), parameter: None }),
-    finish: |partial, bound| partial.placed(Kind::of(&bound.result)),
+    finish: |partial, bound, _| partial.placed(Kind::of(&bound.result)),
 };

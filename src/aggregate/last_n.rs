@@ -15,7 +15,7 @@ pub(super) const DEFINITION: Definition = Definition {
         let result = DataType::List(Box::new(inputs[0].clone()));
         Ok(Bound { result, fold: Fold::LastN(Kind::of(&inputs[0]), n as u32), parameter: Some(n) })
     },
-    finish: |partial, bound| match &bound.result {
+    finish: |partial, bound, _| match &bound.result {
         DataType::List(item) => partial.list(Kind::of(item)),
         _ => crate::value::Value::Null,
     },

@@ -8,5 +8,5 @@ pub(super) const DEFINITION: Definition = Definition {
     name: "max",
     shape: ONE_INPUT,
     bind: |inputs, _| Ok(Bound { result: inputs[0].clone(), fold: Fold::Greatest(Kind::of(&inputs[0])), parameter: None }),
-    finish: |partial, bound| partial.extreme(Kind::of(&bound.result)),
+    finish: |partial, bound, _| partial.extreme(Kind::of(&bound.result)),
 };

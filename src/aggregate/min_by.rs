@@ -11,5 +11,5 @@ pub(super) const DEFINITION: Definition = Definition {
         let fold = Fold::LeastBy(Kind::of(&inputs[0]), Kind::of(&inputs[1]));
         Ok(Bound { result: inputs[0].clone(), fold, parameter: None })
     },
-    finish: |partial, bound| partial.chosen(Kind::of(&bound.result)),
+    finish: |partial, bound, _| partial.chosen(Kind::of(&bound.result)),
 };

@@ -106,7 +106,16 @@ struct Definition {
     name: &'static str,
     shape: Shape,
     bind: fn(&[DataType], &[Value]) -> Result<Bound, BindError>,
-    finish: fn(&Partial, &Bound) -> Value,
+    finish: fn(&Partial, &Bound, &Moment) -> Value,
+}
+
+/// When a window is read, in microseconds since the epoch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Moment {
+    /// The query time, moved by the window's offset.
+    pub(crate) query: i64,
+    /// The first time that the window holds; `None` where it has no lower bound.
+    pub(crate) from: Option<i64>,
 }
 
 /// An aggregate's types and the fold that it reads.
@@ -181,13 +190,13 @@ impl Aggregate {
     }
 
     /// What a state keeps for it.
-    pub(crate) fn fold(&self) -> Fold {
-        self.bound.fold
+    pub(crate) fn fold(&self) -> &Fold {
+        &self.bound.fold
     }
 
     /// The aggregate's value over the events in `partial`, a partial of `self.fold()` or of one that covers it.
-    pub(crate) fn finish(&self, partial: &Partial) -> Value {
-        (self.definition.finish)(partial, &self.bound)
+    pub(crate) fn finish(&self, partial: &Partial, moment: &Moment) -> Value {
+        (self.definition.finish)(partial, &self.bound, moment)
     }
 }
 

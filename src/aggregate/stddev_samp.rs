@@ -14,5 +14,5 @@ pub(super) const DEFINITION: Definition = Definition {
         let double = is_double("stddev_samp", &inputs[0])?;
         Ok(Bound { result: DataType::Float, fold: Fold::Moments { double }, parameter: None })
     },
-    finish: |partial, _| partial.variance(1).map_or(Value::Null, |variance| Value::Float(variance.sqrt())),
+    finish: |partial, _, _| partial.variance(1).map_or(Value::Null, |variance| Value::Float(variance.sqrt())),
 };

@@ -14,7 +14,7 @@ pub(super) const DEFINITION: Definition = Definition {
         let result = if double { DataType::Float } else { DataType::Int };
         Ok(Bound { result, fold: Fold::Sum { double }, parameter: None })
     },
-    finish: |partial, bound| match partial.sum() {
+    finish: |partial, bound, _| match partial.sum() {
         Some((0, _)) | None => Value::Null,
         Some((_, sum)) if bound.result == DataType::Float => Value::Float(sum.round()),
         Some((_, sum)) => sum.to_i64().map_or(Value::Null, Value::Int),

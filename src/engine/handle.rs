@@ -73,7 +73,7 @@ impl Handle {
                     key.clear();
                     let valid = read.keys.iter().all(|index| append_key_value(&mut key, row.keys[*index]));
                     if !valid {
-                        read_empty(&self.shared.definitions.layouts[read.view], &read.features, &mut features);
+                        read_empty(&self.shared.definitions.layouts[read.view], q, &read.features, &mut features);
                         continue;
                     }
                     let hash = xxhash_rust::xxh3::xxh3_64(&key);

@@ -157,7 +157,7 @@ impl Shard {
                                 let at = ReadAt { view: read.view, key, hash, q: position.time, current };
                                 self.read(definitions, store, &at, features, &mut into.values)?;
                             }
-                            None => read_empty(&definitions.layouts[read.view], features, &mut into.values),
+                            None => read_empty(&definitions.layouts[read.view], position.time, features, &mut into.values),
                         }
                     }
                 }
@@ -278,7 +278,7 @@ impl Shard {
         match store.state(view.id, at.key)? {
             Some(row) => decode_row(layout, &view.name, &row)?.0.read(layout, at.q, at.current, features, &chunks, out),
             None => {
-                read_empty(layout, features, out);
+                read_empty(layout, at.q, features, out);
                 Ok(())
             }
         }

@@ -81,7 +81,7 @@ impl<'a> ViewEvents<'a> {
     /// A feature's value for a lookup at `q`.
     pub fn value(&self, key: &[u8], feature: usize, q: EventTime) -> Value {
         let events = self.in_window(key, &self.view.features[feature].window, q);
-        fold_directly(&self.layout, feature, events.iter().map(|(at, batch, row)| (*at, &self.batches[*batch].1, *row)))
+        fold_directly(&self.layout, feature, q, events.iter().map(|(at, batch, row)| (*at, &self.batches[*batch].1, *row)))
     }
 
     /// The source's own columns of a batch.

@@ -157,12 +157,12 @@ impl<'a> Naive<'a> {
         let mut features = Vec::new();
         for row in 0..samples.len() {
             for (index, read) in vector.reads.iter().enumerate() {
+                let q = EventTime(samples.times[row]);
                 match samples.key(vector, index, row) {
                     Some(key) => {
-                        let q = EventTime(samples.times[row]);
                         features.extend(read.features.iter().map(|feature| self.reads[index].value(&key, *feature, q)));
                     }
-                    None => read_empty(&Layout::new(&plan.views[read.view]), &read.features, &mut features),
+                    None => read_empty(&Layout::new(&plan.views[read.view]), q, &read.features, &mut features),
                 }
             }
         }

@@ -266,7 +266,7 @@ impl QueryRows {
         match state {
             Some(state) => state.read(&work.layout, EventTime(self.times[at]), current, &work.features, &NoChunks, values),
             None => {
-                read_empty(&work.layout, &work.features, values);
+                read_empty(&work.layout, EventTime(self.times[at]), &work.features, values);
                 Ok(())
             }
         }

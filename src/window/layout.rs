@@ -1,9 +1,10 @@
 //! What the states of a view's keys need to know of it, computed once: the shape of rows, the parts that tiles keep,
 //! and the features by window, in the order in which one walk answers them.
 
-use crate::aggregate::{Aggregate, Fold, Kind, META, Part, Partial};
+use crate::aggregate::{Aggregate, Fold, Kind, META, Moment, Part, Partial};
 use crate::id::Identity;
 use crate::plan::{Frame, View};
+use crate::time::EventTime;
 use crate::value::{DataType, Value};
 
 /// Flags that a row's third word has room for, beside its partition.
@@ -70,6 +71,16 @@ pub(super) enum Start {
 }
 
 impl Bound {
+    /// The window at query time `q`, held at the ends of the range of times.
+    pub(super) fn moment(&self, q: EventTime) -> Moment {
+        let query = q.0.saturating_sub(self.offset);
+        let from = match self.start {
+            Start::Before { length, closed } => Some(query.saturating_sub(length).saturating_add(i64::from(!closed))),
+            Start::Ever => None,
+        };
+        Moment { query, from }
+    }
+
     pub(super) fn same_group(&self, other: &Self) -> bool {
         (self.offset, self.before, self.excluding_current) == (other.offset, other.before, other.excluding_current)
     }
@@ -106,8 +117,9 @@ impl Layout {
     #[must_use]
     pub fn new(view: &View) -> Self {
         let shape = RowShape::of(view);
-        let candidates: Vec<Part> = view.folds.iter().map(|fold| part(&shape, fold.aggregate.fold(), &fold.inputs, fold.filter)).collect();
-        let covers = |a: &Part, b: &Part| a.fold.covers(b.fold) && same_rows(a, b);
+        let candidates: Vec<Part> =
+            view.folds.iter().map(|fold| part(&shape, fold.aggregate.fold().clone(), &fold.inputs, fold.filter)).collect();
+        let covers = |a: &Part, b: &Part| a.fold.covers(&b.fold) && same_rows(a, b);
         // A part stays unless another one answers for it; of two that answer for each other the first stays.
         let (mut parts, mut part_labels, mut covering): (Vec<Part>, Vec<Label>, Vec<Box<[(Label, Part)]>>) = Default::default();
         for (index, candidate) in candidates.iter().enumerate() {
@@ -118,10 +130,10 @@ impl Layout {
             let fold = &view.folds[index];
             let inputs = fold.inputs.iter().map(|input| view.inputs[*input].text.as_ref()).collect::<Vec<_>>().join(", ");
             let filter = fold.filter.map_or("", |filter| view.filters[filter].text.as_ref());
-            let label_of = |fold: Fold| label(&format!("{} of {inputs} where {filter}", fold.text()));
+            let label_of = |fold: &Fold| label(&format!("{} of {inputs} where {filter}", fold.text()));
             let wider = fold.inputs.first().map(|input| candidate.fold.covering(shape.kinds[*input])).unwrap_or_default();
-            covering.push(wider.into_iter().map(|fold| (label_of(fold), Part { fold, ..candidate.clone() })).collect());
-            part_labels.push(label_of(candidate.fold));
+            covering.push(wider.into_iter().map(|fold| (label_of(&fold), Part { fold, ..candidate.clone() })).collect());
+            part_labels.push(label_of(&candidate.fold));
             parts.push(candidate.clone());
         }
         let mut bounds: Vec<Bound> = view.features.iter().map(|feature| bound(&feature.window)).collect();
@@ -163,9 +175,9 @@ impl Layout {
 }
 
 impl FeatureRead {
-    /// The feature's value where its window's events fold to `partial`.
-    pub(super) fn value(&self, partial: &Partial) -> Value {
-        match self.aggregate.finish(partial) {
+    /// The feature's value at query time `q` where its window's events fold to `partial`.
+    pub(super) fn value(&self, layout: &Layout, q: EventTime, partial: &Partial) -> Value {
+        match self.aggregate.finish(partial, &layout.bounds[self.bound].moment(q)) {
             Value::Null => self.default.clone(),
             value => value,
         }
@@ -188,8 +200,8 @@ fn part(shape: &RowShape, fold: Fold, inputs: &[usize], filter: Option<usize>) -
         }
     }
     let more = needs.split_off(needs.len().min(1));
-    let word = |place: usize| inputs.get(place).map_or(0, |input| shape.inputs_at + input);
-    Part { fold, inputs: [word(0), word(1)], needs: needs.first().copied().unwrap_or((META, 0)), needs_more: more.into() }
+    let inputs = inputs.iter().map(|input| shape.inputs_at + input).collect();
+    Part { fold, inputs, needs: needs.first().copied().unwrap_or((META, 0)), needs_more: more.into() }
 }
 
 fn same_rows(a: &Part, b: &Part) -> bool {

@@ -154,11 +154,11 @@ impl KeyState {
     }
 }
 
-/// Appends the values of features of a key that was never seen.
-pub fn read_empty(layout: &Layout, features: &[usize], out: &mut Vec<Value>) {
+/// Appends the values at query time `q` of features of a key that was never seen.
+pub fn read_empty(layout: &Layout, q: EventTime, features: &[usize], out: &mut Vec<Value>) {
     out.extend(features.iter().map(|feature| {
         let feature = &layout.features[*feature];
-        feature.value(&layout.parts[feature.part].empty())
+        feature.value(layout, q, &layout.parts[feature.part].empty())
     }));
 }
 

@@ -63,6 +63,7 @@ struct Walk<'a, 'o> {
     skip: Option<Position>,
     /// The last time that counts; `None` when none does.
     until: Option<u64>,
+    q: EventTime,
     /// The query time without its offset.
     query: i128,
     /// The first time that counts for the window that is being filled.
@@ -91,7 +92,7 @@ impl<'a, 'o> Walk<'a, 'o> {
             }
         }
         let skip = current.filter(|_| bound.excluding_current);
-        Self { view, layout, wanted, out, skip, until, query, from: 0, folds }
+        Self { view, layout, wanted, out, skip, until, q, query, from: 0, folds }
     }
 
     fn run(mut self) -> Result<()> {
@@ -143,7 +144,7 @@ impl<'a, 'o> Walk<'a, 'o> {
         for wanted in done {
             let feature = &self.layout.features[wanted.feature];
             if let Some((.., partial)) = self.folds.iter().find(|(part, ..)| *part == feature.part) {
-                self.out[wanted.slot] = feature.value(partial);
+                self.out[wanted.slot] = feature.value(self.layout, self.q, partial);
             }
         }
         self.wanted = rest;

@@ -17,9 +17,10 @@ use self::placed::{Chosen, Placed};
 use super::exact::ExactSum;
 use super::rows::Rows;
 use crate::value::Value;
+use smallvec::SmallVec;
 
 /// A kind of partial, bound to the types of its inputs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Fold {
     Count,
     Sum {
@@ -47,7 +48,7 @@ pub(crate) enum Fold {
 pub(crate) struct Part {
     pub(crate) fold: Fold,
     /// The rows' words that hold its inputs.
-    pub(crate) inputs: [usize; 2],
+    pub(crate) inputs: SmallVec<[usize; 2]>,
     /// A row counts where these bits of this word are set: its inputs are not null and its filter holds.
     pub(crate) needs: (usize, u64),
     /// The same of further words.
@@ -57,6 +58,8 @@ pub(crate) struct Part {
 /// A fold of a set of events. The empty set's is `Part::empty`.
 #[derive(Clone, Debug)]
 pub(crate) enum Partial {
+    /// Not kept: only the events tell. What it is merged with becomes absent too.
+    Absent,
     Count(u64),
     Sum {
         count: u64,
@@ -79,11 +82,11 @@ pub(crate) enum Partial {
 
 impl Fold {
     /// What identifies it in stored rows: never changes for the same meaning.
-    pub(crate) fn text(self) -> String {
+    pub(crate) fn text(&self) -> String {
         match self {
             Self::Count => "count".to_owned(),
-            Self::Sum { double } => format!("sum {}", if double { "double" } else { "bigint" }),
-            Self::Moments { double } => format!("moments {}", if double { "double" } else { "bigint" }),
+            Self::Sum { double } => format!("sum {}", if *double { "double" } else { "bigint" }),
+            Self::Moments { double } => format!("moments {}", if *double { "double" } else { "bigint" }),
             Self::Least(kind) => format!("least {}", kind.text()),
             Self::Greatest(kind) => format!("greatest {}", kind.text()),
             Self::First(kind) => format!("first {}", kind.text()),
@@ -96,15 +99,21 @@ impl Fold {
         }
     }
 
+    /// Whether tiles keep partials of it: they merge in any order. One that is not is folded from a window's events, in
+    /// total order, each time it is read, and its partials are never merged.
+    pub(crate) fn is_tiled(&self) -> bool {
+        true
+    }
+
     /// Other folds of one input of that kind that answer for this one.
-    pub(crate) fn covering(self, kind: Kind) -> Vec<Self> {
+    pub(crate) fn covering(&self, kind: Kind) -> Vec<Self> {
         let double = kind == Kind::Float;
         let wider = [Self::Sum { double }, Self::Moments { double }, Self::Truths];
-        wider.into_iter().filter(|wider| *wider != self && wider.covers(self)).collect()
+        wider.into_iter().filter(|wider| wider != self && wider.covers(self)).collect()
     }
 
     /// Whether this fold over the same inputs also answers for the other.
-    pub(crate) fn covers(self, other: Self) -> bool {
+    pub(crate) fn covers(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Sum { .. } | Self::Moments { .. } | Self::Truths, Self::Count) => true,
             (Self::Moments { double }, Self::Sum { double: other }) => double == other,
@@ -115,7 +124,7 @@ impl Fold {
 
 impl Part {
     pub(crate) fn empty(&self) -> Partial {
-        match self.fold {
+        match &self.fold {
             Fold::Count => Partial::Count(0),
             Fold::Sum { .. } => Partial::Sum { count: 0, sum: ExactSum::default() },
             Fold::Moments { .. } => Partial::Moments(Box::default()),
@@ -124,7 +133,7 @@ impl Part {
             Fold::LastN(..) => Partial::List(Vec::new()),
             Fold::LeastBy(..) | Fold::GreatestBy(..) => Partial::Chosen(None),
             Fold::Truths => Partial::Truths { count: 0, trues: 0 },
-            Fold::Distinct(kind, _) => Partial::Distinct(Distinct::empty(kind)),
+            Fold::Distinct(kind, _) => Partial::Distinct(Distinct::empty(*kind)),
         }
     }
 
@@ -138,9 +147,10 @@ impl Part {
     /// Folds rows, in total order, into `partial`, which is of this part.
     #[inline]
     pub(crate) fn add(&self, partial: &mut Partial, rows: Rows<'_>) {
-        let [x, y] = self.inputs;
+        let word = |place: usize| self.inputs.get(place).copied().unwrap_or_default();
+        let (x, y) = (word(0), word(1));
         let taken = rows.words.chunks_exact(rows.stride).filter(|row| self.takes(row));
-        match (partial, self.fold) {
+        match (partial, &self.fold) {
             (Partial::Count(count), _) => *count += taken.count() as u64,
             (Partial::Sum { count, sum }, Fold::Sum { double: true }) => {
                 for row in taken {
@@ -154,21 +164,21 @@ impl Part {
                     sum.add_int(row[x] as i64);
                 }
             }
-            (Partial::Moments(moments), Fold::Moments { double }) => taken.for_each(|row| moments.add(row[x], double)),
-            (Partial::Extreme(least), Fold::Least(kind)) => taken.for_each(|row| cell::keep_least(least, kind, row[x], rows.texts)),
+            (Partial::Moments(moments), Fold::Moments { double }) => taken.for_each(|row| moments.add(row[x], *double)),
+            (Partial::Extreme(least), Fold::Least(kind)) => taken.for_each(|row| cell::keep_least(least, *kind, row[x], rows.texts)),
             (Partial::Extreme(greatest), Fold::Greatest(kind)) => {
-                taken.for_each(|row| cell::keep_greatest(greatest, kind, row[x], rows.texts));
+                taken.for_each(|row| cell::keep_greatest(greatest, *kind, row[x], rows.texts));
             }
-            (Partial::Placed(placed), Fold::First(kind)) => taken.for_each(|row| placed::keep_first(placed, kind, row, x, rows.texts)),
-            (Partial::Placed(placed), Fold::Last(kind)) => taken.for_each(|row| placed::keep_last(placed, kind, row, x, rows.texts)),
+            (Partial::Placed(placed), Fold::First(kind)) => taken.for_each(|row| placed::keep_first(placed, *kind, row, x, rows.texts)),
+            (Partial::Placed(placed), Fold::Last(kind)) => taken.for_each(|row| placed::keep_last(placed, *kind, row, x, rows.texts)),
             (Partial::List(list), Fold::LastN(kind, n)) => {
-                taken.for_each(|row| placed::keep_last_n(list, n as usize, Placed::of(kind, row, x, rows.texts)));
+                taken.for_each(|row| placed::keep_last_n(list, *n as usize, Placed::of(*kind, row, x, rows.texts)));
             }
             (Partial::Chosen(chosen), Fold::LeastBy(kind, by)) => {
-                taken.for_each(|row| placed::choose(chosen, false, Chosen::of(kind, by, row, x, y, rows.texts)));
+                taken.for_each(|row| placed::choose(chosen, false, Chosen::of(*kind, *by, row, x, y, rows.texts)));
             }
             (Partial::Chosen(chosen), Fold::GreatestBy(kind, by)) => {
-                taken.for_each(|row| placed::choose(chosen, true, Chosen::of(kind, by, row, x, y, rows.texts)));
+                taken.for_each(|row| placed::choose(chosen, true, Chosen::of(*kind, *by, row, x, y, rows.texts)));
             }
             (Partial::Truths { count, trues }, _) => {
                 for row in taken {
@@ -177,7 +187,7 @@ impl Part {
                 }
             }
             (Partial::Distinct(distinct), Fold::Distinct(kind, limit)) => {
-                taken.for_each(|row| distinct.add(kind, row[x], rows.texts, limit as usize));
+                taken.for_each(|row| distinct.add(*kind, row[x], rows.texts, *limit as usize));
             }
             _ => {}
         }
@@ -196,8 +206,8 @@ impl Part {
             (Partial::Extreme(extreme), Partial::Extreme(Some(other))) => cell::merge(extreme, other, self.prefers_greater()),
             (Partial::Placed(placed), Partial::Placed(Some(other))) => placed::merge(placed, other, matches!(self.fold, Fold::Last(_))),
             (Partial::List(list), Partial::List(other)) => {
-                if let Fold::LastN(_, n) = self.fold {
-                    other.iter().rev().for_each(|placed| placed::keep_last_n(list, n as usize, placed.clone()));
+                if let Fold::LastN(_, n) = &self.fold {
+                    other.iter().rev().for_each(|placed| placed::keep_last_n(list, *n as usize, placed.clone()));
                 }
             }
             (Partial::Chosen(chosen), Partial::Chosen(Some(other))) => {
@@ -208,17 +218,18 @@ impl Part {
                 *trues += true_ones;
             }
             (Partial::Distinct(distinct), Partial::Distinct(other)) => {
-                if let Fold::Distinct(_, limit) = self.fold {
-                    distinct.merge(other, limit as usize);
+                if let Fold::Distinct(_, limit) = &self.fold {
+                    distinct.merge(other, *limit as usize);
                 }
             }
+            (partial, Partial::Absent) => *partial = Partial::Absent,
             _ => {}
         }
     }
 
     /// This part's share of a partial whose fold covers it.
     pub(crate) fn narrowed(&self, wider: Partial) -> Partial {
-        match (self.fold, wider) {
+        match (&self.fold, wider) {
             (Fold::Count, wider) => Partial::Count(wider.count()),
             (Fold::Sum { .. }, Partial::Moments(moments)) => Partial::Sum { count: moments.count, sum: moments.sum },
             (_, wider) => wider,
@@ -303,7 +314,7 @@ impl Partial {
     /// Bytes held outside of the partial itself, roughly.
     pub(crate) fn heap(&self) -> usize {
         match self {
-            Self::Count(_) | Self::Truths { .. } | Self::Extreme(_) => 0,
+            Self::Absent | Self::Count(_) | Self::Truths { .. } | Self::Extreme(_) => 0,
             Self::Sum { sum, .. } => sum.heap(),
             Self::Moments(moments) => size_of::<Moments>() + moments.heap(),
             Self::Placed(placed) => placed.as_ref().map_or(0, |_| size_of::<Placed>()),

@@ -15,6 +15,7 @@ use crate::error::{Error, Result};
 impl Part {
     pub(crate) fn encode(&self, partial: &Partial, bytes: &mut Vec<u8>) {
         match partial {
+            Partial::Absent => {}
             Partial::Count(count) => put_unsigned(bytes, *count),
             Partial::Sum { count, sum } => {
                 put_unsigned(bytes, *count);
@@ -59,22 +60,22 @@ impl Part {
     }
 
     pub(crate) fn decode(&self, reader: &mut ByteReader<'_>) -> Result<Partial> {
-        Ok(match self.fold {
+        Ok(match &self.fold {
             Fold::Count => Partial::Count(counted(reader)?),
             Fold::Sum { .. } => Partial::Sum { count: counted(reader)?, sum: ExactSum::decode(reader)? },
             Fold::Moments { .. } => {
                 let (count, sum) = (counted(reader)?, ExactSum::decode(reader)?);
                 Partial::Moments(Box::new(Moments { count, sum, squares: ExactSum::decode(reader)? }))
             }
-            Fold::Least(kind) | Fold::Greatest(kind) => Partial::Extreme(optional(reader, |reader| cell(reader, kind))?),
-            Fold::First(kind) | Fold::Last(kind) => Partial::Placed(optional(reader, |reader| placed(reader, kind).map(Box::new))?),
+            Fold::Least(kind) | Fold::Greatest(kind) => Partial::Extreme(optional(reader, |reader| cell(reader, *kind))?),
+            Fold::First(kind) | Fold::Last(kind) => Partial::Placed(optional(reader, |reader| placed(reader, *kind).map(Box::new))?),
             Fold::LastN(kind, n) => {
-                let length = reader.length()?.min(n as usize);
-                Partial::List((0..length).map(|_| placed(reader, kind)).collect::<Result<_>>()?)
+                let length = reader.length()?.min(*n as usize);
+                Partial::List((0..length).map(|_| placed(reader, *kind)).collect::<Result<_>>()?)
             }
             Fold::LeastBy(kind, by) | Fold::GreatestBy(kind, by) => Partial::Chosen(optional(reader, |reader| {
-                let by = cell(reader, by)?;
-                Ok(Box::new(Chosen { by, placed: placed(reader, kind)? }))
+                let by = cell(reader, *by)?;
+                Ok(Box::new(Chosen { by, placed: placed(reader, *kind)? }))
             })?),
             Fold::Truths => Partial::Truths { count: counted(reader)?, trues: counted(reader)? },
             Fold::Distinct(Kind::Text, _) => {

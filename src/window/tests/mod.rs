@@ -245,7 +245,7 @@ fn windows_are_named_by_their_edges() {
 fn a_key_never_seen_has_defaults() {
     let layout = Layout::new(&view());
     let (mut empty, mut read) = (Vec::new(), Vec::new());
-    read_empty(&layout, &all_features(&layout), &mut empty);
+    read_empty(&layout, EventTime(0), &all_features(&layout), &mut empty);
     KeyState::new(&layout).read(&layout, EventTime(0), None, &all_features(&layout), &Store::default(), &mut read).unwrap();
     assert_eq!(empty, read);
     assert!(
