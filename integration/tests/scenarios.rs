@@ -28,6 +28,7 @@ scenarios!(
     null_keys,
     offsets,
     order,
+    own_functions,
     range_edges,
     roles,
     set_aside,

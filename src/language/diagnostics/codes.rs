@@ -101,7 +101,7 @@ codes! {
     DEFAULT_TYPE = "FB0207", "default of another type",
         "A default takes the place of null, so it must have the type of the feature or column.";
     NOT_A_LITERAL = "FB0208", "not a literal",
-        "A default and an aggregate's parameters are written as literals: a number, a 'text', true or false.";
+        "A default and the parameters of an aggregate or a function are written as literals: a number, a 'text', true or false.";
 
     VOLATILE = "FB0301", "value that is no function of the event",
         "The expression depends on the clock, on chance or on a file. Values are functions of events, so that they can be computed \

@@ -2,6 +2,7 @@
 //! Must never let through what is no function of its row: clocks, chance, tables, other rows.
 
 mod evaluate;
+mod functions;
 mod guard;
 mod literal;
 mod resolve;
@@ -69,7 +70,9 @@ impl Planner {
             .set_bool("datafusion.sql_parser.enable_ident_normalization", false)
             .set_bool("datafusion.sql_parser.map_string_types_to_utf8view", false)
             .set_bool("datafusion.sql_parser.parse_float_as_decimal", false);
-        Self { state: SessionStateBuilder::new().with_config(config).with_default_features().build() }
+        let mut builder = SessionStateBuilder::new().with_config(config).with_default_features();
+        builder.scalar_functions().get_or_insert_default().extend(functions::all());
+        Self { state: builder.build() }
     }
 
     /// The expression with its names replaced by column names of the scope and its functions known to be allowed;
@@ -86,6 +89,7 @@ impl Planner {
             return None;
         };
         guard::operands(expr, place, &|part| self.type_of(part, &names), problems);
+        functions::arguments(expr, place, &|part| self.type_of(part, &names), problems);
         if problems.len() > before {
             return None;
         }
