@@ -10,7 +10,7 @@ pub(super) const DEFINITION: Definition = Definition {
     shape: ONE_INPUT,
     bind: |inputs, _| {
         let double = is_double("avg", &inputs[0])?;
-        Ok(Bound { result: DataType::Float, fold: Fold::Sum { double }, parameter: None })
+        Ok(Bound { result: DataType::Float, fold: Fold::Sum { double }, parameters: Vec::new() })
     },
     finish: |partial, _, _| match partial.sum() {
         Some((0, _)) | None => Value::Null,

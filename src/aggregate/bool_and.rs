@@ -9,7 +9,7 @@ pub(super) const DEFINITION: Definition = Definition {
     shape: ONE_INPUT,
     bind: |inputs, _| {
         expect_boolean("bool_and", &inputs[0])?;
-        Ok(Bound { result: DataType::Bool, fold: Fold::Truths, parameter: None })
+        Ok(Bound { result: DataType::Bool, fold: Fold::Truths, parameters: Vec::new() })
     },
     finish: |partial, _, _| match partial.truths() {
         Some((0, _)) | None => Value::Null,

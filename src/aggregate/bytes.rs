@@ -56,6 +56,12 @@ impl<'a> ByteReader<'a> {
         Err(Error::corrupt("stored state: a number is longer than 64 bits"))
     }
 
+    /// A number of events: far from where adding to it could overflow.
+    pub(crate) fn counted(&mut self) -> Result<u64> {
+        let count = self.unsigned()?;
+        if count >> 56 == 0 { Ok(count) } else { Err(Error::corrupt("stored state: a count out of range")) }
+    }
+
     pub(crate) fn signed(&mut self) -> Result<i64> {
         let number = self.unsigned()?;
         Ok((number >> 1) as i64 ^ -((number & 1) as i64))

@@ -7,6 +7,6 @@ use crate::value::{DataType, Value};
 pub(super) const DEFINITION: Definition = Definition {
     name: "count",
     shape: Shape { inputs_min: 0, inputs_max: 1, parameters_min: 0, parameters_max: 0 },
-    bind: |_, _| Ok(Bound { result: DataType::Int, fold: Fold::Count, parameter: None }),
+    bind: |_, _| Ok(Bound { result: DataType::Int, fold: Fold::Count, parameters: Vec::new() }),
     finish: |partial, _, _| Value::Int(i64::try_from(partial.count()).unwrap_or(i64::MAX)),
 };

@@ -17,7 +17,7 @@ pub(super) const DEFINITION: Definition = Definition {
             Some(parameter) => small_integer("count_distinct", "a limit", parameter, LIMIT_MAX)?,
             None => LIMIT_DEFAULT,
         };
-        Ok(Bound { result: DataType::Int, fold: Fold::Distinct(Kind::of(&inputs[0]), limit as u32), parameter: Some(limit) })
+        Ok(Bound { result: DataType::Int, fold: Fold::Distinct(Kind::of(&inputs[0]), limit as u32), parameters: vec![Value::Int(limit)] })
     },
     finish: |partial, _, _| Value::Int(partial.distinct() as i64),
 };

@@ -260,6 +260,14 @@ pub(super) fn variance(n: u64, sum: &ExactSum, squares: &ExactSum, divisor: u64)
     quotient.round(false, exponent - shift as i64, more || still_more)
 }
 
+/// `numerator / denominator` to the nearest double. The denominator is not zero.
+pub(super) fn quotient(numerator: i128, denominator: u64) -> f64 {
+    let magnitude = Natural::from_u128(numerator.unsigned_abs());
+    let shift = 200usize.saturating_sub(magnitude.bits());
+    let (quotient, more) = magnitude.shifted_left(shift).divided_by(denominator);
+    quotient.round(numerator < 0, -(shift as i64), more)
+}
+
 /// Mantissa and exponent of a finite double; `None` for any other.
 #[inline]
 fn parts(number: f64) -> Option<(i64, i32)> {

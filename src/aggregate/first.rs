@@ -6,6 +6,6 @@ use super::{Bound, Definition, Fold, Kind, ONE_INPUT};
 pub(super) const DEFINITION: Definition = Definition {
     name: "first",
     shape: ONE_INPUT,
-    bind: |inputs, _| Ok(Bound { result: inputs[0].clone(), fold: Fold::First(Kind::of(&inputs[0])), parameter: None }),
+    bind: |inputs, _| Ok(Bound { result: inputs[0].clone(), fold: Fold::First(Kind::of(&inputs[0])), parameters: Vec::new() }),
     finish: |partial, bound, _| partial.placed(Kind::of(&bound.result)),
 };

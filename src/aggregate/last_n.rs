@@ -3,7 +3,7 @@
 //! Cost: one comparison for an event that is not among the last n, else a move of at most n values.
 
 use super::{Bound, Definition, Fold, Kind, Shape, small_integer};
-use crate::value::DataType;
+use crate::value::{DataType, Value};
 
 const N_MAX: i64 = 1000;
 
@@ -13,10 +13,10 @@ pub(super) const DEFINITION: Definition = Definition {
     bind: |inputs, parameters| {
         let n = small_integer("last_n", "a length n", &parameters[0], N_MAX)?;
         let result = DataType::List(Box::new(inputs[0].clone()));
-        Ok(Bound { result, fold: Fold::LastN(Kind::of(&inputs[0]), n as u32), parameter: Some(n) })
+        Ok(Bound { result, fold: Fold::LastN(Kind::of(&inputs[0]), n as u32), parameters: vec![Value::Int(n)] })
     },
     finish: |partial, bound, _| match &bound.result {
         DataType::List(item) => partial.list(Kind::of(item)),
-        _ => crate::value::Value::Null,
+        _ => Value::Null,
     },
 };

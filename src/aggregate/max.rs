@@ -7,6 +7,6 @@ use super::{Bound, Definition, Fold, Kind, ONE_INPUT};
 pub(super) const DEFINITION: Definition = Definition {
     name: "max",
     shape: ONE_INPUT,
-    bind: |inputs, _| Ok(Bound { result: inputs[0].clone(), fold: Fold::Greatest(Kind::of(&inputs[0])), parameter: None }),
+    bind: |inputs, _| Ok(Bound { result: inputs[0].clone(), fold: Fold::Greatest(Kind::of(&inputs[0])), parameters: Vec::new() }),
     finish: |partial, bound, _| partial.extreme(Kind::of(&bound.result)),
 };

@@ -9,7 +9,7 @@ pub(super) const DEFINITION: Definition = Definition {
     shape: TWO_INPUTS,
     bind: |inputs, _| {
         let fold = Fold::GreatestBy(Kind::of(&inputs[0]), Kind::of(&inputs[1]));
-        Ok(Bound { result: inputs[0].clone(), fold, parameter: None })
+        Ok(Bound { result: inputs[0].clone(), fold, parameters: Vec::new() })
     },
     finish: |partial, bound, _| partial.chosen(Kind::of(&bound.result)),
 };

@@ -1,7 +1,8 @@
 //! One aggregate per file: its types, the fold that it reads, its result. Pure: no I/O, no clock, no threads.
 //!
 //! A *fold* (`fold`) is what a state keeps; an *aggregate* is a reading of one: `sum`, `avg` and `count` of the same
-//! input read the same fold. A new aggregate is a file here and a line in `ALL`.
+//! input read the same fold. A new aggregate is a file here and a line in `ALL`: it reads a fold that is there, or it
+//! brings its own as an `Algorithm`.
 
 mod avg;
 mod bool_and;
@@ -19,9 +20,11 @@ mod max_by;
 mod min;
 mod min_by;
 mod rows;
+mod seconds_since_last;
 mod stddev_pop;
 mod stddev_samp;
 mod sum;
+mod times;
 mod var_pop;
 mod var_samp;
 mod wide;
@@ -48,6 +51,7 @@ static ALL: &[Definition] = &[
     max_by::DEFINITION,
     min::DEFINITION,
     min_by::DEFINITION,
+    seconds_since_last::DEFINITION,
     stddev_pop::DEFINITION,
     stddev_samp::DEFINITION,
     sum::DEFINITION,
@@ -78,7 +82,6 @@ pub const NOT_YET: &[&str] = &[
     "rate",
     "regr_slope",
     "seconds_since_first",
-    "seconds_since_last",
     "skewness",
     "time_weighted_avg",
     "top_k",
@@ -123,8 +126,8 @@ pub(crate) struct Moment {
 struct Bound {
     result: DataType,
     fold: Fold,
-    /// As it appears in `Aggregate::text`, with defaults filled in.
-    parameter: Option<i64>,
+    /// As they appear in `Aggregate::text`, with defaults filled in; spans in microseconds.
+    parameters: Vec<Value>,
 }
 
 /// An aggregate bound to the types of its inputs and its literal parameters.
@@ -161,6 +164,17 @@ pub fn bind(name: &str, inputs: &[DataType], parameters: &[Value]) -> Result<Agg
     Ok(Aggregate { definition, bound: (definition.bind)(inputs, parameters)? })
 }
 
+/// A parameter as in SQL.
+fn written(parameter: &Value) -> String {
+    match parameter {
+        Value::Int(number) => number.to_string(),
+        Value::Float(number) => format!("{number:?}"),
+        Value::Text(text) => format!("'{}'", text.replace('\'', "''")),
+        Value::Bool(value) => value.to_string(),
+        other => format!("{other:?}"),
+    }
+}
+
 fn definition(name: &str) -> Option<&'static Definition> {
     ALL.iter().find(|definition| definition.name == name)
 }
@@ -183,10 +197,16 @@ impl Aggregate {
     /// What identifies this aggregate with its parameters in an identity: `last_n(5)`.
     #[must_use]
     pub fn text(&self) -> String {
-        match self.bound.parameter {
-            Some(parameter) => format!("{}({parameter})", self.definition.name),
-            None => self.definition.name.to_owned(),
+        if self.bound.parameters.is_empty() {
+            return self.definition.name.to_owned();
         }
+        let parameters: Vec<String> = self.bound.parameters.iter().map(written).collect();
+        format!("{}({})", self.definition.name, parameters.join(", "))
+    }
+
+    /// Why the aggregate cannot be computed without raw events, which windows without a lower bound forget.
+    pub(crate) fn needs_bounded(&self) -> Option<&'static str> {
+        self.bound.fold.needs_bounded()
     }
 
     /// What a state keeps for it.
@@ -214,6 +234,8 @@ impl fmt::Debug for Aggregate {
     }
 }
 
+/// The shape of `name()`.
+const NO_INPUTS: Shape = Shape { inputs_min: 0, inputs_max: 0, parameters_min: 0, parameters_max: 0 };
 /// The shape of `name(x)`.
 const ONE_INPUT: Shape = Shape { inputs_min: 1, inputs_max: 1, parameters_min: 0, parameters_max: 0 };
 /// The shape of `name(x, y)`.
@@ -242,6 +264,11 @@ fn small_integer(name: &str, what: &str, parameter: &Value, max: i64) -> Result<
         Value::Int(number) => Err(BindError(format!("{name} takes {what} from 1 to {max}, not {number}"))),
         _ => Err(BindError(format!("{name} takes {what} as a whole number from 1 to {max}"))),
     }
+}
+
+/// From one time to another, both in microseconds, rounded once.
+fn seconds_between(from: i64, to: i64) -> f64 {
+    exact::quotient(i128::from(to) - i128::from(from), 1_000_000)
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ pub(super) const DEFINITION: Definition = Definition {
     shape: ONE_INPUT,
     bind: |inputs, _| {
         let double = is_double("stddev_samp", &inputs[0])?;
-        Ok(Bound { result: DataType::Float, fold: Fold::Moments { double }, parameter: None })
+        Ok(Bound { result: DataType::Float, fold: Fold::Moments { double }, parameters: Vec::new() })
     },
     finish: |partial, _, _| partial.variance(1).map_or(Value::Null, |variance| Value::Float(variance.sqrt())),
 };

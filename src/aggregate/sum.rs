@@ -12,7 +12,7 @@ pub(super) const DEFINITION: Definition = Definition {
     bind: |inputs, _| {
         let double = is_double("sum", &inputs[0])?;
         let result = if double { DataType::Float } else { DataType::Int };
-        Ok(Bound { result, fold: Fold::Sum { double }, parameter: None })
+        Ok(Bound { result, fold: Fold::Sum { double }, parameters: Vec::new() })
     },
     finish: |partial, bound, _| match partial.sum() {
         Some((0, _)) | None => Value::Null,

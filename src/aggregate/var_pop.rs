@@ -12,7 +12,7 @@ pub(super) const DEFINITION: Definition = Definition {
     shape: ONE_INPUT,
     bind: |inputs, _| {
         let double = is_double("var_pop", &inputs[0])?;
-        Ok(Bound { result: DataType::Float, fold: Fold::Moments { double }, parameter: None })
+        Ok(Bound { result: DataType::Float, fold: Fold::Moments { double }, parameters: Vec::new() })
     },
     finish: |partial, _, _| partial.variance(0).map_or(Value::Null, Value::Float),
 };

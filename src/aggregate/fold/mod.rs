@@ -4,6 +4,7 @@
 mod cell;
 mod distinct;
 mod moments;
+mod own;
 mod placed;
 mod stored;
 
@@ -13,6 +14,8 @@ use self::cell::Cell;
 pub(crate) use self::cell::Kind;
 use self::distinct::Distinct;
 use self::moments::Moments;
+use self::own::OwnState;
+pub(crate) use self::own::{Algorithm, Event, Own, Tiled};
 use self::placed::{Chosen, Placed};
 use super::exact::ExactSum;
 use super::rows::Rows;
@@ -41,6 +44,8 @@ pub(crate) enum Fold {
     Truths,
     /// Up to that many values
     Distinct(Kind, u32),
+    /// Defined beside the aggregates that read it
+    Own(Own),
 }
 
 /// A fold over some columns of rows, under a filter.
@@ -78,6 +83,7 @@ pub(crate) enum Partial {
         trues: u64,
     },
     Distinct(Distinct),
+    Own(OwnState),
 }
 
 impl Fold {
@@ -96,13 +102,25 @@ impl Fold {
             Self::GreatestBy(kind, by) => format!("greatest by {} {}", kind.text(), by.text()),
             Self::Truths => "truths".to_owned(),
             Self::Distinct(kind, limit) => format!("distinct {} {limit}", kind.text()),
+            Self::Own(own) => own.text(),
         }
     }
 
     /// Whether tiles keep partials of it: they merge in any order. One that is not is folded from a window's events, in
     /// total order, each time it is read, and its partials are never merged.
     pub(crate) fn is_tiled(&self) -> bool {
-        true
+        match self {
+            Self::Own(own) => own.is_tiled(),
+            _ => true,
+        }
+    }
+
+    /// Why it cannot be kept of events that are forgotten, where it cannot.
+    pub(super) fn needs_bounded(&self) -> Option<&'static str> {
+        match self {
+            Self::Own(own) => own.needs_bounded(),
+            _ => None,
+        }
     }
 
     /// Other folds of one input of that kind that answer for this one.
@@ -134,6 +152,7 @@ impl Part {
             Fold::LeastBy(..) | Fold::GreatestBy(..) => Partial::Chosen(None),
             Fold::Truths => Partial::Truths { count: 0, trues: 0 },
             Fold::Distinct(kind, _) => Partial::Distinct(Distinct::empty(*kind)),
+            Fold::Own(own) => Partial::Own(own.empty()),
         }
     }
 
@@ -189,6 +208,9 @@ impl Part {
             (Partial::Distinct(distinct), Fold::Distinct(kind, limit)) => {
                 taken.for_each(|row| distinct.add(*kind, row[x], rows.texts, *limit as usize));
             }
+            (Partial::Own(state), Fold::Own(own)) => {
+                own.add(state, &self.inputs, &mut taken.map(|row| Rows { words: row, ..rows }));
+            }
             _ => {}
         }
     }
@@ -222,8 +244,22 @@ impl Part {
                     distinct.merge(other, *limit as usize);
                 }
             }
+            (Partial::Own(state), Partial::Own(other)) => {
+                if let Fold::Own(own) = &self.fold {
+                    own.merge(state, other);
+                }
+            }
             (partial, Partial::Absent) => *partial = Partial::Absent,
             _ => {}
+        }
+    }
+
+    /// Makes the partial of a tile absent where it has grown beyond what tiles may hold.
+    pub(crate) fn limit_tile(&self, partial: &mut Partial) {
+        if let (Fold::Own(own), Partial::Own(state)) = (&self.fold, &*partial)
+            && own.outgrows_tile(state)
+        {
+            *partial = Partial::Absent;
         }
     }
 
@@ -311,6 +347,14 @@ impl Partial {
         }
     }
 
+    /// The state of an algorithm.
+    pub(super) fn own<T: 'static>(&self) -> Option<&T> {
+        match self {
+            Self::Own(state) => state.get(),
+            _ => None,
+        }
+    }
+
     /// Bytes held outside of the partial itself, roughly.
     pub(crate) fn heap(&self) -> usize {
         match self {
@@ -321,6 +365,7 @@ impl Partial {
             Self::List(list) => list.capacity() * size_of::<Placed>(),
             Self::Chosen(chosen) => chosen.as_ref().map_or(0, |_| size_of::<Chosen>()),
             Self::Distinct(distinct) => distinct.heap(),
+            Self::Own(state) => state.heap(),
         }
     }
 }

@@ -56,15 +56,20 @@ impl Part {
                     Distinct::Texts(texts) => texts.iter().for_each(|text| put_text(bytes, text)),
                 }
             }
+            Partial::Own(state) => {
+                if let Fold::Own(own) = &self.fold {
+                    own.encode(state, bytes);
+                }
+            }
         }
     }
 
     pub(crate) fn decode(&self, reader: &mut ByteReader<'_>) -> Result<Partial> {
         Ok(match &self.fold {
-            Fold::Count => Partial::Count(counted(reader)?),
-            Fold::Sum { .. } => Partial::Sum { count: counted(reader)?, sum: ExactSum::decode(reader)? },
+            Fold::Count => Partial::Count(reader.counted()?),
+            Fold::Sum { .. } => Partial::Sum { count: reader.counted()?, sum: ExactSum::decode(reader)? },
             Fold::Moments { .. } => {
-                let (count, sum) = (counted(reader)?, ExactSum::decode(reader)?);
+                let (count, sum) = (reader.counted()?, ExactSum::decode(reader)?);
                 Partial::Moments(Box::new(Moments { count, sum, squares: ExactSum::decode(reader)? }))
             }
             Fold::Least(kind) | Fold::Greatest(kind) => Partial::Extreme(optional(reader, |reader| cell(reader, *kind))?),
@@ -77,7 +82,7 @@ impl Part {
                 let by = cell(reader, *by)?;
                 Ok(Box::new(Chosen { by, placed: placed(reader, *kind)? }))
             })?),
-            Fold::Truths => Partial::Truths { count: counted(reader)?, trues: counted(reader)? },
+            Fold::Truths => Partial::Truths { count: reader.counted()?, trues: reader.counted()? },
             Fold::Distinct(Kind::Text, _) => {
                 let length = reader.length()?;
                 Partial::Distinct(Distinct::Texts((0..length).map(|_| Ok(Arc::from(reader.text()?))).collect::<Result<_>>()?))
@@ -86,14 +91,11 @@ impl Part {
                 let length = reader.length()?;
                 Partial::Distinct(Distinct::Words((0..length).map(|_| reader.word()).collect::<Result<_>>()?))
             }
+            // Whatever is kept takes a byte.
+            Fold::Own(_) if reader.is_empty() => Partial::Absent,
+            Fold::Own(own) => Partial::Own(own.decode(reader)?),
         })
     }
-}
-
-/// A number of events: far from where adding to it could overflow.
-fn counted(reader: &mut ByteReader<'_>) -> Result<u64> {
-    let count = reader.unsigned()?;
-    if count >> 56 == 0 { Ok(count) } else { Err(Error::corrupt("stored state: a count out of range")) }
 }
 
 fn optional<T>(reader: &mut ByteReader<'_>, read: impl FnOnce(&mut ByteReader<'_>) -> Result<T>) -> Result<Option<T>> {
