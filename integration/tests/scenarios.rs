@@ -25,6 +25,7 @@ scenarios!(
     duplicates,
     excluding_current,
     lateness,
+    maps,
     null_keys,
     offsets,
     order,

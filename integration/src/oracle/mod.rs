@@ -4,12 +4,14 @@
 mod aggregate;
 pub mod cell;
 pub mod exact;
+mod map;
 
 use std::fmt;
 use std::rc::Rc;
 
 pub use aggregate::Aggregate;
 pub use cell::Cell;
+pub use map::By;
 
 /// An event's place in the total order of its source.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -61,6 +63,8 @@ pub struct Feature {
     pub name: String,
     pub aggregate: Aggregate,
     pub inputs: Vec<Input>,
+    /// The feature is a map.
+    pub by: Option<By>,
     /// An event counts where this gives `Bool(true)`.
     pub filter: Option<Input>,
     pub window: Window,
@@ -103,7 +107,10 @@ pub fn compute(feature: &Feature, events: &[Event], q: i64, current: Option<Plac
         .collect();
     counted.sort_by_key(|event| event.place);
     let rows: Vec<Vec<Cell>> = counted.iter().map(|event| feature.inputs.iter().map(|input| input(event)).collect()).collect();
-    let value = feature.aggregate.over(&rows);
+    let value = match &feature.by {
+        Some(by) => by.over(feature.aggregate, counted.iter().map(|event| (by.key)(event)).zip(rows).collect()),
+        None => feature.aggregate.over(&rows),
+    };
     match (&feature.default, value) {
         (Some(default), Cell::Null) => default.clone(),
         (_, value) => value,

@@ -1,6 +1,7 @@
 //! What a state keeps of a set of events: a `Partial` of each `Part`. Partials of the same part merge in any order and
 //! are a function of the set of events alone; those that depend on the order of events keep places in it.
 
+mod by;
 mod cell;
 mod distinct;
 mod moments;
@@ -10,6 +11,8 @@ mod stored;
 
 use std::sync::Arc;
 
+pub use self::by::Keep;
+pub(crate) use self::by::{By, Groups};
 use self::cell::Cell;
 pub(crate) use self::cell::Kind;
 use self::distinct::Distinct;

@@ -111,14 +111,14 @@ fn put_text(bytes: &mut Vec<u8>, text: &str) {
     bytes.extend(text.as_bytes());
 }
 
-fn put_cell(bytes: &mut Vec<u8>, cell: &Cell) {
+pub(super) fn put_cell(bytes: &mut Vec<u8>, cell: &Cell) {
     match cell {
         Cell::Word(word) => bytes.extend(word.to_le_bytes()),
         Cell::Text(text) => put_text(bytes, text),
     }
 }
 
-fn cell(reader: &mut ByteReader<'_>, kind: Kind) -> Result<Cell> {
+pub(super) fn cell(reader: &mut ByteReader<'_>, kind: Kind) -> Result<Cell> {
     Ok(match kind {
         Kind::Text => Cell::Text(Arc::from(reader.text()?)),
         _ => Cell::Word(reader.word()?),

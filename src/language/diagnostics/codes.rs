@@ -143,6 +143,11 @@ codes! {
         "A feature is one aggregate call: `spend = sum(amount) over 1h`. Arithmetic belongs inside the call, or in a vector.";
     WINDOW_MODIFIER = "FB0507", "modifier that does not fit the window",
         "`open` is for range windows; each modifier may stand once.";
+    NEEDS_BOUNDED = "FB0508", "feature that needs a window with a start",
+        "What is known of events that windows no longer hold is kept for lifetime windows in a few bytes. This feature would need ever \
+         more of them.";
+    BAD_LIMIT = "FB0509", "bad limit of a map",
+        "A map has room for 1 to 1000 keys.";
 
     KEY_UNREACHABLE = "FB0601", "vector without the view's key",
         "The vector's source has no column called like the view's key. Say which column to read it under with `for key = column`.";
@@ -184,8 +189,6 @@ codes! {
         "The language names them, this version does not compute them. `last_n` keeps the last values of an expression.";
     NOT_YET_LIMIT = "FB0905", "limits on windows cannot run yet",
         "The language names them, this version does not compute them.";
-    NOT_YET_BY = "FB0906", "map-valued features cannot run yet",
-        "The language names `by`, this version does not compute it. Write one feature with `where` for each value that matters.";
     NOT_YET_LABEL = "FB0907", "labels cannot be joined yet",
         "The language names `label`, this version does not join labels. Bring them in the spine of a training set.";
     NOT_YET_STREAM = "FB0908", "derived streams cannot run yet",

@@ -147,6 +147,12 @@ fn language_type(data_type: &ArrowType) -> Option<DataType> {
             DataType::Timestamp
         }
         ArrowType::List(item) | ArrowType::LargeList(item) => DataType::List(Box::new(language_type(item.data_type())?)),
+        ArrowType::Map(entries, _) => match entries.data_type() {
+            ArrowType::Struct(entry) if *entry[0].data_type() == ArrowType::Utf8 => {
+                DataType::Map(Box::new(language_type(entry[1].data_type())?))
+            }
+            _ => return None,
+        },
         _ => return None,
     })
 }

@@ -173,7 +173,7 @@ fn what_is_no_json_is_null() {
     let deep = [64, 65, 300_000].map(nested);
     let found = of_texts("json_get_bigint(name, 'a')", &deep.each_ref().map(|text| Some(text.as_str())));
     assert_eq!(found, [Value::Int(1), Value::Null, Value::Null]);
-    assert_eq!(of_texts(r#"json_get(name, 'a')"#, &[Some(r#"{"a": 1, "b": nul}"#)]), [Value::Null]);
+    assert_eq!(of_texts("json_get(name, 'a')", &[Some(r#"{"a": 1, "b": nul}"#)]), [Value::Null]);
 }
 
 #[test]
