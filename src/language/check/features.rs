@@ -173,6 +173,11 @@ impl Checker<'_> {
                 Diagnostic::error(codes::NOT_YET_AGGREGATE, call.function.at, format!("the aggregate `{name}` cannot run yet"), "not yet");
             return self.report(problem.help(format!("aggregates that run: {}", aggregate::names().join(", "))));
         }
+        if self.planner.has_function(name) {
+            let message = format!("`{name}` is a function of single values, and a feature is one aggregate call");
+            let problem = Diagnostic::error(codes::NOT_AN_AGGREGATE, call.at, message, "not an aggregate call");
+            return self.report(problem.help("put it inside the aggregate's call; combine features in a vector's derived columns"));
+        }
         let mut known = aggregate::names();
         known.extend(aggregate::NOT_YET);
         let problem =

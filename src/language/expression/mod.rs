@@ -75,6 +75,11 @@ impl Planner {
         Self { state: builder.build() }
     }
 
+    /// Whether SQL's expressions have a function of that name.
+    pub(super) fn has_function(&self, name: &str) -> bool {
+        self.state.scalar_functions().contains_key(name) || self.state.higher_order_functions().contains_key(name)
+    }
+
     /// The expression with its names replaced by column names of the scope and its functions known to be allowed;
     /// `None` when something was reported.
     pub(super) fn resolve(&self, sql: &Sql, place: Place<'_>, scope: &mut dyn Scope, problems: &mut Vec<Diagnostic>) -> Option<Expr> {
