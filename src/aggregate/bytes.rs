@@ -79,6 +79,15 @@ impl<'a> ByteReader<'a> {
         Ok(u64::from_le_bytes(word))
     }
 
+    /// What a byte says is absent (0) or present (1).
+    pub(crate) fn optional<T>(&mut self, read: impl FnOnce(&mut Self) -> Result<T>) -> Result<Option<T>> {
+        match self.byte()? {
+            0 => Ok(None),
+            1 => read(self).map(Some),
+            _ => Err(Error::corrupt("stored state: neither absent nor present")),
+        }
+    }
+
     pub(crate) fn text(&mut self) -> Result<&'a str> {
         let length = self.length()?;
         std::str::from_utf8(self.take(length)?).map_err(|_| Error::corrupt("stored state: text that is no UTF-8"))

@@ -10,13 +10,15 @@ mod stored;
 
 use std::sync::Arc;
 
-use self::cell::Cell;
-pub(crate) use self::cell::Kind;
+pub(crate) use self::cell::{Cell, Kind};
+pub(super) use self::cell::{ordered_word, unordered_word};
 use self::distinct::Distinct;
 use self::moments::Moments;
 use self::own::OwnState;
 pub(crate) use self::own::{Algorithm, Event, Own, Tiled};
-use self::placed::{Chosen, Placed};
+use self::placed::Chosen;
+pub(crate) use self::placed::Placed;
+pub(super) use self::stored::{get_cell, get_placed, put_cell, put_placed};
 use super::exact::ExactSum;
 use super::rows::Rows;
 use crate::value::Value;
@@ -325,6 +327,14 @@ impl Partial {
         }
     }
 
+    /// The values of a list, the last one first.
+    pub(super) fn last(&self, kind: Kind) -> Vec<Value> {
+        match self {
+            Self::List(list) => list.iter().rev().map(|placed| placed.value.plain_value(kind)).collect(),
+            _ => Vec::new(),
+        }
+    }
+
     pub(super) fn chosen(&self, kind: Kind) -> Value {
         match self {
             Self::Chosen(Some(chosen)) => chosen.placed.value.plain_value(kind),
@@ -344,6 +354,14 @@ impl Partial {
         match self {
             Self::Distinct(distinct) => distinct.len(),
             _ => 0,
+        }
+    }
+
+    /// The different values, ascending.
+    pub(super) fn distinct_values(&self, kind: Kind) -> Value {
+        match self {
+            Self::Distinct(distinct) if distinct.len() > 0 => Value::List(distinct.values(kind)),
+            _ => Value::Null,
         }
     }
 
