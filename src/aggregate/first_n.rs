@@ -4,6 +4,7 @@
 
 use super::bytes::{ByteReader, put_unsigned};
 use super::fold::{Algorithm, Event, Own, Placed, Tiled, get_placed, put_placed};
+use super::rows::Place;
 use super::{Bound, Definition, Example, Fold, Kind, Shape, small_integer};
 use crate::error::Result;
 use crate::value::{DataType, Value};
@@ -32,7 +33,7 @@ struct FirstN {
 }
 
 impl FirstN {
-    fn keep(&self, first: &mut Vec<Placed>, place: super::rows::Place, placed: impl FnOnce() -> Placed) {
+    fn keep(&self, first: &mut Vec<Placed>, place: Place, placed: impl FnOnce() -> Placed) {
         let at = first.partition_point(|kept| kept.place < place);
         if at < self.n {
             first.truncate(self.n - 1);

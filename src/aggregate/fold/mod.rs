@@ -256,7 +256,8 @@ impl Part {
         }
     }
 
-    /// Makes the partial of a tile absent where it has grown beyond what tiles may hold.
+    /// Makes a partial that a tile is to keep absent, where it outgrew what a tile may hold.
+    #[inline]
     pub(crate) fn limit_tile(&self, partial: &mut Partial) {
         if let (Fold::Own(own), Partial::Own(state)) = (&self.fold, &*partial)
             && own.outgrows_tile(state)

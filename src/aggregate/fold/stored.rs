@@ -91,8 +91,6 @@ impl Part {
                 let length = reader.length()?;
                 Partial::Distinct(Distinct::Words((0..length).map(|_| reader.word()).collect::<Result<_>>()?))
             }
-            // Whatever is kept takes a byte.
-            Fold::Own(_) if reader.is_empty() => Partial::Absent,
             Fold::Own(own) => Partial::Own(own.decode(reader)?),
         })
     }

@@ -143,6 +143,8 @@ codes! {
         "A feature is one aggregate call: `spend = sum(amount) over 1h`. Arithmetic belongs inside the call, or in a vector.";
     WINDOW_MODIFIER = "FB0507", "modifier that does not fit the window",
         "`open` is for range windows; each modifier may stand once.";
+    NEEDS_BOUNDED = "FB0510", "aggregate over too much",
+        "The aggregate needs the events themselves, which are forgotten in the end: its window has a lower bound.";
 
     KEY_UNREACHABLE = "FB0601", "vector without the view's key",
         "The vector's source has no column called like the view's key. Say which column to read it under with `for key = column`.";
