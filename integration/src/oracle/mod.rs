@@ -4,11 +4,14 @@
 mod aggregate;
 pub mod cell;
 pub mod exact;
+mod moments;
+mod order;
+mod values;
 
 use std::fmt;
 use std::rc::Rc;
 
-pub use aggregate::Aggregate;
+pub use aggregate::{Aggregate, Moment, Row};
 pub use cell::Cell;
 
 /// An event's place in the total order of its source.
@@ -91,6 +94,15 @@ impl Window {
         };
         until && since && !(self.excluding_current && Some(place) == current)
     }
+
+    fn moment(&self, q: i64) -> Moment {
+        let query = q - self.offset;
+        let from = match self.frame {
+            Frame::All => None,
+            Frame::Range { length, open } => Some(query - length + i64::from(open)),
+        };
+        Moment { query, from }
+    }
 }
 
 /// The value of `feature` at query time `q` over all `events` of one key, whatever their order here.
@@ -102,8 +114,9 @@ pub fn compute(feature: &Feature, events: &[Event], q: i64, current: Option<Plac
         .filter(|event| feature.filter.as_ref().is_none_or(|filter| matches!(filter(event), Cell::Bool(true))))
         .collect();
     counted.sort_by_key(|event| event.place);
-    let rows: Vec<Vec<Cell>> = counted.iter().map(|event| feature.inputs.iter().map(|input| input(event)).collect()).collect();
-    let value = feature.aggregate.over(&rows);
+    let cells = |event: &Event| feature.inputs.iter().map(|input| input(event)).collect();
+    let rows: Vec<Row> = counted.iter().map(|event| Row { time: event.place.time, cells: cells(event) }).collect();
+    let value = feature.aggregate.over(&rows, feature.window.moment(q));
     match (&feature.default, value) {
         (Some(default), Cell::Null) => default.clone(),
         (_, value) => value,
