@@ -62,6 +62,13 @@ impl<'a> ByteReader<'a> {
         if count >> 56 == 0 { Ok(count) } else { Err(Error::corrupt("stored state: a count out of range")) }
     }
 
+    /// One of several numbers of events, which add up to `total` so far and are together as far from overflowing.
+    pub(crate) fn counted_with(&mut self, total: &mut u64) -> Result<u64> {
+        let count = self.counted()?;
+        *total += count;
+        if *total >> 56 == 0 { Ok(count) } else { Err(Error::corrupt("stored state: a count out of range")) }
+    }
+
     pub(crate) fn signed(&mut self) -> Result<i64> {
         let number = self.unsigned()?;
         Ok((number >> 1) as i64 ^ -((number & 1) as i64))

@@ -94,12 +94,13 @@ impl Algorithm for BucketsOfValues {
     }
 
     fn decode(&self, reader: &mut ByteReader<'_>) -> Result<Buckets> {
-        let (mut state, mut bucket) = (Buckets::default(), 0u64);
+        let (mut state, mut bucket, mut total) = (Buckets::default(), 0u64, 0u64);
         for _ in 0..reader.length()? {
             bucket = bucket.saturating_add(reader.unsigned()?);
             let within = u32::try_from(bucket).ok().filter(|bucket| *bucket < 1 << (64 - DROPPED));
             let within = within.ok_or_else(|| Error::corrupt("stored state: a bucket out of range"))?;
-            *state.0.entry(within).or_default() += reader.counted()?;
+            let count = reader.counted_with(&mut total)?;
+            *state.0.entry(within).or_default() += count;
         }
         Ok(state)
     }

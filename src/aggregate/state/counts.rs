@@ -82,13 +82,13 @@ impl Algorithm for CountsOfValues {
     }
 
     fn decode(&self, reader: &mut ByteReader<'_>) -> Result<Counts> {
-        let mut state = Counts::default();
+        let (mut state, mut total) = (Counts::default(), 0);
         if reader.byte()? != 0 {
             state.overflow();
         }
         for _ in 0..reader.length()? {
             let cell = get_cell(reader, self.0)?;
-            state.add(cell, reader.counted()?);
+            state.add(cell, reader.counted_with(&mut total)?);
         }
         Ok(state)
     }
