@@ -1,4 +1,5 @@
-//! One row through the model that ships: a session's call, a row at a time and in batches.
+//! One row through the model that ships: Forebay's call beside the runtime's own on the same numbers, taken in turns,
+//! and Forebay's in batches. Both must give the same score before anything is timed.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -10,6 +11,9 @@ use arrow::record_batch::RecordBatch;
 use forebay::model::Session;
 use forebay::{DataType, Error, Result};
 use hdrhistogram::Histogram;
+use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
+use ort::session::{OutputSelector, RunOptions};
+use ort::value::Tensor;
 
 use crate::figures::Figures;
 
@@ -23,18 +27,70 @@ pub fn score(figures: &mut Figures) -> Result<()> {
     }
     let session = Session::open(&path, None)?;
     let width = session.signature().inputs.iter().filter_map(|input| input.shape.last().copied().flatten()).max().unwrap_or(1);
-    for rows in [1, 256] {
-        let fields: Vec<Field> = (0..width).map(|index| Field::new(format!("f{index}"), DataType::Float.arrow(), true)).collect();
-        let column =
-            |index: i64| Arc::new(Float64Array::from_iter_values((0..rows).map(|row| (row * 7 + index * 13) as f64 % 50.0))) as ArrayRef;
-        let batch = RecordBatch::try_new(Arc::new(Schema::new(fields)), (0..width).map(column).collect())?;
-        let mut histogram = Histogram::<u64>::new_with_bounds(1, 60_000_000_000, 3).map_err(|error| Error::internal(error.to_string()))?;
-        for _ in 0..ROUNDS / rows as usize + 100 {
-            let started = Instant::now();
-            session.run(&batch)?;
-            histogram.saturating_record(started.elapsed().as_nanos() as u64 / rows.unsigned_abs());
-        }
-        figures.add(format!("score, batches of {rows}, p50 of a row"), histogram.value_at_quantile(0.5) as f64 / 1e3, "us", "");
+    single(figures, &session, &path, width)?;
+    let batch = numbers(width, 256)?;
+    let mut times = histogram()?;
+    for _ in 0..ROUNDS / 256 + 100 {
+        let started = Instant::now();
+        session.run(&batch)?;
+        times.saturating_record(started.elapsed().as_nanos() as u64 / 256);
     }
+    figures.add("score, batches of 256, p50 of a row", median(&times), "us", "");
     Ok(())
+}
+
+/// A row at a time: the runtime's call and Forebay's in turns.
+fn single(figures: &mut Figures, session: &Session, path: &Path, width: i64) -> Result<()> {
+    let batch = numbers(width, 1)?;
+    let row: Vec<f32> = (0..width).map(|index| number(0, index) as f32).collect();
+    let failed = |error: ort::Error| Error::internal(error.message());
+    let mut raw = SessionBuilder::new(&forebay::model::environment()?)
+        .map_err(failed)?
+        .with_intra_threads(1)
+        .and_then(|builder| builder.with_inter_threads(1))
+        .and_then(|builder| builder.with_optimization_level(GraphOptimizationLevel::All))
+        .map_err(|error| Error::internal(error.message()))?
+        .commit_from_file(path)
+        .map_err(failed)?;
+    let (input, output) =
+        (raw.inputs()[0].name().to_owned(), raw.outputs().last().map(|output| output.name().to_owned()).unwrap_or_default());
+    let options = RunOptions::new().map_err(failed)?.with_outputs(OutputSelector::no_default().with(&output));
+    let tensor = Tensor::from_array(([1, width as usize], row)).map_err(failed)?;
+    let (mut raw_times, mut own_times) = (histogram()?, histogram()?);
+    for round in 0..ROUNDS {
+        let started = Instant::now();
+        let answer = raw.run_with_options(ort::inputs![input.as_str() => &tensor], &options).map_err(failed)?;
+        raw_times.saturating_record(started.elapsed().as_nanos() as u64);
+        let expected = answer[output.as_str()].try_extract_tensor::<f32>().map_err(failed)?.1.last().copied();
+        drop(answer);
+        let started = Instant::now();
+        let scores = session.run(&batch)?;
+        own_times.saturating_record(started.elapsed().as_nanos() as u64);
+        if round == 0 && expected.map(f64::from) != scores.first().copied() {
+            return Err(Error::internal(format!("the runtime says {expected:?} and Forebay {scores:?}")));
+        }
+    }
+    figures.add("score, the runtime's own call, p50 of a row", median(&raw_times), "us", "ceiling");
+    figures.add("score, a row at a time, p50 of a row", median(&own_times), "us", "");
+    figures.add("the same over the runtime's call", median(&own_times) / median(&raw_times), "", "<= 1.25");
+    Ok(())
+}
+
+fn number(row: i64, column: i64) -> f64 {
+    (row * 7 + column * 13) as f64 % 50.0
+}
+
+fn numbers(width: i64, rows: i64) -> Result<RecordBatch> {
+    let fields: Vec<Field> = (0..width).map(|index| Field::new(format!("f{index}"), DataType::Float.arrow(), true)).collect();
+    let column = |index| Arc::new(Float64Array::from_iter_values((0..rows).map(|row| number(row, index)))) as ArrayRef;
+    Ok(RecordBatch::try_new(Arc::new(Schema::new(fields)), (0..width).map(column).collect())?)
+}
+
+fn histogram() -> Result<Histogram<u64>> {
+    Histogram::new_with_bounds(1, 60_000_000_000, 3).map_err(|error| Error::internal(error.to_string()))
+}
+
+/// In microseconds, of nanoseconds.
+fn median(times: &Histogram<u64>) -> f64 {
+    times.value_at_quantile(0.5) as f64 / 1e3
 }

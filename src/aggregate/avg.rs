@@ -2,7 +2,7 @@
 //! division rounds once more). bigint, double -> double. NaN and infinities as in `sum`.
 //! Over no rows: null. Memory and cost: those of `sum`, whose fold it shares.
 
-use super::{Bound, Definition, Fold, ONE_INPUT, is_double};
+use super::{Bound, Definition, Example, Fold, ONE_INPUT, is_double};
 use crate::value::{DataType, Value};
 
 pub(super) const DEFINITION: Definition = Definition {
@@ -16,4 +16,5 @@ pub(super) const DEFINITION: Definition = Definition {
         Some((0, _)) | None => Value::Null,
         Some((count, sum)) => Value::Float(sum.round() / count as f64),
     },
+    examples: &[Example { call: "avg(x)", events: "0s 1 | 1s null | 2s 2", at: "4s", value: "1.5" }],
 };

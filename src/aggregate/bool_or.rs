@@ -1,7 +1,7 @@
 //! `bool_or(x)`: whether any of the values that are not null are true. boolean -> boolean.
 //! Over no rows: null. Memory: 16 bytes per tile. Cost: two additions.
 
-use super::{Bound, Definition, Fold, ONE_INPUT, expect_boolean};
+use super::{Bound, Definition, Example, Fold, ONE_INPUT, expect_boolean};
 use crate::value::{DataType, Value};
 
 pub(super) const DEFINITION: Definition = Definition {
@@ -15,4 +15,5 @@ pub(super) const DEFINITION: Definition = Definition {
         Some((0, _)) | None => Value::Null,
         Some((_, trues)) => Value::Bool(trues > 0),
     },
+    examples: &[Example { call: "bool_or(x)", events: "0s false | 1s null | 2s true", at: "4s", value: "true" }],
 };

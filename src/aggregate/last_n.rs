@@ -2,7 +2,7 @@
 //! type. n is from 1 to 1000. Over no rows: null. Memory: at most 48 n bytes per tile (text beside it).
 //! Cost: one comparison for an event that is not among the last n, else a move of at most n values.
 
-use super::{Bound, Definition, Fold, Kind, Shape, small_integer};
+use super::{Bound, Definition, Example, Fold, Kind, Shape, small_integer};
 use crate::value::{DataType, Value};
 
 const N_MAX: i64 = 1000;
@@ -19,4 +19,5 @@ pub(super) const DEFINITION: Definition = Definition {
         DataType::List(item) => partial.list(Kind::of(item)),
         _ => Value::Null,
     },
+    examples: &[Example { call: "last_n(x, 2)", events: "0s 10 | 1s 20 | 2s 30", at: "4s", value: "[20, 30]" }],
 };

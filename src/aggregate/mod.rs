@@ -4,33 +4,69 @@
 //! input read the same fold. A new aggregate is a file here and a line in `ALL`: it reads a fold that is there, or it
 //! brings its own as an `Algorithm`.
 
+mod approx_distinct;
+mod approx_median;
+mod approx_percentile;
+mod array_agg;
 mod avg;
 mod bool_and;
 mod bool_or;
 mod bytes;
+mod corr;
 mod count;
 mod count_distinct;
+mod decayed_sum;
+mod delta;
+mod distance_sum;
+mod distinct_n;
+mod drawdown;
+mod dyadic;
+mod entropy;
+mod ewma;
 mod exact;
 mod first;
+mod first_n;
 mod fold;
+mod histogram;
+mod interarrival_avg;
+mod interarrival_stddev;
+mod kurtosis;
+mod lag;
 mod last;
+mod last_distinct_n;
 mod last_n;
 mod max;
 mod max_by;
+mod median;
+mod median_abs_deviation;
 mod min;
 mod min_by;
+mod mode;
+mod pct_change;
+mod percentile;
+mod rate;
+mod regr_slope;
 mod rows;
+mod seconds_since_first;
 mod seconds_since_last;
+mod skewness;
+mod state;
 mod stddev_pop;
 mod stddev_samp;
+mod streak;
 mod sum;
-mod times;
+mod time_since;
+mod time_weighted_avg;
+mod top_k;
+mod trend;
 mod var_pop;
 mod var_samp;
 mod wide;
+mod zscore_last;
 
 use std::fmt;
 
+use crate::time::Span;
 use crate::value::{DataType, Value};
 
 pub(crate) use bytes::{ByteReader, put_signed, put_unsigned};
@@ -41,55 +77,62 @@ pub(crate) use rows::{META, OFFSET, Place, Rows, TIME, biased, unbiased};
 
 /// Sorted by name.
 static ALL: &[Definition] = &[
+    approx_distinct::DEFINITION,
+    approx_median::DEFINITION,
+    approx_percentile::DEFINITION,
+    array_agg::DEFINITION,
     avg::DEFINITION,
     bool_and::DEFINITION,
     bool_or::DEFINITION,
+    corr::DEFINITION,
     count::DEFINITION,
     count_distinct::DEFINITION,
+    decayed_sum::DEFINITION,
+    delta::DEFINITION,
+    distance_sum::DEFINITION,
+    distinct_n::DEFINITION,
+    drawdown::DEFINITION,
+    entropy::DEFINITION,
+    ewma::DEFINITION,
     first::DEFINITION,
+    first_n::DEFINITION,
+    histogram::DEFINITION,
+    interarrival_avg::DEFINITION,
+    interarrival_stddev::DEFINITION,
+    kurtosis::DEFINITION,
+    lag::DEFINITION,
     last::DEFINITION,
+    last_distinct_n::DEFINITION,
     last_n::DEFINITION,
     max::DEFINITION,
     max_by::DEFINITION,
+    median::DEFINITION,
+    median_abs_deviation::DEFINITION,
     min::DEFINITION,
     min_by::DEFINITION,
+    mode::DEFINITION,
+    pct_change::DEFINITION,
+    percentile::DEFINITION,
+    rate::DEFINITION,
+    regr_slope::DEFINITION,
+    seconds_since_first::DEFINITION,
     seconds_since_last::DEFINITION,
+    skewness::DEFINITION,
     stddev_pop::DEFINITION,
     stddev_samp::DEFINITION,
+    streak::DEFINITION,
     sum::DEFINITION,
+    time_since::DEFINITION,
+    time_weighted_avg::DEFINITION,
+    top_k::DEFINITION,
+    trend::DEFINITION,
     var_pop::DEFINITION,
     var_samp::DEFINITION,
+    zscore_last::DEFINITION,
 ];
 
-/// The names of the language that this version cannot run yet, sorted.
-pub const NOT_YET: &[&str] = &[
-    "approx_distinct",
-    "approx_median",
-    "approx_percentile",
-    "array_agg",
-    "corr",
-    "decayed_sum",
-    "drawdown",
-    "entropy",
-    "ewma",
-    "first_n",
-    "histogram",
-    "interarrival_avg",
-    "interarrival_stddev",
-    "kurtosis",
-    "lag",
-    "last_distinct_n",
-    "median",
-    "percentile",
-    "rate",
-    "regr_slope",
-    "seconds_since_first",
-    "skewness",
-    "time_weighted_avg",
-    "top_k",
-    "vector_avg",
-    "vector_sum",
-];
+/// The names of the language that this version cannot run yet, sorted: they take lists, which events do not have.
+pub const NOT_YET: &[&str] = &["vector_avg", "vector_sum"];
 
 /// How an aggregate is written: `name(inputs.., parameters..)`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -112,6 +155,20 @@ struct Definition {
     shape: Shape,
     bind: fn(&[DataType], &[Value]) -> Result<Bound, BindError>,
     finish: fn(&Partial, &Bound, &Moment) -> Value,
+    examples: &'static [Example],
+}
+
+/// A worked example, which is run as a test and printed in `docs/aggregates.md`.
+#[derive(Clone, Copy, Debug)]
+pub struct Example {
+    /// `lag(x, 2)`
+    pub call: &'static str,
+    /// Events in total order, each its time and its inputs: `0s 1.5 | 10s null`.
+    pub events: &'static str,
+    /// The query time, and where it matters the window's start: `60s`, `60s from 0s`.
+    pub at: &'static str,
+    /// What the aggregate gives, as SQL writes it; lists in brackets.
+    pub value: &'static str,
 }
 
 /// When a window is read, in microseconds since the epoch.
@@ -160,6 +217,12 @@ pub fn shape(name: &str) -> Option<Shape> {
     Some(definition(name)?.shape)
 }
 
+/// Worked examples of the aggregate of that name; none when there is no such aggregate.
+#[must_use]
+pub fn examples(name: &str) -> &'static [Example] {
+    definition(name).map_or(&[], |definition| definition.examples)
+}
+
 /// Binds an aggregate to the types of its inputs and the values of its parameters.
 ///
 /// # Errors
@@ -197,6 +260,31 @@ fn expect_number(name: &str, what: &str, given: usize, min: usize, max: usize) -
     let expected = if min == max { min.to_string() } else { format!("{min} to {max}") };
     let plural = if min == 1 && max == 1 { "" } else { "s" };
     Err(BindError(format!("{name} takes {expected} {what}{plural}, {given} given")))
+}
+
+impl Bound {
+    /// The whole number at that place among the parameters.
+    fn integer(&self, place: usize) -> i64 {
+        match self.parameters.get(place) {
+            Some(Value::Int(number)) => *number,
+            _ => 0,
+        }
+    }
+
+    fn double(&self, place: usize) -> f64 {
+        match self.parameters.get(place) {
+            Some(Value::Float(number)) => *number,
+            _ => 0.0,
+        }
+    }
+
+    /// The kind of the values in a list that is the result.
+    fn item_kind(&self) -> Kind {
+        match &self.result {
+            DataType::List(item) => Kind::of(item),
+            other => Kind::of(other),
+        }
+    }
 }
 
 impl Aggregate {
@@ -288,6 +376,11 @@ fn is_double(name: &str, input: &DataType) -> Result<bool, BindError> {
     }
 }
 
+/// The kind of the numeric input; an error for an input that is no number.
+fn number_kind(name: &str, input: &DataType) -> Result<Kind, BindError> {
+    is_double(name, input).map(|double| if double { Kind::Float } else { Kind::Int })
+}
+
 fn expect_boolean(name: &str, input: &DataType) -> Result<(), BindError> {
     match input {
         DataType::Bool => Ok(()),
@@ -302,6 +395,31 @@ fn small_integer(name: &str, what: &str, parameter: &Value, max: i64) -> Result<
         Value::Int(number) => Err(BindError(format!("{name} takes {what} from 1 to {max}, not {number}"))),
         _ => Err(BindError(format!("{name} takes {what} as a whole number from 1 to {max}"))),
     }
+}
+
+/// A parameter from 0 to 1.
+fn share(name: &str, parameter: &Value) -> Result<f64, BindError> {
+    let number = match parameter {
+        Value::Int(number) => *number as f64,
+        Value::Float(number) => *number,
+        _ => f64::NAN,
+    };
+    let within = (0.0..=1.0).contains(&number);
+    within.then_some(number + 0.0).ok_or_else(|| BindError(format!("{name} takes a number p from 0 to 1, such as 0.95")))
+}
+
+/// A parameter that is a length of time, in microseconds.
+fn span(name: &str, what: &str, parameter: &Value) -> Result<i64, BindError> {
+    let span = match parameter {
+        Value::Text(text) => Span::parse(text).filter(|span| span.0 > 0),
+        _ => None,
+    };
+    span.map(|span| span.0).ok_or_else(|| BindError(format!("{name} takes {what} as a length of time in quotes, such as '1h'")))
+}
+
+/// What is left of 1 from one time to a later one, both in microseconds, when it halves every `half_life`.
+fn decay(from: i64, to: i64, half_life: i64) -> f64 {
+    (-((i128::from(to) - i128::from(from)) as f64 / half_life as f64)).exp2()
 }
 
 /// From one time to another, both in microseconds, rounded once.

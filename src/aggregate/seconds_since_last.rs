@@ -1,10 +1,10 @@
 //! `seconds_since_last()`: seconds from the last event to the query time (moved by the window's offset). Type: double,
 //! `(q - t) / 1000000`, rounded once. `where` says which events; for those where x is set, `where x is not null`.
-//! Over no rows: null. Memory: 24 bytes per tile, shared with `seconds_since_first` and `interarrival_avg`.
+//! Over no rows: null. Memory: 40 bytes per tile, shared with `seconds_since_first` and `interarrival_avg`.
 //! Cost: two comparisons.
 
-use super::times::{self, Times};
-use super::{Bound, Definition, NO_INPUTS, seconds_between};
+use super::state::times::{self, Times};
+use super::{Bound, Definition, Example, NO_INPUTS, seconds_between};
 use crate::value::{DataType, Value};
 
 pub(super) const DEFINITION: Definition = Definition {
@@ -15,4 +15,5 @@ pub(super) const DEFINITION: Definition = Definition {
         Some(times) if times.count > 0 => Value::Float(seconds_between(times.last, moment.query)),
         _ => Value::Null,
     },
+    examples: &[Example { call: "seconds_since_last()", events: "10s | 20s", at: "61500ms", value: "41.5" }],
 };

@@ -29,7 +29,7 @@ use self::signature::{Inputs, Interface};
 use crate::error::{Error, Result};
 use crate::plan::{Element, ModelSignature};
 
-pub use self::runtime::installed;
+pub use self::runtime::{environment, installed};
 
 /// Rows of one call of ONNX Runtime: what bounds its memory, and the largest batch that was compared
 /// with single rows.

@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 
 use super::cell::{Cell, rfc3339};
-use super::{Aggregate, Input};
+use super::{Aggregate, Input, Moment, Row};
 
 /// `by key limit k`, or `by key limit k by value`
 #[derive(Clone)]
@@ -17,23 +17,23 @@ const OTHER: &str = "__other";
 
 struct Group {
     key: Cell,
-    rows: Vec<Vec<Cell>>,
+    rows: Vec<Row>,
     result: Cell,
 }
 
 impl By {
-    /// The map of `aggregate` over rows of its inputs, each with its key, in total order; null where no row counts.
+    /// The map of `aggregate` over rows, each with its key, in total order; null where no row counts.
     #[must_use]
-    pub fn over(&self, aggregate: Aggregate, rows: Vec<(Cell, Vec<Cell>)>) -> Cell {
-        let counting = rows.into_iter().filter(|(key, row)| !key.is_null() && !row.iter().any(Cell::is_null));
-        let counting: Vec<(Cell, Vec<Cell>)> = counting.collect();
+    pub fn over(&self, aggregate: &Aggregate, rows: Vec<(Cell, Row)>, moment: Moment) -> Cell {
+        let counting = rows.into_iter().filter(|(key, row)| !key.is_null() && !row.cells.iter().any(Cell::is_null));
+        let counting: Vec<(Cell, Row)> = counting.collect();
         let (others, named): (Vec<_>, Vec<_>) = counting.iter().partition(|(key, _)| matches!(key, Cell::Text(text) if text == OTHER));
         let mut keys: Vec<Cell> = named.iter().map(|(key, _)| key.clone()).collect();
         keys.sort_by(Cell::order);
         keys.dedup_by(|a, b| a.order(b).is_eq());
         let of_key = |key: Cell| {
-            let rows: Vec<Vec<Cell>> = named.iter().filter(|(other, _)| other.order(&key).is_eq()).map(|(_, row)| row.clone()).collect();
-            Group { result: aggregate.over(&rows), key, rows }
+            let rows: Vec<Row> = named.iter().filter(|(other, _)| other.order(&key).is_eq()).map(|(_, row)| row.clone()).collect();
+            Group { result: aggregate.over(&rows, moment), key, rows }
         };
         let mut groups: Vec<Group> = keys.into_iter().map(of_key).collect();
         // Keys are sorted and the sort is stable: ties are by key.
@@ -48,8 +48,8 @@ impl By {
             // Again in total order.
             let is_merged =
                 |key: &Cell| matches!(key, Cell::Text(text) if text == OTHER) || dropped.iter().any(|group| group.key.same(key));
-            let merged: Vec<Vec<Cell>> = counting.iter().filter(|(key, _)| is_merged(key)).map(|(_, row)| row.clone()).collect();
-            entries.push((OTHER.to_owned(), aggregate.over(&merged)));
+            let merged: Vec<Row> = counting.iter().filter(|(key, _)| is_merged(key)).map(|(_, row)| row.clone()).collect();
+            entries.push((OTHER.to_owned(), aggregate.over(&merged, moment)));
         }
         entries.sort_by(|a, b| a.0.as_bytes().cmp(b.0.as_bytes()));
         if entries.is_empty() { Cell::Null } else { Cell::Map(entries) }

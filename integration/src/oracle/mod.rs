@@ -5,11 +5,14 @@ mod aggregate;
 pub mod cell;
 pub mod exact;
 mod map;
+mod moments;
+mod order;
+mod values;
 
 use std::fmt;
 use std::rc::Rc;
 
-pub use aggregate::Aggregate;
+pub use aggregate::{Aggregate, Moment, Row};
 pub use cell::Cell;
 pub use map::By;
 
@@ -95,6 +98,15 @@ impl Window {
         };
         until && since && !(self.excluding_current && Some(place) == current)
     }
+
+    fn moment(&self, q: i64) -> Moment {
+        let query = q - self.offset;
+        let from = match self.frame {
+            Frame::All => None,
+            Frame::Range { length, open } => Some(query - length + i64::from(open)),
+        };
+        Moment { query, from }
+    }
 }
 
 /// The value of `feature` at query time `q` over all `events` of one key, whatever their order here.
@@ -106,10 +118,12 @@ pub fn compute(feature: &Feature, events: &[Event], q: i64, current: Option<Plac
         .filter(|event| feature.filter.as_ref().is_none_or(|filter| matches!(filter(event), Cell::Bool(true))))
         .collect();
     counted.sort_by_key(|event| event.place);
-    let rows: Vec<Vec<Cell>> = counted.iter().map(|event| feature.inputs.iter().map(|input| input(event)).collect()).collect();
+    let cells = |event: &Event| feature.inputs.iter().map(|input| input(event)).collect();
+    let rows: Vec<Row> = counted.iter().map(|event| Row { time: event.place.time, cells: cells(event) }).collect();
+    let moment = feature.window.moment(q);
     let value = match &feature.by {
-        Some(by) => by.over(feature.aggregate, counted.iter().map(|event| (by.key)(event)).zip(rows).collect()),
-        None => feature.aggregate.over(&rows),
+        Some(by) => by.over(&feature.aggregate, counted.iter().map(|event| (by.key)(event)).zip(rows).collect(), moment),
+        None => feature.aggregate.over(&rows, moment),
     };
     match (&feature.default, value) {
         (Some(default), Cell::Null) => default.clone(),

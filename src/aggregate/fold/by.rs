@@ -9,7 +9,7 @@ use super::super::bytes::{ByteReader, put_unsigned};
 use super::super::rows::META;
 use super::cell::{Cell, Kind, ordered_word};
 use super::own::{Algorithm, Event, Tiled};
-use super::stored::{cell, put_cell};
+use super::stored::{get_cell, put_cell};
 use super::{Fold, Part, Partial};
 use crate::error::Result;
 use crate::time::EventTime;
@@ -172,7 +172,7 @@ impl Algorithm for By {
         let part = self.part(&[]);
         let mut groups = Groups::default();
         for _ in 0..reader.length()? {
-            let (key, events) = (cell(reader, self.key)?, reader.counted()?);
+            let (key, events) = (get_cell(reader, self.key)?, reader.counted()?);
             let length = reader.length()?;
             let partial = part.decode(&mut ByteReader(reader.take(length)?))?;
             groups.0.insert(key, Group { events, partial });
@@ -189,7 +189,7 @@ impl Algorithm for By {
     }
 
     fn needs_bounded(&self) -> Option<&'static str> {
-        Some("a map keeps what it knows of each key, and keys only become more")
+        Some("a map keeps something of every key")
     }
 }
 

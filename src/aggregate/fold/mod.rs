@@ -13,13 +13,15 @@ use std::sync::Arc;
 
 pub use self::by::Keep;
 pub(crate) use self::by::{By, Groups};
-use self::cell::Cell;
-pub(crate) use self::cell::Kind;
+pub(crate) use self::cell::{Cell, Kind};
+pub(super) use self::cell::{ordered_word, unordered_word};
 use self::distinct::Distinct;
 use self::moments::Moments;
 use self::own::OwnState;
 pub(crate) use self::own::{Algorithm, Event, Own, Tiled};
-use self::placed::{Chosen, Placed};
+use self::placed::Chosen;
+pub(crate) use self::placed::Placed;
+pub(super) use self::stored::{get_cell, get_placed, put_cell, put_placed};
 use super::exact::ExactSum;
 use super::rows::Rows;
 use crate::value::Value;
@@ -257,7 +259,8 @@ impl Part {
         }
     }
 
-    /// Makes the partial of a tile absent where it has grown beyond what tiles may hold.
+    /// Makes a partial that a tile is to keep absent, where it outgrew what a tile may hold.
+    #[inline]
     pub(crate) fn limit_tile(&self, partial: &mut Partial) {
         if let (Fold::Own(own), Partial::Own(state)) = (&self.fold, &*partial)
             && own.outgrows_tile(state)
@@ -328,6 +331,14 @@ impl Partial {
         }
     }
 
+    /// The values of a list, the last one first.
+    pub(super) fn last(&self, kind: Kind) -> Vec<Value> {
+        match self {
+            Self::List(list) => list.iter().rev().map(|placed| placed.value.plain_value(kind)).collect(),
+            _ => Vec::new(),
+        }
+    }
+
     pub(super) fn chosen(&self, kind: Kind) -> Value {
         match self {
             Self::Chosen(Some(chosen)) => chosen.placed.value.plain_value(kind),
@@ -347,6 +358,14 @@ impl Partial {
         match self {
             Self::Distinct(distinct) => distinct.len(),
             _ => 0,
+        }
+    }
+
+    /// The different values, ascending.
+    pub(super) fn distinct_values(&self, kind: Kind) -> Value {
+        match self {
+            Self::Distinct(distinct) if distinct.len() > 0 => Value::List(distinct.values(kind)),
+            _ => Value::Null,
         }
     }
 

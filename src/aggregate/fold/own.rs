@@ -11,6 +11,7 @@ use std::sync::Arc;
 use super::super::bytes::ByteReader;
 use super::super::rows::{Place, Rows, unbiased};
 use super::cell::{Cell, Kind, ordered_word};
+use super::placed::Placed;
 use crate::error::Result;
 
 /// How an aggregate folds events. Two algorithms of equal `text` are the same and share one state.
@@ -95,6 +96,11 @@ impl Event<'_> {
     /// The same of an input that is no text.
     pub(crate) fn ordered_word(&self, kind: Kind, input: usize) -> u64 {
         ordered_word(kind, self.word(input))
+    }
+
+    /// The input as it came, with the event's place.
+    pub(crate) fn placed(&self, kind: Kind, input: usize) -> Placed {
+        Placed { place: self.place(), value: self.plain(kind, input) }
     }
 
     pub(crate) fn place(&self) -> Place {

@@ -74,10 +74,10 @@ impl Checker<'_> {
             Some(filter) => Some(filter?),
             None => None,
         };
-        let (keep, named) = (keep?, named?);
-        self.bounded(item, &aggregate, &named)?;
+        let keep = keep?;
+        let bounded = self.bounded(item, &aggregate, named.iter().flatten());
         let fold = fold(draft, &aggregate, inputs, filter);
-        for (name, window) in named {
+        for (name, window, _) in named.filter(|_| bounded)? {
             let data_type = aggregate.result_type().clone();
             let id = identity::feature(draft.keys, draft.folds[fold].id, &window, keep, default.as_ref(), &data_type);
             draft.features.push(Feature { name, id, fold, window, keep, default: default.clone(), data_type });
@@ -111,16 +111,6 @@ impl Checker<'_> {
             self.report(Diagnostic::error(codes::BAD_LIMIT, limit.at, message, format!("from 1 to {}", Keep::LIMIT_MAX)));
         }
         Some(Keep { limit: number?, by_value: by.by_value })
-    }
-
-    /// Whether every window has a lower bound, where the aggregate needs one.
-    fn bounded(&mut self, item: &FeatureItem, aggregate: &Aggregate, named: &[(String, Window)]) -> Option<()> {
-        let unbounded = named.iter().find(|(_, window)| window.frame == Frame::All);
-        let (Some(why), Some((name, _))) = (aggregate.needs_bounded(), unbounded) else { return Some(()) };
-        let message = format!("`{name}` cannot be read over all events: {why}");
-        let problem = Diagnostic::error(codes::NEEDS_BOUNDED, item.name.at, message, "needs a window with a start");
-        self.report(problem.help("write a window such as `over 30d`"));
-        None
     }
 
     /// Plans an expression over the columns of the view's source.
@@ -182,9 +172,11 @@ impl Checker<'_> {
         known.extend(aggregate::NOT_YET);
         let problem =
             Diagnostic::error(codes::UNKNOWN_AGGREGATE, call.function.at, format!("there is no aggregate `{name}`"), "unknown aggregate");
-        self.report(match crate::language::diagnostics::nearest(name, &known) {
-            Some(near) => problem.help(format!("did you mean `{near}`?")),
-            None => problem.help(format!("aggregates that run: {}", aggregate::names().join(", "))),
+        let unconditional = name.strip_suffix("_if").filter(|stem| aggregate::shape(stem).is_some());
+        self.report(match (unconditional, crate::language::diagnostics::nearest(name, &known)) {
+            (Some(stem), _) => problem.help(format!("a condition is a clause of its own: `{stem}(..) where ..`")),
+            (None, Some(near)) => problem.help(format!("did you mean `{near}`?")),
+            (None, None) => problem.help(format!("aggregates that run: {}", aggregate::names().join(", "))),
         });
     }
 
@@ -221,18 +213,36 @@ impl Checker<'_> {
         fitting
     }
 
-    /// The name and window of each feature of a line; `None` when one is wrong.
-    fn feature_names(&mut self, draft: &mut Draft, item: &FeatureItem) -> Option<Vec<(String, Window)>> {
+    /// Whether the aggregate can be computed over all of these windows.
+    fn bounded<'w>(
+        &mut self,
+        item: &FeatureItem,
+        aggregate: &Aggregate,
+        mut named: impl Iterator<Item = &'w (String, Window, At)>,
+    ) -> bool {
+        let Some(reason) = aggregate.needs_bounded() else { return true };
+        let Some((_, _, at)) = named.find(|(_, window, _)| window.frame == Frame::All) else { return true };
+        let name = item.call.function.text.as_str();
+        let by = if item.by.is_some() { " .. by" } else { "" };
+        let problem = Diagnostic::error(codes::NEEDS_BOUNDED, *at, format!("`{name}{by}` cannot run over all events"), "no lower bound");
+        let instead = format!("approx_{name}");
+        let other = if aggregate::shape(&instead).is_some() { format!(", or use `{instead}`") } else { String::new() };
+        self.report(problem.help(format!("{reason}, and old events are forgotten: bound the window, as in `over 7d`{other}")));
+        false
+    }
+
+    /// The name, window and place of each feature of a line; `None` when one is wrong.
+    fn feature_names(&mut self, draft: &mut Draft, item: &FeatureItem) -> Option<Vec<(String, Window, At)>> {
         if item.over.is_empty() && item.over_tokens.is_none() {
             let all = Window { frame: Frame::All, before: false, excluding_current: false, offset: crate::time::Span(0) };
-            return self.unique(draft, &item.name.text, item.name.at).map(|()| vec![(item.name.text.clone(), all)]);
+            return self.unique(draft, &item.name.text, item.name.at).map(|()| vec![(item.name.text.clone(), all, item.call.at)]);
         }
         let mut named = Vec::new();
         for WindowItem { at, window, .. } in &item.over {
             let Some(window) = window else { continue };
             let name = window.alias.as_ref().map_or_else(|| format!("{}{}", item.name.text, window.suffix), |alias| alias.text.clone());
             if self.unique(draft, &name, *at).is_some() {
-                named.push((name, planned(window)));
+                named.push((name, planned(window), *at));
             }
         }
         (named.len() == item.over.len()).then_some(named)

@@ -143,10 +143,9 @@ codes! {
         "A feature is one aggregate call: `spend = sum(amount) over 1h`. Arithmetic belongs inside the call, or in a vector.";
     WINDOW_MODIFIER = "FB0507", "modifier that does not fit the window",
         "`open` is for range windows; each modifier may stand once.";
-    NEEDS_BOUNDED = "FB0508", "feature that needs a window with a start",
-        "What is known of events that windows no longer hold is kept for lifetime windows in a few bytes. This feature would need ever \
-         more of them.";
-    BAD_LIMIT = "FB0509", "bad limit of a map",
+    NEEDS_BOUNDED = "FB0510", "aggregate over too much",
+        "The aggregate needs the events themselves, which are forgotten in the end: its window has a lower bound.";
+    BAD_LIMIT = "FB0520", "bad limit of a map",
         "A map has room for 1 to 1000 keys.";
 
     KEY_UNREACHABLE = "FB0601", "vector without the view's key",

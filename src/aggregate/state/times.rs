@@ -1,23 +1,23 @@
 //! Number of events with the times of the first and the last: what aggregates of time alone read.
 
-use super::bytes::{ByteReader, put_unsigned};
-use super::fold::{Algorithm, Event, Fold, Own, Tiled};
+use super::super::bytes::{ByteReader, put_unsigned};
+use super::super::fold::{Algorithm, Event, Fold, Own, Tiled};
 use crate::error::Result;
 
 #[derive(Debug)]
 struct TimesOfEvents;
 
 /// The fold of aggregates without inputs that read `Times`.
-pub(super) fn fold() -> Fold {
+pub(in crate::aggregate) fn fold() -> Fold {
     Fold::Own(Own::tiled(TimesOfEvents))
 }
 
 /// Times in microseconds; without events, `first` is the last of all times and `last` the first.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Times {
-    pub(super) count: u64,
-    pub(super) first: i64,
-    pub(super) last: i64,
+pub(in crate::aggregate) struct Times {
+    pub(in crate::aggregate) count: u64,
+    pub(in crate::aggregate) first: i64,
+    pub(in crate::aggregate) last: i64,
 }
 
 impl Algorithm for TimesOfEvents {
