@@ -91,14 +91,14 @@ fn decay(from: i64, to: i64, half_life: i64) -> f64 {
 }
 
 pub fn ewma(values: &[Cell], times: &[i64], half_life: i64) -> Cell {
-    let (mut sum, mut weight) = (number(&values[0]), 1.0);
+    // From zero, so that a first negative zero is none.
+    let (mut sum, mut weight) = (0.0 + number(&values[0]), 1.0);
     for at in 1..values.len() {
         let decay = decay(times[at - 1], times[at], half_life);
         sum = sum * decay + number(&values[at]);
         weight = weight * decay + 1.0;
     }
-    // From zero, so that a negative zero is none.
-    Cell::Float((0.0 + sum) / weight)
+    Cell::Float(sum / weight)
 }
 
 pub fn decayed_sum(values: &[Cell], times: &[i64], half_life: i64, q: i64) -> Cell {
