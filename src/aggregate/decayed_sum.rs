@@ -3,7 +3,7 @@
 //! events in total order from zero by `S = S * 2^-((t - t_before) / half_life) + x` in doubles. half_life is a text such
 //! as '1h'. bigint (rounded to a double), double -> double; NaN where a value is. Over no rows: null.
 //! Memory: nothing per tile, 17 bytes for a window without a lower bound; a bounded window is folded from its events when
-//! it is read, about 20 ns each.
+//! it is read, an exponential each.
 
 use super::bytes::ByteReader;
 use super::fold::{Algorithm, Event, Own};

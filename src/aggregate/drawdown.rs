@@ -2,7 +2,7 @@
 //! of values that are not null in the total order of events. 0 where x never falls. bigint -> bigint (null when the
 //! result does not fit), double -> double (each fall rounded once). NaN where a value is NaN.
 //! Over no rows: null. Memory: nothing per tile, 32 bytes for a window without a lower bound; a bounded window is folded
-//! from its events when it is read, a few ns each.
+//! from its events each time it is read, a comparison each.
 
 use super::bytes::ByteReader;
 use super::fold::{Algorithm, Event, Own};

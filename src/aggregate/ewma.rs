@@ -3,7 +3,7 @@
 //! `W = W * d + 1` in doubles, where `d = 2^-((t - t_before) / half_life)`. The query time changes nothing, since all
 //! weights shrink alike. half_life is a text such as '1h'. bigint (rounded to a double), double -> double; NaN where a
 //! value is. Over no rows: null. Memory: nothing per tile, 24 bytes for a window without a lower bound; a bounded window
-//! is folded from its events when it is read, about 20 ns each.
+//! is folded from its events each time it is read, an exponential each.
 
 use super::bytes::ByteReader;
 use super::fold::{Algorithm, Event, Own};

@@ -1,7 +1,7 @@
 //! `streak(cond)`: for how many events the condition has been true without interruption up to the last event of the
 //! window, in total order; events for which it is null are passed over. boolean -> bigint. 0 where the last one is false.
 //! Over no rows: null. Memory: nothing per tile, 16 bytes for a window without a lower bound; a bounded window is folded
-//! from its events when it is read, a few ns each.
+//! from its events each time it is read, a comparison each.
 
 use super::bytes::{ByteReader, put_unsigned};
 use super::fold::{Algorithm, Event, Own};

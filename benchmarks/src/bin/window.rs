@@ -39,7 +39,7 @@ fn main() {
         "{:>10} {:>12} {:>12} {:>12} {:>12} {:>12} {:>12}",
         "events", "insert ns", "read p50 ns", "read p99 ns", "late ns", "bytes/event", "stored/event"
     );
-    for events in [16, 1_000, 10_000, 100_000, 250_000, 1_000_000] {
+    for events in [16, 100, 1_000, 10_000, 100_000, 1_000_000, 10_000_000] {
         measure(events);
     }
 }

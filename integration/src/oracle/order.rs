@@ -27,7 +27,7 @@ pub fn delta(values: &[Cell]) -> Cell {
 
 pub fn pct_change(values: &[Cell]) -> Cell {
     match values {
-        [.., Cell::Int(0), _] | [.., Cell::Float(0.0), _] => Cell::Null,
+        [.., Cell::Int(0) | Cell::Float(0.0), _] => Cell::Null,
         [.., Cell::Int(before), Cell::Int(last)] => Cell::Float((i128::from(*last) - i128::from(*before)) as f64 / *before as f64),
         [.., Cell::Float(before), Cell::Float(last)] => Cell::Float((last - before) / before),
         _ => Cell::Null,
@@ -52,7 +52,7 @@ pub fn streak(values: &[Cell]) -> Cell {
 }
 
 pub fn time_since(values: &[Cell], times: &[i64], q: i64) -> Cell {
-    let last = values.iter().zip(times).filter(|(value, _)| matches!(value, Cell::Bool(true))).next_back();
+    let last = values.iter().zip(times).rfind(|(value, _)| matches!(value, Cell::Bool(true)));
     last.map_or(Cell::Null, |(_, time)| seconds(*time, q))
 }
 
@@ -91,14 +91,14 @@ fn decay(from: i64, to: i64, half_life: i64) -> f64 {
 }
 
 pub fn ewma(values: &[Cell], times: &[i64], half_life: i64) -> Cell {
-    let (mut sum, mut weight) = (number(&values[0]), 1.0);
+    // From zero, so that a first negative zero is none.
+    let (mut sum, mut weight) = (0.0 + number(&values[0]), 1.0);
     for at in 1..values.len() {
         let decay = decay(times[at - 1], times[at], half_life);
         sum = sum * decay + number(&values[at]);
         weight = weight * decay + 1.0;
     }
-    // From zero, so that a negative zero is none.
-    Cell::Float((0.0 + sum) / weight)
+    Cell::Float(sum / weight)
 }
 
 pub fn decayed_sum(values: &[Cell], times: &[i64], half_life: i64, q: i64) -> Cell {

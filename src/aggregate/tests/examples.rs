@@ -153,6 +153,44 @@ fn examples_hold_however_their_states_come_about() {
     }
 }
 
+/// Stored bytes of every example: a change of one needs a new version of rows.
+#[test]
+fn partials_are_stored_as_they_were() {
+    let mut page = String::new();
+    for example in names().into_iter().flat_map(examples) {
+        let case = Case::of(example);
+        let mut bytes = Vec::new();
+        case.part.encode(&case.folded(0, case.words.len() / case.stride), &mut bytes);
+        let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        page.push_str(&format!("{} over {}: {} {hex}\n", example.call, example.events, case.part.fold.text()));
+    }
+    blessed("src/aggregate/tests/stored.txt", &page);
+}
+
+#[test]
+fn bytes_that_nobody_wrote_are_refused_or_read() {
+    for example in names().into_iter().flat_map(examples) {
+        let case = Case::of(example);
+        let whole = case.folded(0, case.words.len() / case.stride);
+        let mut bytes = Vec::new();
+        case.part.encode(&whole, &mut bytes);
+        for at in 0..bytes.len() {
+            for wrong in [0, 1, 0x7f, 0x80, 0xff, bytes[at] ^ 0x10] {
+                let mut changed = bytes.clone();
+                changed[at] = wrong;
+                if let Ok(mut partial) = case.part.decode(&mut ByteReader(&changed)) {
+                    let _ = case.finish(&partial);
+                    case.part.add(&mut partial, case.rows(0, 1));
+                    if case.part.fold.is_tiled() {
+                        case.part.merge(&mut partial, &whole);
+                    }
+                    let _ = (case.finish(&partial), partial.heap());
+                }
+            }
+        }
+    }
+}
+
 #[test]
 fn the_page_of_aggregates_is_what_their_files_say() {
     let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -168,9 +206,14 @@ fn the_page_of_aggregates_is_what_their_files_say() {
             page.push_str(&format!("| `{call}` | `{}` | {at} | `{value}` |\n", events.replace(" | ", ", ")));
         }
     }
-    let path = root.join("docs/aggregates.md");
+    blessed("docs/aggregates.md", &page);
+}
+
+/// Compares with the file, or writes it.
+fn blessed(path: &str, text: &str) {
+    let file = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
     if std::env::var_os("BLESS").is_some() {
-        std::fs::write(&path, &page).unwrap();
+        std::fs::write(&file, text).unwrap();
     }
-    assert!(std::fs::read_to_string(&path).unwrap_or_default() == page, "docs/aggregates.md differs: BLESS=1 writes it");
+    assert!(std::fs::read_to_string(&file).unwrap_or_default() == text, "{path} differs: BLESS=1 writes it");
 }
