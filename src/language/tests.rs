@@ -236,7 +236,7 @@ fn what_cannot_be_a_map_is_refused() {
     assert_eq!(with("spend = sum(x) by name limit many over 1h"), ["FB0003"]);
     assert_eq!(with("spend = sum(x) by name limit 3 by events over 1h"), ["FB0003"]);
     assert_eq!(with("spend = sum(x) by over 1h"), ["FB0003"]);
-    assert_eq!(with("spend = sum(x) by name limit 1.5 over 1h"), ["FB0509"]);
+    assert_eq!(with("spend = sum(x) by name limit 1.5 over 1h"), ["FB0520"]);
     assert_eq!(with("spend = sum(x) by nobody over 1h"), ["FB0106"]);
     let model = format!("{MAPS}vector v on s (f.spend_1h, x); model m from 'm.onnx' takes v;");
     let signature = |_: &Path| {

@@ -210,6 +210,7 @@ impl Tiled for By {
     }
 
     fn outgrows_tile(&self, groups: &Groups) -> bool {
-        groups.0.len() > TILE_KEYS_MAX
+        let part = self.part(&[]);
+        groups.0.len() > TILE_KEYS_MAX || groups.0.values().any(|group| part.outgrows_tile(&group.partial))
     }
 }

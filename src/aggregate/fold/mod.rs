@@ -262,10 +262,16 @@ impl Part {
     /// Makes a partial that a tile is to keep absent, where it outgrew what a tile may hold.
     #[inline]
     pub(crate) fn limit_tile(&self, partial: &mut Partial) {
-        if let (Fold::Own(own), Partial::Own(state)) = (&self.fold, &*partial)
-            && own.outgrows_tile(state)
-        {
+        if self.outgrows_tile(partial) {
             *partial = Partial::Absent;
+        }
+    }
+
+    /// Whether a tile had better forget the partial.
+    fn outgrows_tile(&self, partial: &Partial) -> bool {
+        match (&self.fold, partial) {
+            (Fold::Own(own), Partial::Own(state)) => own.outgrows_tile(state),
+            _ => false,
         }
     }
 
