@@ -9,7 +9,7 @@ use crate::aggregate::{self, Aggregate, Shape};
 use crate::id::Identity;
 use crate::language::diagnostics::{Diagnostic, codes};
 use crate::language::expression::{self, Planned};
-use crate::language::parse::tree::{Call, Clause, FeatureItem, Sql, Window as WrittenWindow, WindowItem};
+use crate::language::parse::tree::{Call, Clause, FeatureItem, Sql, WindowItem};
 use crate::language::source::At;
 use crate::plan::{Expression, Feature, Fold, Frame, Source, Window, identity};
 use crate::value::{DataType, Value};
@@ -69,8 +69,15 @@ impl Checker<'_> {
             Some(filter) => Some(filter?),
             None => None,
         };
+        let named = named?;
+        if named.iter().any(|(_, window)| window.limit.is_some())
+            && let Ok(count) = aggregate::bind("count", &[], &[])
+        {
+            // What a limit counts, so that tiles know it.
+            fold(draft, &count, Vec::new(), filter.clone());
+        }
         let fold = fold(draft, &aggregate, inputs, filter);
-        for (name, window) in named? {
+        for (name, window) in named {
             let data_type = aggregate.result_type().clone();
             let id = identity::feature(draft.keys, draft.folds[fold].id, &window, default.as_ref(), &data_type);
             draft.features.push(Feature { name, id, fold, window, default: default.clone(), data_type });
@@ -173,7 +180,7 @@ impl Checker<'_> {
     /// The name and window of each feature of a line; `None` when one is wrong.
     fn feature_names(&mut self, draft: &mut Draft, item: &FeatureItem) -> Option<Vec<(String, Window)>> {
         if item.over.is_empty() && item.over_tokens.is_none() {
-            let all = Window { frame: Frame::All, before: false, excluding_current: false, offset: crate::time::Span(0) };
+            let all = Window::of(Frame::All);
             return self.unique(draft, &item.name.text, item.name.at).map(|()| vec![(item.name.text.clone(), all)]);
         }
         let mut named = Vec::new();
@@ -181,7 +188,7 @@ impl Checker<'_> {
             let Some(window) = window else { continue };
             let name = window.alias.as_ref().map_or_else(|| format!("{}{}", item.name.text, window.suffix), |alias| alias.text.clone());
             if self.unique(draft, &name, *at).is_some() {
-                named.push((name, planned(window)));
+                named.push((name, window.window.clone()));
             }
         }
         (named.len() == item.over.len()).then_some(named)
@@ -218,11 +225,6 @@ fn place(list: &mut Vec<Expression>, meanings: &mut Vec<String>, planned: Planne
         meanings.push(planned.meaning);
         list.len() - 1
     })
-}
-
-fn planned(window: &WrittenWindow) -> Window {
-    let frame = window.length.map_or(Frame::All, |length| Frame::Range { length, open: window.open });
-    Window { frame, before: window.before, excluding_current: window.excluding_current, offset: window.offset }
 }
 
 fn arguments(shape: Shape) -> String {
