@@ -6,7 +6,7 @@ use std::rc::Rc;
 use serde_json::{Map, Value as Json};
 
 use crate::chance::Chance;
-use crate::oracle::{Aggregate, By, Cell, Event, Feature, Frame, Input, Place, Window, column};
+use crate::oracle::{Aggregate, By, Calendar, Cell, Clocks, Event, Feature, Frame, Input, Place, Window, column};
 
 pub const SECOND: i64 = 1_000_000;
 pub const MINUTE: i64 = 60 * SECOND;
@@ -98,6 +98,10 @@ fn filters() -> Vec<(&'static str, Input)> {
 const LENGTHS: [(&str, i64); 7] =
     [("1s", SECOND), ("10s", 10 * SECOND), ("1m", MINUTE), ("10m", 10 * MINUTE), ("1h", HOUR), ("1d", DAY), ("7d", 7 * DAY)];
 
+const UNITS: [&str; 7] = ["minute", "hour", "day", "week", "month", "quarter", "year"];
+
+const ROWS: [usize; 5] = [1, 2, 3, 10, 100];
+
 /// A feature's line in the view, without its comma, and what it means. Named `name` whatever its window.
 fn random_feature(chance: &mut Chance, name: String) -> (String, Feature) {
     let (call, aggregate, inputs) = random_aggregate(chance);
@@ -143,14 +147,39 @@ fn random_by(chance: &mut Chance, text: &mut String) -> By {
 /// A window, appended to the text; `unbounded` says whether it may have no lower bound.
 fn random_window(chance: &mut Chance, text: &mut String, unbounded: bool) -> Window {
     let mut window = Window::range(0);
-    if unbounded && chance.once_in(6) {
-        window.frame = Frame::All;
-        text.push_str(" over all");
-    } else {
-        let (length, micros) = chance.pick(&LENGTHS);
-        let open = chance.once_in(3);
-        window.frame = Frame::Range { length: *micros, open };
-        let _ = write!(text, " over {length}{}", if open { " open" } else { "" });
+    let (length, micros) = *chance.pick(&LENGTHS);
+    let mut can_limit = true;
+    match chance.below(14) {
+        0 | 1 if unbounded => {
+            window.frame = Frame::All;
+            text.push_str(" over all");
+        }
+        2 | 3 => {
+            let fitting: Vec<_> = LENGTHS.iter().filter(|(_, hop)| *hop <= micros).collect();
+            let (hop, every) = **chance.pick(&fitting);
+            window.frame = Frame::Hop { length: micros, hop: every };
+            let _ = write!(text, " over {length} hop {hop}");
+        }
+        4 | 5 => {
+            let unit = *chance.pick(&UNITS);
+            let (zone, clocks) = *chance.pick(&[("", Clocks::Utc), (" in 'UTC'", Clocks::Utc), (" in 'Europe/Berlin'", Clocks::Berlin)]);
+            window.frame = Frame::Calendar(Calendar { unit, clocks });
+            let _ = write!(text, " over {unit}{zone}");
+        }
+        6 | 7 if unbounded => {
+            window.frame = Frame::Session(micros);
+            let _ = write!(text, " over session {length}");
+        }
+        8 | 9 => {
+            let rows = *chance.pick(&ROWS);
+            (window.frame, window.limit, can_limit) = (Frame::All, Some(rows), false);
+            let _ = write!(text, " over {rows} rows");
+        }
+        _ => {
+            let open = chance.once_in(3);
+            window.frame = Frame::Range { length: micros, open };
+            let _ = write!(text, " over {length}{}", if open { " open" } else { "" });
+        }
     }
     if chance.once_in(4) {
         window.before = true;
@@ -164,6 +193,11 @@ fn random_window(chance: &mut Chance, text: &mut String, unbounded: bool) -> Win
         let (length, micros) = chance.pick(&LENGTHS);
         window.offset = *micros;
         let _ = write!(text, " offset {length}");
+    }
+    if can_limit && chance.once_in(5) {
+        let rows = *chance.pick(&ROWS);
+        window.limit = Some(rows);
+        let _ = write!(text, " limit {rows} rows");
     }
     window
 }
@@ -291,6 +325,11 @@ pub fn random_time(chance: &mut Chance) -> i64 {
 pub fn random_query(chance: &mut Chance, events: &[Event]) -> i64 {
     if events.is_empty() || chance.once_in(8) {
         return random_time(chance);
+    }
+    if chance.once_in(8) {
+        // Units and hops start between events.
+        let near = chance.pick(events).place.time;
+        return near - near.rem_euclid(*chance.pick(&[SECOND, MINUTE, HOUR, DAY])) + *chance.pick(&[-1, 0, 1, HOUR, 2 * HOUR]);
     }
     let length = if chance.once_in(2) { 0 } else { chance.pick(&LENGTHS).1 };
     let offset = if chance.once_in(2) { 0 } else { chance.pick(&LENGTHS).1 };

@@ -176,8 +176,8 @@ pub struct Example {
 pub(crate) struct Moment {
     /// The query time, moved by the window's offset.
     pub(crate) query: i64,
-    /// The first time that the window holds; `None` where it has no lower bound.
-    pub(crate) from: Option<i64>,
+    /// Where the window starts; `None` where that is no matter of time alone. An open window does not hold that very time.
+    pub(crate) start: Option<i64>,
 }
 
 /// An aggregate's types and the fold that it reads.

@@ -1,8 +1,8 @@
 //! `rate()`: events per second of the window; `rate(x)`: the sum of the values that are not null per second of the
-//! window. The window's seconds are those from the first microsecond that it holds to the query time (moved by its
-//! offset); where it has no lower bound, those from its first event. The quotient is exact until it is rounded. bigint,
-//! double -> double; what is no finite number as in `sum`. Null over no rows, and over no seconds.
-//! Memory: 56 bytes per tile. Cost: that of `sum`.
+//! window. The window's seconds are those from its start to the query time (moved by its offset), so 3600 over `1h`;
+//! where its start is no matter of time alone (`all`, rows, sessions), those from its first event. A limit changes the
+//! events and not the seconds. The quotient is exact until it is rounded. bigint, double -> double; what is no finite
+//! number as in `sum`. Null over no rows, and over no seconds. Memory: 56 bytes per tile. Cost: that of `sum`.
 
 use super::bytes::{ByteReader, put_unsigned};
 use super::dyadic::Dyadic;
@@ -21,7 +21,7 @@ pub(super) const DEFINITION: Definition = Definition {
     },
     finish: |partial, _, moment| {
         let Some(total) = partial.own::<Total>().filter(|total| total.count > 0) else { return Value::Null };
-        let micros = i128::from(moment.query) - i128::from(moment.from.unwrap_or(total.first));
+        let micros = i128::from(moment.query) - i128::from(moment.start.unwrap_or(total.first));
         match (total.sum.special(), micros) {
             (_, ..=0) => Value::Null,
             (Some(special), _) => Value::Float(special),

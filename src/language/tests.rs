@@ -231,7 +231,7 @@ fn what_cannot_be_a_map_is_refused() {
     let with = |feature: &str| codes(&MAPS.replace("spend = sum(x) by name limit 8 over 1h, 1d", feature));
     assert_eq!(with("spend = sum(x) by x over 1h"), ["FB0503"]);
     assert_eq!(with("spend = last_n(x, 3) by name over 1h"), ["FB0503"]);
-    assert_eq!(with("spend = sum(x) by name"), ["FB0510"]);
+    assert_eq!(with("spend = sum(x) by name"), ["FB0515"]);
     assert_eq!(with("spend = sum(x) by name over 1h default 0"), ["FB0207"]);
     assert_eq!(with("spend = sum(x) by name limit many over 1h"), ["FB0003"]);
     assert_eq!(with("spend = sum(x) by name limit 3 by events over 1h"), ["FB0003"]);

@@ -79,11 +79,15 @@ pub(crate) fn feature(
     default: Option<&Value>,
     data_type: &DataType,
 ) -> Identity {
-    let (length, open) = match window.frame {
-        Frame::Range { length, open } => (length.0, open),
-        Frame::All => (0, false),
+    let frame = match &window.frame {
+        Frame::Range { length, open } => format!("{} {open}", length.0),
+        Frame::Hop { length, hop } => format!("hop {} {}", length.0, hop.0),
+        Frame::Calendar { unit, zone } => format!("calendar {} {}", unit.name(), zone.name()),
+        Frame::Session { gap } => format!("session {}", gap.0),
+        Frame::All => "0 false".to_owned(),
     };
-    let window = format!("{length} {open} {} {} {}", window.before, window.excluding_current, window.offset.0);
+    let limit = window.limit.map(|rows| format!(" limit {rows}")).unwrap_or_default();
+    let window = format!("{frame} {} {} {}{limit}", window.before, window.excluding_current, window.offset.0);
     let default = default.map_or_else(String::new, literal);
     let meaning = Meaning::of("feature")
         .part("keys", keys)

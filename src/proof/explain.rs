@@ -99,7 +99,7 @@ pub fn explain(
                         &load(plan, view.source, &store.snapshot(), recent, answer.seq)?,
                         std::iter::once(key.clone()),
                     )?;
-                    for (position, batch, at) in events.in_window(&key, window, as_of) {
+                    for (position, batch, at) in events.in_window(&key, feature, as_of) {
                         let own = events.own(batch).slice(at, 1);
                         let evaluate =
                             |expression: &crate::plan::Expression| expression.evaluate(&own).map(|array| value_at(array.as_ref(), 0));
@@ -128,8 +128,15 @@ fn feature_of(vector: &Vector, frame: usize) -> Option<(usize, usize)> {
 fn window_text(window: &Window, q: EventTime) -> String {
     let upper = q.minus(window.offset);
     let end = if window.before { format!("t < {upper}") } else { format!("t <= {upper}") };
-    match window.frame {
-        Frame::Range { length, open } => format!("{} {} t, {end}", upper.minus(length), if open { "<" } else { "<=" }),
-        Frame::All => end,
+    let written = match (&window.frame, window.limit) {
+        (Frame::Range { length, open }, None) => {
+            return format!("{} {} t, {end}", upper.minus(*length), if *open { "<" } else { "<=" });
+        }
+        (Frame::All, None) => return end,
+        _ => format!("over {window}"),
+    };
+    match window.frame.start(i128::from(upper.0)).and_then(|start| i64::try_from(start).ok()) {
+        Some(start) => format!("{written}, {} <= t, {end}", EventTime(start)),
+        None => format!("{written}, {end}"),
     }
 }

@@ -120,7 +120,7 @@ fn view() -> View {
             name: format!("{}_{length}", aggregates[fold]),
             id: Identity::default(),
             fold,
-            window: Window { frame: Frame::Range { length, open: false }, before: false, excluding_current: false, offset: Span(0) },
+            window: Window::of(Frame::Range { length, open: false }),
             keep: Keep::default(),
             default: None,
             data_type: of.aggregate.result_type().clone(),

@@ -72,11 +72,12 @@ pub struct Row {
     pub cells: Vec<Cell>,
 }
 
-/// When a window is read: the query time, moved by its offset, and the first time that it holds. Microseconds.
+/// When a window is read: the query time, moved by its offset, and where it starts, if that depends on time alone.
+/// Microseconds.
 #[derive(Clone, Copy, Debug)]
 pub struct Moment {
     pub query: i64,
-    pub from: Option<i64>,
+    pub start: Option<i64>,
 }
 
 impl Aggregate {
@@ -125,7 +126,7 @@ impl Aggregate {
             Self::DecayedSum(half_life) => order::decayed_sum(&first, &times, *half_life, moment.query),
             Self::Rate => {
                 let events: Vec<Cell> = times.iter().map(|_| Cell::Int(1)).collect();
-                let since = moment.from.unwrap_or(times[0]);
+                let since = moment.start.unwrap_or(times[0]);
                 Numbers::of(if first.is_empty() { &events } else { &first }).per_second(moment.query - since)
             }
             Self::RegrSlope => moments::slope(&first, Whole::of(&second()), 1),
@@ -256,7 +257,7 @@ mod tests {
         rows(values.iter().map(|v| Cell::Float(*v)))
     }
 
-    const NOW: Moment = Moment { query: 0, from: None };
+    const NOW: Moment = Moment { query: 0, start: None };
 
     #[test]
     fn sums_do_not_cancel() {

@@ -92,8 +92,8 @@ impl Case {
             needs: (META, (1 << inputs) - 1),
             needs_more: Box::default(),
         };
-        let (query, from) = example.at.split_once(" from ").map_or((example.at, None), |(query, from)| (query, Some(time(from))));
-        Self { aggregate, part, words, stride, texts, moment: Moment { query: time(query), from } }
+        let (query, start) = example.at.split_once(" from ").map_or((example.at, None), |(query, from)| (query, Some(time(from))));
+        Self { aggregate, part, words, stride, texts, moment: Moment { query: time(query), start } }
     }
 
     fn rows(&self, from: usize, to: usize) -> Rows<'_> {

@@ -9,7 +9,7 @@ use crate::aggregate::{self, Aggregate, Keep, Shape};
 use crate::id::Identity;
 use crate::language::diagnostics::{Diagnostic, codes};
 use crate::language::expression::{self, Planned};
-use crate::language::parse::tree::{Call, Clause, FeatureItem, Sql, Window as WrittenWindow, WindowItem};
+use crate::language::parse::tree::{Call, Clause, FeatureItem, Sql, WindowItem};
 use crate::language::source::At;
 use crate::plan::{Expression, Feature, Fold, Frame, Source, Window, identity};
 use crate::value::{DataType, Value};
@@ -75,9 +75,16 @@ impl Checker<'_> {
             None => None,
         };
         let keep = keep?;
-        let bounded = self.bounded(item, &aggregate, named.iter().flatten());
+        let named = named?;
+        self.bounded(item, &aggregate, &named)?;
+        if named.iter().any(|(_, window, _)| window.limit.is_some())
+            && let Ok(count) = aggregate::bind("count", &[], &[])
+        {
+            // What a limit counts, so that tiles know it.
+            fold(draft, &count, Vec::new(), filter.clone());
+        }
         let fold = fold(draft, &aggregate, inputs, filter);
-        for (name, window, _) in named.filter(|_| bounded)? {
+        for (name, window, _) in named {
             let data_type = aggregate.result_type().clone();
             let id = identity::feature(draft.keys, draft.folds[fold].id, &window, keep, default.as_ref(), &data_type);
             draft.features.push(Feature { name, id, fold, window, keep, default: default.clone(), data_type });
@@ -213,28 +220,31 @@ impl Checker<'_> {
         fitting
     }
 
-    /// Whether the aggregate can be computed over all of these windows.
-    fn bounded<'w>(
-        &mut self,
-        item: &FeatureItem,
-        aggregate: &Aggregate,
-        mut named: impl Iterator<Item = &'w (String, Window, At)>,
-    ) -> bool {
-        let Some(reason) = aggregate.needs_bounded() else { return true };
-        let Some((_, _, at)) = named.find(|(_, window, _)| window.frame == Frame::All) else { return true };
+    /// `None` where the aggregate cannot be computed over one of these windows.
+    fn bounded(&mut self, item: &FeatureItem, aggregate: &Aggregate, named: &[(String, Window, At)]) -> Option<()> {
+        let Some(reason) = aggregate.needs_bounded() else { return Some(()) };
         let name = item.call.function.text.as_str();
         let by = if item.by.is_some() { " .. by" } else { "" };
-        let problem = Diagnostic::error(codes::NEEDS_BOUNDED, *at, format!("`{name}{by}` cannot run over all events"), "no lower bound");
-        let instead = format!("approx_{name}");
-        let other = if aggregate::shape(&instead).is_some() { format!(", or use `{instead}`") } else { String::new() };
-        self.report(problem.help(format!("{reason}, and old events are forgotten: bound the window, as in `over 7d`{other}")));
-        false
+        let mut all_are = Some(());
+        for (_, window, at) in named {
+            let over = match (&window.frame, window.limit) {
+                (Frame::All, None) => "all events",
+                (Frame::Session { .. }, _) => "sessions",
+                _ => continue,
+            };
+            let problem = Diagnostic::error(codes::NEEDS_BOUNDED, *at, format!("`{name}{by}` cannot run over {over}"), "no lower bound");
+            let instead = format!("approx_{name}");
+            let other = if aggregate::shape(&instead).is_some() { format!(", or use `{instead}`") } else { String::new() };
+            self.report(problem.help(format!("{reason}, and old events are forgotten: bound the window, as in `over 7d`{other}")));
+            all_are = None;
+        }
+        all_are
     }
 
     /// The name, window and place of each feature of a line; `None` when one is wrong.
     fn feature_names(&mut self, draft: &mut Draft, item: &FeatureItem) -> Option<Vec<(String, Window, At)>> {
         if item.over.is_empty() && item.over_tokens.is_none() {
-            let all = Window { frame: Frame::All, before: false, excluding_current: false, offset: crate::time::Span(0) };
+            let all = Window::of(Frame::All);
             return self.unique(draft, &item.name.text, item.name.at).map(|()| vec![(item.name.text.clone(), all, item.call.at)]);
         }
         let mut named = Vec::new();
@@ -242,7 +252,7 @@ impl Checker<'_> {
             let Some(window) = window else { continue };
             let name = window.alias.as_ref().map_or_else(|| format!("{}{}", item.name.text, window.suffix), |alias| alias.text.clone());
             if self.unique(draft, &name, *at).is_some() {
-                named.push((name, planned(window), *at));
+                named.push((name, window.window.clone(), *at));
             }
         }
         (named.len() == item.over.len()).then_some(named)
@@ -279,11 +289,6 @@ fn place(list: &mut Vec<Expression>, meanings: &mut Vec<String>, planned: Planne
         meanings.push(planned.meaning);
         list.len() - 1
     })
-}
-
-fn planned(window: &WrittenWindow) -> Window {
-    let frame = window.length.map_or(Frame::All, |length| Frame::Range { length, open: window.open });
-    Window { frame, before: window.before, excluding_current: window.excluding_current, offset: window.offset }
 }
 
 fn arguments(shape: Shape) -> String {

@@ -12,7 +12,7 @@ use crate::aggregate::{Aggregate, Keep, bind};
 use crate::error::Error;
 use crate::id::{Identity, Offset, Partition};
 use crate::plan::{Evaluate, Expression, Feature, Fold, Frame, View, Window};
-use crate::time::Span;
+use crate::time::{Span, Unit, Zone};
 use crate::value::DataType;
 
 pub(super) struct Column(pub(super) usize);
@@ -102,7 +102,10 @@ fn windows() -> Vec<(&'static str, Window)> {
         before,
         excluding_current,
         offset: Span(offset),
+        limit: None,
     };
+    let rows = |limit: u32, window: Window| Window { limit: Some(limit), ..window };
+    let session = |gap: i64| Frame::Session { gap: Span(gap) };
     vec![
         ("10", window(range(10, false), false, false, 0)),
         ("10_open", window(range(10, true), false, false, 0)),
@@ -117,6 +120,21 @@ fn windows() -> Vec<(&'static str, Window)> {
         ("10_offset", window(range(10, false), false, false, 7)),
         ("100_offset_before", window(range(100, true), true, false, 7)),
         ("all_offset", window(Frame::All, false, false, 7)),
+        ("hop", window(Frame::Hop { length: Span(100), hop: Span(30) }, false, false, 0)),
+        ("hop_offset_before", window(Frame::Hop { length: Span(7), hop: Span(7) }, true, false, 7)),
+        ("minute_endless", window(Frame::Calendar { unit: Unit::Minute, zone: Zone::UTC }, false, false, 0)),
+        ("day_endless", window(Frame::Calendar { unit: Unit::Day, zone: Zone::parse("Asia/Kolkata").unwrap() }, false, true, 7)),
+        ("session", window(session(7), false, false, 0)),
+        ("session_wide", window(session(1_000), false, false, 0)),
+        ("session_excluding", window(session(3), false, true, 0)),
+        ("session_offset_before", window(session(7), true, false, 7)),
+        ("session_limit", rows(3, window(session(20), false, false, 0))),
+        ("rows", rows(3, window(Frame::All, false, false, 0))),
+        ("rows_many", rows(150, window(Frame::All, false, false, 0))),
+        ("rows_excluding", rows(3, window(Frame::All, false, true, 0))),
+        ("rows_offset_before", rows(1, window(Frame::All, true, false, 7))),
+        ("100_limit", rows(4, window(range(100, false), false, false, 0))),
+        ("1000_limit_excluding", rows(90, window(range(1_000, true), false, true, 0))),
     ]
 }
 

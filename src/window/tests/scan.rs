@@ -19,18 +19,31 @@ pub(super) fn value(view: &View, events: &Events, feature: usize, q: EventTime, 
         .filter(|row| {
             let at = events.positions[*row];
             let time = i128::from(at.time.0);
-            let starts = match window.frame {
+            let starts = match &window.frame {
                 Frame::Range { length, open: true } => time > q - i128::from(length.0),
                 Frame::Range { length, open: false } => time >= q - i128::from(length.0),
-                Frame::All => true,
+                Frame::Hop { length, hop } => time >= floor(q - i128::from(length.0), i128::from(hop.0)),
+                Frame::Calendar { unit, zone } => {
+                    let start = i64::try_from(q).ok().and_then(|q| unit.start(q, *zone));
+                    start.is_none_or(|start| time >= i128::from(start))
+                }
+                Frame::Session { .. } | Frame::All => true,
             };
             starts && time <= q && !(window.before && time == q) && !(window.excluding_current && current == Some(at))
         })
         .map(|row| (events.positions[row], &events.values[row]))
         .filter(|(_, values)| fold.filter.is_none() || values[3] == Value::Bool(true))
-        .filter(|(_, values)| fold.inputs.iter().all(|input| !values[*input].is_null()))
         .collect();
     rows.sort_by_key(|row| row.0);
+    if let Frame::Session { gap } = window.frame {
+        let times: Vec<i128> = rows.iter().map(|row| i128::from(row.0.time.0)).chain([q]).collect();
+        let breaks = (0..rows.len()).filter(|row| times[row + 1] - times[*row] > i128::from(gap.0));
+        rows.drain(..breaks.max().map_or(0, |last| last + 1));
+    }
+    if let Some(limit) = window.limit {
+        rows.drain(..rows.len().saturating_sub(limit as usize));
+    }
+    rows.retain(|(_, values)| fold.inputs.iter().all(|input| !values[*input].is_null()));
     let inputs: Vec<Vec<Value>> =
         rows.into_iter().map(|(_, values)| fold.inputs.iter().map(|input| values[*input].clone()).collect()).collect();
     let name = fold.aggregate.text();
@@ -84,6 +97,12 @@ fn text(key: &Value) -> Arc<str> {
         Value::Timestamp(time) => EventTime(*time).to_string().into(),
         other => panic!("{other:?} is no key"),
     }
+}
+
+/// The greatest multiple of `step` up to `time`.
+fn floor(time: i128, step: i128) -> i128 {
+    let multiple = time / step * step;
+    if multiple > time { multiple - step } else { multiple }
 }
 
 fn aggregate(name: &str, result: &DataType, rows: &[Vec<Value>]) -> Value {

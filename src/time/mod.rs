@@ -1,9 +1,13 @@
 //! Points in time and spans of it, in microseconds. Must never read a clock: the clock is handed in.
 
+mod calendar;
+
 use std::fmt;
 
 use chrono::{DateTime, NaiveDateTime, SecondsFormat};
 use serde::{Deserialize, Serialize};
+
+pub use calendar::{Unit, Zone};
 
 /// When an event happened: microseconds since 1970-01-01T00:00:00Z.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
