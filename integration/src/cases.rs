@@ -6,7 +6,7 @@ use std::rc::Rc;
 use serde_json::{Map, Value as Json};
 
 use crate::chance::Chance;
-use crate::oracle::{Aggregate, Calendar, Cell, Clocks, Event, Feature, Frame, Input, Place, Window, column};
+use crate::oracle::{Aggregate, By, Calendar, Cell, Clocks, Event, Feature, Frame, Input, Place, Window, column};
 
 pub const SECOND: i64 = 1_000_000;
 pub const MINUTE: i64 = 60 * SECOND;
@@ -110,17 +110,41 @@ fn random_feature(chance: &mut Chance, name: String) -> (String, Feature) {
     if let Some((condition, _)) = &filter {
         let _ = write!(text, " where {condition}");
     }
+    let by = (groups(&aggregate) && chance.once_in(4)).then(|| random_by(chance, &mut text));
     let mut default = None;
-    if matches!(aggregate, Aggregate::Sum) && chance.once_in(3) {
+    if by.is_none() && matches!(aggregate, Aggregate::Sum) && chance.once_in(3) {
         let of_int = call.contains("sum(i)") || call.contains("coalesce");
         text.push_str(if of_int { " default 7" } else { " default 0.5" });
         default = Some(if of_int { Cell::Int(7) } else { Cell::Float(0.5) });
     }
-    let window = random_window(chance, &mut text, !matches!(aggregate, Aggregate::Percentile(_)));
+    let window = random_window(chance, &mut text, by.is_none() && !matches!(aggregate, Aggregate::Percentile(_)));
     let _ = write!(text, " as {name}");
-    (text, Feature { name, aggregate, inputs, filter: filter.map(|(_, input)| input), window, default })
+    (text, Feature { name, aggregate, inputs, by, filter: filter.map(|(_, input)| input), window, default })
 }
 
+/// Whether the aggregate gives single values and does not need its events in order.
+fn groups(aggregate: &Aggregate) -> bool {
+    use Aggregate::*;
+    let lists = matches!(aggregate, LastN(_) | FirstN(_) | LastDistinctN(_) | DistinctN(_) | TopK(_) | Histogram(_));
+    let ordered = matches!(aggregate, Ewma(_) | DecayedSum(_) | TimeWeightedAvg | InterarrivalStddev | Streak | Drawdown | DistanceSum);
+    !lists && !ordered && !matches!(aggregate, Percentile(_))
+}
+
+/// A `by` clause, appended to the text.
+fn random_by(chance: &mut Chance, text: &mut String) -> By {
+    let keys: Vec<Scalar> = scalars().into_iter().filter(|scalar| scalar.of != Type::Float).collect();
+    let key = chance.pick(&keys);
+    let _ = write!(text, " by {}", key.text);
+    let mut by = By { key: key.input.clone(), limit: 32, by_value: false };
+    if !chance.once_in(4) {
+        by.limit = 1 + chance.below(4);
+        by.by_value = chance.once_in(2);
+        let _ = write!(text, " limit {}{}", by.limit, if by.by_value { " by value" } else { "" });
+    }
+    by
+}
+
+/// A window, appended to the text; `unbounded` says whether it may have no lower bound.
 fn random_window(chance: &mut Chance, text: &mut String, unbounded: bool) -> Window {
     let mut window = Window::range(0);
     let (length, micros) = *chance.pick(&LENGTHS);
@@ -330,7 +354,8 @@ pub fn random_cells(chance: &mut Chance, id: i64, keys: i64, odd: bool) -> Vec<C
         4..=7 => Cell::Float(chance.between(-500, 500) as f64 / 100.0),
         _ => Cell::Float((chance.unit() - 0.5) * 10_f64.powi(chance.between(-20, 20) as i32)),
     };
-    cells[S] = if chance.once_in(6) { Cell::Null } else { Cell::Text((*chance.pick(&["a", "b", "c", "", "é", "aa"])).to_owned()) };
+    cells[S] =
+        if chance.once_in(6) { Cell::Null } else { Cell::Text((*chance.pick(&["a", "b", "c", "", "é", "aa", "__other"])).to_owned()) };
     cells[B] = if chance.once_in(5) { Cell::Null } else { Cell::Bool(chance.once_in(2)) };
     cells[U] = if chance.once_in(6) { Cell::Null } else { Cell::Time(chance.between(-3, 3) * HOUR + START) };
     cells[T] = Cell::Time(time);

@@ -70,6 +70,8 @@ use crate::time::Span;
 use crate::value::{DataType, Value};
 
 pub(crate) use bytes::{ByteReader, put_signed, put_unsigned};
+pub use fold::Keep;
+use fold::{By, Groups, Own};
 pub(crate) use fold::{Fold, Kind, Part, Partial};
 pub(crate) use rows::{META, OFFSET, Place, Rows, TIME, biased, unbiased};
 
@@ -192,6 +194,15 @@ struct Bound {
 pub struct Aggregate {
     definition: &'static Definition,
     bound: Bound,
+    grouped: Option<Grouped>,
+}
+
+/// What turns an aggregate into one for each value of a further, last input.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Grouped {
+    by: By,
+    result: DataType,
+    fold: Fold,
 }
 
 /// All names that `bind` knows, sorted.
@@ -221,10 +232,10 @@ pub fn bind(name: &str, inputs: &[DataType], parameters: &[Value]) -> Result<Agg
     let shape = definition.shape;
     expect_number(name, "input", inputs.len(), shape.inputs_min, shape.inputs_max)?;
     expect_number(name, "parameter", parameters.len(), shape.parameters_min, shape.parameters_max)?;
-    if let Some(list) = inputs.iter().find(|input| matches!(input, DataType::List(_))) {
-        return Err(BindError(format!("{name} takes single values, not {list}")));
+    if let Some(many) = inputs.iter().find(|input| !input.is_single()) {
+        return Err(BindError(format!("{name} takes single values, not {many}")));
     }
-    Ok(Aggregate { definition, bound: (definition.bind)(inputs, parameters)? })
+    Ok(Aggregate { definition, bound: (definition.bind)(inputs, parameters)?, grouped: None })
 }
 
 /// A parameter as in SQL.
@@ -279,38 +290,65 @@ impl Bound {
 impl Aggregate {
     #[must_use]
     pub fn result_type(&self) -> &DataType {
-        &self.bound.result
+        self.grouped.as_ref().map_or(&self.bound.result, |grouped| &grouped.result)
     }
 
-    /// What identifies this aggregate with its parameters in an identity: `last_n(5)`.
+    /// The aggregate for each value of a key, which is one more input, the last. Its result is a map.
+    ///
+    /// # Errors
+    /// A key that has no canonical text; an aggregate that gives lists or depends on the order of events.
+    pub fn by(self, key: &DataType) -> Result<Self, BindError> {
+        let name = self.definition.name;
+        if !key.is_single() || *key == DataType::Float {
+            return Err(BindError(format!("by takes a text, a bigint, a boolean or a timestamp, not {key}: cast it, or use bucket(..)")));
+        }
+        if !self.bound.result.is_single() {
+            return Err(BindError(format!("{name} cannot be grouped with by: its results are {}", self.bound.result)));
+        }
+        if !self.bound.fold.is_tiled() || self.bound.fold.needs_bounded().is_some() {
+            return Err(BindError(format!("{name} cannot be grouped with by: it needs the events themselves, in their order")));
+        }
+        let by = By::new(Kind::of(key), self.bound.fold.clone());
+        let grouped = Grouped { result: DataType::Map(Box::new(self.bound.result.clone())), fold: Fold::Own(Own::tiled(by.clone())), by };
+        Ok(Self { grouped: Some(grouped), ..self })
+    }
+
+    /// What identifies this aggregate with its parameters in an identity: `last_n(5)`, `sum by`.
     #[must_use]
     pub fn text(&self) -> String {
+        let by = if self.grouped.is_some() { " by" } else { "" };
         if self.bound.parameters.is_empty() {
-            return self.definition.name.to_owned();
+            return format!("{}{by}", self.definition.name);
         }
         let parameters: Vec<String> = self.bound.parameters.iter().map(written).collect();
-        format!("{}({})", self.definition.name, parameters.join(", "))
+        format!("{}({}){by}", self.definition.name, parameters.join(", "))
     }
 
     /// Why the aggregate cannot be computed without raw events, which windows without a lower bound forget.
     pub(crate) fn needs_bounded(&self) -> Option<&'static str> {
-        self.bound.fold.needs_bounded()
+        self.fold().needs_bounded()
     }
 
     /// What a state keeps for it.
     pub(crate) fn fold(&self) -> &Fold {
-        &self.bound.fold
+        self.grouped.as_ref().map_or(&self.bound.fold, |grouped| &grouped.fold)
     }
 
-    /// The aggregate's value over the events in `partial`, a partial of `self.fold()` or of one that covers it.
-    pub(crate) fn finish(&self, partial: &Partial, moment: &Moment) -> Value {
-        (self.definition.finish)(partial, &self.bound, moment)
+    /// The aggregate's value over the events in `partial`, a partial of `self.fold()` or of one that covers it. A map has
+    /// the keys that `keep` says.
+    pub(crate) fn finish(&self, partial: &Partial, moment: &Moment, keep: Keep) -> Value {
+        let result = |partial: &Partial| (self.definition.finish)(partial, &self.bound, moment);
+        match (&self.grouped, partial.own::<Groups>()) {
+            (None, _) => result(partial),
+            (Some(grouped), Some(groups)) => grouped.by.map(groups, keep, result),
+            (Some(_), None) => Value::Null,
+        }
     }
 }
 
 impl PartialEq for Aggregate {
     fn eq(&self, other: &Self) -> bool {
-        self.definition.name == other.definition.name && self.bound == other.bound
+        self.definition.name == other.definition.name && self.bound == other.bound && self.grouped == other.grouped
     }
 }
 
@@ -318,7 +356,7 @@ impl Eq for Aggregate {}
 
 impl fmt::Debug for Aggregate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} :: {}", self.text(), self.bound.result)
+        write!(f, "{} :: {}", self.text(), self.result_type())
     }
 }
 

@@ -5,6 +5,7 @@ mod aggregate;
 mod calendar;
 pub mod cell;
 pub mod exact;
+mod map;
 mod moments;
 mod order;
 mod values;
@@ -15,6 +16,7 @@ use std::rc::Rc;
 pub use aggregate::{Aggregate, Moment, Row};
 pub use calendar::{Calendar, Clocks};
 pub use cell::Cell;
+pub use map::By;
 
 /// An event's place in the total order of its source.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -77,6 +79,8 @@ pub struct Feature {
     pub name: String,
     pub aggregate: Aggregate,
     pub inputs: Vec<Input>,
+    /// The feature is a map.
+    pub by: Option<By>,
     /// An event counts where this gives `Bool(true)`.
     pub filter: Option<Input>,
     pub window: Window,
@@ -169,7 +173,11 @@ pub fn compute(feature: &Feature, events: &[Event], q: i64, current: Option<Plac
     }
     let cells = |event: &Event| feature.inputs.iter().map(|input| input(event)).collect();
     let rows: Vec<Row> = counted.iter().map(|event| Row { time: event.place.time, cells: cells(event) }).collect();
-    let value = feature.aggregate.over(&rows, feature.window.moment(q));
+    let moment = feature.window.moment(q);
+    let value = match &feature.by {
+        Some(by) => by.over(&feature.aggregate, counted.iter().map(|event| (by.key)(event)).zip(rows).collect(), moment),
+        None => feature.aggregate.over(&rows, moment),
+    };
     match (&feature.default, value) {
         (Some(default), Cell::Null) => default.clone(),
         (_, value) => value,

@@ -1,6 +1,7 @@
 //! What a state keeps of a set of events: a `Partial` of each `Part`. Partials of the same part merge in any order and
 //! are a function of the set of events alone; those that depend on the order of events keep places in it.
 
+mod by;
 mod cell;
 mod distinct;
 mod moments;
@@ -10,6 +11,8 @@ mod stored;
 
 use std::sync::Arc;
 
+pub use self::by::Keep;
+pub(crate) use self::by::{By, Groups};
 pub(crate) use self::cell::{Cell, Kind};
 pub(super) use self::cell::{ordered_word, unordered_word};
 use self::distinct::Distinct;
@@ -259,10 +262,16 @@ impl Part {
     /// Makes a partial that a tile is to keep absent, where it outgrew what a tile may hold.
     #[inline]
     pub(crate) fn limit_tile(&self, partial: &mut Partial) {
-        if let (Fold::Own(own), Partial::Own(state)) = (&self.fold, &*partial)
-            && own.outgrows_tile(state)
-        {
+        if self.outgrows_tile(partial) {
             *partial = Partial::Absent;
+        }
+    }
+
+    /// Whether a tile had better forget the partial.
+    fn outgrows_tile(&self, partial: &Partial) -> bool {
+        match (&self.fold, partial) {
+            (Fold::Own(own), Partial::Own(state)) => own.outgrows_tile(state),
+            _ => false,
         }
     }
 

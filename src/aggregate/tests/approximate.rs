@@ -12,7 +12,7 @@ fn over(name: &str, parameters: &[Value], numbers: &[f64]) -> Value {
     let words: Vec<u64> = numbers.iter().enumerate().flat_map(|(offset, number)| [biased(0), offset as u64, 0, number.to_bits()]).collect();
     let mut partial = part.empty();
     part.add(&mut partial, Rows { words: &words, stride: META + 2, texts: &[] });
-    aggregate.finish(&partial, &Moment { query: 0, start: None })
+    aggregate.finish(&partial, &Moment { query: 0, start: None }, Keep::default())
 }
 
 fn double(value: Value) -> f64 {

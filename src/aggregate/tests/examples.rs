@@ -124,7 +124,7 @@ impl Case {
     }
 
     fn finish(&self, partial: &Partial) -> String {
-        printed(&self.aggregate.finish(partial, &self.moment))
+        printed(&self.aggregate.finish(partial, &self.moment, Keep::default()))
     }
 }
 
