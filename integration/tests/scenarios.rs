@@ -35,6 +35,7 @@ scenarios!(
     roles,
     sessions,
     set_aside,
+    silence,
     where_and_default,
     wide_integers,
 );
