@@ -120,7 +120,7 @@ impl<'a, 'o> Walk<'a, 'o> {
         for wanted in wanted.chunk_by(|a, b| a.bound == b.bound) {
             windows.push(Window { begin: search.begin(&layout.bounds[wanted[0].bound])?, wanted });
         }
-        windows.sort_by_key(|window| window.begin);
+        windows.sort_unstable_by_key(|window| window.begin);
         let mut folds: SmallVec<[(usize, usize, Partial); 6]> = SmallVec::new();
         let mut ordered: SmallVec<[(usize, usize); 2]> = SmallVec::new();
         for (index, window) in windows.iter().enumerate().rev() {

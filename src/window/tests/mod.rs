@@ -208,6 +208,24 @@ fn long_history(left_out: u64, ttl: Option<Span>) {
 }
 
 #[test]
+fn what_comes_after_later_events_were_forgotten_still_counts() {
+    let view = narrowed(|feature| ["sum_amount_rows", "last_n_amount_rows_many", "sum_amount_all"].contains(&feature.name.as_str()));
+    let layout = Layout::new(&view);
+    let rows: Vec<(i64, u32, u64)> = (0..200).map(|row| ((row * 37) % 200, 0, row as u64)).collect();
+    let events = Events::new(&rows);
+    let inputs = Inputs::evaluate(&view, &events.batch()).unwrap();
+    let (mut state, mut store) = (KeyState::new(&layout), Store::default());
+    (0..60).for_each(|row| state.insert(&layout, events.positions[row], &inputs, row));
+    state.trim(&layout, EventTime(190), &store).unwrap();
+    state = store.reload(&layout, state);
+    (60..200).for_each(|row| state.insert(&layout, events.positions[row], &inputs, row));
+    state = store.reload(&layout, state);
+    for q in [199, 1_000] {
+        same(&view, &layout, &state, &events, &store, EventTime(q), None);
+    }
+}
+
+#[test]
 fn only_what_changed_is_stored_again() {
     let view = narrowed(|feature| ["sum_amount_10", "max_amount_10", "count_10"].contains(&feature.name.as_str()));
     let layout = Layout::new(&view);
