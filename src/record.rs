@@ -80,8 +80,11 @@ pub trait LogReader: Send {
     /// Up to about `max_records` records, waiting at most `max_wait` for the first. An unreachable log is an
     /// `Unavailable` error; the reader keeps trying and a later poll may succeed.
     fn poll(&mut self, max_records: usize, max_wait: Duration) -> Result<Vec<RecordRun>>;
-    /// For each partition the offset after its last record, as now known: what "caught up" means.
+    /// For each partition the offset after its last, as now known.
     fn ends(&mut self) -> Result<Vec<(Partition, Offset)>>;
+    /// The same of those partitions that hold records, told by the records themselves: an end may be followed by what
+    /// no reader is handed (a transaction's marker), and a partition may hold nothing any more.
+    fn record_ends(&mut self) -> Result<Vec<(Partition, Offset)>>;
     /// What went wrong since the last call without stopping the reader, each worth a log line: records that the log
     /// dropped before they were read, for one.
     fn take_problems(&mut self) -> Vec<String> {

@@ -273,3 +273,24 @@ fn a_full_disk() {
     assert_eq!(as_of(&server, "2024-05-01T10:00:00Z")["n_1h"], 4_000);
     assert_eq!(server.stop(), Some(0));
 }
+
+/// An event log without its manifest is not an empty one: it is never swept away, and nothing reads it as empty.
+#[test]
+fn a_lost_manifest() {
+    let project = plain_shop();
+    let _ = project.push("orders", &[order(1, "2024-05-01T10:00:00Z"), order(2, "2024-05-01T10:00:01Z")]).ok();
+    project.catch_up();
+    let manifest = project.data().join("offline/manifest.json");
+    let kept = fs::read(&manifest).expect("a manifest");
+    fs::remove_file(&manifest).expect("a manifest");
+    let mut session = Session::new(&project);
+    session.ends(1, &["serve", "--until-caught-up"]);
+    project.write("spine.ndjson", "{\"user_id\":7,\"t\":\"2024-05-01T10:00:02Z\",\"x\":1.0}\n");
+    session.ends(1, &["training-set", "shop_details", "--spine", "spine.ndjson", "--out", "set.ndjson", "--time", "t"]);
+    session.check("a_lost_manifest");
+    fs::write(&manifest, kept).expect("the manifest again");
+    project.catch_up();
+    let server = project.serve();
+    assert_eq!(as_of(&server, "2024-05-01T10:00:02Z")["n_1h"], 2, "nothing was lost");
+    assert_eq!(server.stop(), Some(0));
+}

@@ -3,7 +3,7 @@
 
 use forebay_integration::answers::read_json;
 use forebay_integration::chance::Chance;
-use forebay_integration::harness::{Project, Server};
+use forebay_integration::harness::{Project, Server, wait_for};
 use forebay_integration::oracle::cell::rfc3339;
 use serde_json::{Value as Json, json};
 
@@ -91,5 +91,32 @@ fn features_come_and_go_over_the_same_events() {
     let server = changed.serve();
     assert_eq!(answers(&server, &times), expected);
     assert_eq!(read_json(&changed.run(&key).ok().stdout)["values"], stored["values"]);
+    assert_eq!(server.stop(), Some(0));
+}
+
+/// A source whose declaration goes while events of it are committed and not yet in Parquet or state: the server starts
+/// without it, and brings it back with nothing lost when it is declared again.
+#[test]
+fn a_source_goes_and_comes_back() {
+    let more = "
+source others (k bigint, t timestamp) from log 'others' event time t lateness '1 day' history '30 days';
+features of_others of thing from others ( seen = count(*) over all );
+vector w (of_others.*);
+";
+    let project = Project::new(&format!("{SOURCE}{BEFORE}{more}"));
+    let _ = project.push("events", &events()).ok();
+    let others: Vec<Json> = (0..500).map(|id| json!({"k": id % KEYS, "t": rfc3339(START + id * 1_000_000)})).collect();
+    let _ = project.push("others", &others).ok();
+    let server = project.serve();
+    wait_for("the first events", || (server.metric("forebay_committed_seq", "") > 0.0).then_some(()));
+    server.kill();
+    project.write("features/test.bay", format!("{SOURCE}{BEFORE}"));
+    project.catch_up();
+    project.write("features/test.bay", format!("{SOURCE}{BEFORE}{more}"));
+    project.catch_up();
+    let server = project.serve();
+    let keys: Vec<Json> = (0..KEYS).map(|k| json!({"k": k})).collect();
+    let seen: i64 = server.lookup("w", &json!({"keys": keys})).iter().filter_map(|row| row["seen"].as_i64()).sum();
+    assert_eq!(seen, 500);
     assert_eq!(server.stop(), Some(0));
 }

@@ -6,6 +6,8 @@ use std::time::Duration;
 use forebay::log::kafka::Kafka;
 use forebay::{ErrorKind, LogReader, NewRecord, Offset, Partition, RecordRun};
 use forebay_integration::kafka::Broker;
+use rdkafka::ClientConfig;
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 
 const WAIT: Duration = Duration::from_millis(200);
 
@@ -55,7 +57,8 @@ fn the_kafka_log_on_a_real_broker() {
     let Some(mut broker) = Broker::start() else { return };
     let kafka = Kafka::new(&broker.bootstrap(), []);
     records_come_back_exactly_and_from_any_offset(&kafka);
-    offsets_that_are_gone_are_told_and_reading_goes_on(&kafka);
+    a_topic_that_was_replaced_is_told_and_not_read(&kafka);
+    markers_of_transactions_are_no_records(&kafka, &broker.bootstrap());
     missing_topics_and_large_records_are_told(&kafka);
     a_reader_goes_on_when_the_broker_comes_back(&kafka, &mut broker);
 }
@@ -115,15 +118,35 @@ fn a_reader_goes_on_when_the_broker_comes_back(kafka: &Kafka, broker: &mut Broke
     assert_eq!(seen, (0..200).map(|number| number.to_string()).collect::<Vec<_>>());
 }
 
-fn offsets_that_are_gone_are_told_and_reading_goes_on(kafka: &Kafka) {
+fn a_topic_that_was_replaced_is_told_and_not_read(kafka: &Kafka) {
     kafka.create_topic("gone", 1).unwrap();
     kafka.writer("outbox").unwrap().append(&numbered("gone", 0..3), 1).unwrap();
     let mut reader = kafka.reader("gone").unwrap();
     reader.seek(Partition(0), Offset(50)).unwrap();
-    assert_eq!(values(&read(reader.as_mut(), 3)), ["0", "1", "2"]);
-    let problems = reader.take_problems();
-    assert!(problems[0].contains("topic gone partition 0: the next offset is 50, but the topic ends at 3"), "{problems:?}");
-    assert!(reader.take_problems().is_empty());
+    let told = || (0..100).find_map(|_| reader.poll(10, WAIT).map(|runs| assert!(runs.is_empty())).err()).expect("an error");
+    for error in std::iter::repeat_with(told).take(2) {
+        assert_eq!(error.kind(), ErrorKind::Unavailable);
+        assert!(error.to_string().contains("topic gone partition 0: the next offset is 50, but the topic ends at 3"), "{error}");
+    }
+}
+
+/// The marker that ends a transaction takes an offset that no reader is ever handed.
+fn markers_of_transactions_are_no_records(kafka: &Kafka, bootstrap: &str) {
+    kafka.create_topic("marked", 2).unwrap();
+    let producer: BaseProducer = ClientConfig::new().set("bootstrap.servers", bootstrap).set("transactional.id", "test").create().unwrap();
+    producer.init_transactions(Duration::from_secs(30)).unwrap();
+    for commits in [true, false] {
+        producer.begin_transaction().unwrap();
+        producer.send(BaseRecord::<(), str>::to("marked").partition(0).payload("x")).unwrap();
+        producer.flush(Duration::from_secs(10)).unwrap();
+        match commits {
+            true => producer.commit_transaction(Duration::from_secs(10)).unwrap(),
+            false => producer.abort_transaction(Duration::from_secs(10)).unwrap(),
+        }
+    }
+    let mut reader = kafka.reader("marked").unwrap();
+    assert_eq!(reader.ends().unwrap(), [(0, 4), (1, 0)].map(|(partition, end)| (Partition(partition), Offset(end))));
+    assert_eq!(reader.record_ends().unwrap(), [(Partition(0), Offset(1))]);
 }
 
 fn missing_topics_and_large_records_are_told(kafka: &Kafka) {

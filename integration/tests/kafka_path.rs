@@ -152,12 +152,23 @@ fn payments_in_predictions_and_drift_out() {
     let drift = wait_for("drift", || Some(read(&kafka, "drift")).filter(|drift| drift.len() >= 5));
     assert!(drift.iter().all(|(headers, value)| value["model"] == "shop" && headers.contains_key("forebay.interval")), "{drift:?}");
     assert!(drift.iter().any(|(_, value)| value["alert"] == true), "{drift:?}");
+
+    // A partition that is added while forebay runs is read from its start.
+    kafka.create_topic("payments", PARTITIONS + 1).expect("a partition more");
+    let late = NewRecord {
+        topic: "payments".into(),
+        partition: Some(Partition(PARTITIONS)),
+        value: Some(payment(total).to_string().into_bytes()),
+        ..NewRecord::default()
+    };
+    kafka.writer("test").expect("a writer").append(&[late], 0).expect("an append");
+    server.wait_for_seq(total + 1);
     assert_eq!(server.stop(), Some(0));
 
     // Nothing is read again: offsets are in the store.
     project.catch_up();
     let server = project.serve();
-    assert_eq!(read_json(&server.get("/v1/status").1)["seq"], json!(total));
+    assert_eq!(read_json(&server.get("/v1/status").1)["seq"], json!(total + 1));
     assert_eq!(server.stop(), Some(0));
 
     replayed(&project, &predictions);

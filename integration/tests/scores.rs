@@ -122,3 +122,27 @@ fn verify_finds_no_difference() {
     let explained = project.run(&["explain", "shop_v1.n_1h", "user_id=1", "--as-of", &time]).ok();
     assert!(!explained.stdout.is_empty());
 }
+
+/// A vector may read a view of another source, whose state forgets by that source's own time.
+#[test]
+fn an_event_from_before_what_another_source_still_knows() {
+    if !onnx_runtime() {
+        return;
+    }
+    let definitions = shop_definitions()
+        + "
+source visits (user_id bigint, t timestamp) from log 'visits' event time t lateness '1 hour' history '2 hours';
+features user_visits of user from visits ( visits = count(*) over 1h );
+vector both on orders ( user_orders.n_1h, spend_1h = user_visits.visits_1h::double, x );
+model late from 'sum_of_named.onnx' takes both score orders into topic 'late-scores';
+";
+    let project = shop(&definitions);
+    let visit = |hour: i64| json!({"user_id": 1, "t": rfc3339(START + hour * 3_600_000_000)});
+    let _ = project.push("visits", &(0..48).map(visit).collect::<Vec<_>>()).ok();
+    project.catch_up();
+    let _ = project.push("orders", &[order(1)]).ok();
+    project.catch_up();
+    let predictions = read_topic(&project, "late-scores");
+    let error = predictions[0].value["error"].as_str().unwrap_or_default();
+    assert!(predictions[0].value["score"].is_null() && error.contains("forebay score --spine"), "{}", predictions[0].value);
+}

@@ -239,7 +239,7 @@ impl<'de> Visitor<'de> for Cell<'_> {
     fn visit_f64<E: serde::de::Error>(self, value: f64) -> Result<Slot, E> {
         match self.field.data_type {
             DataType::Float => Ok(Slot::Float(value)),
-            _ => self.wrong(format_args!("got the number {value}, which is a fraction or does not fit into 64 bits")),
+            _ => self.wrong(format_args!("got the number {value}, which is not written as a whole number of 64 bits")),
         }
     }
 

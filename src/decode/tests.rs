@@ -95,7 +95,7 @@ fn values_of_another_type_are_named() {
     for (payload, message) in [
         (r#"{"at":0,"id":5}"#, "field id is text: got the number 5"),
         (r#"{"at":0,"user":"5"}"#, "field user is bigint: got the text \"5\""),
-        (r#"{"at":0,"user":1.5}"#, "field user is bigint: got the number 1.5, which is a fraction or does not fit into 64 bits"),
+        (r#"{"at":0,"user":1.5}"#, "field user is bigint: got the number 1.5, which is not written as a whole number of 64 bits"),
         (r#"{"at":0,"ok":1}"#, "field ok is boolean: got the number 1"),
         (r#"{"at":0,"amount":"1.5"}"#, "field amount is double: got the text \"1.5\""),
         (r#"{"at":0,"amount":[1]}"#, "field amount is double: got an array"),

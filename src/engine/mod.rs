@@ -177,7 +177,7 @@ impl Engine {
         let mut wanted: Vec<((usize, Partition), Offset)> = Vec::new();
         for (index, source) in self.shared.plan().sources.iter().enumerate() {
             let mut reader = self.shared.logs.reader(source)?;
-            wanted.extend(reader.ends()?.into_iter().filter(|(_, end)| end.0 > 0).map(|(partition, end)| ((index, partition), end)));
+            wanted.extend(reader.record_ends()?.into_iter().map(|(partition, end)| ((index, partition), end)));
         }
         self.shared.wait_applied(Duration::MAX, |applied| {
             wanted.iter().all(|(key, end)| applied.partitions.get(key).is_some_and(|(next, _)| next >= end))

@@ -1,9 +1,10 @@
 //! One thread for each source: polls its log, decodes, evaluates what depends on the rows alone, and hands batches to
 //! the committer through a bounded channel, so that back-pressure reaches the log.
 
+use std::collections::btree_map::Entry;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use arrow::array::UInt32Array;
 use arrow::compute;
@@ -19,6 +20,8 @@ use crate::telemetry::names;
 
 const POLL_WAIT: Duration = Duration::from_millis(100);
 const RETRY_WAIT: Duration = Duration::from_millis(500);
+/// How often a source that never falls idle is asked where its partitions end, and which there are.
+const LOOK_EVERY: Duration = Duration::from_secs(10);
 
 /// A decoded run of one partition.
 pub struct Incoming {
@@ -47,10 +50,15 @@ pub fn read(shared: &Arc<Shared>, source: usize, from: &Applied, batch_max: usiz
     let about = format!("source {}", declared.name);
     let mut reader: Option<Box<dyn LogReader>> = None;
     let mut decoder = Decoder::new(declared);
+    let mut looked = Instant::now();
     let mut next: std::collections::BTreeMap<Partition, Offset> =
         from.partitions.iter().filter(|((of, _), _)| *of == source).map(|((_, partition), (offset, _))| (*partition, *offset)).collect();
     while !shared.is_stopping() {
-        match step(shared, source, &mut reader, &mut decoder, &mut next, batch_max, incoming) {
+        let look = looked.elapsed() > LOOK_EVERY;
+        if look {
+            looked = Instant::now();
+        }
+        match step(shared, source, &mut reader, &mut decoder, &mut next, batch_max, look, incoming) {
             Ok(true) => shared.set_problem(&about, None),
             Ok(false) => return,
             Err(error) if matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::NotFound) => {
@@ -74,6 +82,7 @@ fn step(
     decoder: &mut Decoder,
     next: &mut std::collections::BTreeMap<Partition, Offset>,
     batch_max: usize,
+    look: bool,
     incoming: &Sender<Incoming>,
 ) -> Result<bool> {
     let declared = &shared.plan().sources[source];
@@ -82,7 +91,7 @@ fn step(
         None => {
             let mut opened = shared.logs.reader(declared)?;
             for partition in opened.partitions()? {
-                opened.seek(partition, next.get(&partition).copied().unwrap_or_default())?;
+                opened.seek(partition, *next.entry(partition).or_default())?;
             }
             reader.insert(opened)
         }
@@ -92,7 +101,13 @@ fn step(
         shared.metrics.add(names::LOG_ERRORS, &[("source", &declared.name)], 1);
         tracing::warn!(source = declared.name, "{problem}");
     }
-    let ends = if runs.is_empty() { reader.ends()? } else { Vec::new() };
+    let ends = if look || runs.is_empty() { reader.ends()? } else { Vec::new() };
+    for (partition, _) in &ends {
+        if let Entry::Vacant(new) = next.entry(*partition) {
+            tracing::info!(source = declared.name, "reading the new partition {}", partition.0);
+            reader.seek(*partition, *new.insert(Offset(0)))?;
+        }
+    }
     for run in runs {
         let count = run.records.len() as u64;
         shared.metrics.add(names::RECORDS_READ, &[("source", &declared.name)], count);

@@ -52,11 +52,7 @@ impl Store {
     /// and removes files that a crash left without a manifest that names them.
     pub fn open(folder: &Path, sources: &[Source]) -> Result<Self> {
         fs::create_dir_all(folder).map_err(|error| io_error("make", folder, &error))?;
-        let manifest = Manifest::load(folder)?;
-        // A manifest is there from the first opening on: files without one are no leftovers of a crash.
-        if manifest.generation == 0 && !parts(folder)?.is_empty() {
-            return Err(Error::corrupt(format!("{} holds events but no manifest: restore the folder from a copy", folder.display())));
-        }
+        let manifest = load(folder)?;
         sweep(folder, &manifest)?;
         let mut next = manifest.clone();
         next.event_times.extend(sources.iter().map(|source| (source.name.clone(), source.fields[source.event_time].name.clone())));
@@ -71,14 +67,14 @@ impl Store {
 
     /// Opens the log beside a process that may be writing it. A folder without a log reads as an empty one.
     pub fn open_read_only(folder: &Path) -> Result<Self> {
-        let manifest = Manifest::load(folder)?;
+        let manifest = load(folder)?;
         Ok(Self { folder: folder.to_owned(), manifest: RwLock::new(Arc::new(manifest)), writing: None })
     }
 
     /// Reads the manifest again: what another process has written since.
     pub fn reload(&self) -> Result<()> {
         if self.writing.is_none() {
-            *self.manifest.write() = Arc::new(Manifest::load(&self.folder)?);
+            *self.manifest.write() = Arc::new(load(&self.folder)?);
         }
         Ok(())
     }
@@ -283,6 +279,15 @@ fn sweep(folder: &Path, manifest: &Manifest) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// The manifest of a folder. It is there from the first opening on: files without one are no leftovers of a crash.
+fn load(folder: &Path) -> Result<Manifest> {
+    let manifest = Manifest::load(folder)?;
+    if manifest.generation == 0 && folder.is_dir() && !parts(folder)?.is_empty() {
+        return Err(Error::corrupt(format!("{} holds events but no manifest: restore the folder from a copy", folder.display())));
+    }
+    Ok(manifest)
 }
 
 /// Every Parquet file below the folder of the log.

@@ -14,7 +14,7 @@ use arrow::array::ArrayRef;
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
 
-use crate::aggregate::Aggregate;
+use crate::aggregate::{Aggregate, Keep};
 use crate::error::Result;
 use crate::id::Identity;
 use crate::time::Span;
@@ -158,6 +158,8 @@ pub struct Feature {
     pub id: Identity,
     pub fold: usize,
     pub window: Window,
+    /// Which keys the feature has room for, where it is a map.
+    pub keep: Keep,
     /// Takes the place of null.
     pub default: Option<Value>,
     pub data_type: DataType,

@@ -1,7 +1,7 @@
 //! What the states of a view's keys need to know of it, computed once: the shape of rows, the parts that tiles keep,
 //! and the features by window, in the order in which one walk answers them.
 
-use crate::aggregate::{Aggregate, Fold, Kind, META, Moment, Part, Partial};
+use crate::aggregate::{Aggregate, Fold, Keep, Kind, META, Moment, Part, Partial};
 use crate::id::Identity;
 use crate::plan::{Feature, Frame, View, Window};
 use crate::time::EventTime;
@@ -56,6 +56,7 @@ pub(super) struct FeatureRead {
     /// Into `Layout::bounds`.
     pub(super) bound: usize,
     aggregate: Aggregate,
+    keep: Keep,
     default: Value,
 }
 
@@ -103,7 +104,8 @@ impl Bound {
     pub(super) fn moment(&self, q: EventTime) -> Moment {
         let query = i128::from(q.0) - i128::from(self.offset);
         let held = |time: i128| time.clamp(i128::from(i64::MIN), i128::from(i64::MAX)) as i64;
-        Moment { query: held(query), from: self.frame.start(query).map(held) }
+        let open = matches!(self.frame, Frame::Range { open: true, .. });
+        Moment { query: held(query), start: self.frame.start(query).map(|first| held(first - i128::from(open))) }
     }
 
     pub(super) fn same_group(&self, other: &Self) -> bool {
@@ -172,6 +174,7 @@ impl Layout {
                 part: parts.iter().position(|part| covers(part, &candidates[feature.fold])).unwrap_or_default(),
                 bound: bounds.binary_search(&bound(feature)).unwrap_or_default(),
                 aggregate: view.folds[feature.fold].aggregate.clone(),
+                keep: feature.keep,
                 default: feature.default.clone().unwrap_or_default(),
             })
             .collect();
@@ -249,7 +252,7 @@ impl Layout {
 impl FeatureRead {
     /// The feature's value at query time `q` where its window's events fold to `partial`.
     pub(super) fn value(&self, layout: &Layout, q: EventTime, partial: &Partial) -> Value {
-        match self.aggregate.finish(partial, &layout.bounds[self.bound].moment(q)) {
+        match self.aggregate.finish(partial, &layout.bounds[self.bound].moment(q), self.keep) {
             Value::Null => self.default.clone(),
             value => value,
         }

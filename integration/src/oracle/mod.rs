@@ -5,13 +5,18 @@ mod aggregate;
 mod calendar;
 pub mod cell;
 pub mod exact;
+mod map;
+mod moments;
+mod order;
+mod values;
 
 use std::fmt;
 use std::rc::Rc;
 
-pub use aggregate::Aggregate;
+pub use aggregate::{Aggregate, Moment, Row};
 pub use calendar::{Calendar, Clocks};
 pub use cell::Cell;
+pub use map::By;
 
 /// An event's place in the total order of its source.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -74,6 +79,8 @@ pub struct Feature {
     pub name: String,
     pub aggregate: Aggregate,
     pub inputs: Vec<Input>,
+    /// The feature is a map.
+    pub by: Option<By>,
     /// An event counts where this gives `Bool(true)`.
     pub filter: Option<Input>,
     pub window: Window,
@@ -109,17 +116,31 @@ impl Window {
     pub fn holds(&self, place: Place, q: i64, current: Option<Place>) -> bool {
         let (t, q) = (i128::from(place.time), i128::from(q) - i128::from(self.offset));
         let until = if self.before { t < q } else { t <= q };
-        let since = match self.frame {
-            Frame::All | Frame::Session(_) => true,
-            Frame::Hop { length, hop } => {
-                let (earliest, hop) = (q - i128::from(length), i128::from(hop));
-                t >= earliest - ((earliest % hop) + hop) % hop
-            }
-            Frame::Calendar(calendar) => t >= calendar.start(q),
-            Frame::Range { length, open: false } => t >= q - i128::from(length),
-            Frame::Range { length, open: true } => t > q - i128::from(length),
+        let since = match (self.start(q), self.frame) {
+            (None, _) => true,
+            (Some(start), Frame::Range { open: true, .. }) => t > start,
+            (Some(start), _) => t >= start,
         };
         until && since && !(self.excluding_current && Some(place) == current)
+    }
+
+    /// Where the window starts for a query at `q`, less its offset; `None` where that is no matter of time alone.
+    fn start(&self, q: i128) -> Option<i128> {
+        match self.frame {
+            Frame::All | Frame::Session(_) => None,
+            Frame::Hop { length, hop } => {
+                let (earliest, hop) = (q - i128::from(length), i128::from(hop));
+                Some(earliest - ((earliest % hop) + hop) % hop)
+            }
+            Frame::Calendar(calendar) => Some(calendar.start(q)),
+            Frame::Range { length, .. } => Some(q - i128::from(length)),
+        }
+    }
+
+    fn moment(&self, q: i64) -> Moment {
+        let query = q - self.offset;
+        let start = self.start(i128::from(query)).map(|start| i64::try_from(start).expect("times of this age"));
+        Moment { query, start }
     }
 }
 
@@ -166,8 +187,13 @@ pub fn compute(feature: &Feature, events: &[Event], q: i64, current: Option<Plac
     if let Some(limit) = feature.window.limit {
         counted.drain(..counted.len().saturating_sub(limit));
     }
-    let rows: Vec<Vec<Cell>> = counted.iter().map(|event| feature.inputs.iter().map(|input| input(event)).collect()).collect();
-    let value = feature.aggregate.over(&rows);
+    let cells = |event: &Event| feature.inputs.iter().map(|input| input(event)).collect();
+    let rows: Vec<Row> = counted.iter().map(|event| Row { time: event.place.time, cells: cells(event) }).collect();
+    let moment = feature.window.moment(q);
+    let value = match &feature.by {
+        Some(by) => by.over(&feature.aggregate, counted.iter().map(|event| (by.key)(event)).zip(rows).collect(), moment),
+        None => feature.aggregate.over(&rows, moment),
+    };
     match (&feature.default, value) {
         (Some(default), Cell::Null) => default.clone(),
         (_, value) => value,

@@ -101,7 +101,7 @@ codes! {
     DEFAULT_TYPE = "FB0207", "default of another type",
         "A default takes the place of null, so it must have the type of the feature or column.";
     NOT_A_LITERAL = "FB0208", "not a literal",
-        "A default and an aggregate's parameters are written as literals: a number, a 'text', true or false.";
+        "A default and the parameters of an aggregate or a function are written as literals: a number, a 'text', true or false.";
 
     VOLATILE = "FB0301", "value that is no function of the event",
         "The expression depends on the clock, on chance or on a file. Values are functions of events, so that they can be computed \
@@ -150,6 +150,10 @@ codes! {
          'Europe/Berlin'. Without `in` it is UTC.";
     BAD_ROWS = "FB0510", "bad number of rows",
         "A window of rows, and a limit, has between 1 and 1000000 rows.";
+    NEEDS_BOUNDED = "FB0515", "aggregate over too much",
+        "The aggregate needs the events themselves, which are forgotten in the end: its window has a lower bound.";
+    BAD_LIMIT = "FB0520", "bad limit of a map",
+        "A map has room for 1 to 1000 keys.";
 
     KEY_UNREACHABLE = "FB0601", "vector without the view's key",
         "The vector's source has no column called like the view's key. Say which column to read it under with `for key = column`.";
@@ -181,8 +185,6 @@ codes! {
     UNKNOWN_METRIC = "FB0708", "unknown drift metric",
         "Alerts are on psi, ks or missing_rate.";
 
-    NOT_YET_BY = "FB0906", "map-valued features cannot run yet",
-        "The language names `by`, this version does not compute it. Write one feature with `where` for each value that matters.";
     NOT_YET_LABEL = "FB0907", "labels cannot be joined yet",
         "The language names `label`, this version does not join labels. Bring them in the spine of a training set.";
     NOT_YET_STREAM = "FB0908", "derived streams cannot run yet",

@@ -149,12 +149,20 @@ pub(crate) struct FeatureItem {
     pub name: Name,
     pub call: Call,
     pub filter: Option<Clause<Sql>>,
-    pub by: Option<Clause<()>>,
+    pub by: Option<Clause<By>>,
     /// Empty: lifetime.
     pub over: Vec<WindowItem>,
     pub over_tokens: Option<Tokens>,
     pub default: Option<Clause<Sql>>,
     pub tokens: Tokens,
+}
+
+/// `by key limit 32 by value`
+#[derive(Clone, Debug)]
+pub(crate) struct By {
+    pub key: Sql,
+    pub limit: Option<Name>,
+    pub by_value: bool,
 }
 
 /// An aggregate call. `count(*)` has no arguments and `star`.

@@ -131,6 +131,12 @@ impl LogReader for Reader {
         Ok((0..).zip(extents.iter()).map(|(partition, extent)| (Partition(partition), Offset(extent.end))).collect())
     }
 
+    fn record_ends(&mut self) -> Result<Vec<(Partition, Offset)>> {
+        let extents = self.topic.extents.lock();
+        let held = (0..).zip(extents.iter()).filter(|(_, extent)| extent.start < extent.end);
+        Ok(held.map(|(partition, extent)| (Partition(partition), Offset(extent.end))).collect())
+    }
+
     fn take_problems(&mut self) -> Vec<String> {
         std::mem::take(&mut self.problems)
     }

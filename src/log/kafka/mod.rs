@@ -16,6 +16,7 @@ use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions, NewTopic, TopicReplication};
 use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::consumer::BaseConsumer;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
 use crate::error::{Error, Result};
@@ -42,11 +43,16 @@ impl Kafka {
 
     /// A reader of a topic's partitions. Input error for an option that librdkafka does not know.
     pub fn reader(&self, topic: &str) -> Result<Box<dyn LogReader>> {
+        Ok(Box::new(reader::Reader::new(self.clone(), topic, self.consumer(topic, false)?)))
+    }
+
+    /// A consumer that has no partitions yet. `tells_ends`: a partition's end is an event of its own.
+    fn consumer(&self, topic: &str, tells_ends: bool) -> Result<BaseConsumer<Logging>> {
         let mut config = self.config(&format!("forebay-{topic}"));
         config.set("group.id", format!("forebay-{topic}"));
         config.set("enable.auto.commit", "false");
         config.set("enable.auto.offset.store", "false");
-        config.set("enable.partition.eof", "false");
+        config.set("enable.partition.eof", if tells_ends { "true" } else { "false" });
         // An offset that the topic no longer holds is told, not mended silently.
         config.set("auto.offset.reset", "error");
         // Much is fetched ahead, and fetching goes on soon after the queue was full: records wait, not the reader.
@@ -56,8 +62,7 @@ impl Kafka {
         config.set("fetch.message.max.bytes", "4194304");
         config.set("fetch.wait.max.ms", "100");
         self.finish(&mut config);
-        let consumer = config.create_with_context(Logging).map_err(|error| self.failure("reading", topic, &error))?;
-        Ok(Box::new(reader::Reader::new(self.clone(), topic, consumer)))
+        config.create_with_context(Logging).map_err(|error| self.failure("reading", topic, &error))
     }
 
     /// A writer. `name` is for Kafka's tools; Kafka remembers no `upto` without transactions, so that `append` is at

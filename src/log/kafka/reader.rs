@@ -1,5 +1,6 @@
-//! Reads a topic's partitions from given offsets. A broker that is away is told with every poll and waited for; an
-//! offset that the topic no longer holds is told once, and reading goes on at the earliest that it holds.
+//! Reads a topic's partitions from given offsets. A broker that is away is told with every poll and waited for. Where
+//! offsets were deleted before they were read, that is told once, and reading goes on at the earliest there is; a topic
+//! that ends before the next offset is another one of that name: that is told with every poll, and nothing is read.
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -65,26 +66,26 @@ impl Progress {
         message.key().map_or(0, <[u8]>::len) + message.payload().map_or(0, <[u8]>::len)
     }
 
-    /// Moves a partition to `low` when its next offset is not within what the topic holds, and says so.
-    fn back_into_range(&mut self, partition: Partition, low: u64, high: u64) {
-        let Some(next) = self.next.get_mut(&partition) else { return };
+    /// Moves a partition to `low` when what comes next was deleted, and says so. Unavailable when the partition ends
+    /// before its next offset.
+    fn back_into_range(&mut self, partition: Partition, low: u64, high: u64) -> Result<()> {
+        let Some(next) = self.next.get_mut(&partition) else { return Ok(()) };
         let (topic, number, wanted) = (&self.topic, partition.0, *next);
-        if (low..=high).contains(&wanted) {
-            return;
+        if wanted > high {
+            return Err(Error::unavailable(format!(
+                "topic {topic} partition {number}: the next offset is {wanted}, but the topic ends at {high}: it was replaced by \
+                 another of that name, whose records are not read; use another data folder for it, or bring the old one back"
+            )));
         }
-        *next = low;
-        self.problems.push(if wanted < low {
-            format!(
+        if wanted < low {
+            *next = low;
+            self.problems.push(format!(
                 "topic {topic} partition {number}: offsets {wanted} to {} were deleted by retention before they were read; \
                  reading goes on at {low}; keep records longer",
                 low - 1
-            )
-        } else {
-            format!(
-                "topic {topic} partition {number}: the next offset is {wanted}, but the topic ends at {high}: it was replaced by \
-                 another of that name; reading goes on at {low}; to start clean, use another data folder"
-            )
-        });
+            ));
+        }
+        Ok(())
     }
 }
 
@@ -120,17 +121,58 @@ impl Reader {
         found.map(|(low, high)| (low.max(0) as u64, high.max(0) as u64)).map_err(|error| self.failure(&error))
     }
 
+    fn mend_offsets(&mut self) -> Result<()> {
+        for partition in self.progress.next.keys().copied().collect::<Vec<_>>() {
+            let (low, high) = self.watermarks(partition)?;
+            self.progress.back_into_range(partition, low, high)?;
+        }
+        Ok(())
+    }
+
+    /// The offset after the last record of a partition that spans these offsets; `None` where it holds no record.
+    fn record_end(&self, partition: Partition, low: u64, high: u64) -> Result<Option<Offset>> {
+        let topic = &self.progress.topic;
+        let consumer = self.kafka.consumer(topic, true)?;
+        let (mut back, mut silent) = (1, Duration::ZERO);
+        loop {
+            let from = high.saturating_sub(back).max(low);
+            let mut list = TopicPartitionList::with_capacity(1);
+            let added = list.add_partition_offset(topic, partition.0 as i32, At::Offset(from as i64));
+            added.and_then(|()| consumer.assign(&list)).map_err(|error| self.failure(&error))?;
+            let mut last = None;
+            loop {
+                match consumer.poll(PROBE_MAX) {
+                    Some(Ok(message)) => last = last.max(Some(message.offset() as u64)),
+                    Some(Err(KafkaError::PartitionEOF(_))) => break,
+                    Some(Err(error)) if Failure::of(&error) != Failure::Unreachable => return Err(self.failure(&error)),
+                    Some(Err(_)) | None => silent += PROBE_MAX,
+                }
+                if last.is_some_and(|last| last + 1 >= high) {
+                    break;
+                }
+                if silent > REQUEST_TIMEOUT {
+                    return Err(self.failure(&KafkaError::MessageConsumption(RDKafkaErrorCode::OperationTimedOut)));
+                }
+            }
+            match last {
+                Some(last) => return Ok(Some(Offset(last + 1))),
+                None if from == low => return Ok(None),
+                None => back *= 16,
+            }
+        }
+    }
+
     /// Nothing was read: whether that is because of `away`, the last thing that went wrong.
     fn explain_silence(&mut self, max_wait: Duration) -> Result<()> {
         let Some(error) = self.away.take() else { return Ok(()) };
         match Failure::of(&error) {
             Failure::OutOfRange => {
-                for partition in self.progress.next.keys().copied().collect::<Vec<_>>() {
-                    let (low, high) = self.watermarks(partition)?;
-                    self.progress.back_into_range(partition, low, high);
+                let mended = self.mend_offsets();
+                match mended {
+                    Ok(()) => self.moved = true,
+                    Err(_) => self.away = Some(error),
                 }
-                self.moved = true;
-                Ok(())
+                mended
             }
             Failure::Unreachable | Failure::Other => {
                 let probe = self.consumer.fetch_metadata(Some(&self.progress.topic), max_wait.clamp(PROBE_MIN, PROBE_MAX));
@@ -204,6 +246,19 @@ impl LogReader for Reader {
     fn ends(&mut self) -> Result<Vec<(Partition, Offset)>> {
         let partitions = self.partitions()?;
         partitions.into_iter().map(|partition| Ok((partition, Offset(self.watermarks(partition)?.1)))).collect()
+    }
+
+    fn record_ends(&mut self) -> Result<Vec<(Partition, Offset)>> {
+        let mut ends = Vec::new();
+        for partition in self.partitions()? {
+            let (low, high) = self.watermarks(partition)?;
+            if low < high
+                && let Some(end) = self.record_end(partition, low, high)?
+            {
+                ends.push((partition, end));
+            }
+        }
+        Ok(ends)
     }
 
     fn take_problems(&mut self) -> Vec<String> {

@@ -113,6 +113,7 @@ pub fn plan() -> Plan {
         id: Identity::of(name),
         fold,
         window,
+        keep: crate::aggregate::Keep::default(),
         default: None,
         data_type,
     };

@@ -8,7 +8,7 @@ use arrow::datatypes::{Field, Schema};
 use arrow::record_batch::RecordBatch;
 
 use super::super::*;
-use crate::aggregate::{Aggregate, bind};
+use crate::aggregate::{Aggregate, Keep, bind};
 use crate::error::Error;
 use crate::id::{Identity, Offset, Partition};
 use crate::plan::{Evaluate, Expression, Feature, Fold, Frame, View, Window};
@@ -77,6 +77,24 @@ fn folds() -> Vec<(String, Aggregate, Vec<usize>, Option<usize>)> {
     specs.iter().map(fold).collect()
 }
 
+/// Maps: an aggregate with its inputs, a last input by which events are grouped, and the keys that it keeps.
+fn maps() -> Vec<(String, Aggregate, Vec<usize>, Keep)> {
+    let specs: [(&str, &[usize], Keep); 5] = [
+        ("sum", &[0, 2], Keep { limit: 2, by_value: false }),
+        ("count", &[1], Keep { limit: 5, by_value: false }),
+        ("max", &[0, 4], Keep { limit: 3, by_value: true }),
+        ("last", &[1, 3], Keep { limit: 1, by_value: true }),
+        ("var_samp", &[1, 2], Keep { limit: 3, by_value: true }),
+    ];
+    let map = |(name, inputs, keep): (&str, &[usize], Keep)| {
+        let mut types: Vec<DataType> = inputs.iter().map(|input| COLUMNS[*input].1.clone()).collect();
+        let key = types.pop().unwrap();
+        let label = inputs.iter().fold(format!("{name}_by"), |label, input| format!("{label}_{}", COLUMNS[*input].0));
+        (label, bind(name, &types, &[]).unwrap().by(&key).unwrap(), inputs.to_vec(), keep)
+    };
+    specs.map(map).into()
+}
+
 fn windows() -> Vec<(&'static str, Window)> {
     let range = |length: i64, open: bool| Frame::Range { length: Span(length), open };
     let window = |frame: Frame, before: bool, excluding_current: bool, offset: i64| Window {
@@ -121,13 +139,16 @@ fn windows() -> Vec<(&'static str, Window)> {
 }
 
 pub(super) fn view() -> View {
-    let folds = folds();
-    let features = folds.iter().enumerate().flat_map(|(fold, (label, aggregate, ..))| {
+    let plain = folds().into_iter().map(|(label, aggregate, inputs, filter)| (label, aggregate, inputs, filter, Keep::default()));
+    let maps = maps().into_iter().map(|(label, aggregate, inputs, keep)| (label, aggregate, inputs, None, keep));
+    let folds: Vec<_> = plain.chain(maps).collect();
+    let features = folds.iter().enumerate().flat_map(|(fold, (label, aggregate, .., keep))| {
         windows().into_iter().map(move |(name, window)| Feature {
             name: format!("{label}_{name}"),
             id: Identity::default(),
             fold,
             window,
+            keep: *keep,
             default: (label == "sum_n").then_some(Value::Int(0)),
             data_type: aggregate.result_type().clone(),
         })
@@ -144,7 +165,7 @@ pub(super) fn view() -> View {
         features: features.collect(),
         folds: folds
             .into_iter()
-            .map(|(label, aggregate, inputs, filter)| Fold { id: Identity::of(&label), aggregate, inputs, filter })
+            .map(|(label, aggregate, inputs, filter, _)| Fold { id: Identity::of(&label), aggregate, inputs, filter })
             .collect(),
     }
 }

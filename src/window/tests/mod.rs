@@ -149,6 +149,28 @@ fn same_behind(view: &View, layout: &Layout, state: &KeyState, events: &Events, 
 }
 
 #[test]
+fn a_map_of_very_many_keys_costs_little_beside_its_events() {
+    const NAME: &str = "max_by_amount_at_1000_open";
+    let narrow = narrowed(|feature| feature.name == NAME);
+    let layout = Layout::new(&narrow);
+    // Nearly every event has a key of its own.
+    let rows: Vec<(i64, u32, u64)> = (0..20_000).map(|row| (row, 0, row as u64)).collect();
+    let events = Events::new(&rows);
+    let inputs = Inputs::evaluate(&narrow, &events.batch()).unwrap();
+    let mut state = KeyState::new(&layout);
+    (0..rows.len()).for_each(|row| state.insert(&layout, events.positions[row], &inputs, row));
+    assert!(state.root.bytes() < 400 * rows.len(), "{} bytes for an event", state.root.bytes() / rows.len());
+    let mut store = Store::default();
+    let row = store.put(&layout, &mut state);
+    assert!(row.len() < 20_000, "{} bytes of a row", row.len());
+    let (q, mut found) = (events.positions[19_900].time, Vec::new());
+    state.read(&layout, q, None, &[0], &store, &mut found).unwrap();
+    let wide = view();
+    let feature = wide.features.iter().position(|feature| feature.name == NAME).unwrap();
+    assert_eq!(found, [scan::value(&wide, &events, feature, q, None)]);
+}
+
+#[test]
 fn a_long_history_survives_chunks_splits_and_trims() {
     long_history(0, None);
 }

@@ -1,8 +1,11 @@
 //! Values by a scan over all events, one feature at a time, without tiles, summaries or the rows of states.
 
+use std::sync::Arc;
+
 use num_bigint::BigInt;
 
 use super::fixture::Events;
+use crate::aggregate::Keep;
 use crate::id::Position;
 use crate::plan::{Frame, View};
 use crate::time::EventTime;
@@ -47,7 +50,12 @@ pub(super) fn value(view: &View, events: &Events, feature: usize, q: EventTime, 
     rows.retain(|(_, values)| fold.inputs.iter().all(|input| !values[*input].is_null()));
     let inputs: Vec<Vec<Value>> =
         rows.into_iter().map(|(_, values)| fold.inputs.iter().map(|input| values[*input].clone()).collect()).collect();
-    match aggregate(&fold.aggregate.text(), fold.aggregate.result_type(), &inputs) {
+    let name = fold.aggregate.text();
+    let result = match fold.aggregate.result_type() {
+        DataType::Map(result) => map(name.trim_end_matches(" by"), result, feature.keep, &inputs),
+        result => aggregate(&name, result, &inputs),
+    };
+    match result {
         Value::Null => feature.default.clone().unwrap_or_default(),
         value => value,
     }
@@ -58,6 +66,48 @@ fn life(events: &Events, now: i128, ttl: i64) -> i128 {
     let mut times: Vec<i128> = events.positions.iter().map(|at| i128::from(at.time.0)).filter(|time| *time <= now).collect();
     times.sort_unstable_by(|a, b| b.cmp(a));
     times.into_iter().fold(now, |first, time| if first - time <= i128::from(ttl) { time } else { first })
+}
+
+/// A map of the aggregate over the rows of each key, which is the last input.
+fn map(name: &str, result: &DataType, keep: Keep, rows: &[Vec<Value>]) -> Value {
+    let mut groups: Vec<(Value, Vec<Vec<Value>>)> = Vec::new();
+    for row in rows {
+        let (key, inputs) = row.split_last().unwrap();
+        match groups.iter_mut().find(|(known, _)| known == key) {
+            Some((_, rows)) => rows.push(inputs.to_vec()),
+            None => groups.push((key.clone(), vec![inputs.to_vec()])),
+        }
+    }
+    let of = |rows: &[Vec<Value>]| aggregate(name, result, rows);
+    groups.sort_by(|(a, more), (b, rows)| {
+        let by = match (of(rows), of(more)) {
+            _ if !keep.by_value => rows.len().cmp(&more.len()),
+            (Value::Null, other) | (other, Value::Null) if other.is_null() => std::cmp::Ordering::Equal,
+            (Value::Null, _) => std::cmp::Ordering::Less,
+            (_, Value::Null) => std::cmp::Ordering::Greater,
+            (x, y) => compare(&x, &y),
+        };
+        by.then_with(|| compare(a, b))
+    });
+    let rest = groups.split_off(groups.len().min(keep.limit as usize));
+    let mut entries: Vec<(Arc<str>, Value)> = groups.iter().map(|(key, rows)| (text(key), of(rows))).collect();
+    if !rest.is_empty() {
+        let merged = rows.iter().filter(|row| rest.iter().any(|(key, _)| row.last() == Some(key)));
+        let merged: Vec<Vec<Value>> = merged.map(|row| row[..row.len() - 1].to_vec()).collect();
+        entries.push(("__other".into(), of(&merged)));
+    }
+    entries.sort_by(|a, b| a.0.cmp(&b.0));
+    if entries.is_empty() { Value::Null } else { Value::Map(entries.into()) }
+}
+
+fn text(key: &Value) -> Arc<str> {
+    match key {
+        Value::Text(text) => text.clone(),
+        Value::Int(number) => number.to_string().into(),
+        Value::Bool(value) => value.to_string().into(),
+        Value::Timestamp(time) => EventTime(*time).to_string().into(),
+        other => panic!("{other:?} is no key"),
+    }
 }
 
 /// The greatest multiple of `step` up to `time`.

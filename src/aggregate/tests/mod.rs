@@ -1,3 +1,6 @@
+mod approximate;
+mod examples;
+
 use super::*;
 use proptest::prelude::*;
 
@@ -29,7 +32,58 @@ fn binds_types_and_parameters() {
     assert_eq!(bound("sum", &[], &[]), Err(BindError("sum takes 1 input, 0 given".into())));
     assert_eq!(bound("bool_or", &[DataType::Int], &[]), Err(BindError("bool_or takes a boolean, not bigint".into())));
     assert_eq!(bound("last_n", &[DataType::Int], &[Value::Int(0)]), Err(BindError("last_n takes a length n from 1 to 1000, not 0".into())));
-    assert_eq!(bound("median", &[DataType::Int], &[]), Err(BindError("there is no aggregate median".into())));
+    assert_eq!(bound("vector_sum", &[DataType::Int], &[]), Err(BindError("there is no aggregate vector_sum".into())));
+    let list = |item: DataType| DataType::List(Box::new(item));
+    let text = |text: &str| Value::Text(text.into());
+    assert_eq!(bound("ewma", &[DataType::Int], &[text("1h 30m")]), Ok(("ewma(5400000000)".into(), DataType::Float)));
+    assert_eq!(bound("percentile", &[DataType::Int], &[Value::Int(1)]), Ok(("percentile(1.0)".into(), DataType::Float)));
+    assert_eq!(bound("top_k", &[DataType::Text], &[Value::Int(3)]), Ok(("top_k(3)".into(), list(DataType::Text))));
+    let bounds = [Value::Int(-1), Value::Float(0.5)];
+    assert_eq!(bound("histogram", &[DataType::Float], &bounds), Ok(("histogram(-1.0, 0.5)".into(), list(DataType::Int))));
+    let refused = |name: &str, input: DataType, parameter: Value| bind(name, &[input], &[parameter]).unwrap_err().0;
+    let message = "ewma takes a half-life as a length of time in quotes, such as '1h'";
+    assert_eq!(refused("ewma", DataType::Float, Value::Int(3)), message);
+    assert_eq!(refused("ewma", DataType::Float, text("0s")), message);
+    let message = "percentile takes a number p from 0 to 1, such as 0.95";
+    assert_eq!(refused("percentile", DataType::Float, Value::Float(1.5)), message);
+    assert_eq!(refused("percentile", DataType::Float, text("0.5")), message);
+    assert_eq!(
+        refused("histogram", DataType::Float, Value::Int(i64::MAX)),
+        "histogram takes bounds that are numbers, whole ones up to 2^53"
+    );
+    let descending = bind("histogram", &[DataType::Int], &[Value::Int(2), Value::Int(2)]).unwrap_err().0;
+    assert_eq!(descending, "histogram takes bounds in ascending order");
+}
+
+#[test]
+fn aggregates_of_one_state_share_a_fold() {
+    let fold =
+        |name: &str, inputs: usize, parameters: &[Value]| bind(name, &vec![DataType::Float; inputs], parameters).unwrap().fold().clone();
+    let (half, three) = ([Value::Float(0.5)], [Value::Int(3)]);
+    assert_eq!(fold("approx_percentile", 1, &half), fold("median_abs_deviation", 1, &[]));
+    assert_eq!(fold("percentile", 1, &half), fold("median", 1, &[]));
+    assert_eq!(fold("corr", 2, &[]), fold("regr_slope", 2, &[]));
+    assert_eq!(fold("skewness", 1, &[]), fold("kurtosis", 1, &[]));
+    assert_eq!(fold("mode", 1, &[]), fold("top_k", 1, &three));
+    assert_eq!(fold("array_agg", 1, &three), fold("last_n", 1, &three));
+    assert_ne!(fold("first_n", 1, &three), fold("first_n", 1, &[Value::Int(2)]));
+    assert_ne!(fold("trend", 1, &[]), fold("corr", 2, &[]));
+}
+
+#[test]
+fn what_cannot_be_kept_of_forgotten_events_is_told() {
+    let bounded = |name: &&'static str| {
+        let shape = shape(name).unwrap();
+        let parameters = [Value::Float(0.5), Value::Int(1), Value::Text("1h".into())];
+        let types = [DataType::Float, DataType::Bool];
+        let mut bound = types.iter().flat_map(|of| {
+            parameters.iter().filter_map(|parameter| {
+                bind(name, &vec![of.clone(); shape.inputs_min], &vec![parameter.clone(); shape.parameters_min]).ok()
+            })
+        });
+        bound.next().unwrap_or_else(|| panic!("{name} binds to nothing")).needs_bounded().is_some()
+    };
+    assert_eq!(names().into_iter().filter(bounded).collect::<Vec<_>>(), ["median", "percentile"]);
 }
 
 #[test]
