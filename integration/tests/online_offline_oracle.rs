@@ -8,7 +8,7 @@ use forebay_integration::answers::read_ndjson;
 use forebay_integration::cases::{Definitions, FIELDS, key_of, payload, random_cells, random_definitions, random_query, time_of};
 use forebay_integration::chance::Chance;
 use forebay_integration::harness::{Project, ndjson};
-use forebay_integration::oracle::{Cell, Event, Place, cell::rfc3339, compute};
+use forebay_integration::oracle::{Cell, Event, Place, cell::rfc3339, compute, living};
 use serde_json::{Value as Json, json};
 
 const FEATURES: usize = 48;
@@ -114,8 +114,9 @@ fn current(project: &Project, definitions: &Definitions, events: &[Event]) {
 
 fn compare(definitions: &Definitions, events: &[Event], row: &Json, (key, q): (i64, i64), current: Option<Place>, side: &str) {
     let of_key: Vec<Event> = events.iter().filter(|event| key_of(event) == Some(key)).cloned().collect();
+    let living = living(&of_key, q, definitions.ttl);
     for feature in &definitions.features {
-        let expected = compute(feature, &of_key, q, current);
+        let expected = compute(feature, &living, q, current);
         let actual = row.get(&feature.name).unwrap_or(&Json::Null);
         if !agrees(&expected, actual) {
             let shown: BTreeMap<Place, Json> = of_key.iter().map(|event| (event.place, payload(&event.cells))).collect();

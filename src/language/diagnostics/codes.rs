@@ -197,8 +197,6 @@ codes! {
         "The language names this aggregate, this version does not compute it.";
     NOT_YET_DELETES = "FB0912", "deletes cannot run yet",
         "The language names `deletes when`, this version does not retract events.";
-    NOT_YET_TTL = "FB0913", "keys cannot be dropped by age yet",
-        "The language names `ttl`, this version keeps every key for as long as its windows need.";
 }
 
 #[cfg(test)]
