@@ -25,6 +25,7 @@ pub use self::chunk::{ChunkId, Chunks};
 pub use self::direct::fold_directly;
 pub use self::inputs::Inputs;
 pub use self::layout::Layout;
+pub use self::stored::Sizes;
 use self::stored::Stored;
 use self::tree::{Change, Node};
 use self::trim::Trim;

@@ -3,7 +3,9 @@
 
 mod base;
 pub(super) mod rows;
+mod sizes;
 
+pub use self::sizes::Sizes;
 use super::base::Base;
 use super::chunk::{CHUNK_MAX, Chunk, ChunkId};
 use super::layout::{Label, Layout};
