@@ -172,6 +172,7 @@ fn vector(name: &str, view: &View, features: &[usize]) -> Vector {
         request: request.into(),
         reads: vec![Read { view: 0, keys: vec![0], features: features.to_vec() }],
         frame: Arc::new(Schema::new(frame)),
+        schema: Vector::schema_of(&columns),
         columns,
     }
 }
