@@ -26,6 +26,7 @@ fn source(fields: &[(&str, DataType)]) -> Source {
         history: Span::DAY,
         dedup: None,
         expects: Vec::new(),
+        deletes: None,
     }
 }
 
