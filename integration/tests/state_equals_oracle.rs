@@ -129,7 +129,7 @@ fn trimmed(chance: &mut Chance, subject: &mut Subject<'_>, definitions: &Definit
     events.sort_by_key(|event| event.place);
     let Some(last) = events.last().map(|event| event.place.time) else { return };
     let horizon = chance.pick(events).place.time;
-    subject.state.trim(subject.layout, EventTime(horizon));
+    subject.state.trim(subject.layout, EventTime(horizon), &subject.kept).expect("a trim of what is kept");
     if chance.once_in(2) {
         subject.write_and_read_back();
     }

@@ -32,7 +32,7 @@ use crate::value::{DataType, Value};
 
 pub(crate) use bytes::{ByteReader, put_signed, put_unsigned};
 pub(crate) use fold::{Fold, Kind, Part, Partial};
-pub(crate) use rows::{META, OFFSET, Rows, TIME, biased, unbiased};
+pub(crate) use rows::{META, OFFSET, Place, Rows, TIME, biased, unbiased};
 
 /// Sorted by name.
 static ALL: &[Definition] = &[

@@ -163,7 +163,7 @@ impl Shard {
                 }
             }
         }
-        outcome.flushed = self.flush(definitions, work, &mut outcome.rows);
+        outcome.flushed = self.flush(definitions, store, work, &mut outcome.rows)?;
         self.evict(definitions, work);
         Ok(outcome)
     }
@@ -212,7 +212,7 @@ impl Shard {
     }
 
     /// Encodes the keys that changed at or before the work's cut; returns the cut that all rows hold afterwards.
-    fn flush(&mut self, definitions: &Definitions, work: &Work, rows: &mut Vec<FlushedRow>) -> Seq {
+    fn flush(&mut self, definitions: &Definitions, store: &Store, work: &Work, rows: &mut Vec<FlushedRow>) -> Result<Seq> {
         while let Some(dirty) = self.dirty.pop_front_if(|dirty| dirty.since <= work.flush_before) {
             let same = |entry: &Entry| entry.hash == dirty.hash && entry.key == dirty.key;
             let Some(entry) = self.tables[dirty.view].find_mut(dirty.hash, same) else { continue };
@@ -223,7 +223,8 @@ impl Shard {
             }
             let layout = &definitions.layouts[dirty.view];
             let view = &definitions.plan.views[dirty.view];
-            entry.state.trim(layout, work.horizons[view.source].minus(definitions.window_max[dirty.view]));
+            let chunks = StoredChunks { store, definitions, view: dirty.view, key: &dirty.key };
+            entry.state.trim(layout, work.horizons[view.source].minus(definitions.window_max[dirty.view]), &chunks)?;
             let mut chunks = Vec::new();
             let row = entry.state.encode(layout, entry.applied, &mut |id, bytes| chunks.push((id, bytes.map(<[u8]>::to_vec))));
             let row = (!entry.state.is_empty()).then_some(row);
@@ -235,7 +236,7 @@ impl Shard {
             self.bytes = self.bytes + bytes - entry.bytes;
             entry.bytes = bytes;
         }
-        self.dirty.front().map_or(work.last, |dirty| Seq(dirty.since.0 - 1))
+        Ok(self.dirty.front().map_or(work.last, |dirty| Seq(dirty.since.0 - 1)))
     }
 
     /// Takes clean keys out of memory while the shard holds more than its share. Only keys whose rows are durable

@@ -235,7 +235,7 @@ impl Sweep {
                 && *untrimmed >= TRIM_EVENTS
             {
                 // Queries of a key come in the order of their times: none will look further back.
-                state.trim(&self.work.layout, EventTime(query.times[query.at]).minus(self.window_max));
+                state.trim(&self.work.layout, EventTime(query.times[query.at]).minus(self.window_max), &NoChunks)?;
                 *untrimmed = 0;
             }
             query.at += 1;

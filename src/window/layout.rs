@@ -29,6 +29,8 @@ pub struct Layout {
     /// The words of rows that are indices into texts, with the flag that says whether they hold one.
     pub(super) texts: Box<[(usize, (usize, u64))]>,
     pub(super) parts: Box<[Part]>,
+    /// For each part, whether tiles keep partials of it; see `Fold::is_tiled`.
+    pub(super) tiled: Box<[bool]>,
     pub(super) part_labels: Box<[Label]>,
     /// For each part, others that answer for it, by which a row that was written with more features is read.
     pub(super) covering: Box<[Box<[(Label, Part)]>]>,
@@ -156,6 +158,7 @@ impl Layout {
         let texts = view.inputs.iter().enumerate().filter(|(_, input)| input.data_type == DataType::Text);
         Self {
             texts: texts.map(|(input, _)| (shape.inputs_at + input, RowShape::input_flag(input))).collect(),
+            tiled: parts.iter().map(|part| part.fold.is_tiled()).collect(),
             parts: parts.into(),
             part_labels: part_labels.into(),
             covering: covering.into(),
@@ -168,9 +171,9 @@ impl Layout {
         }
     }
 
-    /// The partials of no events, one per part.
-    pub(super) fn empty_partials(&self) -> impl Iterator<Item = Partial> {
-        self.parts.iter().map(Part::empty)
+    /// What a tile keeps of no events, one per part.
+    pub(super) fn empty_tile(&self) -> impl Iterator<Item = Partial> {
+        self.parts.iter().zip(&self.tiled).map(|(part, tiled)| if *tiled { part.empty() } else { Partial::Absent })
     }
 }
 

@@ -120,15 +120,24 @@ impl KeyState {
 
     /// Forgets events with `t < horizon`, some later than now: values at query times whose windows start at or after
     /// the horizon stay as they are, and windows without a lower bound keep them in a base.
-    pub fn trim(&mut self, layout: &Layout, horizon: EventTime) {
+    ///
+    /// # Errors
+    /// Those of `chunks`, and `Corrupt` where a chunk cannot be read; nothing is forgotten then.
+    pub fn trim(&mut self, layout: &Layout, horizon: EventTime, chunks: &dyn Chunks) -> Result<()> {
         let before = self.root.count(layout).max(1);
-        let mut trim = Trim { layout, horizon: biased(horizon.0), base: &mut self.base, garbage: Vec::new() };
-        if trim.tree(&mut self.root) {
+        let loaded = &self.loaded;
+        let grown = |bytes: usize| {
+            loaded.fetch_add(bytes, Ordering::Relaxed);
+        };
+        let mut trim = Trim { layout, horizon: biased(horizon.0), base: &mut self.base, chunks, grown: &grown, garbage: Vec::new() };
+        trim.load(&self.root, None)?;
+        if trim.tree(&mut self.root)? {
             let garbage = trim.garbage;
             self.note_garbage(garbage);
             let kept = self.root.count(layout);
             self.held = (self.held as u128 * u128::from(kept) / u128::from(before)) as usize;
         }
+        Ok(())
     }
 
     /// The time of the latest event, also when it was forgotten.

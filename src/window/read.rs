@@ -7,7 +7,7 @@ use super::chunk::Chunks;
 use super::layout::{Bound, Layout, Start};
 use super::leaf::{count_before, slice};
 use super::tree::{Inner, Node};
-use crate::aggregate::{META, OFFSET, Partial, Rows, TIME, biased};
+use crate::aggregate::{META, OFFSET, Partial, Place, Rows, TIME, biased};
 use crate::error::Result;
 use crate::id::Position;
 use crate::time::EventTime;
@@ -68,8 +68,12 @@ struct Walk<'a, 'o> {
     query: i128,
     /// The first time that counts for the window that is being filled.
     from: u64,
-    /// Parts and what they folded so far; parts that only later windows need come last.
+    /// Parts and what they folded so far; parts that only later windows need come first.
     folds: SmallVec<[(usize, usize, Partial); 6]>,
+    /// Parts that tiles do not keep, in the same order. They are folded when a window is finished.
+    ordered: SmallVec<[(usize, usize); 2]>,
+    /// All rows from the last that counts back to here, in runs from the latest to the earliest; for `ordered` alone.
+    runs: Vec<Rows<'a>>,
 }
 
 impl<'a, 'o> Walk<'a, 'o> {
@@ -85,14 +89,19 @@ impl<'a, 'o> Walk<'a, 'o> {
         let query = i128::from(q.0) - i128::from(bound.offset);
         let until = i64::try_from(query - i128::from(bound.before)).ok().map(biased);
         let mut folds: SmallVec<[(usize, usize, Partial); 6]> = SmallVec::new();
+        let mut ordered: SmallVec<[(usize, usize); 2]> = SmallVec::new();
         for wanted in wanted.iter().rev() {
             let part = layout.features[wanted.feature].part;
-            if !folds.iter().any(|(known, ..)| *known == part) {
+            if !layout.tiled[part] {
+                if !ordered.iter().any(|(known, _)| *known == part) {
+                    ordered.push((part, wanted.bound));
+                }
+            } else if !folds.iter().any(|(known, ..)| *known == part) {
                 folds.push((part, wanted.bound, layout.parts[part].empty()));
             }
         }
         let skip = current.filter(|_| bound.excluding_current);
-        Self { view, layout, wanted, out, skip, until, q, query, from: 0, folds }
+        Self { view, layout, wanted, out, skip, until, q, query, from: 0, folds, ordered, runs: Vec::new() }
     }
 
     fn run(mut self) -> Result<()> {
@@ -145,12 +154,32 @@ impl<'a, 'o> Walk<'a, 'o> {
             let feature = &self.layout.features[wanted.feature];
             if let Some((.., partial)) = self.folds.iter().find(|(part, ..)| *part == feature.part) {
                 self.out[wanted.slot] = feature.value(self.layout, self.q, partial);
+            } else {
+                let partial = self.fold_in_order(feature.part, bound);
+                self.out[wanted.slot] = feature.value(self.layout, self.q, &partial);
             }
         }
         self.wanted = rest;
         while self.folds.last().is_some_and(|(_, last, _)| *last <= bound) {
             self.folds.pop();
         }
+        while self.ordered.last().is_some_and(|(_, last)| *last <= bound) {
+            self.ordered.pop();
+        }
+    }
+
+    /// The partial of a part that tiles do not keep, for the window that is being finished.
+    fn fold_in_order(&self, part: usize, bound: usize) -> Partial {
+        let forgotten = self.view.base.filter(|_| self.layout.bounds[bound].start == Start::Ever && self.until.is_some());
+        let at = self.layout.base_parts.iter().position(|known| *known == part);
+        let mut partial = match (forgotten, at) {
+            (Some(base), Some(at)) => base[at].clone(),
+            _ => self.layout.parts[part].empty(),
+        };
+        let places = || self.runs.iter().rev().flat_map(|rows| rows.words.chunks_exact(rows.stride)).map(Place::of);
+        debug_assert!(places().is_sorted(), "rows are folded in total order");
+        self.runs.iter().rev().for_each(|rows| self.layout.parts[part].add(&mut partial, *rows));
+        partial
     }
 
     fn add_base(&mut self) {
@@ -201,13 +230,33 @@ impl<'a, 'o> Walk<'a, 'o> {
         }
         let partials = inner.partials(slot);
         for (part, _, partial) in &mut self.folds {
-            self.layout.parts[*part].merge(partial, &partials[*part]);
+            match &partials[*part] {
+                Partial::Absent => child.add_to(self.layout, (*part, partial), &Partial::Absent, self.view.chunks, self.view.grown)?,
+                kept => self.layout.parts[*part].merge(partial, kept),
+            }
+        }
+        if !self.ordered.is_empty() {
+            self.collect(child)?;
+        }
+        Ok(())
+    }
+
+    /// Notes all rows of a node, from the latest to the earliest.
+    fn collect(&mut self, node: &'a Node) -> Result<()> {
+        match node {
+            Node::Leaf(leaf) => self.runs.push(leaf.rows(self.layout)),
+            Node::Inner(inner) => {
+                for child in inner.children.iter().rev().filter(|child| !child.is_empty()) {
+                    self.collect(child)?;
+                }
+            }
+            Node::Chunk(chunk) => self.collect(chunk.load(self.layout, self.view.chunks, self.view.grown)?)?,
         }
         Ok(())
     }
 
     /// Adds raw events from the last that counts backwards, finishing windows where they start.
-    fn add_rows(&mut self, rows: Rows<'_>, until: u64) {
+    fn add_rows(&mut self, rows: Rows<'a>, until: u64) {
         let mut end = until.checked_add(1).map_or(rows.len(), |after| count_before(rows, after));
         while end > 0 && !self.is_done() {
             let start = count_before(slice(rows, 0, end), self.from);
@@ -219,7 +268,7 @@ impl<'a, 'o> Walk<'a, 'o> {
         }
     }
 
-    fn fold(&mut self, rows: Rows<'_>) {
+    fn fold(&mut self, rows: Rows<'a>) {
         let is_skipped = |row: &[u64]| {
             self.skip.is_some_and(|skip| {
                 row[TIME] == biased(skip.time.0) && row[OFFSET] == skip.offset.0 && row[META] >> 32 == u64::from(skip.partition.0)
@@ -235,6 +284,9 @@ impl<'a, 'o> Walk<'a, 'o> {
             if !after.words.is_empty() {
                 self.layout.parts[*part].add(partial, after);
             }
+        }
+        if !self.ordered.is_empty() {
+            self.runs.extend([after, before]);
         }
     }
 }

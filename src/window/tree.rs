@@ -4,10 +4,11 @@
 //! An inner node stands for the smallest interval of 4^k microseconds, aligned to its own length, that holds all of
 //! its events; so at least two of its four slots hold some. Times are biased words (`aggregate::biased`).
 
-use super::chunk::{Chunk, ChunkId};
+use super::chunk::{Chunk, ChunkId, Chunks};
 use super::layout::Layout;
 use super::leaf::{Leaf, count_before, slice};
 use crate::aggregate::{Partial, Rows, TIME};
+use crate::error::Result;
 
 /// Events of a leaf, unless they all have the same time.
 pub(super) const LEAF_MAX: usize = 64;
@@ -48,7 +49,7 @@ impl Default for Node {
 
 impl Inner {
     fn new(layout: &Layout, start: u64, level: u8) -> Self {
-        let partials = (0..4).flat_map(|_| layout.empty_partials()).collect();
+        let partials = (0..4).flat_map(|_| layout.empty_tile()).collect();
         Self { start, level, count: 0, partials, children: Default::default() }
     }
 
@@ -169,6 +170,7 @@ impl Node {
                 inner.count += 1;
                 for (part, partial) in layout.parts.iter().zip(inner.partials_mut(slot)) {
                     part.add(partial, event);
+                    part.limit_tile(partial);
                 }
                 inner.children[slot].insert(layout, event, change);
             }
@@ -205,9 +207,9 @@ impl Node {
         }
     }
 
-    /// The partials of all events. A chunk that is not in memory counts as empty: ask the node above it.
-    pub(super) fn summary(&self, layout: &Layout) -> Vec<Partial> {
-        let mut partials: Vec<Partial> = layout.empty_partials().collect();
+    /// What a tile keeps of all events. A chunk that is not in memory counts as empty: ask the node above it.
+    fn summary(&self, layout: &Layout) -> Vec<Partial> {
+        let mut partials: Vec<Partial> = layout.empty_tile().collect();
         match self {
             Self::Leaf(leaf) => {
                 for (part, partial) in layout.parts.iter().zip(&mut partials) {
@@ -227,7 +229,40 @@ impl Node {
                 }
             }
         }
+        for (part, partial) in layout.parts.iter().zip(&mut partials) {
+            part.limit_tile(partial);
+        }
         partials
+    }
+
+    /// Adds all events, in total order, to a partial of that part. `tile` is what the tile over the node keeps of it.
+    ///
+    /// # Errors
+    /// Those of `chunks`, and `Corrupt` where a chunk cannot be read.
+    pub(super) fn add_to(
+        &self,
+        layout: &Layout,
+        (part, partial): (usize, &mut Partial),
+        tile: &Partial,
+        chunks: &dyn Chunks,
+        grown: &dyn Fn(usize),
+    ) -> Result<()> {
+        if !matches!(tile, Partial::Absent) {
+            layout.parts[part].merge(partial, tile);
+            return Ok(());
+        }
+        match self {
+            Self::Leaf(leaf) => layout.parts[part].add(partial, leaf.rows(layout)),
+            Self::Inner(inner) => {
+                for slot in 0..4 {
+                    inner.children[slot].add_to(layout, (part, partial), &inner.partials(slot)[part], chunks, grown)?;
+                }
+            }
+            Self::Chunk(chunk) => {
+                chunk.load(layout, chunks, grown)?.add_to(layout, (part, partial), &Partial::Absent, chunks, grown)?;
+            }
+        }
+        Ok(())
     }
 
     /// Bytes held outside of the node itself, by a walk.

@@ -1,10 +1,11 @@
 //! Forgetting raw events before a horizon. What a window without a lower bound still needs of them stays in a base.
 
-use super::chunk::ChunkId;
+use super::chunk::{ChunkId, Chunks};
 use super::layout::Layout;
 use super::leaf::{Leaf, count_before, slice};
 use super::tree::{Inner, Node};
 use crate::aggregate::{Partial, Rows};
+use crate::error::Result;
 
 /// What trimming a tree leaves behind.
 pub(super) struct Trim<'a> {
@@ -12,33 +13,55 @@ pub(super) struct Trim<'a> {
     /// Events before it are forgotten, a chunk only as a whole.
     pub(super) horizon: u64,
     pub(super) base: &'a mut Option<Box<[Partial]>>,
+    pub(super) chunks: &'a dyn Chunks,
+    pub(super) grown: &'a dyn Fn(usize),
     /// Stored chunks that no longer are.
     pub(super) garbage: Vec<ChunkId>,
 }
 
 impl Trim<'_> {
-    /// Whether anything was forgotten.
-    pub(super) fn tree(&mut self, node: &mut Node) -> bool {
+    /// Whether anything was forgotten. An error leaves the tree as it was, where `load` was called before.
+    pub(super) fn tree(&mut self, node: &mut Node) -> Result<bool> {
         match node {
-            Node::Leaf(leaf) => self.leaf(leaf),
+            Node::Leaf(leaf) => Ok(self.leaf(leaf)),
             Node::Inner(inner) => {
-                let changed = self.inner(inner);
+                let changed = self.inner(inner)?;
                 if changed {
                     node.settle(self.layout);
                 }
-                changed
+                Ok(changed)
             }
             Node::Chunk(chunk) => {
-                let forgettable = self.layout.base_parts.is_empty() || chunk.node().is_some();
-                if chunk.last >= self.horizon || !forgettable {
-                    return false;
+                if chunk.last >= self.horizon {
+                    return Ok(false);
                 }
-                self.keep(&node.summary(self.layout));
+                self.keep(node, None)?;
                 self.discard(node);
                 *node = Node::default();
-                true
+                Ok(true)
             }
         }
+    }
+
+    /// Reads the chunks whose events the base needs, and which no tile sums up.
+    pub(super) fn load(&self, node: &Node, tile: Option<&[Partial]>) -> Result<()> {
+        let is_kept = |tile: &[Partial]| self.layout.base_parts.iter().all(|part| !matches!(tile[*part], Partial::Absent));
+        match node {
+            Node::Leaf(_) => {}
+            Node::Inner(inner) => {
+                for (slot, child) in inner.children.iter().enumerate() {
+                    if !child.is_empty() && inner.interval(slot).0 < self.horizon {
+                        self.load(child, Some(inner.partials(slot)))?;
+                    }
+                }
+            }
+            Node::Chunk(chunk) => {
+                if chunk.last < self.horizon && !tile.map_or(self.layout.base_parts.is_empty(), is_kept) {
+                    chunk.load(self.layout, self.chunks, self.grown)?;
+                }
+            }
+        }
+        Ok(())
     }
 
     fn leaf(&mut self, leaf: &mut Leaf) -> bool {
@@ -52,7 +75,7 @@ impl Trim<'_> {
         true
     }
 
-    fn inner(&mut self, inner: &mut Inner) -> bool {
+    fn inner(&mut self, inner: &mut Inner) -> Result<bool> {
         let mut changed = false;
         for slot in 0..4 {
             let (first, mut last) = inner.interval(slot);
@@ -65,10 +88,10 @@ impl Trim<'_> {
             let mut child = std::mem::take(&mut inner.children[slot]);
             let before = child.count(self.layout);
             if last < self.horizon {
-                self.keep(inner.partials(slot));
+                self.keep(&child, Some(inner.partials(slot)))?;
                 self.discard(&child);
                 child = Node::default();
-            } else if matches!(child, Node::Chunk(_)) || !self.tree(&mut child) {
+            } else if matches!(child, Node::Chunk(_)) || !self.tree(&mut child)? {
                 inner.children[slot] = child;
                 continue;
             }
@@ -76,7 +99,7 @@ impl Trim<'_> {
             inner.put(self.layout, slot, child);
             changed = true;
         }
-        changed
+        Ok(changed)
     }
 
     /// Notes the stored chunks below a node that goes.
@@ -88,11 +111,14 @@ impl Trim<'_> {
         }
     }
 
-    fn keep(&mut self, partials: &[Partial]) {
-        let layout = self.layout;
+    /// Keeps what the base needs of a node. `tile` is what the tile over it keeps.
+    fn keep(&mut self, node: &Node, tile: Option<&[Partial]>) -> Result<()> {
+        let (layout, chunks, grown) = (self.layout, self.chunks, self.grown);
         for (part, kept) in self.base() {
-            layout.parts[part].merge(kept, &partials[part]);
+            let tile = tile.map_or(&Partial::Absent, |tile| &tile[part]);
+            node.add_to(layout, (part, kept), tile, chunks, grown)?;
         }
+        Ok(())
     }
 
     fn keep_rows(&mut self, rows: Rows<'_>) {

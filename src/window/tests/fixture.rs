@@ -151,6 +151,13 @@ pub(super) fn narrowed(keep: impl Fn(&Feature) -> bool) -> View {
     view
 }
 
+/// The layout of a view of which tiles leave out some parts, chosen by the bits of `left_out`.
+pub(super) fn layout(view: &View, left_out: u64) -> Layout {
+    let mut layout = Layout::new(view);
+    layout.tiled.iter_mut().enumerate().for_each(|(part, tiled)| *tiled = left_out >> (part % 64) & 1 == 0);
+    layout
+}
+
 pub(super) fn all_features(layout: &Layout) -> Vec<usize> {
     (0..layout.features.len()).collect()
 }

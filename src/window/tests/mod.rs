@@ -6,7 +6,7 @@ mod scan;
 
 use proptest::prelude::*;
 
-use self::fixture::{Events, Store, all_features, narrowed, random, view};
+use self::fixture::{Events, Store, all_features, layout, narrowed, random, view};
 use super::*;
 
 /// Times with many ties, at the edges of windows, far apart and extreme.
@@ -52,9 +52,9 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 16, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn windows_equal_a_naive_scan(events in events(300), seeds in prop::collection::vec(any::<u64>(), 4)) {
+    fn windows_equal_a_naive_scan(events in events(300), seeds in prop::collection::vec(any::<u64>(), 4), left_out in left_out()) {
         let view = view();
-        let layout = Layout::new(&view);
+        let layout = layout(&view, left_out);
         let inputs = events.inputs();
         let mut state = KeyState::new(&layout);
         (0..events.positions.len()).for_each(|row| state.insert(&layout, events.positions[row], &inputs, row));
@@ -65,9 +65,9 @@ proptest! {
     }
 
     #[test]
-    fn storage_changes_nothing(events in events(500), seeds in prop::collection::vec(any::<u64>(), 3), first in 0usize..500, load in any::<bool>()) {
+    fn storage_changes_nothing(events in events(500), seeds in prop::collection::vec(any::<u64>(), 3), first in 0usize..500, load in any::<bool>(), left_out in left_out()) {
         let view = view();
-        let layout = Layout::new(&view);
+        let layout = layout(&view, left_out);
         let inputs = events.inputs();
         let mut state = KeyState::new(&layout);
         let mut store = Store::default();
@@ -81,6 +81,7 @@ proptest! {
         for (q, current) in queries(&events, &seeds) {
             same(&view, &layout, &state, &events, &store, q, current);
         }
+        outgrow(&mut state.root, &mut random(seed_of(&events)));
         state = store.reload(&layout, state);
         for (q, current) in queries(&events, &seeds) {
             same(&view, &layout, &state, &events, &store, q, current);
@@ -88,9 +89,9 @@ proptest! {
     }
 
     #[test]
-    fn trimming_changes_no_window_after_the_horizon(events in events(400), horizon in -100..300i64, back in 0..40i64, reload in any::<bool>()) {
+    fn trimming_changes_no_window_after_the_horizon(events in events(400), horizon in -100..300i64, back in 0..40i64, reload in any::<bool>(), left_out in left_out(), drop_tiles in any::<bool>()) {
         let view = view();
-        let layout = Layout::new(&view);
+        let layout = layout(&view, left_out);
         let inputs = events.inputs();
         let (mut state, mut store) = (KeyState::new(&layout), Store::default());
         let half = events.positions.len() / 2;
@@ -98,8 +99,11 @@ proptest! {
         if reload {
             state = store.reload(&layout, state);
         }
+        if drop_tiles {
+            outgrow(&mut state.root, &mut random(seed_of(&events)));
+        }
         for horizon in [horizon - back, horizon] {
-            state.trim(&layout, EventTime(horizon));
+            state.trim(&layout, EventTime(horizon), &store).unwrap();
         }
         // What comes late but after the horizon still counts; what comes before it is the engine's to refuse.
         let kept: Vec<usize> = (0..events.positions.len()).filter(|row| *row < half || events.positions[*row].time.0 >= horizon).collect();
@@ -116,6 +120,26 @@ proptest! {
     }
 }
 
+/// Bits of parts that tiles leave out: often none.
+fn left_out() -> impl Strategy<Value = u64> {
+    prop_oneof![Just(0), Just(u64::MAX), any::<u64>()]
+}
+
+fn seed_of(events: &Events) -> u64 {
+    events.positions.iter().map(|at| at.offset.0).sum()
+}
+
+/// Makes partials of some tiles absent, as those are that outgrew their tile.
+fn outgrow(node: &mut tree::Node, next: &mut impl FnMut() -> u64) {
+    let tree::Node::Inner(inner) = node else { return };
+    for slot in 0..4 {
+        if !inner.children[slot].is_empty() {
+            inner.partials_mut(slot).iter_mut().filter(|_| next().is_multiple_of(3)).for_each(|partial| *partial = Partial::Absent);
+        }
+        outgrow(&mut inner.children[slot], next);
+    }
+}
+
 /// Compares all windows but the one whose length reaches before any horizon.
 fn same_but_endless(view: &crate::plan::View, layout: &Layout, state: &KeyState, events: &Events, store: &Store, q: EventTime) {
     let features: Vec<usize> =
@@ -129,8 +153,17 @@ fn same_but_endless(view: &crate::plan::View, layout: &Layout, state: &KeyState,
 
 #[test]
 fn a_long_history_survives_chunks_splits_and_trims() {
+    long_history(0);
+}
+
+#[test]
+fn a_long_history_survives_where_tiles_leave_parts_out() {
+    long_history(0x5555_5555_5555_5555);
+}
+
+fn long_history(left_out: u64) {
     let view = narrowed(|feature| ["_10", "_1000_open", "_all", "_excluding", "_offset"].iter().any(|end| feature.name.ends_with(end)));
-    let layout = Layout::new(&view);
+    let layout = layout(&view, left_out);
     let mut next = random(7);
     // Mostly rising times with late ones, bursts of ties, and gaps.
     let mut now = 0;
@@ -162,7 +195,7 @@ fn a_long_history_survives_chunks_splits_and_trims() {
         same(&view, &layout, &state, &events, &store, events.positions[row].time, Some(events.positions[row]));
     }
     let horizon = now / 2;
-    state.trim(&layout, EventTime(horizon));
+    state.trim(&layout, EventTime(horizon), &store).unwrap();
     let before = store.chunks.len();
     state = store.reload(&layout, state);
     assert!(store.chunks.len() < before, "trimming deletes chunks");
