@@ -29,6 +29,7 @@ scenarios!(
     offsets,
     order,
     range_edges,
+    retractions,
     roles,
     set_aside,
     where_and_default,

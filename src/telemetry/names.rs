@@ -29,6 +29,8 @@ pub const RECORDS_READ: &str = "forebay_records_read_total";
 pub const RECORD_BYTES_READ: &str = "forebay_record_bytes_read_total";
 /// Events accepted and committed. Labels: `source`.
 pub const EVENTS_ACCEPTED: &str = "forebay_events_accepted_total";
+/// Events that a record of their source took back. Labels: `source`.
+pub const EVENTS_RETRACTED: &str = "forebay_events_retracted_total";
 /// Records sent to the dead-letter topic. Labels: `source`, `reason`.
 pub const EVENTS_REJECTED: &str = "forebay_events_rejected_total";
 /// Events that `dedup by` found to be there already. Labels: `source`.
@@ -95,6 +97,7 @@ pub const ALL: &[(&str, Kind, &str)] = &[
     (RECORDS_READ, Kind::Counter, "records read from a source's log"),
     (RECORD_BYTES_READ, Kind::Counter, "bytes of the records read from a source's log"),
     (EVENTS_ACCEPTED, Kind::Counter, "events accepted and committed"),
+    (EVENTS_RETRACTED, Kind::Counter, "events that a delete took back"),
     (EVENTS_REJECTED, Kind::Counter, "records sent to the dead-letter topic, by reason"),
     (EVENTS_DUPLICATE, Kind::Counter, "events that dedup found to be there already"),
     (EVENTS_WITHOUT_KEY, Kind::Counter, "events skipped by a view because a key column was null"),
