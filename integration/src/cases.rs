@@ -198,8 +198,9 @@ pub struct Definitions {
 
 #[must_use]
 pub fn random_definitions(chance: &mut Chance, count: usize, partitions: usize) -> Definitions {
-    let mut text =
-        String::from("source events (\n  id bigint, k bigint, i bigint, x double, s text, b boolean, u timestamp, t timestamp, d boolean\n)\n");
+    let mut text = String::from(
+        "source events (\n  id bigint, k bigint, i bigint, x double, s text, b boolean, u timestamp, t timestamp, d boolean\n)\n",
+    );
     let _ = writeln!(text, "from log 'events' partitions {partitions} by id");
     text.push_str(
         "format json\nevent time t\nlateness '60 days' history '90 days'\ndedup by id within '90 days'\ndeletes when d;\n\nentity thing (k bigint);\n\n",

@@ -6,7 +6,9 @@ use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 
 use forebay_integration::answers::read_ndjson;
-use forebay_integration::cases::{Definitions, FIELDS, key_of, payload, random_cells, random_definitions, random_query, retraction, time_of};
+use forebay_integration::cases::{
+    Definitions, FIELDS, key_of, payload, random_cells, random_definitions, random_query, retraction, time_of,
+};
 use forebay_integration::chance::Chance;
 use forebay_integration::harness::{Project, ndjson};
 use forebay_integration::oracle::{Cell, Event, Place, cell::rfc3339, compute};

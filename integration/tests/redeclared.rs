@@ -112,14 +112,25 @@ fn what_was_taken_back_stays_so_under_other_definitions() {
     verified(&project);
     let gone = |n: &i64| n % 4 == 0 && (*n < 260 || (300..340).contains(n));
     let server = project.serve();
-    let rows = server.lookup("by_shop", &json!({"keys": (0..5).map(|shop| json!({"shop": shop})).collect::<Vec<_>>(), "as_of": "2024-03-01T06:39:00Z"}));
+    let rows = server
+        .lookup("by_shop", &json!({"keys": (0..5).map(|shop| json!({"shop": shop})).collect::<Vec<_>>(), "as_of": "2024-03-01T06:39:00Z"}));
     for (shop, row) in (0..5).zip(rows) {
         let ids: Vec<i64> = (0..400).filter(|n| n % 5 == shop && !gone(n)).collect();
         assert_eq!((&row["largest"], &row["ids"]), (&json!(ids.iter().max()), &json!(ids)), "shop {shop}");
     }
     // From now on a delete must name the shop, also of an event of before.
     let _ = server.push("s", &deletes(340, 360));
-    let _ = server.push("s", &orders(340, 360).into_iter().step_by(4).map(|mut order| { order["gone"] = json!(true); order }).collect::<Vec<_>>());
+    let _ = server.push(
+        "s",
+        &orders(340, 360)
+            .into_iter()
+            .step_by(4)
+            .map(|mut order| {
+                order["gone"] = json!(true);
+                order
+            })
+            .collect::<Vec<_>>(),
+    );
     server.wait_for_seq(200 + 50 + 100 + 15 + 100 + 10 + 5);
     assert_eq!(server.stop(), Some(0));
     project.catch_up();

@@ -132,7 +132,8 @@ impl Gate {
         let oldest = rules.oldest(frontier, within).0;
         let is_named = |seen: i64| seen >= oldest && is_near(seen, time, within);
         let events = self.seen.get_mut(&id);
-        let named = events.iter().flat_map(|events| events.iter().enumerate()).filter(|(_, seen)| is_named(seen.time) && seen.place != UNLINKED);
+        let named =
+            events.iter().flat_map(|events| events.iter().enumerate()).filter(|(_, seen)| is_named(seen.time) && seen.place != UNLINKED);
         let Some((at, event)) = named.min_by_key(|(_, seen)| (seen.time.abs_diff(time.0), seen.time)).map(|(at, seen)| (at, *seen)) else {
             let again = self.retracted.get(&id).is_some_and(|times| times.iter().any(|seen| is_named(*seen)));
             return if again { Retraction::Repeated } else { Retraction::Unknown };

@@ -353,16 +353,8 @@ impl Committer {
         self.number += 1;
         self.move_horizons();
         let applied = Applied { seq: last, partitions: self.applied_partitions(), horizons: self.horizons.clone() };
-        let work = Work {
-            number: self.number,
-            last,
-            segments,
-            pass,
-            score,
-            flush_before,
-            durable: self.durable,
-            horizons: self.horizons.clone(),
-        };
+        let work =
+            Work { number: self.number, last, segments, pass, score, flush_before, durable: self.durable, horizons: self.horizons.clone() };
         self.ports.tasks.send(Task { work: Arc::new(work), applied }).map_err(|_| applier_gone())?;
         self.in_flight += 1;
         Ok(())

@@ -125,15 +125,8 @@ impl Lane {
         if !ids.places.is_empty() {
             ids.key_columns.clone_from(&shared.definitions.key_columns[incoming.source]);
         }
-        let segment = Segment {
-            source: incoming.source,
-            prepared: Arc::new(incoming.prepared),
-            rows,
-            positions,
-            seqs,
-            retracts,
-            ingest: now,
-        };
+        let segment =
+            Segment { source: incoming.source, prepared: Arc::new(incoming.prepared), rows, positions, seqs, retracts, ingest: now };
         Ok(Taken { segment, ids, dead, duplicates })
     }
 }

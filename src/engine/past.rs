@@ -20,12 +20,18 @@ pub fn left_out(shared: &Shared, offline: &Store, views: &[usize], upto: Seq) ->
     let mut events = HashSet::new();
     let sources: HashSet<usize> = views.iter().map(|view| plan.views[*view].source).collect();
     for source in sources {
-        each(shared, offline, source, |file| file.retractions > 0, |batch| {
-            let seqs = batch.seqs()?.clone();
-            let retracted = batch.retractions()?.zip(seqs.values()).filter(|(_, seq)| **seq <= upto.0);
-            events.extend(retracted.filter_map(|(event, _)| Some((source, event?))));
-            Ok(())
-        })?;
+        each(
+            shared,
+            offline,
+            source,
+            |file| file.retractions > 0,
+            |batch| {
+                let seqs = batch.seqs()?.clone();
+                let retracted = batch.retractions()?.zip(seqs.values()).filter(|(_, seq)| **seq <= upto.0);
+                events.extend(retracted.filter_map(|(event, _)| Some((source, event?))));
+                Ok(())
+            },
+        )?;
     }
     Ok(Arc::new(LeftOut { views: views.to_vec(), events }))
 }
@@ -43,17 +49,23 @@ pub fn link(shared: &Arc<Shared>, offline: &Store, committer: &mut Committer) ->
         tracing::info!(source = declared.name, "learning from the events where they are, so that they can be retracted");
         let columns = key_columns(plan, source);
         let mut gates: HashMap<Partition, _> = committer.gates(source).collect();
-        each(shared, offline, source, |_| true, |batch| {
-            let own = fit(&batch.own(), declared)?;
-            let (ids, keys) = (dedup_ids(declared, &own).unwrap_or_default(), key_hashes(&columns, &own));
-            for (row, retracted) in batch.retractions()?.enumerate() {
-                let at = batch.position(declared.event_time, row)?;
-                if let (None, Some(Some(id)), Some(gate)) = (retracted, ids.get(row), gates.get_mut(&at.partition)) {
-                    gate.link(*id, at.time, Place { offset: at.offset.0, keys: keys[row] });
+        each(
+            shared,
+            offline,
+            source,
+            |_| true,
+            |batch| {
+                let own = fit(&batch.own(), declared)?;
+                let (ids, keys) = (dedup_ids(declared, &own).unwrap_or_default(), key_hashes(&columns, &own));
+                for (row, retracted) in batch.retractions()?.enumerate() {
+                    let at = batch.position(declared.event_time, row)?;
+                    if let (None, Some(Some(id)), Some(gate)) = (retracted, ids.get(row), gates.get_mut(&at.partition)) {
+                        gate.link(*id, at.time, Place { offset: at.offset.0, keys: keys[row] });
+                    }
                 }
-            }
-            Ok(())
-        })?;
+                Ok(())
+            },
+        )?;
     }
     Ok(())
 }

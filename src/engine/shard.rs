@@ -214,7 +214,10 @@ impl Shard {
                 // A row that held nothing any more is deleted, and what it held up to is not known in a replay.
                 if !removed && matches!(work.pass, Pass::New) {
                     let view = &definitions.plan.views[rows.view].name;
-                    return Err(Error::internal(format!("view {view}: the event that seq {} retracts is not in the state of its key", seq.0)));
+                    return Err(Error::internal(format!(
+                        "view {view}: the event that seq {} retracts is not in the state of its key",
+                        seq.0
+                    )));
                 }
             } else {
                 entry.state.insert(layout, event, &rows.inputs, row);

@@ -186,7 +186,8 @@ pub fn key_columns(plan: &Plan, source: usize) -> Vec<usize> {
 
 /// For each source of the plan the names of its `key_columns`.
 pub fn key_names(plan: &Plan) -> Vec<Vec<String>> {
-    let names = |source: usize| key_columns(plan, source).into_iter().map(|column| plan.sources[source].fields[column].name.clone()).collect();
+    let names =
+        |source: usize| key_columns(plan, source).into_iter().map(|column| plan.sources[source].fields[column].name.clone()).collect();
     (0..plan.sources.len()).map(names).collect()
 }
 

@@ -198,7 +198,8 @@ impl<'a> Search<'a> {
             let position = Position { time: EventTime(times[at]), partition: Partition(partitions[at]), offset: Offset(offsets[at]) };
             while let Some(row) = spine_row {
                 let distance = self.asked.times.map_or(0, |asked| asked[row as usize].abs_diff(times[at]));
-                let candidate = Candidate { rank: (distance, retracted, position), seq: seqs[at], chunk: self.chunks.len(), row: kept.len() };
+                let candidate =
+                    Candidate { rank: (distance, retracted, position), seq: seqs[at], chunk: self.chunks.len(), row: kept.len() };
                 let best = &mut self.best[row as usize];
                 if best.is_none_or(|best| candidate.rank < best.rank) {
                     *best = Some(candidate);

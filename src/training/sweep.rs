@@ -238,7 +238,8 @@ impl Sweep {
                     return Ok(Wants::Events);
                 }
             }
-            while let Some((state, Reverse((_, event)))) = self.state.as_mut().zip(self.retractions.peek().filter(|next| next.0.0 <= order)) {
+            while let Some((state, Reverse((_, event)))) = self.state.as_mut().zip(self.retractions.peek().filter(|next| next.0.0 <= order))
+            {
                 state.remove(&self.work.layout, *event, &NoChunks)?;
                 self.retractions.pop();
             }

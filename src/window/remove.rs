@@ -85,9 +85,8 @@ impl Chunk {
 impl Leaf {
     fn remove(&mut self, layout: &Layout, at: Position) -> bool {
         let rows = self.rows(layout);
-        let is_it = |row: &[u64]| {
-            row[TIME] == biased(at.time.0) && row[OFFSET] == at.offset.0 && row[META] >> 32 == u64::from(at.partition.0)
-        };
+        let is_it =
+            |row: &[u64]| row[TIME] == biased(at.time.0) && row[OFFSET] == at.offset.0 && row[META] >> 32 == u64::from(at.partition.0);
         let Some(place) = rows.words.chunks_exact(rows.stride).position(is_it) else { return false };
         let mut kept = Self::default();
         kept.push(layout, slice(rows, 0, place));
