@@ -174,6 +174,7 @@ fn nothing_is_lost_or_doubled_by_kills() {
     assert!(events.len() > runs * BATCH / 2, "events came in between the kills");
 
     counts_are_exact(&project, &events, &retractions, &remaining);
+    ledger_is_exact(&project, log.len(), &events, &retractions);
     let predictions = predictions_are_exact(&project, &events);
     features_are_those_of_a_replay(&project, &predictions);
     equals_an_undisturbed_run(&project, &log, sent.len());
@@ -265,6 +266,16 @@ fn counts_are_exact(
         assert_eq!(row["ever"], json!(of_key.get(&(k as u64)).copied().unwrap_or(0)), "events of key {k}");
     }
     assert_eq!(server.stop(), Some(0));
+}
+
+/// Every record of the log counts once in the ledger, whatever was killed in between.
+fn ledger_is_exact(project: &Project, records: usize, events: &BTreeMap<(u64, u64), Json>, retractions: &BTreeSet<(u64, u64)>) {
+    let printed = project.run(&["sources", "--output", "json"]).ok();
+    let source = &forebay_integration::answers::read_json(&printed.stdout)[0];
+    assert_eq!((&source["accepted"], &source["retracted"]), (&json!(events.len()), &json!(retractions.len())));
+    let counts = ["accepted", "retracted", "duplicate", "too_late", "too_far_ahead"].map(|name| source[name].as_u64().expect("a count"));
+    let rejected = source["rejected"].as_object().into_iter().flatten().filter_map(|(_, count)| count.as_u64());
+    assert_eq!(counts.into_iter().chain(rejected).sum::<u64>(), records as u64, "{source}");
 }
 
 fn end_of_time(events: &BTreeMap<(u64, u64), Json>) -> String {

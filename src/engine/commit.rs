@@ -225,21 +225,14 @@ impl Committer {
         let shared = Arc::clone(&self.shared);
         let (declared, metrics) = (&shared.plan().sources[source], &shared.metrics);
         let lane = self.lanes.entry((source, partition)).or_insert_with(Lane::new);
-        let Taken { segment, ids: own, dead, duplicates } =
+        let Taken { segment, ids: own, dead, ledger } =
             lane.take(&shared, &self.rules[source], self.horizons[source], incoming, next_seq, now)?;
-        let retracted = segment.retracts.iter().flatten().count() as u64;
+        self.progress.ledgers.entry(declared.name.clone()).or_default().add(&ledger);
         if !own.ids.is_empty() || !own.retracted.is_empty() {
             ids.push(own);
         }
-        let label = [("source", declared.name.as_str())];
-        metrics.add(names::EVENTS_ACCEPTED, &label, segment.rows.len() as u64 - retracted);
-        metrics.add(names::EVENTS_RETRACTED, &label, retracted);
-        metrics.add(names::EVENTS_DUPLICATE, &label, duplicates);
         let destination = destination_of(declared);
-        for (reason, record) in dead {
-            metrics.add(names::EVENTS_REJECTED, &[("source", &declared.name), ("reason", reason)], 1);
-            self.outputs.push(Output { destination, record });
-        }
+        self.outputs.extend(dead.into_iter().map(|record| Output { destination, record }));
         for view in &segment.prepared.views {
             let missing = segment.prepared.keys[view.keys].missing() as u64;
             if missing > 0 {

@@ -9,9 +9,9 @@ use super::shared::Shared;
 use super::work::Segment;
 use crate::error::Result;
 use crate::id::{Offset, Position, Seq};
-use crate::online::{AcceptedIds, Place};
+use crate::online::{AcceptedIds, Ledger, Place, TOO_FAR_AHEAD, TOO_LATE};
 use crate::record::NewRecord;
-use crate::time::{EventTime, IngestTime};
+use crate::time::{EventTime, IngestTime, Span};
 
 /// What a partition remembers from run to run.
 pub struct Lane {
@@ -27,9 +27,10 @@ pub struct Taken {
     /// The rows that have a `seq`.
     pub segment: Segment,
     pub ids: AcceptedIds,
-    /// Records that cannot be used, each with why.
-    pub dead: Vec<(&'static str, NewRecord)>,
-    pub duplicates: u64,
+    /// Records that cannot be used.
+    pub dead: Vec<NewRecord>,
+    /// The run's part of the source's ledger.
+    pub ledger: Ledger,
 }
 
 impl Lane {
@@ -59,17 +60,19 @@ impl Lane {
         let (mut rows, mut positions, mut seqs, mut retracts) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         let declared = &shared.plan().sources[incoming.source];
         let mut ids = AcceptedIds { source: declared.name.clone(), partition: incoming.partition.0, ..AcceptedIds::default() };
-        let mut duplicates = 0;
+        let mut ledger = Ledger::default();
         for row in 0..incoming.times.len() {
             let (time, offset) = (EventTime(incoming.times[row]), incoming.offsets[row]);
             if repeated(offset) {
                 continue;
             }
             let id = incoming.ids.as_ref().and_then(|ids| ids[row]);
+            let behind = self.gate.frontier.map(|frontier| Span(frontier.0.saturating_sub(time.0))).filter(|behind| behind.0 > 0);
             let place = Place { offset, keys: incoming.key_hashes.get(row).copied().unwrap_or_default() };
             let judged = if incoming.retracts.get(row).is_some_and(|retracts| *retracts) {
                 match self.gate.retract(rules, horizon, time, id, place.keys) {
                     Retraction::Accept(time, offset) => {
+                        ledger.retracted += 1;
                         ids.retracted.extend(id.map(|id| (id, time.0)));
                         Ok(Some(Position { time, partition: incoming.partition, offset }))
                     }
@@ -78,6 +81,7 @@ impl Lane {
             } else {
                 match self.gate.judge(rules, time, incoming.timestamps[row], id, place) {
                     Verdict::Accept => {
+                        ledger.accept(behind);
                         ids.ids.extend(id.map(|id| (id, time.0)));
                         if rules.history.is_some() {
                             ids.places.extend(id.map(|_| place));
@@ -85,20 +89,20 @@ impl Lane {
                         Ok(None)
                     }
                     Verdict::Duplicate => {
-                        duplicates += 1;
+                        ledger.duplicates += 1;
                         continue;
                     }
-                    Verdict::TooLate { frontier } => Err((
-                        "too_late",
-                        format!(
-                            "event time {time} is more than the lateness of {} behind the partition's frontier {frontier}",
-                            rules.lateness
-                        ),
-                    )),
-                    Verdict::TooFarAhead => Err((
-                        "too_far_ahead",
-                        format!("event time {time} is more than {} ahead of the record's timestamp", rules.max_ahead),
-                    )),
+                    Verdict::TooLate { frontier } => {
+                        behind.into_iter().for_each(|behind| ledger.too_late.record(behind));
+                        let lateness = rules.lateness;
+                        Err((
+                            TOO_LATE,
+                            format!("event time {time} is more than the lateness of {lateness} behind the partition's frontier {frontier}"),
+                        ))
+                    }
+                    Verdict::TooFarAhead => {
+                        Err((TOO_FAR_AHEAD, format!("event time {time} is more than {} ahead of the record's timestamp", rules.max_ahead)))
+                    }
                 }
             };
             match judged {
@@ -109,11 +113,17 @@ impl Lane {
                     retracts.push(retracted);
                     *next_seq += 1;
                 }
-                Err((reason, message)) => dead.push((reason, turned_away(shared, &incoming, row, reason, message)?)),
+                Err((reason, message)) => {
+                    ledger.reject(reason);
+                    dead.push(turned_away(shared, &incoming, row, reason, message)?);
+                }
             }
         }
         let unread = std::mem::take(&mut incoming.dead);
-        dead.extend(unread.into_iter().filter(|(offset, ..)| !repeated(*offset)).map(|(_, reason, record)| (reason, record)));
+        for (_, reason, record) in unread.into_iter().filter(|(offset, ..)| !repeated(*offset)) {
+            ledger.reject(reason);
+            dead.push(record);
+        }
         self.next = self.next.max(incoming.next);
         if retracts.iter().any(Option::is_none) {
             self.last_event = Instant::now();
@@ -127,7 +137,7 @@ impl Lane {
         }
         let segment =
             Segment { source: incoming.source, prepared: Arc::new(incoming.prepared), rows, positions, seqs, retracts, ingest: now };
-        Ok(Taken { segment, ids, dead, duplicates })
+        Ok(Taken { segment, ids, dead, ledger })
     }
 }
 

@@ -39,7 +39,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Sender, bounded};
 use parking_lot::Mutex;
 
-pub use api::{Freshness, LookupAnswer, LookupRequest, LookupRow, PushReceipt, ScoreAnswer, Status};
+pub use api::{Freshness, LookupAnswer, LookupRequest, LookupRow, PushReceipt, ScoreAnswer, SourceReport, Status};
 pub use handle::Handle;
 pub use recover::recent_events;
 

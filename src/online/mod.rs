@@ -2,7 +2,9 @@
 //! The only room that knows RocksDB beside the embedded log. Must never compute a feature.
 
 mod block;
+mod ledger;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use rocksdb::{
@@ -10,6 +12,7 @@ use rocksdb::{
 };
 use serde::{Deserialize, Serialize};
 
+pub use self::ledger::{Ledger, Spans, TOO_FAR_AHEAD, TOO_LATE};
 use crate::codec;
 use crate::error::{Error, Result};
 use crate::event::EventBatch;
@@ -28,7 +31,9 @@ const FAMILIES: [&str; 6] = [META, BLOCKS, IDS, STATE, CHUNKS, OUTBOX];
 
 const PROGRESS: &[u8] = b"progress";
 const DEFINITIONS: &[u8] = b"definitions/";
-const PROGRESS_VERSION: u8 = 1;
+const PROGRESS_VERSION: u8 = 2;
+/// That of a version without ledgers, which is still read.
+const PROGRESS_VERSION_FIRST: u8 = 1;
 const IDS_VERSION: u8 = 2;
 /// That of a version without retractions, which is still read.
 const IDS_VERSION_FIRST: u8 = 1;
@@ -51,6 +56,27 @@ pub struct Progress {
     pub outputs: u64,
     /// The state that is complete up to `flushed`: views and what their rows hold.
     pub views: Vec<(Identity, Contents)>,
+    /// For each source that ever gave a record what became of them.
+    pub ledgers: BTreeMap<String, Ledger>,
+}
+
+/// `Progress` of a version without ledgers.
+#[derive(Serialize, Deserialize)]
+struct FirstProgress {
+    committed: Seq,
+    scored: Seq,
+    flushed: Seq,
+    partitions: Vec<PartitionProgress>,
+    horizons: Vec<(String, i64)>,
+    outputs: u64,
+    views: Vec<(Identity, Contents)>,
+}
+
+impl From<FirstProgress> for Progress {
+    fn from(first: FirstProgress) -> Self {
+        let FirstProgress { committed, scored, flushed, partitions, horizons, outputs, views } = first;
+        Self { committed, scored, flushed, partitions, horizons, outputs, views, ledgers: BTreeMap::new() }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -199,6 +225,9 @@ impl Store {
     /// The progress of the last commit; the beginning where there is none.
     pub fn progress(&self) -> Result<Progress> {
         match self.db.get_pinned_cf(self.family(META)?, PROGRESS).map_err(|error| failure(&self.folder, &error))? {
+            Some(bytes) if bytes.first() == Some(&PROGRESS_VERSION_FIRST) => {
+                codec::decode::<FirstProgress>(PROGRESS_VERSION_FIRST, &bytes, "progress").map(Into::into)
+            }
             Some(bytes) => codec::decode(PROGRESS_VERSION, &bytes, "progress"),
             None => Ok(Progress::default()),
         }

@@ -128,3 +128,24 @@ fn blocks_of_a_version_without_retractions_are_read() {
     assert_eq!(read[0].rows, now.rows);
     assert!(!read[0].retracts().unwrap());
 }
+
+#[test]
+fn progress_of_a_version_without_ledgers_is_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path(), 8 << 20, 16 << 20).unwrap();
+    let horizons = vec![("s".to_owned(), 7)];
+    let first = FirstProgress {
+        committed: Seq(9),
+        scored: Seq(8),
+        flushed: Seq(7),
+        partitions: Vec::new(),
+        horizons: horizons.clone(),
+        outputs: 3,
+        views: Vec::new(),
+    };
+    let mut commit = store.begin();
+    commit.batch.put_cf(store.family(META).unwrap(), PROGRESS, codec::encode(PROGRESS_VERSION_FIRST, &first).unwrap());
+    store.commit(commit).unwrap();
+    let read = Progress { committed: Seq(9), scored: Seq(8), flushed: Seq(7), horizons, outputs: 3, ..Progress::default() };
+    assert_eq!(store.progress().unwrap(), read);
+}
