@@ -73,6 +73,12 @@ bench: setup ## figures in the release profile, as a table and as JSON
 	@cargo build --release --workspace
 	@$(CARGO_TARGET_DIR)/release/forebay-benchmarks
 
+.PHONY: bench-curves
+bench-curves: setup ## what an event and a lookup cost as windows, features, keys, lateness and histories grow
+	@cargo build --release --workspace
+	@$(CARGO_TARGET_DIR)/release/forebay-benchmarks curves
+	@$(CARGO_TARGET_DIR)/release/window
+
 .PHONY: train
 train: setup build ## train the models under features/ again, each from Forebay's own training set
 	@for script in features/*/train.py; do echo "== $$script"; FOREBAY="$(FOREBAY)" "$(PYTHON)" "$$script"; done

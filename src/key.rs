@@ -48,10 +48,10 @@ pub fn slot_of(key: &[u8]) -> Slot {
     Slot((xxh3_64(key) & 0xff) as u8)
 }
 
-/// Appends one column of a key; `false`, and nothing appended, when the value is null or a list.
+/// Appends one column of a key; `false`, and nothing appended, when the value is null, a list or a map.
 pub fn append_key_value(bytes: &mut Vec<u8>, value: &Value) -> bool {
     match value {
-        Value::Null | Value::List(_) => return false,
+        Value::Null | Value::List(_) | Value::Map(_) => return false,
         Value::Bool(v) => bytes.extend([1, u8::from(*v)]),
         Value::Int(v) => append_key_int(bytes, *v),
         Value::Float(v) => {

@@ -1,8 +1,9 @@
 //! Benchmarks of the payments workload, end to end: `make bench`. Prints a table, and the same as one line of JSON.
 //!
-//! `forebay-benchmarks [EVENTS]` (default 1,000,000): ingest from the embedded log and from Kafka, lookups in process and
+//! `forebay-benchmarks [EVENTS]` (default 1,000,000; `curves` for costs that must not grow, see `curves`): ingest from the embedded log and from Kafka, lookups in process and
 //! over HTTP, a training set, a scored event. What is missing (Java, `wrk`, a trained model) is said and left out.
 
+mod curves;
 mod figures;
 mod ingest;
 mod lookup;
@@ -14,8 +15,14 @@ use figures::Figures;
 use setting::Setting;
 
 fn main() -> forebay::Result<()> {
-    let events = std::env::args().nth(1).and_then(|text| text.parse().ok()).unwrap_or(1_000_000);
+    let argument = std::env::args().nth(1);
     let mut figures = Figures::default();
+    if argument.as_deref() == Some("curves") {
+        curves::curves(&mut figures)?;
+        figures.print();
+        return Ok(());
+    }
+    let events = argument.and_then(|text| text.parse().ok()).unwrap_or(1_000_000);
     let setting = Setting::new(events)?;
     ingest::decode(&setting, &mut figures)?;
     let engine = ingest::embedded(&setting, &mut figures)?;

@@ -44,14 +44,10 @@ fn single(figures: &mut Figures, session: &Session, path: &Path, width: i64) -> 
     let batch = numbers(width, 1)?;
     let row: Vec<f32> = (0..width).map(|index| number(0, index) as f32).collect();
     let failed = |error: ort::Error| Error::internal(error.message());
-    let mut raw = SessionBuilder::new(&forebay::model::environment()?)
-        .map_err(failed)?
-        .with_intra_threads(1)
-        .and_then(|builder| builder.with_inter_threads(1))
-        .and_then(|builder| builder.with_optimization_level(GraphOptimizationLevel::All))
-        .map_err(|error| Error::internal(error.message()))?
-        .commit_from_file(path)
-        .map_err(failed)?;
+    let builder = SessionBuilder::new(&forebay::model::environment()?).map_err(failed)?;
+    let builder = builder.with_intra_threads(1).map_err(|error| Error::internal(error.message()))?;
+    let builder = builder.with_optimization_level(GraphOptimizationLevel::All).map_err(|error| Error::internal(error.message()));
+    let mut raw = builder?.commit_from_file(path).map_err(failed)?;
     let (input, output) =
         (raw.inputs()[0].name().to_owned(), raw.outputs().last().map(|output| output.name().to_owned()).unwrap_or_default());
     let options = RunOptions::new().map_err(failed)?.with_outputs(OutputSelector::no_default().with(&output));

@@ -37,6 +37,11 @@ fn values_are_those_of_todays_declaration() {
         // One fold less, and it comes back.
         ("1 day", "spend = sum(x) over 20d,"),
         ("1 day", "spend = sum(x) over 20d, most = max(x) over 20d,"),
+        // Runs and last rows of events that are forgotten; more of them; fewer.
+        ("1 day", "spend = sum(x) over 20d, visit = count(*) over session 2h,"),
+        ("1 day", "spend = sum(x) over 20d, visit = count(*) over session 2h, session 1d, recent = sum(x) over 30 rows,"),
+        ("1 day", "spend = sum(x) over 20d, recent = last_n(x, 3) over 40 rows, session 1d limit 50 rows as visited,"),
+        ("1 day", "spend = sum(x) over 20d, most = max(x) over 20d, 5d hop 1h, month, 20d limit 7 rows as lately,"),
         // Lookups may ask further back.
         ("30 days", "spend = sum(x) over 20d, most = max(x) over 20d,"),
     ];

@@ -81,7 +81,7 @@ fn costs(folder: &Path, plan: &Plan, difference: &Difference) -> Result<Vec<Cost
         let files = store.files(source)?;
         let events = files.iter().map(|file| file.rows).sum();
         let last = files.iter().map(|file| file.time_max).max();
-        let lifetime = view.features.iter().any(|feature| feature.window.frame == Frame::All);
+        let lifetime = view.features.iter().any(|feature| feature.window.frame == Frame::All && feature.window.limit.is_none());
         let reach = plan::View::window_max(view).0.saturating_add(source.history.0);
         let kept = |file: &&&offline::FileEntry| lifetime || last.is_some_and(|last| file.time_max.0 >= last.0.saturating_sub(reach));
         let kept: u64 = files.iter().filter(kept).map(|file| file.rows).sum();

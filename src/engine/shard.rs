@@ -244,9 +244,15 @@ impl Shard {
             }
             let layout = &definitions.layouts[dirty.view];
             let view = &definitions.plan.views[dirty.view];
-            let chunks = StoredChunks { store, definitions, view: dirty.view, key: &dirty.key };
-            // In a replay the horizon is that of its end: an event before it may be retracted on the way.
-            if !matches!(work.pass, Pass::Replay(_)) {
+            // In a replay the horizon is that of its end: an event before it may be retracted on the way. A rebuild reads
+            // events file by file: what is forgotten in order waits until all are there.
+            let trims = match work.pass {
+                Pass::New => true,
+                Pass::Replay(_) => false,
+                Pass::Rebuild(_) => !layout.forgets_in_order(),
+            };
+            if trims {
+                let chunks = StoredChunks { store, definitions, view: dirty.view, key: &dirty.key };
                 entry.state.trim(layout, work.horizons[view.source].minus(definitions.window_max[dirty.view]), &chunks)?;
             }
             let mut chunks = Vec::new();

@@ -3,8 +3,11 @@
 //!
 //! - `layout`: what all keys of a view share; `inputs`: a batch, evaluated once
 //! - `leaf`, `tree`, `chunk`: raw events in order, aligned tiles above them, and what need not be in memory
-//! - `read`: windows; `remove`: retraction; `trim`: forgetting; `stored`: bytes (`docs/storage-format.md`)
+//! - `read`: windows, `begin`: where they begin; `remove`: retraction; `trim`: forgetting, `base`: what is kept of what
+//!   was forgotten; `stored`: bytes (`docs/storage-format.md`)
 
+mod base;
+mod begin;
 mod chunk;
 mod direct;
 mod inputs;
@@ -18,6 +21,7 @@ mod trim;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use self::base::Base;
 pub use self::chunk::{ChunkId, Chunks};
 pub use self::direct::fold_directly;
 pub use self::inputs::Inputs;
@@ -26,7 +30,7 @@ use self::remove::Removal;
 use self::stored::Stored;
 use self::tree::{Change, Node};
 use self::trim::Trim;
-use crate::aggregate::{Partial, biased, unbiased};
+use crate::aggregate::{biased, unbiased};
 use crate::error::Result;
 use crate::id::{Position, Seq};
 use crate::time::EventTime;
@@ -36,8 +40,8 @@ use crate::value::Value;
 #[derive(Default)]
 pub struct KeyState {
     root: Node,
-    /// Forgotten events, one partial per `Layout::base_parts`.
-    base: Option<Box<[Partial]>>,
+    /// What is kept of forgotten events.
+    base: Option<Box<Base>>,
     /// The time of the last event, or a later one; see `remove`.
     last: Option<u64>,
     /// Bytes of memory, roughly; `loaded` are those that reading brought in.
@@ -133,6 +137,9 @@ impl KeyState {
         trim.load(&self.root, None)?;
         if trim.tree(&mut self.root)? {
             let garbage = trim.garbage;
+            if let Some(base) = &mut self.base {
+                base.drop_rows(layout);
+            }
             self.note_garbage(garbage);
             let kept = self.root.count(layout);
             self.held = (self.held as u128 * u128::from(kept) / u128::from(before)) as usize;
@@ -155,7 +162,8 @@ impl KeyState {
     /// Bytes of memory, roughly.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        size_of::<Self>() + self.held + self.loaded.load(Ordering::Relaxed)
+        let base = self.base.as_ref().map_or(0, |base| base.bytes());
+        size_of::<Self>() + base + self.held + self.loaded.load(Ordering::Relaxed)
     }
 
     /// The main row. Chunks that changed since the last call, or are no more, go to `put`, which must take them in

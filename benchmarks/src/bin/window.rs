@@ -8,7 +8,7 @@ use std::time::Instant;
 use arrow::array::{ArrayRef, Float64Array};
 use arrow::datatypes::{Field, Schema};
 use arrow::record_batch::RecordBatch;
-use forebay::aggregate::bind;
+use forebay::aggregate::{Keep, bind};
 use forebay::plan::{Evaluate, Expression, Feature, Fold, Frame, View, Window};
 use forebay::window::{ChunkId, Chunks, Decoded, Inputs, KeyState, Layout};
 use forebay::{DataType, Error, EventTime, Identity, Offset, Partition, Position, Result, Seq, Span};
@@ -39,7 +39,7 @@ fn main() {
         "{:>10} {:>12} {:>12} {:>12} {:>12} {:>12} {:>12}",
         "events", "insert ns", "read p50 ns", "read p99 ns", "late ns", "bytes/event", "stored/event"
     );
-    for events in [16, 1_000, 10_000, 100_000, 250_000, 1_000_000] {
+    for events in [16, 100, 1_000, 10_000, 100_000, 1_000_000, 10_000_000] {
         measure(events);
     }
 }
@@ -120,7 +120,8 @@ fn view() -> View {
             name: format!("{}_{length}", aggregates[fold]),
             id: Identity::default(),
             fold,
-            window: Window { frame: Frame::Range { length, open: false }, before: false, excluding_current: false, offset: Span(0) },
+            window: Window::of(Frame::Range { length, open: false }),
+            keep: Keep::default(),
             default: None,
             data_type: of.aggregate.result_type().clone(),
         })

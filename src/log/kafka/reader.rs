@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
@@ -133,8 +133,7 @@ impl Reader {
     fn record_end(&self, partition: Partition, low: u64, high: u64) -> Result<Option<Offset>> {
         let topic = &self.progress.topic;
         let consumer = self.kafka.consumer(topic, true)?;
-        let started = Instant::now();
-        let mut back = 1;
+        let (mut back, mut silent) = (1, Duration::ZERO);
         loop {
             let from = high.saturating_sub(back).max(low);
             let mut list = TopicPartitionList::with_capacity(1);
@@ -146,12 +145,12 @@ impl Reader {
                     Some(Ok(message)) => last = last.max(Some(message.offset() as u64)),
                     Some(Err(KafkaError::PartitionEOF(_))) => break,
                     Some(Err(error)) if Failure::of(&error) != Failure::Unreachable => return Err(self.failure(&error)),
-                    Some(Err(_)) | None => {}
+                    Some(Err(_)) | None => silent += PROBE_MAX,
                 }
                 if last.is_some_and(|last| last + 1 >= high) {
                     break;
                 }
-                if started.elapsed() > REQUEST_TIMEOUT {
+                if silent > REQUEST_TIMEOUT {
                     return Err(self.failure(&KafkaError::MessageConsumption(RDKafkaErrorCode::OperationTimedOut)));
                 }
             }
