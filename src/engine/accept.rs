@@ -76,8 +76,15 @@ struct Known {
     place: Place,
 }
 
-/// The place of an event that was accepted when nothing could be retracted; `Gate::link` learns the real one.
-const UNLINKED: Place = Place { offset: u64::MAX, keys: 0 };
+/// The place of an event that was accepted when nothing could be retracted, and keys that were not hashed of today's
+/// columns; `Gate::link` learns the real ones.
+const UNKNOWN: u64 = u64::MAX;
+
+impl Known {
+    fn is_at(&self, time: i64, offset: u64) -> bool {
+        self.place.offset == offset || (self.place.offset == UNKNOWN && self.time == time)
+    }
+}
 
 /// What one partition remembers in order to judge its next event.
 #[derive(Debug, Default)]
@@ -132,8 +139,10 @@ impl Gate {
         let oldest = rules.oldest(frontier, within).0;
         let is_named = |seen: i64| seen >= oldest && is_near(seen, time, within);
         let events = self.seen.get_mut(&id);
-        let named =
-            events.iter().flat_map(|events| events.iter().enumerate()).filter(|(_, seen)| is_named(seen.time) && seen.place != UNLINKED);
+        let named = events
+            .iter()
+            .flat_map(|events| events.iter().enumerate())
+            .filter(|(_, seen)| is_named(seen.time) && seen.place.keys != UNKNOWN);
         let Some((at, event)) = named.min_by_key(|(_, seen)| (seen.time.abs_diff(time.0), seen.time)).map(|(at, seen)| (at, *seen)) else {
             let again = self.retracted.get(&id).is_some_and(|times| times.iter().any(|seen| is_named(*seen)));
             return if again { Retraction::Repeated } else { Retraction::Unknown };
@@ -151,18 +160,20 @@ impl Gate {
         Retraction::Accept(EventTime(event.time), Offset(event.place.offset))
     }
 
-    /// Takes in a row of ids that was read back at a start. Their places are known where they were hashed of the same
+    /// Takes in a row of ids that was read back at a start. Their keys are known where they were hashed of the same
     /// `key_columns`.
     pub fn restore(&mut self, at: IdsAt, row: &AcceptedIds, key_columns: &[String]) {
-        let linked = row.key_columns == key_columns && row.places.len() == row.ids.len();
-        self.unlinked |= !linked && !row.ids.is_empty();
         for (index, (id, time)) in row.ids.iter().enumerate() {
-            let place = if linked { row.places[index] } else { UNLINKED };
+            let mut place = row.places.get(index).copied().unwrap_or(Place { offset: UNKNOWN, keys: UNKNOWN });
+            if row.key_columns != key_columns {
+                place.keys = UNKNOWN;
+            }
+            self.unlinked |= place.keys == UNKNOWN;
             self.seen.entry(*id).or_default().push(Known { time: *time, place });
         }
-        for (id, time) in &row.retracted {
+        for (id, time, offset) in &row.retracted {
             if let Some(events) = self.seen.get_mut(id) {
-                events.retain(|seen| seen.time != *time);
+                events.retain(|seen| !seen.is_at(*time, *offset));
             }
             self.retracted.entry(*id).or_default().push(*time);
         }
@@ -177,12 +188,13 @@ impl Gate {
     /// Learns the place of an accepted event.
     pub fn link(&mut self, id: u128, time: EventTime, place: Place) {
         let events = self.seen.get_mut(&id);
-        events.into_iter().flatten().filter(|seen| seen.time == time.0).for_each(|seen| seen.place = place);
+        events.into_iter().flatten().filter(|seen| seen.is_at(time.0, place.offset)).for_each(|seen| seen.place = place);
     }
 
     /// Notes where these ids, judged before, are stored.
     pub fn remember(&mut self, at: IdsAt, row: &AcceptedIds) {
-        if let Some(latest) = row.ids.iter().chain(&row.retracted).map(|(_, time)| *time).max() {
+        let times = row.ids.iter().map(|(_, time)| *time).chain(row.retracted.iter().map(|(_, time, _)| *time));
+        if let Some(latest) = times.max() {
             self.commits.push_back((at, latest, row.ids.len()));
         }
     }
@@ -327,11 +339,27 @@ mod tests {
         let columns = ["k".to_owned()];
         let mut gate = Gate { frontier: Some(EventTime(1031)), ..Gate::default() };
         gate.restore((Seq(1), 0), &row(&[(7, 1000), (8, 1001)]), &columns);
-        gate.restore((Seq(2), 0), &AcceptedIds { retracted: vec![(7, 1000)], ..row(&[(7, 1031)]) }, &columns);
+        gate.restore((Seq(2), 0), &AcceptedIds { retracted: vec![(7, 1000, 1000)], ..row(&[(7, 1031)]) }, &columns);
         assert!(!gate.is_unlinked());
         assert_eq!(retract(&mut gate, 1001, 8), taken(1001));
         assert_eq!(retract(&mut gate, 1000, 7), Retraction::Repeated);
         assert_eq!(judge(&mut gate, 1000, 7), Verdict::Accept);
+    }
+
+    #[test]
+    fn an_event_that_took_anothers_place_in_one_commit_survives_a_restart() {
+        let place = |offset| Place { offset, keys: 7 };
+        let columns = ["k".to_owned()];
+        let again = AcceptedIds { retracted: vec![(7, 1000, 3)], places: vec![place(3), place(5)], ..row(&[(7, 1000), (7, 1000)]) };
+        for columns_now in [&columns[..], &[]] {
+            let mut gate = Gate { frontier: Some(EventTime(1000)), ..Gate::default() };
+            gate.restore((Seq(1), 0), &again, columns_now);
+            gate.link(7, EventTime(1000), place(3));
+            gate.link(7, EventTime(1000), place(5));
+            assert_eq!(judge(&mut gate, 1000, 7), Verdict::Duplicate);
+            assert_eq!(retract(&mut gate, 1000, 7), Retraction::Accept(EventTime(1000), Offset(5)));
+            assert_eq!(retract(&mut gate, 1000, 7), Retraction::Repeated);
+        }
     }
 
     #[test]

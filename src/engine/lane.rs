@@ -73,7 +73,7 @@ impl Lane {
                 match self.gate.retract(rules, horizon, time, id, place.keys) {
                     Retraction::Accept(time, offset) => {
                         ledger.retracted += 1;
-                        ids.retracted.extend(id.map(|id| (id, time.0)));
+                        ids.retracted.extend(id.map(|id| (id, time.0, offset.0)));
                         Ok(Some(Position { time, partition: incoming.partition, offset }))
                     }
                     refused => Err(refusal(shared, incoming.source, refused, time)),

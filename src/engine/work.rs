@@ -191,7 +191,7 @@ pub fn key_names(plan: &Plan) -> Vec<Vec<String>> {
     (0..plan.sources.len()).map(names).collect()
 }
 
-/// 64-bit hashes of these columns of each row; a null is a value like any other.
+/// 64-bit hashes of these columns of each row, never all ones; a null is a value like any other.
 pub fn key_hashes(columns: &[usize], own: &RecordBatch) -> Vec<u64> {
     let columns: Vec<KeyColumn<'_>> = columns.iter().map(|column| KeyColumn::of(own.column(*column))).collect();
     let mut bytes = Vec::new();
@@ -205,7 +205,7 @@ pub fn key_hashes(columns: &[usize], own: &RecordBatch) -> Vec<u64> {
                 bytes.push(0);
             }
         }
-        xxh3_64(&bytes)
+        xxh3_64(&bytes).min(u64::MAX - 1)
     };
     (0..own.num_rows()).map(&mut hash_of).collect()
 }

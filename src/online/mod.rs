@@ -103,8 +103,8 @@ pub struct AcceptedIds {
     pub key_columns: Vec<String>,
     /// One for each of `ids`.
     pub places: Vec<Place>,
-    /// Of these and of earlier events those that were retracted.
-    pub retracted: Vec<(u128, i64)>,
+    /// Of these and of earlier events those that were retracted: id, event time and offset.
+    pub retracted: Vec<(u128, i64, u64)>,
 }
 
 /// What a retraction of an event needs to know of it.

@@ -110,7 +110,7 @@ fn ids_of_a_version_without_retractions_are_read() {
     let row = codec::encode(IDS_VERSION_FIRST, &first).unwrap();
     commit.batch.put_cf(store.family(IDS).unwrap(), ids_key((Seq(1), 0)), row);
     let places = vec![Place { offset: 9, keys: 5 }];
-    let now = AcceptedIds { source: "s".into(), ids: vec![(8, 1)], places, retracted: vec![(7, 1000)], ..AcceptedIds::default() };
+    let now = AcceptedIds { source: "s".into(), ids: vec![(8, 1)], places, retracted: vec![(7, 1000, 4)], ..AcceptedIds::default() };
     store.put_ids(&mut commit, (Seq(2), 0), &now).unwrap();
     store.commit(commit).unwrap();
     let mut rows = Vec::new();
