@@ -294,6 +294,8 @@ fn number(of: Type) -> bool {
 pub struct Definitions {
     pub text: String,
     pub features: Vec<Feature>,
+    /// Of the view, in microseconds.
+    pub ttl: Option<i64>,
 }
 
 #[must_use]
@@ -305,7 +307,9 @@ pub fn random_definitions(chance: &mut Chance, count: usize, partitions: usize) 
     text.push_str(
         "format json\nevent time t\nlateness '60 days' history '90 days'\ndedup by id within '90 days'\ndeletes when d;\n\nentity thing (k bigint);\n\n",
     );
-    text.push_str("features things of thing from events (\n");
+    let ttl = chance.once_in(4).then(|| *chance.pick(&LENGTHS));
+    let clause = ttl.map(|(length, _)| format!(" ttl '{length}'")).unwrap_or_default();
+    let _ = writeln!(text, "features things of thing from events{clause} (");
     let mut features = Vec::new();
     for index in 0..count {
         let (line, feature) = random_feature(chance, format!("f{index}"));
@@ -313,7 +317,7 @@ pub fn random_definitions(chance: &mut Chance, count: usize, partitions: usize) 
         features.push(feature);
     }
     text.push_str(");\n\nvector v on events (things.*);\n");
-    Definitions { text, features }
+    Definitions { text, features, ttl: ttl.map(|(_, micros)| micros) }
 }
 
 /// A time on a grid where ties and the edges of windows are common.

@@ -11,7 +11,7 @@ use forebay_integration::cases::{
 };
 use forebay_integration::chance::Chance;
 use forebay_integration::harness::{Project, ndjson};
-use forebay_integration::oracle::{Cell, Event, Place, cell::rfc3339, compute};
+use forebay_integration::oracle::{Cell, Event, Place, cell::rfc3339, compute, living};
 use forebay_integration::records::parquet_places;
 use serde_json::{Value as Json, json};
 
@@ -177,8 +177,9 @@ fn as_known(project: &Project, definitions: &Definitions, log: &Placed) {
 
 fn compare(definitions: &Definitions, events: &[Event], row: &Json, (key, q): (i64, i64), current: Option<Place>, side: &str) {
     let of_key: Vec<Event> = events.iter().filter(|event| key_of(event) == Some(key)).cloned().collect();
+    let living = living(&of_key, q, definitions.ttl);
     for feature in &definitions.features {
-        let expected = compute(feature, &of_key, q, current);
+        let expected = compute(feature, &living, q, current);
         let actual = row.get(&feature.name).unwrap_or(&Json::Null);
         if !agrees(&expected, actual) {
             let shown: BTreeMap<Place, Json> = of_key.iter().map(|event| (event.place, payload(&event.cells))).collect();

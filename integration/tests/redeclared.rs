@@ -15,10 +15,14 @@ fn events() -> Vec<Json> {
 }
 
 fn declared(history: &str, features: &str) -> String {
+    declared_with("", history, features)
+}
+
+fn declared_with(ttl: &str, history: &str, features: &str) -> String {
     format!(
         "source s (k bigint, x double, t timestamp) from log 's' event time t lateness '1 hour' history '{history}';
 entity e (k bigint);
-features v of e from s ({features});
+features v of e from s {ttl} ({features});
 vector w (v.*);
 "
     )
@@ -157,5 +161,22 @@ fn total_is(project: &Project, taken: i64) {
         let total: i64 = (0..300).filter(|n| n % 3 == k && !(n % 4 == 0 && *n < taken)).sum();
         assert_eq!(row["total"], json!(total), "customer {k}");
     }
+    assert_eq!(server.stop(), Some(0));
+}
+
+#[test]
+fn silent_keys_begin_anew_after_a_restart_too() {
+    let features = "spend = sum(x) over 20d, total = sum(x), recent = last_n(x, 3) over 40 rows, visit = count(*) over session 2d,";
+    let project = Project::new(&declared_with("ttl '12 hours'", "1 day", features));
+    let _ = project.push("s", &events()).ok();
+    for ttl in ["ttl '12 hours'", "ttl '30 days'", "", "ttl '3 hours'"] {
+        project.write("features/test.bay", declared_with(ttl, "1 day", features));
+        project.catch_up();
+        let verified = project.run(&["verify", "--samples", "60"]);
+        assert_eq!(verified.code, Some(0), "{ttl}\n{}\n{}", verified.stdout, verified.stderr);
+    }
+    let server = project.serve();
+    let row = &server.lookup("w", &json!({"keys": [{"k": 0}]}))[0];
+    assert_eq!((row["total"].as_f64(), row["visit_session_2d"].as_i64()), (None, Some(0)), "silent for years");
     assert_eq!(server.stop(), Some(0));
 }

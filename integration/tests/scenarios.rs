@@ -38,6 +38,7 @@ scenarios!(
     roles,
     sessions,
     set_aside,
+    silence,
     where_and_default,
     wide_integers,
 );

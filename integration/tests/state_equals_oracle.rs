@@ -12,7 +12,7 @@ use forebay::{Error, EventTime, Offset, Partition, Position, Result, Seq};
 use forebay_integration::batches::{batch, cell};
 use forebay_integration::cases::{DAY, Definitions, HOUR, MINUTE, random_definitions, random_events, random_query};
 use forebay_integration::chance::Chance;
-use forebay_integration::oracle::{Event, Place, cell::rfc3339, compute};
+use forebay_integration::oracle::{Event, Place, cell::rfc3339, compute, living};
 
 const DEFINITIONS: usize = 40;
 const FEATURES: usize = 24;
@@ -75,8 +75,9 @@ impl Subject<'_> {
         let mut values = Vec::new();
         let read = self.state.read(self.layout, EventTime(q), current.map(position), &asked, &self.kept, &mut values);
         read.expect("a read of what is kept");
+        let living = living(seen, q, definitions.ttl);
         for (feature, value) in asked.iter().map(|feature| &definitions.features[*feature]).zip(&values) {
-            let (expected, actual) = (compute(feature, seen, q, current), cell(value));
+            let (expected, actual) = (compute(feature, &living, q, current), cell(value));
             assert!(
                 expected.same(&actual),
                 "{} at {} for {current:?} over {} events: the oracle says {expected}, the state {actual}\n{}",

@@ -17,11 +17,11 @@ pub(super) const DEFINITION: Definition = Definition {
     bind: |inputs, parameters| {
         let kind = number_kind("decayed_sum", &inputs[0])?;
         let half_life = span("decayed_sum", "a half-life", &parameters[0])?;
-        let fold = Fold::Own(Own::ordered(DecayedSum { kind, half_life }));
-        Ok(Bound { result: DataType::Float, fold, parameters: vec![Value::Int(half_life)] })
+        let fold = Fold::Own(Own::ordered(DecayedSum { kind, half_life: half_life.0 }));
+        Ok(Bound { result: DataType::Float, fold, parameters: vec![Value::Text(half_life.to_string().into())] })
     },
-    finish: |partial, bound, moment| match partial.own::<Option<Decayed>>() {
-        Some(Some(decayed)) => Value::Float(decayed.sum * decay(decayed.last, moment.query, bound.integer(0))),
+    finish: |partial, _, moment| match partial.own::<Option<Decayed>>() {
+        Some(Some(decayed)) => Value::Float(decayed.sum * decay(decayed.last, moment.query, decayed.half_life)),
         _ => Value::Null,
     },
     examples: &[Example { call: "decayed_sum(x, '1h')", events: "0h 8.0 | 1h 2.0", at: "2h", value: "3.0" }],
@@ -30,6 +30,7 @@ pub(super) const DEFINITION: Definition = Definition {
 #[derive(Debug)]
 struct DecayedSum {
     kind: Kind,
+    /// In microseconds
     half_life: i64,
 }
 
@@ -38,6 +39,7 @@ struct Decayed {
     /// As of `last`.
     sum: f64,
     last: i64,
+    half_life: i64,
 }
 
 impl Algorithm for DecayedSum {
@@ -53,7 +55,7 @@ impl Algorithm for DecayedSum {
 
     fn add(&self, state: &mut Option<Decayed>, event: Event<'_>) {
         let before = state.map_or(0.0, |before| before.sum * decay(before.last, event.time(), self.half_life));
-        *state = Some(Decayed { sum: before + event.number(self.kind, 0), last: event.time() });
+        *state = Some(Decayed { sum: before + event.number(self.kind, 0), last: event.time(), half_life: self.half_life });
     }
 
     fn encode(&self, state: &Option<Decayed>, bytes: &mut Vec<u8>) {
@@ -65,6 +67,7 @@ impl Algorithm for DecayedSum {
     }
 
     fn decode(&self, reader: &mut ByteReader<'_>) -> Result<Option<Decayed>> {
-        reader.optional(|reader| Ok(Decayed { sum: f64::from_bits(reader.word()?), last: reader.word()? as i64 }))
+        let half_life = self.half_life;
+        reader.optional(|reader| Ok(Decayed { sum: f64::from_bits(reader.word()?), last: reader.word()? as i64, half_life }))
     }
 }

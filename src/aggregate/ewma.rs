@@ -17,8 +17,8 @@ pub(super) const DEFINITION: Definition = Definition {
     bind: |inputs, parameters| {
         let kind = number_kind("ewma", &inputs[0])?;
         let half_life = span("ewma", "a half-life", &parameters[0])?;
-        let fold = Fold::Own(Own::ordered(Ewma { kind, half_life }));
-        Ok(Bound { result: DataType::Float, fold, parameters: vec![Value::Int(half_life)] })
+        let fold = Fold::Own(Own::ordered(Ewma { kind, half_life: half_life.0 }));
+        Ok(Bound { result: DataType::Float, fold, parameters: vec![Value::Text(half_life.to_string().into())] })
     },
     finish: |partial, _, _| match partial.own::<Mean>() {
         Some(mean) if mean.weight > 0.0 => Value::Float(mean.sum / mean.weight),
@@ -30,6 +30,7 @@ pub(super) const DEFINITION: Definition = Definition {
 #[derive(Debug)]
 struct Ewma {
     kind: Kind,
+    /// In microseconds
     half_life: i64,
 }
 

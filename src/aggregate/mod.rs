@@ -185,7 +185,7 @@ pub(crate) struct Moment {
 struct Bound {
     result: DataType,
     fold: Fold,
-    /// As they appear in `Aggregate::text`, with defaults filled in; spans in microseconds.
+    /// As they appear in `Aggregate::text`, with defaults filled in.
     parameters: Vec<Value>,
 }
 
@@ -408,13 +408,13 @@ fn share(name: &str, parameter: &Value) -> Result<f64, BindError> {
     within.then_some(number + 0.0).ok_or_else(|| BindError(format!("{name} takes a number p from 0 to 1, such as 0.95")))
 }
 
-/// A parameter that is a length of time, in microseconds.
-fn span(name: &str, what: &str, parameter: &Value) -> Result<i64, BindError> {
+/// A parameter that is a length of time.
+fn span(name: &str, what: &str, parameter: &Value) -> Result<Span, BindError> {
     let span = match parameter {
         Value::Text(text) => Span::parse(text).filter(|span| span.0 > 0),
         _ => None,
     };
-    span.map(|span| span.0).ok_or_else(|| BindError(format!("{name} takes {what} as a length of time in quotes, such as '1h'")))
+    span.ok_or_else(|| BindError(format!("{name} takes {what} as a length of time in quotes, such as '1h'")))
 }
 
 /// What is left of 1 from one time to a later one, both in microseconds, when it halves every `half_life`.

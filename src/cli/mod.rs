@@ -23,6 +23,7 @@ mod push;
 mod score;
 mod serve;
 mod sources;
+mod state;
 mod store;
 #[cfg(test)]
 mod tests;
@@ -113,6 +114,8 @@ enum Command {
     Explain(explain::Arguments),
     /// Show what became of the records of each source, and what lateness would have accepted those that were too late
     Sources(sources::Arguments),
+    /// Show where the bytes of the stored state are: by view, window and tile, and the heaviest keys
+    State(state::Arguments),
     /// List, read and write topics
     #[command(subcommand)]
     Topics(topics::Command),
@@ -176,6 +179,7 @@ fn dispatch(arguments: Arguments, environment: Vec<(String, String)>, clock: Arc
         Command::Verify(arguments) => verify::run(&context, &arguments),
         Command::Explain(arguments) => explain::run(&context, &arguments),
         Command::Sources(arguments) => sources::run(&context, &arguments),
+        Command::State(arguments) => state::run(&context, &arguments),
         Command::Topics(command) => topics::run(&context, &command),
         Command::Models(command) => models::run(&context, &command),
         Command::Config(arguments) => config::run(&context, &arguments),

@@ -12,7 +12,7 @@ use crate::id::{Position, Seq};
 use crate::key::append_key_value;
 use crate::offline::Snapshot;
 use crate::plan::{Frame, Plan, View};
-use crate::time::EventTime;
+use crate::time::{EventTime, Span};
 use crate::value::Value;
 use crate::vector::value_at;
 use crate::window::{Inputs, Layout, fold_directly};
@@ -93,7 +93,11 @@ impl<'a> ViewEvents<'a> {
             Frame::Session { .. } | Frame::All => i128::MIN,
         };
         let events = self.by_key.get(key).into_iter().flatten();
-        let mut held: Vec<Found> = events.filter(|found| time(found) >= start && until(time(found))).copied().collect();
+        let mut held: Vec<Found> = events.filter(|found| time(found) <= i128::from(q.0)).copied().collect();
+        if let Some(ttl) = self.view.ttl {
+            held.drain(..silent_until(&held, q, ttl));
+        }
+        held.retain(|found| time(found) >= start && until(time(found)));
         if window.limit.is_some() || matches!(window.frame, Frame::Session { .. }) {
             held.retain(|(_, batch, row)| {
                 self.view.folds[feature.fold].filter.is_none_or(|filter| self.batches[*batch].1.passes(filter, *row))
@@ -122,4 +126,10 @@ impl<'a> ViewEvents<'a> {
     pub fn own(&self, batch: usize) -> &RecordBatch {
         &self.batches[batch].0
     }
+}
+
+/// How many of these events, in total order, lie before the last silence of more than `ttl` up to `q`.
+fn silent_until(events: &[Found], q: EventTime, ttl: Span) -> usize {
+    let times = |at: usize| events.get(at).map_or(i128::from(q.0), |found| i128::from(found.0.time.0));
+    (0..events.len()).rev().find(|at| times(at + 1) - times(*at) > i128::from(ttl.0)).map_or(0, |last| last + 1)
 }

@@ -13,6 +13,8 @@ pub(super) struct Base {
     pub(super) runs: Box<[Option<Run>]>,
     /// The rows of `Layout::last_rows`.
     pub(super) rows: Leaf,
+    /// The time of the last event, where events are forgotten in order.
+    pub(super) upto: Option<u64>,
 }
 
 /// The last run of events that are at most a session's gap apart.
@@ -38,6 +40,7 @@ impl Base {
             partials: layout.base_parts.iter().map(|part| layout.parts[*part].empty()).collect(),
             runs: layout.runs.iter().map(|_| None).collect(),
             rows: Leaf::default(),
+            upto: None,
         }
     }
 
@@ -50,29 +53,40 @@ impl Base {
         Some(&partials[parts.iter().position(|known| *known == part)?])
     }
 
-    /// Takes further rows, in total order, into runs and last rows.
+    /// Takes further rows in, which must come in total order: of one that is earlier than what was taken in before, a run
+    /// and a fold that depend on order make what they can.
     pub(super) fn forget(&mut self, layout: &Layout, rows: Rows<'_>) {
         for at in 0..rows.len() {
-            let row = slice(rows, at, at + 1);
-            for (of, run) in layout.runs.iter().zip(&mut self.runs) {
-                if layout.matches(of.filter, row.words) {
-                    let time = row.words[TIME];
-                    let empty = || of.parts.iter().map(|part| layout.parts[*part].empty()).collect();
-                    let goes_on = run.take().filter(|run| time.saturating_sub(run.last) <= of.gap as u64);
-                    let run = run.insert(goes_on.unwrap_or_else(|| Run { first: time, last: time, partials: empty() }));
-                    run.last = time.max(run.last);
-                    for (part, partial) in of.parts.iter().zip(&mut run.partials) {
-                        layout.parts[*part].add(partial, row);
-                    }
-                }
-            }
-            if layout.last_rows.iter().any(|last| layout.matches(last.filter, row.words)) {
-                self.rows.insert(layout, row);
-            }
+            self.forget_row(layout, slice(rows, at, at + 1));
         }
         let most: usize = layout.last_rows.iter().map(|last| last.rows as usize).sum();
         if self.rows.rows(layout).len() > 2 * most {
             self.drop_rows(layout);
+        }
+    }
+
+    fn forget_row(&mut self, layout: &Layout, row: Rows<'_>) {
+        let time = row.words[TIME];
+        if layout.ttl.zip(self.upto).is_some_and(|(ttl, upto)| time.saturating_sub(upto) > ttl as u64) {
+            *self = Self::new(layout);
+        }
+        self.upto = self.upto.max(Some(time));
+        for (part, partial) in layout.base_parts.iter().zip(&mut self.partials) {
+            layout.parts[*part].add(partial, row);
+        }
+        for (of, run) in layout.runs.iter().zip(&mut self.runs) {
+            if layout.matches(of.filter, row.words) {
+                let empty = || of.parts.iter().map(|part| layout.parts[*part].empty()).collect();
+                let goes_on = run.take().filter(|run| time.saturating_sub(run.last) <= of.gap as u64);
+                let run = run.insert(goes_on.unwrap_or_else(|| Run { first: time, last: time, partials: empty() }));
+                run.last = time.max(run.last);
+                for (part, partial) in of.parts.iter().zip(&mut run.partials) {
+                    layout.parts[*part].add(partial, row);
+                }
+            }
+        }
+        if layout.last_rows.iter().any(|last| layout.matches(last.filter, row.words)) {
+            self.rows.insert(layout, row);
         }
     }
 

@@ -42,6 +42,8 @@ pub(super) struct Search<'a> {
     pub(super) until: Option<u64>,
     /// The event to leave out.
     pub(super) skip: Option<Place>,
+    /// Where the events begin that still count at all.
+    pub(super) life: Option<Begin>,
 }
 
 impl Search<'_> {
@@ -55,10 +57,29 @@ impl Search<'_> {
                 i64::try_from(start).map_or(Begin::Never, |start| Begin::At(Reverse(place_at(biased(start)))))
             }
         };
-        match bound.limit {
-            Some(rows) => self.limit(until, begin, rows, bound.filter),
-            None => Ok(begin),
+        let begin = match bound.limit {
+            Some(rows) => self.limit(until, begin, rows, bound.filter)?,
+            None => begin,
+        };
+        Ok(match self.life {
+            // The base holds no more than this life.
+            None | Some(Begin::Base(_) | Begin::Row(_)) => begin,
+            Some(life) => begin.min(life),
+        })
+    }
+
+    /// Where the run of events begins that holds the last one at the query time, with gaps of at most `ttl` microseconds.
+    pub(super) fn life(&self, ttl: i64) -> Result<Begin> {
+        let Some(until) = self.until else { return Ok(Begin::Never) };
+        let mut life = LifeBack { search: self, until, ttl, edge: self.query, unread: None, first: None };
+        let bounded = life.visit(self.state.root)?;
+        let upto = self.state.base.and_then(|base| base.upto);
+        if let (false, Some(upto)) = (bounded, upto)
+            && life.reaches(upto)?
+        {
+            return Ok(Begin::Base(BaseOf::All));
         }
+        Ok(life.first.map_or(Begin::Never, |first| Begin::At(Reverse(place_at(first)))))
     }
 
     /// The place of the last `rows`th event from `begin` on, or `begin` where there are fewer.
@@ -234,5 +255,90 @@ impl RunBack<'_> {
             }
         }
         None
+    }
+}
+
+/// Follows all events backwards as long as they are not too far apart, by whole intervals where these are short enough.
+struct LifeBack<'a> {
+    search: &'a Search<'a>,
+    until: u64,
+    ttl: i64,
+    /// The query time, then a time that is not before the first event so far, then exactly its time.
+    edge: i128,
+    /// What holds the first event so far, where `edge` is not exact.
+    unread: Option<&'a Node>,
+    /// No event so far is earlier, nor is there one between this and the first.
+    first: Option<u64>,
+}
+
+impl<'a> LifeBack<'a> {
+    fn reaches(&mut self, time: u64) -> Result<bool> {
+        let time = i128::from(unbiased(time));
+        if time < self.edge - i128::from(self.ttl)
+            && let Some(node) = self.unread.take()
+        {
+            self.edge = i128::from(unbiased(self.first_time(node)?));
+        }
+        Ok(time >= self.edge - i128::from(self.ttl))
+    }
+
+    /// The time of the first event of a node that has some.
+    fn first_time(&self, node: &Node) -> Result<u64> {
+        let (layout, state) = (self.search.layout, self.search.state);
+        match node {
+            Node::Leaf(leaf) => Ok(leaf.words.get(TIME).copied().unwrap_or_default()),
+            Node::Inner(inner) => {
+                inner.children.iter().find(|child| !child.is_empty()).map_or(Ok(inner.start), |child| self.first_time(child))
+            }
+            Node::Chunk(chunk) => self.first_time(chunk.load(layout, state.chunks, state.grown)?),
+        }
+    }
+
+    /// Whether a silence that is too long was met.
+    fn visit(&mut self, node: &'a Node) -> Result<bool> {
+        let (layout, state) = (self.search.layout, self.search.state);
+        match node {
+            Node::Leaf(leaf) => {
+                for row in leaf.words.rchunks_exact(layout.shape.stride) {
+                    if row[TIME] > self.until {
+                        continue;
+                    }
+                    if !self.reaches(row[TIME])? {
+                        return Ok(true);
+                    }
+                    (self.edge, self.unread, self.first) = (i128::from(unbiased(row[TIME])), None, Some(row[TIME]));
+                }
+                Ok(false)
+            }
+            Node::Inner(inner) => {
+                for (slot, child) in inner.children.iter().enumerate().rev() {
+                    let (start, end) = inner.interval(slot);
+                    if child.is_empty() || start > self.until {
+                        continue;
+                    }
+                    let is_short = end <= self.until && end - start <= self.ttl as u64;
+                    if !is_short {
+                        if self.visit(child)? {
+                            return Ok(true);
+                        }
+                    } else if self.reaches(last_time(layout, child))? {
+                        (self.edge, self.unread, self.first) = (i128::from(unbiased(end)), Some(child), Some(start));
+                    } else {
+                        return Ok(true);
+                    }
+                }
+                Ok(false)
+            }
+            Node::Chunk(chunk) => self.visit(chunk.load(layout, state.chunks, state.grown)?),
+        }
+    }
+}
+
+/// The time of the last event of a node that has some.
+fn last_time(layout: &Layout, node: &Node) -> u64 {
+    match node {
+        Node::Leaf(leaf) => leaf.words.rchunks_exact(layout.shape.stride).next().map_or(0, |row| row[TIME]),
+        Node::Inner(inner) => inner.children.iter().rfind(|child| !child.is_empty()).map_or(0, |child| last_time(layout, child)),
+        Node::Chunk(chunk) => chunk.last,
     }
 }

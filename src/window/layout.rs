@@ -36,6 +36,8 @@ pub struct Layout {
     pub(super) covering: Box<[Box<[(Label, Part)]>]>,
     /// The parts that windows without a lower bound read, and that are therefore kept of events that are forgotten.
     pub(super) base_parts: Box<[usize]>,
+    /// After a silence of more than so many microseconds, earlier events no longer count.
+    pub(super) ttl: Option<i64>,
     /// One for each filter for which the last rows are needed.
     pub(super) last_rows: Box<[LastRows]>,
     pub(super) runs: Box<[RunOf]>,
@@ -212,6 +214,7 @@ impl Layout {
             part_labels: part_labels.into(),
             covering: covering.into(),
             base_parts: base_parts.into(),
+            ttl: view.ttl.map(|ttl| ttl.0),
             last_rows: last_rows.collect(),
             runs: runs.collect(),
             counts,
@@ -232,16 +235,12 @@ impl Layout {
         })
     }
 
-    /// Whether forgetting looks at every event, and not at tiles alone.
-    pub(super) fn keeps_rows(&self) -> bool {
-        !self.last_rows.is_empty() || !self.runs.is_empty()
-    }
-
     /// Whether what is kept of forgotten events depends on their order: they must be forgotten from the earliest on, and
     /// none may come later that is earlier than those.
     #[must_use]
     pub fn forgets_in_order(&self) -> bool {
-        self.keeps_rows() || self.base_parts.iter().any(|part| !self.tiled[*part])
+        let keeps_rows = !self.last_rows.is_empty() || !self.runs.is_empty();
+        keeps_rows || self.base_parts.iter().any(|part| self.ttl.is_some() || !self.tiled[*part])
     }
 
     /// What a tile keeps of no events, one per part.

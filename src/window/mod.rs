@@ -27,13 +27,14 @@ pub use self::direct::fold_directly;
 pub use self::inputs::Inputs;
 pub use self::layout::Layout;
 use self::remove::Removal;
+pub use self::stored::Sizes;
 use self::stored::Stored;
 use self::tree::{Change, Node};
 use self::trim::Trim;
 use crate::aggregate::{biased, unbiased};
 use crate::error::Result;
 use crate::id::{Position, Seq};
-use crate::time::EventTime;
+use crate::time::{EventTime, Span};
 use crate::value::Value;
 
 /// The state of one key in one view. Its values depend on the set of inserted events alone.
@@ -69,11 +70,15 @@ impl KeyState {
     pub fn insert(&mut self, layout: &Layout, at: Position, inputs: &Inputs, row: usize) {
         let event = inputs.event(layout, at, row);
         let rows = event.rows();
+        self.last = self.last.max(Some(biased(at.time.0)));
+        // No window that is bounded in time asks for an event that is earlier than forgotten ones.
+        if let Some(base) = self.base.as_mut().filter(|base| base.upto >= Some(biased(at.time.0))) {
+            return base.forget(layout, rows);
+        }
         let mut change = Change { grown: 8 * rows.words.len() + 64 * rows.texts.len(), garbage: Vec::new() };
         self.root.insert(layout, rows, &mut change);
         self.held += change.grown;
         self.note_garbage(change.garbage);
-        self.last = self.last.max(Some(biased(at.time.0)));
     }
 
     /// Takes an inserted event out again: what remains is the state of the other events. `false` where it is not there,
@@ -143,6 +148,12 @@ impl KeyState {
             self.note_garbage(garbage);
             let kept = self.root.count(layout);
             self.held = (self.held as u128 * u128::from(kept) / u128::from(before)) as usize;
+        }
+        // Whatever comes is later than the horizon, and the silence before it too long.
+        let upto = self.base.as_ref().and_then(|base| base.upto);
+        let is_over = |ttl: i64| upto.is_some_and(|upto| unbiased(upto) < horizon.minus(Span(ttl)).0);
+        if self.root.is_empty() && layout.ttl.is_some_and(is_over) {
+            self.base = None;
         }
         Ok(())
     }

@@ -28,6 +28,14 @@ pub(super) struct View<'a> {
     pub(super) grown: &'a dyn Fn(usize),
 }
 
+impl View<'_> {
+    /// The last time that counts. Where every event does, the nodes at the right edge are whole although their intervals
+    /// reach further.
+    fn whole(&self, until: u64) -> u64 {
+        if until >= self.last { u64::MAX } else { until }
+    }
+}
+
 /// One feature that was asked for: its bound, and its place in the answer.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Wanted {
@@ -51,8 +59,15 @@ pub(super) fn read(
         .map(|(slot, feature)| Wanted { bound: layout.features[*feature].bound, slot, feature: *feature })
         .collect();
     wanted.sort_unstable();
+    let life = match layout.ttl {
+        Some(ttl) => {
+            let until = Some(view.whole(biased(q.0)));
+            Some(Search { state: view, layout, query: i128::from(q.0), until, skip: None, life: None }.life(ttl)?)
+        }
+        None => None,
+    };
     for group in wanted.chunk_by(|a, b| layout.bounds[a.bound].same_group(&layout.bounds[b.bound])) {
-        Walk::new(view, layout, q, current, group, out)?.run()?;
+        Walk::new(view, layout, (q, current), life, group, out)?.run()?;
     }
     Ok(())
 }
@@ -90,24 +105,22 @@ impl<'a, 'o> Walk<'a, 'o> {
     fn new(
         view: &'a View<'a>,
         layout: &'a Layout,
-        q: EventTime,
-        current: Option<Position>,
+        (q, current): (EventTime, Option<Position>),
+        life: Option<Begin>,
         wanted: &'a [Wanted],
         out: &'o mut [Value],
     ) -> Result<Self> {
         let bound: &Bound = &layout.bounds[wanted[0].bound];
         let query = i128::from(q.0) - i128::from(bound.offset);
-        let until = i64::try_from(query - i128::from(bound.before)).ok().map(biased);
-        // Where every event counts, the nodes at the right edge are whole although their intervals reach further.
-        let until = until.map(|until| if until >= view.last { u64::MAX } else { until });
+        let until = i64::try_from(query - i128::from(bound.before)).ok().map(|until| view.whole(biased(until)));
         let skip = current.filter(|_| bound.excluding_current);
         let skip = skip.map(|at| Place { time: biased(at.time.0), partition: at.partition.0, offset: at.offset.0 });
-        let search = Search { state: view, layout, query, until, skip };
+        let search = Search { state: view, layout, query, until, skip, life };
         let mut windows: SmallVec<[Window<'a>; 8]> = SmallVec::new();
         for wanted in wanted.chunk_by(|a, b| a.bound == b.bound) {
             windows.push(Window { begin: search.begin(&layout.bounds[wanted[0].bound])?, wanted });
         }
-        windows.sort_by_key(|window| window.begin);
+        windows.sort_unstable_by_key(|window| window.begin);
         let mut folds: SmallVec<[(usize, usize, Partial); 6]> = SmallVec::new();
         let mut ordered: SmallVec<[(usize, usize); 2]> = SmallVec::new();
         for (index, window) in windows.iter().enumerate().rev() {

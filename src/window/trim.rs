@@ -48,7 +48,7 @@ impl Trim<'_> {
     pub(super) fn load(&self, node: &Node, tile: Option<&[Partial]>) -> Result<()> {
         let is_kept = |tile: Option<&[Partial]>| {
             let kept = |part: &usize| tile.is_some_and(|tile| !matches!(tile[*part], Partial::Absent));
-            !self.layout.keeps_rows() && self.layout.base_parts.iter().all(kept)
+            !self.layout.forgets_in_order() && self.layout.base_parts.iter().all(kept)
         };
         match node {
             Node::Leaf(_) => {}
@@ -119,20 +119,19 @@ impl Trim<'_> {
     fn keep(&mut self, node: &Node, tile: Option<&[Partial]>) -> Result<()> {
         let (layout, chunks, grown) = (self.layout, self.chunks, self.grown);
         let Some(base) = self.base() else { return Ok(()) };
+        if layout.forgets_in_order() {
+            return node.each_leaf(layout, chunks, grown, &mut |rows| base.forget(layout, rows));
+        }
         for (part, kept) in layout.base_parts.iter().zip(&mut base.partials) {
             let tile = tile.map_or(&Partial::Absent, |tile| &tile[*part]);
             node.add_to(layout, (*part, kept), tile, chunks, grown)?;
         }
-        if layout.keeps_rows() { node.each_leaf(layout, chunks, grown, &mut |rows| base.forget(layout, rows)) } else { Ok(()) }
+        Ok(())
     }
 
     fn keep_rows(&mut self, rows: Rows<'_>) {
         let layout = self.layout;
-        let Some(base) = self.base() else { return };
-        for (part, kept) in layout.base_parts.iter().zip(&mut base.partials) {
-            layout.parts[*part].add(kept, rows);
-        }
-        if layout.keeps_rows() {
+        if let Some(base) = self.base() {
             base.forget(layout, rows);
         }
     }
@@ -140,7 +139,7 @@ impl Trim<'_> {
     /// Where something is kept of forgotten events.
     fn base(&mut self) -> Option<&mut Base> {
         let layout = self.layout;
-        if layout.base_parts.is_empty() && !layout.keeps_rows() {
+        if layout.base_parts.is_empty() && !layout.forgets_in_order() {
             return None;
         }
         Some(self.base.get_or_insert_with(|| Box::new(Base::new(layout))))

@@ -144,6 +144,22 @@ impl Window {
     }
 }
 
+/// The events of one key that still count at `q` where it is dropped after a silence of more than `ttl` microseconds.
+#[must_use]
+pub fn living(events: &[Event], q: i64, ttl: Option<i64>) -> Vec<Event> {
+    let mut kept = events.to_vec();
+    let Some(ttl) = ttl else { return kept };
+    kept.retain(|event| event.place.time <= q);
+    kept.sort_by_key(|event| event.place);
+    let mut first = kept.len();
+    let mut next = q;
+    while first > 0 && next - kept[first - 1].place.time <= ttl {
+        first -= 1;
+        next = kept[first].place.time;
+    }
+    kept.split_off(first)
+}
+
 /// The value of `feature` at query time `q` over all `events` of one key, whatever their order here.
 #[must_use]
 pub fn compute(feature: &Feature, events: &[Event], q: i64, current: Option<Place>) -> Cell {

@@ -35,7 +35,7 @@ fn binds_types_and_parameters() {
     assert_eq!(bound("vector_sum", &[DataType::Int], &[]), Err(BindError("there is no aggregate vector_sum".into())));
     let list = |item: DataType| DataType::List(Box::new(item));
     let text = |text: &str| Value::Text(text.into());
-    assert_eq!(bound("ewma", &[DataType::Int], &[text("1h 30m")]), Ok(("ewma(5400000000)".into(), DataType::Float)));
+    assert_eq!(bound("ewma", &[DataType::Int], &[text("1h 30m")]), Ok(("ewma('90m')".into(), DataType::Float)));
     assert_eq!(bound("percentile", &[DataType::Int], &[Value::Int(1)]), Ok(("percentile(1.0)".into(), DataType::Float)));
     assert_eq!(bound("top_k", &[DataType::Text], &[Value::Int(3)]), Ok(("top_k(3)".into(), list(DataType::Text))));
     let bounds = [Value::Int(-1), Value::Float(0.5)];

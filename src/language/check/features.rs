@@ -168,7 +168,7 @@ impl Checker<'_> {
         if aggregate::NOT_YET.contains(&name) {
             let problem =
                 Diagnostic::error(codes::NOT_YET_AGGREGATE, call.function.at, format!("the aggregate `{name}` cannot run yet"), "not yet");
-            return self.report(problem.help(format!("aggregates that run: {}", aggregate::names().join(", "))));
+            return self.report(problem.help("it takes lists, which events do not have: give each element a column of its own"));
         }
         if self.planner.has_function(name) {
             let message = format!("`{name}` is a function of single values, and a feature is one aggregate call");

@@ -198,8 +198,6 @@ codes! {
         "The language names avro, protobuf and debezium, this version reads json.";
     NOT_YET_AGGREGATE = "FB0911", "aggregate cannot run yet",
         "The language names this aggregate, this version does not compute it.";
-    NOT_YET_TTL = "FB0913", "keys cannot be dropped by age yet",
-        "The language names `ttl`, this version keeps every key for as long as its windows need.";
 }
 
 #[cfg(test)]

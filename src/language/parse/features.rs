@@ -31,7 +31,6 @@ fn ttl_clause(cursor: &mut Cursor<'_>, ttl: &mut Option<Clause<Span>>) {
         && let Ok(span) = cursor.positive_duration("the time after which a silent key is dropped")
     {
         let clause = cursor.clause(start, span);
-        cursor.fail(codes::NOT_YET_TTL, clause.at, "`ttl` cannot run yet", "not yet");
         cursor.once(ttl, clause, "ttl");
     }
 }

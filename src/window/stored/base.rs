@@ -8,10 +8,11 @@ use super::{Base, put_partials, read_labels, read_partials};
 use crate::aggregate::{ByteReader, put_unsigned};
 use crate::error::{Error, Result};
 
-/// The runs, one per `Layout::runs`, and the rows of `Layout::last_rows`.
-pub(super) type Kept = (Box<[Option<Run>]>, Leaf);
+/// The runs, one per `Layout::runs`, the rows of `Layout::last_rows`, and the time of the last event.
+pub(super) type Kept = (Box<[Option<Run>]>, Leaf, Option<u64>);
 
 pub(super) fn encode(layout: &Layout, base: &Base, bytes: &mut Vec<u8>) {
+    bytes.extend(base.upto.unwrap_or_default().to_le_bytes());
     put_unsigned(bytes, layout.runs.len() as u64);
     for (of, run) in layout.runs.iter().zip(&base.runs) {
         bytes.extend(of.label);
@@ -32,6 +33,7 @@ pub(super) fn encode(layout: &Layout, base: &Base, bytes: &mut Vec<u8>) {
 
 /// What `encode` wrote, read to its end; `None` when it lacks something that the layout needs.
 pub(super) fn decode(layout: &Layout, columns: &Columns, reader: &mut ByteReader<'_>) -> Result<Option<Kept>> {
+    let upto = Some(reader.word()?);
     let mut runs: Vec<Option<Option<Run>>> = layout.runs.iter().map(|_| None).collect();
     for _ in 0..reader.length()? {
         let label = rows::read_label(reader)?;
@@ -64,5 +66,5 @@ pub(super) fn decode(layout: &Layout, columns: &Columns, reader: &mut ByteReader
     if !layout.last_rows.iter().all(enough) {
         return Ok(None);
     }
-    Ok(runs.into_iter().collect::<Option<Box<[_]>>>().map(|runs| (runs, kept)))
+    Ok(runs.into_iter().collect::<Option<Box<[_]>>>().map(|runs| (runs, kept, upto)))
 }

@@ -3,7 +3,9 @@
 
 mod base;
 pub(super) mod rows;
+mod sizes;
 
+pub use self::sizes::Sizes;
 use super::base::Base;
 use super::chunk::{CHUNK_MAX, Chunk, ChunkId};
 use super::layout::{Label, Layout};
@@ -15,7 +17,7 @@ use crate::id::Seq;
 
 /// Rows of views of which the base holds folds alone.
 const VERSION: u8 = 1;
-/// Rows of which the base also holds runs and last rows.
+/// Rows of views whose events are forgotten in order, with runs and last rows.
 const VERSION_ROWS: u8 = 2;
 /// Events of a key that are stored in its row, without chunks.
 const INLINE_MAX: u64 = 256;
@@ -45,7 +47,7 @@ type Put<'a> = dyn FnMut(ChunkId, Option<&[u8]>) + 'a;
 
 /// The main row. Chunks that changed go to `put`; the tree's older parts become chunks.
 pub(super) fn encode(layout: &Layout, stored: &mut Stored, put: &mut Put<'_>) -> Vec<u8> {
-    let mut bytes = vec![if layout.keeps_rows() { VERSION_ROWS } else { VERSION }];
+    let mut bytes = vec![if layout.forgets_in_order() { VERSION_ROWS } else { VERSION }];
     put_unsigned(&mut bytes, stored.applied.0);
     rows::encode_columns(layout, &mut bytes);
     bytes.push(u8::from(stored.last.is_some()));
@@ -53,7 +55,7 @@ pub(super) fn encode(layout: &Layout, stored: &mut Stored, put: &mut Put<'_>) ->
     bytes.push(u8::from(stored.base.is_some()));
     if let Some(base) = &stored.base {
         put_partials(layout, &mut bytes, &layout.base_parts, &base.partials);
-        if layout.keeps_rows() {
+        if layout.forgets_in_order() {
             base::encode(layout, base, &mut bytes);
         }
     }
@@ -186,10 +188,10 @@ pub(super) fn decode(layout: &Layout, row: &[u8]) -> Result<Option<Stored>> {
         let labels = read_labels(&mut reader)?;
         let partials = read_partials(layout, &layout.base_parts, &labels, &mut reader)?;
         let kept = if version == VERSION_ROWS { base::decode(layout, &columns, &mut reader)? } else { None };
-        let kept = kept.or_else(|| (!layout.keeps_rows()).then(Default::default));
-        let (Some(partials), Some((runs, rows))) = (partials, kept) else { return Ok(None) };
-        base = Some(Box::new(Base { partials: partials.into(), runs, rows }));
-    } else if version == VERSION && layout.keeps_rows() {
+        let kept = kept.or_else(|| (!layout.forgets_in_order()).then(Default::default));
+        let (Some(partials), Some((runs, rows, upto))) = (partials, kept) else { return Ok(None) };
+        base = Some(Box::new(Base { partials: partials.into(), runs, rows, upto }));
+    } else if version == VERSION && layout.forgets_in_order() {
         // Events may have been forgotten of which nothing was kept.
         return Ok(None);
     }

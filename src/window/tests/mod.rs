@@ -28,7 +28,7 @@ fn queries(events: &Events, seeds: &[u64]) -> Vec<(EventTime, Option<Position>)>
     for seed in seeds {
         let Some(at) = events.positions.get(*seed as usize % events.positions.len().max(1)) else { continue };
         queries.push((at.time, Some(*at)));
-        queries.push((at.time.plus(crate::Span(near[(seed >> 32) as usize % near.len()])), Some(*at)));
+        queries.push((at.time.plus(Span(near[(seed >> 32) as usize % near.len()])), Some(*at)));
     }
     queries
 }
@@ -47,8 +47,8 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 16, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn windows_equal_a_naive_scan(events in events(300), seeds in prop::collection::vec(any::<u64>(), 4), left_out in left_out()) {
-        let view = view();
+    fn windows_equal_a_naive_scan(events in events(300), seeds in prop::collection::vec(any::<u64>(), 4), left_out in left_out(), ttl in ttl()) {
+        let view = View { ttl, ..view() };
         let layout = layout(&view, left_out);
         let inputs = events.inputs();
         let mut state = KeyState::new(&layout);
@@ -60,8 +60,8 @@ proptest! {
     }
 
     #[test]
-    fn storage_changes_nothing(events in events(500), seeds in prop::collection::vec(any::<u64>(), 3), first in 0usize..500, load in any::<bool>(), left_out in left_out()) {
-        let view = view();
+    fn storage_changes_nothing(events in events(500), seeds in prop::collection::vec(any::<u64>(), 3), first in 0usize..500, load in any::<bool>(), left_out in left_out(), ttl in ttl()) {
+        let view = View { ttl, ..view() };
         let layout = layout(&view, left_out);
         let inputs = events.inputs();
         let mut state = KeyState::new(&layout);
@@ -84,8 +84,8 @@ proptest! {
     }
 
     #[test]
-    fn trimming_changes_no_window_after_the_horizon(events in events(400), horizon in -100..300i64, back in 0..40i64, reload in any::<bool>(), left_out in left_out(), drop_tiles in any::<bool>()) {
-        let view = view();
+    fn trimming_changes_no_window_after_the_horizon(events in events(400), horizon in -100..300i64, back in 0..40i64, reload in any::<bool>(), left_out in left_out(), ttl in ttl(), drop_tiles in any::<bool>()) {
+        let view = View { ttl, ..view() };
         let layout = layout(&view, left_out);
         let inputs = events.inputs();
         let (mut state, mut store) = (KeyState::new(&layout), Store::default());
@@ -111,6 +111,11 @@ proptest! {
             state = store.reload(&layout, state);
         }
     }
+}
+
+/// Of a view: often none.
+fn ttl() -> impl Strategy<Value = Option<Span>> {
+    prop_oneof![3 => Just(None), 2 => (0..20i64).prop_map(|ttl| Some(Span(ttl))), 1 => (20..2_000i64).prop_map(|ttl| Some(Span(ttl)))]
 }
 
 /// Bits of parts that tiles leave out: often none.
@@ -168,16 +173,22 @@ fn a_map_of_very_many_keys_costs_little_beside_its_events() {
 
 #[test]
 fn a_long_history_survives_chunks_splits_and_trims() {
-    long_history(0);
+    long_history(0, None);
+}
+
+#[test]
+fn a_long_history_survives_where_keys_fall_silent() {
+    long_history(0, Some(Span(2_500)));
 }
 
 #[test]
 fn a_long_history_survives_where_tiles_leave_parts_out() {
-    long_history(0x5555_5555_5555_5555);
+    long_history(0x5555_5555_5555_5555, None);
 }
 
-fn long_history(left_out: u64) {
+fn long_history(left_out: u64, ttl: Option<Span>) {
     let view = narrowed(|feature| ["_10", "_1000_open", "_all", "_excluding", "_offset"].iter().any(|end| feature.name.ends_with(end)));
+    let view = View { ttl, ..view };
     let layout = layout(&view, left_out);
     let mut next = random(7);
     // Mostly rising times with late ones, bursts of ties, and gaps.
@@ -216,6 +227,24 @@ fn long_history(left_out: u64) {
     assert!(store.chunks.len() < before, "trimming deletes chunks");
     for q in [horizon + 1_007, now] {
         same_behind(&view, &layout, &state, &events, &store, horizon, EventTime(q));
+    }
+}
+
+#[test]
+fn what_comes_after_later_events_were_forgotten_still_counts() {
+    let view = narrowed(|feature| ["sum_amount_rows", "last_n_amount_rows_many", "sum_amount_all"].contains(&feature.name.as_str()));
+    let layout = Layout::new(&view);
+    let rows: Vec<(i64, u32, u64)> = (0..200).map(|row| ((row * 37) % 200, 0, row as u64)).collect();
+    let events = Events::new(&rows);
+    let inputs = Inputs::evaluate(&view, &events.batch()).unwrap();
+    let (mut state, mut store) = (KeyState::new(&layout), Store::default());
+    (0..60).for_each(|row| state.insert(&layout, events.positions[row], &inputs, row));
+    state.trim(&layout, EventTime(190), &store).unwrap();
+    state = store.reload(&layout, state);
+    (60..200).for_each(|row| state.insert(&layout, events.positions[row], &inputs, row));
+    state = store.reload(&layout, state);
+    for q in [199, 1_000] {
+        same(&view, &layout, &state, &events, &store, EventTime(q), None);
     }
 }
 

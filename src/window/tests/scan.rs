@@ -14,8 +14,12 @@ use crate::value::{DataType, Value};
 pub(super) fn value(view: &View, events: &Events, feature: usize, q: EventTime, current: Option<Position>) -> Value {
     let feature = &view.features[feature];
     let (fold, window) = (&view.folds[feature.fold], &feature.window);
-    let q = i128::from(q.0) - i128::from(window.offset.0);
+    let now = i128::from(q.0);
+    let q = now - i128::from(window.offset.0);
+    let life = view.ttl.map(|ttl| life(events, now, ttl.0));
+    let lives = |row: &usize| life.is_none_or(|life| i128::from(events.positions[*row].time.0) >= life);
     let mut rows: Vec<(Position, &[Value; 5])> = (0..events.positions.len())
+        .filter(lives)
         .filter(|row| {
             let at = events.positions[*row];
             let time = i128::from(at.time.0);
@@ -55,6 +59,13 @@ pub(super) fn value(view: &View, events: &Events, feature: usize, q: EventTime, 
         Value::Null => feature.default.clone().unwrap_or_default(),
         value => value,
     }
+}
+
+/// When the events begin that are at most `ttl` apart, up to `now`.
+fn life(events: &Events, now: i128, ttl: i64) -> i128 {
+    let mut times: Vec<i128> = events.positions.iter().map(|at| i128::from(at.time.0)).filter(|time| *time <= now).collect();
+    times.sort_unstable_by(|a, b| b.cmp(a));
+    times.into_iter().fold(now, |first, time| if first - time <= i128::from(ttl) { time } else { first })
 }
 
 /// A map of the aggregate over the rows of each key, which is the last input.
