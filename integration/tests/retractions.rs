@@ -32,6 +32,12 @@ features things of thing from events (
   others = count(*) over 1h excluding current as others,
 );
 
+features visits of thing from events ttl '5 minutes' (
+  visit_length = count(*) over all as visit_length,
+  visit_spend = sum(x) over 1h as visit_spend,
+  visit_last = last_n(id, 4) over 6 rows as visit_last,
+);
+
 features merchants of merchant from events (
   spend = sum(x) over 30m,
   ids = last_n(id, 20) over all as ids,
@@ -40,7 +46,7 @@ features merchants of merchant from events (
   shops = count(*) by k limit 4 over 1h,
 );
 
-vector v on events (things.*, merchants.*);
+vector v on events (things.*, visits.*, merchants.*);
 ";
 
 const EVENTS: usize = 3_000;

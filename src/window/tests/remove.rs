@@ -3,8 +3,9 @@
 use proptest::prelude::*;
 
 use super::fixture::{Events, Store, narrowed, random, view};
-use super::{events, queries, same};
+use super::{events, layout, left_out, queries, same, ttl};
 use crate::id::{Offset, Position};
+use crate::plan::View;
 use crate::time::EventTime;
 use crate::window::{Inputs, KeyState, Layout};
 
@@ -24,9 +25,11 @@ proptest! {
         seeds in prop::collection::vec(any::<u64>(), 3),
         reload in 0u64..3,
         choice in any::<u64>(),
+        left_out in left_out(),
+        ttl in ttl(),
     ) {
-        let view = view();
-        let layout = Layout::new(&view);
+        let view = View { ttl, ..view() };
+        let layout = layout(&view, left_out);
         let inputs = events.inputs();
         let mut next = random(choice);
         let (mut state, mut store) = (KeyState::new(&layout), Store::default());
