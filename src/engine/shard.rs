@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use hashbrown::HashTable;
 
 use super::shared::Definitions;
-use super::work::{Segment, Work};
+use super::work::{Pass, Segment, Work};
 use crate::error::{Error, Result};
 use crate::id::{Position, Seq};
 use crate::online::Store;
@@ -38,10 +38,10 @@ pub struct ShardOutcome {
 pub struct ReadValues {
     pub segment: usize,
     pub model: usize,
-    /// Index into the segment's `rows`, and the read's index in the vector.
+    /// Which of the segment's events, and the read's index in the vector.
     pub cells: Vec<(u32, u16)>,
     pub values: Vec<Value>,
-    /// Rows whose event is before what the state of a view from another source still knows.
+    /// Events that are before what the state of a view from another source still knows.
     pub too_old: Vec<u32>,
 }
 
@@ -132,8 +132,14 @@ impl Shard {
                     too_old: Vec::new(),
                 });
             }
+            let mut events = 0;
             for place in 0..segment.rows.len() {
                 self.fold(definitions, store, work, segment, place, &mut outcome.loads)?;
+                if segment.retracts(place).is_some() {
+                    continue;
+                }
+                let event = events;
+                events += 1;
                 for (offset, (model, reads)) in models.iter().enumerate() {
                     let vector = &definitions.plan.vectors[definitions.plan.models[*model].vector];
                     let into = &mut outcome.reads[first + offset];
@@ -148,9 +154,9 @@ impl Shard {
                         // The event is a row of the view's own source: only then can the window leave it out.
                         let current = (definitions.plan.views[read.view].source == segment.source).then_some(position);
                         let features = &vector.reads[read_index].features;
-                        into.cells.push((place as u32, read_index as u16));
+                        into.cells.push((event, read_index as u16));
                         if position.time < work.horizons[definitions.plan.views[read.view].source] {
-                            into.too_old.push(place as u32);
+                            into.too_old.push(event);
                         }
                         match key {
                             Some((key, hash)) => {
@@ -181,8 +187,10 @@ impl Shard {
         let seq = Seq(segment.seqs[place]);
         for rows in &segment.prepared.views {
             let Some((key, hash)) = segment.prepared.keys[rows.keys].get(row) else { continue };
-            let skipped = work.rebuild.as_ref().is_some_and(|views| !views.contains(&rows.view));
-            if skipped || shard_of(hash, definitions.shards) != self.index {
+            let retracts = segment.retracts(place);
+            let event = retracts.unwrap_or(segment.positions[place]);
+            let takes = work.pass.takes(rows.view, segment.source, event, retracts.is_some());
+            if !takes || shard_of(hash, definitions.shards) != self.index {
                 continue;
             }
             let layout = &definitions.layouts[rows.view];
@@ -197,10 +205,23 @@ impl Shard {
                     table.insert_unique(hash, entry, |entry| entry.hash).into_mut()
                 }
             };
-            if seq <= entry.applied && work.rebuild.is_none() {
+            if seq <= entry.applied && !matches!(work.pass, Pass::Rebuild(_)) {
                 continue;
             }
-            entry.state.insert(layout, segment.positions[place], &rows.inputs, row);
+            if retracts.is_some() {
+                let chunks = StoredChunks { store, definitions, view: rows.view, key };
+                let removed = entry.state.remove(layout, event, &chunks)?;
+                // A row that held nothing any more is deleted, and what it held up to is not known in a replay.
+                if !removed && matches!(work.pass, Pass::New) {
+                    let view = &definitions.plan.views[rows.view].name;
+                    return Err(Error::internal(format!(
+                        "view {view}: the event that seq {} retracts is not in the state of its key",
+                        seq.0
+                    )));
+                }
+            } else {
+                entry.state.insert(layout, event, &rows.inputs, row);
+            }
             entry.applied = entry.applied.max(seq);
             entry.touched = work.number;
             if !entry.dirty {
@@ -223,8 +244,14 @@ impl Shard {
             }
             let layout = &definitions.layouts[dirty.view];
             let view = &definitions.plan.views[dirty.view];
-            // A rebuild reads events file by file: what is forgotten in order waits until all are there.
-            if work.rebuild.is_none() || !layout.forgets_in_order() {
+            // In a replay the horizon is that of its end: an event before it may be retracted on the way. A rebuild reads
+            // events file by file: what is forgotten in order waits until all are there.
+            let trims = match work.pass {
+                Pass::New => true,
+                Pass::Replay(_) => false,
+                Pass::Rebuild(_) => !layout.forgets_in_order(),
+            };
+            if trims {
                 let chunks = StoredChunks { store, definitions, view: dirty.view, key: &dirty.key };
                 entry.state.trim(layout, work.horizons[view.source].minus(definitions.window_max[dirty.view]), &chunks)?;
             }

@@ -59,6 +59,8 @@ pub struct Source {
     pub history: Span,
     pub dedup: Option<Dedup>,
     pub expects: Vec<Expect>,
+    /// A record for which it holds is no event: it retracts the one with its `dedup` columns. Only with `dedup`.
+    pub deletes: Option<Expression>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

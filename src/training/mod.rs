@@ -10,13 +10,14 @@ mod cut;
 mod files;
 mod point_in_time;
 mod query;
+mod retracted;
 mod scan;
 mod spine;
 mod sweep;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch, TimestampMicrosecondArray};
@@ -25,11 +26,12 @@ use datafusion::common::DataFusionError;
 use datafusion::physical_plan::{ExecutionPlan, collect};
 
 use self::assembly::{Assembly, Place};
-use self::current::Current;
+use self::current::{Current, Wanted};
 use self::cut::Cuts;
 pub use self::files::{read_spine, write_table};
 pub use self::query::Stage;
 use self::query::{Queries, Resources};
+use self::retracted::Retracted;
 use self::scan::Events;
 pub use self::spine::Spine;
 use self::spine::SpineRows;
@@ -91,10 +93,17 @@ pub async fn training_set(plan: &Plan, store: &Store, recent: Vec<EventBatch>, r
     let spine = request.spine.rows()?;
     let mut times = spine.times(plan, vector, event, request.time.as_deref())?;
     let fields = event.map(|source| event_fields(plan, vector, source)).unwrap_or_default();
+    let reading = if request.as_known { Reading::AsKnown } else { Reading::AsOf };
+    let involved: BTreeSet<usize> = vector.reads.iter().map(|read| plan.views[read.view].source).chain(event).collect();
+    let mut retracted: BTreeMap<usize, Arc<Retracted>> = BTreeMap::new();
+    for source in involved {
+        retracted.insert(source, Arc::new(Retracted::of(&events(source)?, resources.threads, &resources.context()).await?));
+    }
+    let retracted = |source: usize| retracted.get(&source).cloned().unwrap_or_default();
     let current = match event {
         Some(source) => {
-            let context = resources.context();
-            Some(current::find(&events(source)?, &spine, times.as_deref(), &fields, resources.threads, context).await?)
+            let wanted = Wanted { times: times.as_deref(), fields: &fields, reading, retracted: &retracted(source) };
+            Some(current::find(&events(source)?, &spine, &wanted, resources.threads, resources.context()).await?)
         }
         None => None,
     };
@@ -114,14 +123,14 @@ pub async fn training_set(plan: &Plan, store: &Store, recent: Vec<EventBatch>, r
         times: &times,
         cuts: cuts.as_deref(),
         positions: current.as_ref().map(|current| current.positions.as_slice()),
-        reading: if request.as_known { Reading::AsKnown } else { Reading::AsOf },
+        reading,
     };
 
     let assembly = Arc::new(assembly(vector, &spine, columns)?);
     let mut reads = Vec::new();
     for read in &vector.reads {
         let view = &plan.views[read.view];
-        reads.push(query::read_plan(view, read, &events(view.source)?, &queries, resources.threads)?);
+        reads.push(query::read_plan(view, read, &events(view.source)?, retracted(view.source), &queries, resources.threads)?);
     }
     let root: Arc<dyn ExecutionPlan> =
         Arc::new(assembly::AssembleExec::new(assembly.clone(), reads.iter().map(|read| read.plan.clone()).collect()));

@@ -24,6 +24,7 @@ use datafusion::physical_plan::sorts::sort_preserving_merge::SortPreservingMerge
 use datafusion::prelude::SessionConfig;
 
 use super::point_in_time::PointInTimeExec;
+use super::retracted::Retracted;
 use super::scan::{Bounds, Events};
 use super::sweep::{ANSWERS, QueryColumn, Reading, Work, reach};
 use super::{query_error, span_of};
@@ -71,7 +72,14 @@ pub struct ReadPlan {
 }
 
 /// Plans one read of a vector.
-pub fn read_plan(view: &View, read: &Read, events: &Events<'_>, queries: &Queries<'_>, threads: usize) -> Result<ReadPlan> {
+pub fn read_plan(
+    view: &View,
+    read: &Read,
+    events: &Events<'_>,
+    retracted: Arc<Retracted>,
+    queries: &Queries<'_>,
+    threads: usize,
+) -> Result<ReadPlan> {
     let columns = needed(view, events.source);
     let place = |column: usize| columns.binary_search(&column).map_err(|_| Error::internal("a column that is not scanned"));
     let own = events.source.fields.len();
@@ -84,6 +92,7 @@ pub fn read_plan(view: &View, read: &Read, events: &Events<'_>, queries: &Querie
         view: view.clone(),
         layout: Layout::new(view),
         features: read.features.clone(),
+        retracted,
         reading: queries.reading,
         own: (0..own).map(|field| columns.binary_search(&field).ok()).collect(),
         source_schema: events.source.schema.clone(),

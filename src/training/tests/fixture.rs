@@ -91,6 +91,7 @@ fn source() -> Source {
         history: Span::DAY,
         dedup: Some(Dedup { columns: vec![0], within: Span::DAY }),
         expects: Vec::new(),
+        deletes: None,
     }
 }
 
