@@ -93,6 +93,10 @@ prove: setup ## random definitions and events against the naive oracle: make pro
 	@cargo build --workspace
 	@integration/setup/prove.sh $(or $(MINUTES),10) $(SEED)
 
+.PHONY: fuzz
+fuzz: setup ## broken definitions, records and stored state for minutes: make fuzz SECONDS=300
+	@FOREBAY_FUZZ_SECONDS=$(or $(SECONDS),300) FOREBAY_SEED=$${SEED:-$$RANDOM} cargo test -p forebay-integration --test fuzz -- --nocapture
+
 .PHONY: clean-data
 clean-data: ## remove what the demo left behind; builds and downloads stay
 	@rm -rf "$(FOREBAY_CACHE)/demo"

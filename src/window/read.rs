@@ -217,8 +217,6 @@ impl<'a, 'o> Walk<'a, 'o> {
     fn fold_in_order(&self, part: usize, base: Option<(&Base, BaseOf)>) -> Partial {
         let forgotten = base.and_then(|(base, of)| base.partial(self.layout, of, part));
         let mut partial = forgotten.cloned().unwrap_or_else(|| self.layout.parts[part].empty());
-        let places = || self.runs.iter().rev().flat_map(|rows| rows.words.chunks_exact(rows.stride)).map(Place::of);
-        debug_assert!(places().is_sorted(), "rows are folded in total order");
         self.runs.iter().rev().for_each(|rows| self.layout.parts[part].add(&mut partial, *rows));
         partial
     }
