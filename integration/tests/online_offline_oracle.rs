@@ -5,7 +5,9 @@
 use std::collections::{BTreeMap, HashSet};
 
 use forebay_integration::answers::read_ndjson;
-use forebay_integration::cases::{Definitions, FIELDS, key_of, payload, random_cells, random_definitions, random_query, time_of};
+use forebay_integration::cases::{
+    Definitions, FIELDS, Row, key_of, payload, random_cells, random_definitions, random_query, random_stream_definitions, time_of,
+};
 use forebay_integration::chance::Chance;
 use forebay_integration::harness::{Project, ndjson};
 use forebay_integration::oracle::{Cell, Event, Place, cell::rfc3339, compute};
@@ -19,38 +21,64 @@ const PARTITIONS: usize = 3;
 
 #[test]
 fn one_seed() {
-    run(11);
+    run(11, random_definitions);
 }
 
 #[test]
 fn another_seed() {
-    run(12);
+    run(12, random_definitions);
 }
 
-fn run(seed: u64) {
+#[test]
+fn a_stream() {
+    run(13, random_stream_definitions);
+}
+
+#[test]
+fn another_stream() {
+    run(14, random_stream_definitions);
+}
+
+fn run(seed: u64, definitions: fn(&mut Chance, usize, usize) -> Definitions) {
     let mut chance = Chance::for_test(seed);
-    let definitions = random_definitions(&mut chance, FEATURES, PARTITIONS);
+    let definitions = definitions(&mut chance, FEATURES, PARTITIONS);
     let project = Project::new(&definitions.text);
+    let sources = definitions.sources();
     let sent: Vec<Vec<Cell>> = (0..EVENTS).map(|id| random_cells(&mut chance, id as i64, KEYS, true)).collect();
-    // One event in eight is sent again: equal ids are one event.
-    let mut records: Vec<usize> = (0..EVENTS).chain((0..EVENTS / 8).map(|_| chance.below(EVENTS))).collect();
-    chance.shuffle(&mut records);
-    let (before, after) = records.split_at(records.len() / 2);
-
-    // Half of the events are there before the engine starts, half come in while it runs.
     let payloads = |ids: &[usize]| -> Vec<Json> { ids.iter().map(|id| payload(&sent[*id])).collect() };
-    let _ = project.push("events", &payloads(before)).ok();
+    // Half of the events are there before the engine starts, half come in while it runs, in two runs of it.
+    let mut later = Vec::new();
+    for source in &sources {
+        // Events are dealt to the sources; one in eight is sent again: equal ids are one event.
+        let own: Vec<usize> = (0..EVENTS).filter(|id| sources[id % sources.len()] == *source).collect();
+        let mut records: Vec<usize> = own.iter().copied().chain((0..own.len() / 8).map(|_| *chance.pick(&own))).collect();
+        chance.shuffle(&mut records);
+        let (before, after) = records.split_at(records.len() / 2);
+        let _ = project.push(source, &payloads(before)).ok();
+        later.push((*source, after.to_vec()));
+    }
+    let first = project.serve();
+    for (source, after) in &later {
+        let _ = first.push(source, &payloads(&after[..after.len() / 2]));
+    }
+    assert_eq!(first.stop(), Some(0));
     let server = project.serve();
-    let receipt = server.push("events", &payloads(after));
-    let events = placed(&project, &sent);
-    assert_eq!(events.len(), EVENTS, "every event has a place");
+    let mut positions = Vec::new();
+    for (source, after) in &later {
+        let receipt = server.push(source, &payloads(&after[after.len() / 2..]));
+        positions.extend(receipt["positions"].as_array().expect("positions").clone());
+    }
+    let placed: Vec<(&str, Vec<Event>)> = sources.iter().map(|source| (*source, placed(&project, source, &sent))).collect();
+    assert_eq!(placed.iter().map(|(_, events)| events.len()).sum::<usize>(), EVENTS, "every event has a place");
+    let events = definitions.rows(&placed);
+    let times: Vec<Event> = events.iter().map(|row| row.event.clone()).collect();
 
-    let queries: Vec<i64> = (0..QUERIES).map(|_| random_query(&mut chance, &events)).collect();
+    let queries: Vec<i64> = (0..QUERIES).map(|_| random_query(&mut chance, &times)).collect();
     for (index, q) in queries.iter().enumerate() {
         let keys: Vec<Json> = (1..=KEYS + 1).map(|key| json!({"k": key})).collect();
         let mut request = json!({"keys": keys, "as_of": rfc3339(*q)});
         if index == 0 {
-            request["after"] = receipt["positions"].clone();
+            request["after"] = Json::from(positions.clone());
         }
         let rows = server.lookup("v", &request);
         for (row, key) in rows.iter().zip(1..) {
@@ -60,12 +88,13 @@ fn run(seed: u64) {
     assert_eq!(server.stop(), Some(0));
 
     offline(&project, &definitions, &events, &queries);
-    current(&project, &definitions, &events);
+    let scored = placed.iter().find(|(source, _)| *source == "events").expect("events");
+    current(&project, &definitions, &events, &scored.1);
 }
 
-/// The accepted events with their places, read from the log itself: the first record of each id.
-fn placed(project: &Project, sent: &[Vec<Cell>]) -> Vec<Event> {
-    let read = project.run(&["topics", "read", "events", "--from", "start", "--output", "ndjson"]).ok();
+/// The accepted events of a source with their places, read from the log itself: the first record of each id.
+fn placed(project: &Project, source: &str, sent: &[Vec<Cell>]) -> Vec<Event> {
+    let read = project.run(&["topics", "read", source, "--from", "start", "--output", "ndjson"]).ok();
     let mut records: Vec<(u64, u64, usize)> = Vec::new();
     for record in read_ndjson(&read.stdout) {
         let number = |name: &str| record[name].as_u64().unwrap_or_else(|| panic!("no {name} in {record}"));
@@ -83,7 +112,7 @@ fn placed(project: &Project, sent: &[Vec<Cell>]) -> Vec<Event> {
         .collect()
 }
 
-fn offline(project: &Project, definitions: &Definitions, events: &[Event], queries: &[i64]) {
+fn offline(project: &Project, definitions: &Definitions, events: &[Row], queries: &[i64]) {
     let asked: Vec<(i64, i64)> = queries.iter().flat_map(|q| (1..=KEYS + 1).map(move |key| (key, *q))).collect();
     let spine: Vec<Json> = asked.iter().map(|(key, q)| json!({"k": key, "q": rfc3339(*q)})).collect();
     project.write("spine.ndjson", ndjson(&spine));
@@ -96,8 +125,8 @@ fn offline(project: &Project, definitions: &Definitions, events: &[Event], queri
 }
 
 /// Every event as a row of the spine: `excluding current` leaves out just that one.
-fn current(project: &Project, definitions: &Definitions, events: &[Event]) {
-    let with_key: Vec<&Event> = events.iter().filter(|event| key_of(event).is_some()).collect();
+fn current(project: &Project, definitions: &Definitions, events: &[Row], scored: &[Event]) {
+    let with_key: Vec<&Event> = scored.iter().filter(|event| key_of(event).is_some()).collect();
     let line = |event: &&Event| {
         let (time, key) = (rfc3339(event.place.time), key_of(event));
         json!({"k": key, "t": time, "partition": event.place.partition, "offset": event.place.offset})
@@ -112,10 +141,13 @@ fn current(project: &Project, definitions: &Definitions, events: &[Event]) {
     }
 }
 
-fn compare(definitions: &Definitions, events: &[Event], row: &Json, (key, q): (i64, i64), current: Option<Place>, side: &str) {
-    let of_key: Vec<Event> = events.iter().filter(|event| key_of(event) == Some(key)).cloned().collect();
+fn compare(definitions: &Definitions, events: &[Row], row: &Json, (key, q): (i64, i64), current: Option<Place>, side: &str) {
+    let of_key: Vec<&Row> = events.iter().filter(|row| key_of(&row.event) == Some(key)).collect();
     for feature in &definitions.features {
-        let expected = compute(feature, &of_key, q, current);
+        // All rows of the current event are left out, in whatever part of a stream they are.
+        let is_current = |row: &Row| feature.window.excluding_current && current.is_some_and(|place| row.of == ("events", place));
+        let of_key: Vec<Event> = of_key.iter().filter(|row| !is_current(row)).map(|row| row.event.clone()).collect();
+        let expected = compute(feature, &of_key, q, None);
         let actual = row.get(&feature.name).unwrap_or(&Json::Null);
         if !agrees(&expected, actual) {
             let shown: BTreeMap<Place, Json> = of_key.iter().map(|event| (event.place, payload(&event.cells))).collect();

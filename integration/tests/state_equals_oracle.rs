@@ -67,7 +67,7 @@ impl Subject<'_> {
     fn compare(&self, definitions: &Definitions, seen: &[Event], q: i64, current: Option<Place>) {
         let all: Vec<usize> = (0..definitions.features.len()).collect();
         let mut values = Vec::new();
-        let read = self.state.read(self.layout, EventTime(q), current.map(position), &all, &self.kept, &mut values);
+        let read = self.state.read(self.layout, EventTime(q), current.map(position).as_slice(), &all, &self.kept, &mut values);
         read.expect("a read of what is kept");
         for (feature, value) in definitions.features.iter().zip(&values) {
             let (expected, actual) = (compute(feature, seen, q, current), cell(value));

@@ -4,6 +4,7 @@
 use std::collections::VecDeque;
 
 use hashbrown::HashTable;
+use smallvec::SmallVec;
 
 use super::shared::Definitions;
 use super::work::{Segment, Work};
@@ -145,16 +146,17 @@ impl Shard {
                             continue;
                         }
                         let position = segment.positions[place];
-                        // The event is a row of the view's own source: only then can the window leave it out.
-                        let current = (definitions.plan.views[read.view].source == segment.source).then_some(position);
+                        let rows = &definitions.plan.views[read.view].rows;
+                        // Only where the event is a row of the view can a window leave it out.
+                        let current = rows.places(segment.source, position);
                         let features = &vector.reads[read_index].features;
                         into.cells.push((place as u32, read_index as u16));
-                        if position.time < work.horizons[definitions.plan.views[read.view].source] {
+                        if position.time < rows.horizon(&work.horizons) {
                             into.too_old.push(place as u32);
                         }
                         match key {
                             Some((key, hash)) => {
-                                let at = ReadAt { view: read.view, key, hash, q: position.time, current };
+                                let at = ReadAt { view: read.view, key, hash, q: position.time, current: &current };
                                 self.read(definitions, store, &at, features, &mut into.values)?;
                             }
                             None => read_empty(&definitions.layouts[read.view], position.time, features, &mut into.values),
@@ -179,6 +181,8 @@ impl Shard {
     ) -> Result<()> {
         let row = segment.rows[place] as usize;
         let seq = Seq(segment.seqs[place]);
+        // Keys into which an earlier branch of the same view has put this event.
+        let mut before: SmallVec<[(usize, &[u8]); 2]> = SmallVec::new();
         for rows in &segment.prepared.views {
             let Some((key, hash)) = segment.prepared.keys[rows.keys].get(row) else { continue };
             let skipped = work.rebuild.as_ref().is_some_and(|views| !views.contains(&rows.view));
@@ -197,10 +201,13 @@ impl Shard {
                     table.insert_unique(hash, entry, |entry| entry.hash).into_mut()
                 }
             };
-            if seq <= entry.applied && work.rebuild.is_none() {
+            if seq <= entry.applied && work.rebuild.is_none() && !before.contains(&(rows.view, key)) {
                 continue;
             }
-            entry.state.insert(layout, segment.positions[place], &rows.inputs, row);
+            if rows.is_one_of_several {
+                before.push((rows.view, key));
+            }
+            entry.state.insert(layout, segment.positions[place].in_branch(rows.branch), &rows.inputs, row);
             entry.applied = entry.applied.max(seq);
             entry.touched = work.number;
             if !entry.dirty {
@@ -224,7 +231,7 @@ impl Shard {
             let layout = &definitions.layouts[dirty.view];
             let view = &definitions.plan.views[dirty.view];
             let chunks = StoredChunks { store, definitions, view: dirty.view, key: &dirty.key };
-            entry.state.trim(layout, work.horizons[view.source].minus(definitions.window_max[dirty.view]), &chunks)?;
+            entry.state.trim(layout, view.rows.horizon(&work.horizons).minus(definitions.window_max[dirty.view]), &chunks)?;
             let mut chunks = Vec::new();
             let row = entry.state.encode(layout, entry.applied, &mut |id, bytes| chunks.push((id, bytes.map(<[u8]>::to_vec))));
             let row = (!entry.state.is_empty()).then_some(row);
@@ -292,7 +299,8 @@ pub struct ReadAt<'a> {
     pub key: &'a [u8],
     pub hash: u64,
     pub q: EventTime,
-    pub current: Option<Position>,
+    /// The places of the event that windows with `excluding current` leave out.
+    pub current: &'a [Position],
 }
 
 fn load(definitions: &Definitions, store: &Store, view: usize, key: &[u8], loads: &mut u64) -> Result<(KeyState, Seq)> {

@@ -9,6 +9,7 @@ use arrow::array::{Array, ArrayRef, AsArray, PrimitiveArray, RecordBatch};
 use arrow::buffer::ScalarBuffer;
 use arrow::datatypes::{ArrowPrimitiveType, Int64Type, SchemaRef, TimestampMicrosecondType, UInt32Type, UInt64Type};
 use arrow::row::{OwnedRow, Row, RowConverter, Rows, SortField};
+use smallvec::SmallVec;
 
 use crate::error::{Error, Result};
 use crate::id::{Offset, Partition, Position};
@@ -39,9 +40,11 @@ pub struct Work {
     /// Into the view's features.
     pub features: Vec<usize>,
     pub reading: Reading,
-    /// For each field of the source, the column of the event batches that holds it; a field that no input needs is null.
+    /// The branches of the view whose rows the event of a query is one of.
+    pub current: Vec<u8>,
+    /// For each field of the view's rows, the column of the event batches that holds it; a field that no input needs is
+    /// null.
     pub own: Vec<Option<usize>>,
-    pub source_schema: SchemaRef,
     pub event_keys: Vec<usize>,
     pub event_time: usize,
     pub partition: usize,
@@ -121,7 +124,7 @@ impl fmt::Debug for Work {
 
 impl Sweep {
     pub fn new(work: Arc<Work>) -> Result<Self> {
-        let source = &work.source_schema;
+        let source = &work.view.rows.schema;
         let fields = work.view.key_columns.iter().map(|key| SortField::new(source.field(*key).data_type().clone()));
         let converter = RowConverter::new(fields.collect())?;
         // A state that was trimmed cannot leave out an event that it no longer holds by itself.
@@ -151,11 +154,11 @@ impl Sweep {
             return Ok(());
         };
         let work = &self.work;
-        let own = work.source_schema.fields().iter().zip(&work.own).map(|(field, column)| match column {
+        let own = work.view.rows.schema.fields().iter().zip(&work.own).map(|(field, column)| match column {
             Some(column) => batch.column(*column).clone(),
             None => arrow::array::new_null_array(field.data_type(), batch.num_rows()),
         });
-        let own = RecordBatch::try_new(work.source_schema.clone(), own.collect())?;
+        let own = RecordBatch::try_new(work.view.rows.schema.clone(), own.collect())?;
         let keys: Vec<ArrayRef> = work.event_keys.iter().map(|key| batch.column(*key).clone()).collect();
         let times = values::<TimestampMicrosecondType>(batch, work.event_time)?;
         let order = match work.reading {
@@ -263,8 +266,10 @@ impl QueryRows {
             partition: Partition(self.current_partitions[at]),
             offset: Offset(self.current_offsets[at]),
         });
+        let places = current.iter().flat_map(|event| work.current.iter().map(|branch| event.in_branch(*branch)));
+        let places: SmallVec<[Position; 1]> = places.collect();
         match state {
-            Some(state) => state.read(&work.layout, EventTime(self.times[at]), current, &work.features, &NoChunks, values),
+            Some(state) => state.read(&work.layout, EventTime(self.times[at]), &places, &work.features, &NoChunks, values),
             None => {
                 read_empty(&work.layout, EventTime(self.times[at]), &work.features, values);
                 Ok(())

@@ -70,8 +70,8 @@ impl KeyState {
         self.last = self.last.max(Some(biased(at.time.0)));
     }
 
-    /// Appends the values (defaults applied) of `features`, indices into the view's, at query time `q`. `current` is
-    /// the event that windows with `excluding current` leave out.
+    /// Appends the values (defaults applied) of `features`, indices into the view's, at query time `q`. `current` are
+    /// the places, all of one time, of the event that windows with `excluding current` leave out.
     ///
     /// # Errors
     /// Those of `chunks`, and `Corrupt` where a chunk cannot be read.
@@ -79,7 +79,7 @@ impl KeyState {
         &self,
         layout: &Layout,
         q: EventTime,
-        current: Option<Position>,
+        current: &[Position],
         features: &[usize],
         chunks: &dyn Chunks,
         out: &mut Vec<Value>,

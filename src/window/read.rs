@@ -7,7 +7,7 @@ use super::chunk::Chunks;
 use super::layout::{Bound, Layout, Start};
 use super::leaf::{count_before, slice};
 use super::tree::{Inner, Node};
-use crate::aggregate::{META, OFFSET, Partial, Place, Rows, TIME, biased};
+use crate::aggregate::{Partial, Place, Rows, biased};
 use crate::error::Result;
 use crate::id::Position;
 use crate::time::EventTime;
@@ -37,7 +37,7 @@ pub(super) fn read(
     view: &View<'_>,
     layout: &Layout,
     q: EventTime,
-    current: Option<Position>,
+    current: &[Position],
     features: &[usize],
     out: &mut [Value],
 ) -> Result<()> {
@@ -59,8 +59,8 @@ struct Walk<'a, 'o> {
     /// Not yet finished, from the latest start to the earliest.
     wanted: &'a [Wanted],
     out: &'o mut [Value],
-    /// The event to leave out.
-    skip: Option<Position>,
+    /// The places to leave out, all of one time.
+    skip: SmallVec<[Place; 1]>,
     /// The last time that counts; `None` when none does.
     until: Option<u64>,
     q: EventTime,
@@ -77,14 +77,7 @@ struct Walk<'a, 'o> {
 }
 
 impl<'a, 'o> Walk<'a, 'o> {
-    fn new(
-        view: &'a View<'a>,
-        layout: &'a Layout,
-        q: EventTime,
-        current: Option<Position>,
-        wanted: &'a [Wanted],
-        out: &'o mut [Value],
-    ) -> Self {
+    fn new(view: &'a View<'a>, layout: &'a Layout, q: EventTime, current: &[Position], wanted: &'a [Wanted], out: &'o mut [Value]) -> Self {
         let bound: &Bound = &layout.bounds[wanted[0].bound];
         let query = i128::from(q.0) - i128::from(bound.offset);
         let until = i64::try_from(query - i128::from(bound.before)).ok().map(biased);
@@ -100,7 +93,8 @@ impl<'a, 'o> Walk<'a, 'o> {
                 folds.push((part, wanted.bound, layout.parts[part].empty()));
             }
         }
-        let skip = current.filter(|_| bound.excluding_current);
+        let place = |at: &Position| Place { time: biased(at.time.0), partition: at.partition.0, offset: at.offset.0 };
+        let skip = current.iter().filter(|_| bound.excluding_current).map(place).collect();
         Self { view, layout, wanted, out, skip, until, q, query, from: 0, folds, ordered, runs: Vec::new() }
     }
 
@@ -224,7 +218,7 @@ impl<'a, 'o> Walk<'a, 'o> {
                 return Ok(());
             }
         }
-        let skips = self.skip.is_some_and(|skip| (first..=last).contains(&biased(skip.time.0)));
+        let skips = self.skip.first().is_some_and(|skip| (first..=last).contains(&skip.time));
         if last > until || first < self.from || skips {
             return self.visit(child, until);
         }
@@ -269,24 +263,24 @@ impl<'a, 'o> Walk<'a, 'o> {
     }
 
     fn fold(&mut self, rows: Rows<'a>) {
-        let is_skipped = |row: &[u64]| {
-            self.skip.is_some_and(|skip| {
-                row[TIME] == biased(skip.time.0) && row[OFFSET] == skip.offset.0 && row[META] >> 32 == u64::from(skip.partition.0)
-            })
-        };
-        let skipped = self.skip.and_then(|_| rows.words.chunks_exact(rows.stride).position(is_skipped));
-        let (before, after) = match skipped {
-            Some(at) => (slice(rows, 0, at), slice(rows, at + 1, rows.len())),
-            None => (rows, slice(rows, 0, 0)),
-        };
-        for (part, _, partial) in &mut self.folds {
-            self.layout.parts[*part].add(partial, before);
-            if !after.words.is_empty() {
-                self.layout.parts[*part].add(partial, after);
+        // The runs between the rows that are left out.
+        let mut runs: SmallVec<[Rows<'a>; 2]> = SmallVec::new();
+        let mut start = 0;
+        if !self.skip.is_empty() {
+            for (at, row) in rows.words.chunks_exact(rows.stride).enumerate() {
+                if self.skip.contains(&Place::of(row)) {
+                    runs.push(slice(rows, start, at));
+                    start = at + 1;
+                }
             }
         }
+        runs.push(slice(rows, start, rows.len()));
+        runs.retain(|run| !run.words.is_empty());
+        for (part, _, partial) in &mut self.folds {
+            runs.iter().for_each(|run| self.layout.parts[*part].add(partial, *run));
+        }
         if !self.ordered.is_empty() {
-            self.runs.extend([after, before]);
+            self.runs.extend(runs.into_iter().rev());
         }
     }
 }

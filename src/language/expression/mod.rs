@@ -19,7 +19,7 @@ use datafusion::sql::sqlparser::ast::{Expr, ExprWithAlias};
 use sqlparser::tokenizer::Span as SqlSpan;
 
 pub(super) use literal::{fit, literal};
-pub(super) use resolve::Scope;
+pub(super) use resolve::{Scope, identifier};
 
 use super::diagnostics::{Diagnostic, codes};
 use super::parse::Lexeme;

@@ -11,7 +11,7 @@ use super::super::*;
 use crate::aggregate::{Aggregate, bind};
 use crate::error::Error;
 use crate::id::{Identity, Offset, Partition};
-use crate::plan::{Evaluate, Expression, Feature, Fold, Frame, View, Window};
+use crate::plan::{Evaluate, Expression, Feature, Fold, Frame, Relation, View, Window};
 use crate::time::Span;
 use crate::value::DataType;
 
@@ -102,6 +102,17 @@ fn windows() -> Vec<(&'static str, Window)> {
     ]
 }
 
+fn rows() -> Relation {
+    Relation {
+        name: "events".into(),
+        id: Identity::default(),
+        fields: vec![],
+        schema: Arc::new(Schema::empty()),
+        event_time: 0,
+        branches: vec![],
+    }
+}
+
 pub(super) fn view() -> View {
     let folds = folds();
     let features = folds.iter().enumerate().flat_map(|(fold, (label, aggregate, ..))| {
@@ -118,7 +129,7 @@ pub(super) fn view() -> View {
         name: "view".into(),
         id: Identity::default(),
         entity: 0,
-        source: 0,
+        rows: Arc::new(rows()),
         key_columns: vec![],
         ttl: None,
         inputs: (0..COLUMNS.len()).map(expression).collect(),

@@ -41,7 +41,7 @@ fn same(
 ) {
     let features = all_features(layout);
     let mut values = Vec::new();
-    state.read(layout, q, current, &features, store, &mut values).unwrap();
+    state.read(layout, q, current.as_slice(), &features, store, &mut values).unwrap();
     for (feature, value) in features.iter().zip(&values) {
         let expected = scan::value(view, events, *feature, q, current);
         assert_eq!(*value, expected, "{} at {} without {current:?}", view.features[*feature].name, q.0);
@@ -145,7 +145,7 @@ fn same_but_endless(view: &crate::plan::View, layout: &Layout, state: &KeyState,
     let features: Vec<usize> =
         all_features(layout).into_iter().filter(|feature| !view.features[*feature].name.contains("endless")).collect();
     let mut values = Vec::new();
-    state.read(layout, q, None, &features, store, &mut values).unwrap();
+    state.read(layout, q, &[], &features, store, &mut values).unwrap();
     for (feature, value) in features.iter().zip(&values) {
         assert_eq!(*value, scan::value(view, events, *feature, q, None), "{} at {}", view.features[*feature].name, q.0);
     }
@@ -225,7 +225,7 @@ fn only_what_changed_is_stored_again() {
     assert!(store.written - written < 3_000, "two hundred events are one segment: {}", store.written - written);
     let state = store.reload(&layout, state);
     let mut out = Vec::new();
-    state.read(&layout, EventTime(41_000), None, &all_features(&layout), &store, &mut out).unwrap();
+    state.read(&layout, EventTime(41_000), &[], &all_features(&layout), &store, &mut out).unwrap();
     assert_eq!(out[0], Value::Int(2), "the events at 40990 and 40995");
 }
 
@@ -245,7 +245,7 @@ fn what_was_encoded_is_read_before_it_is_stored() {
     state.encode(&layout, Seq(1), &mut |id, _| uncommitted.push(id));
     assert_eq!(uncommitted.len(), 1, "the new events are a segment of their own");
     let mut out = Vec::new();
-    state.read(&layout, EventTime(800), None, &[all_features(&layout)[0]], &store, &mut out).unwrap();
+    state.read(&layout, EventTime(800), &[], &[all_features(&layout)[0]], &store, &mut out).unwrap();
     assert_eq!(out, [Value::Int(11)]);
 }
 
@@ -260,7 +260,7 @@ fn windows_are_named_by_their_edges() {
         let feature = view().features.iter().position(|feature| feature.name == format!("count_{name}")).unwrap();
         let mut out = Vec::new();
         let current = current.map(|row| events.positions[row]);
-        state.read(&layout, EventTime(q), current, &[feature], &Store::default(), &mut out).unwrap();
+        state.read(&layout, EventTime(q), current.as_slice(), &[feature], &Store::default(), &mut out).unwrap();
         out.remove(0)
     };
     assert_eq!(count("10", 20, None), Value::Int(3), "closed: 10, 20, 20");
@@ -279,7 +279,7 @@ fn a_key_never_seen_has_defaults() {
     let layout = Layout::new(&view());
     let (mut empty, mut read) = (Vec::new(), Vec::new());
     read_empty(&layout, EventTime(0), &all_features(&layout), &mut empty);
-    KeyState::new(&layout).read(&layout, EventTime(0), None, &all_features(&layout), &Store::default(), &mut read).unwrap();
+    KeyState::new(&layout).read(&layout, EventTime(0), &[], &all_features(&layout), &Store::default(), &mut read).unwrap();
     assert_eq!(empty, read);
     assert!(
         view().features.iter().zip(&empty).any(|(feature, value)| feature.default.is_some() && feature.default.as_ref() == Some(value))
