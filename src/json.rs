@@ -4,7 +4,7 @@ use crate::time::EventTime;
 use crate::value::Value;
 
 /// Appends `value` as JSON: doubles in the shortest form that reads back to the same bits (`1.0`), NaN and the
-/// infinities as the strings `"NaN"`, `"Infinity"`, `"-Infinity"`, timestamps as RFC 3339 text, lists as arrays.
+/// infinities as the strings `"NaN"`, `"Infinity"`, `"-Infinity"`, timestamps as RFC 3339 text, lists as arrays, maps as objects with sorted keys.
 pub fn write_value(out: &mut Vec<u8>, value: &Value) {
     match value {
         Value::Null => out.extend(b"null"),
@@ -26,6 +26,18 @@ pub fn write_value(out: &mut Vec<u8>, value: &Value) {
                 write_value(out, item);
             }
             out.push(b']');
+        }
+        Value::Map(entries) => {
+            out.push(b'{');
+            for (index, (key, value)) in entries.iter().enumerate() {
+                if index > 0 {
+                    out.push(b',');
+                }
+                write_text(out, key);
+                out.push(b':');
+                write_value(out, value);
+            }
+            out.push(b'}');
         }
     }
 }
@@ -83,9 +95,12 @@ mod tests {
     }
 
     #[test]
-    fn texts_are_escaped_and_lists_nest() {
+    fn texts_are_escaped_and_lists_and_maps_nest() {
         let list = Value::List(Arc::from(vec![Value::Text("a\"b\n".into()), Value::Null, Value::Int(i64::MIN)]));
         assert_eq!(text(&list), r#"["a\"b\n",null,-9223372036854775808]"#);
+        let map = Value::Map(Arc::from(vec![("".into(), list), ("k\"".into(), Value::Float(f64::NAN))]));
+        assert_eq!(text(&map), r#"{"":["a\"b\n",null,-9223372036854775808],"k\"":"NaN"}"#);
+        assert_eq!(text(&Value::Map(Arc::from(vec![]))), "{}");
         assert_eq!(text(&Value::Timestamp(0)), "\"1970-01-01T00:00:00Z\"");
     }
 }

@@ -48,10 +48,10 @@ pub fn slot_of(key: &[u8]) -> Slot {
     Slot((xxh3_64(key) & 0xff) as u8)
 }
 
-/// Appends one column of a key; `false`, and nothing appended, when the value is null or a list.
+/// Appends one column of a key; `false`, and nothing appended, when the value is null, a list or a map.
 pub fn append_key_value(bytes: &mut Vec<u8>, value: &Value) -> bool {
     match value {
-        Value::Null | Value::List(_) => return false,
+        Value::Null | Value::List(_) | Value::Map(_) => return false,
         Value::Bool(v) => bytes.extend([1, u8::from(*v)]),
         Value::Int(v) => append_key_int(bytes, *v),
         Value::Float(v) => {
@@ -67,6 +67,31 @@ pub fn append_key_value(bytes: &mut Vec<u8>, value: &Value) -> bool {
     true
 }
 
+/// The values of an entity key's bytes, none null; `None` when they are no key's.
+#[must_use]
+pub fn values_of(mut key: &[u8]) -> Option<Vec<Value>> {
+    let mut values = Vec::new();
+    while let Some((tag, rest)) = key.split_first() {
+        let length = match tag {
+            1 => 1,
+            4 => 4 + u32::from_be_bytes(rest.get(..4)?.try_into().ok()?) as usize,
+            _ => 8,
+        };
+        let (body, rest) = rest.split_at_checked(length)?;
+        let word = || body.try_into().ok().map(u64::from_be_bytes);
+        values.push(match tag {
+            1 => Value::Bool(body != [0]),
+            2 => Value::Int((word()? ^ (1 << 63)) as i64),
+            3 => Value::Float(f64::from_bits(word()?)),
+            4 => Value::Text(std::str::from_utf8(&body[4..]).ok()?.into()),
+            5 => Value::Timestamp((word()? ^ (1 << 63)) as i64),
+            _ => return None,
+        });
+        key = rest;
+    }
+    Some(values)
+}
+
 pub fn append_key_int(bytes: &mut Vec<u8>, value: i64) {
     bytes.push(2);
     bytes.extend((value as u64 ^ (1 << 63)).to_be_bytes());
@@ -76,4 +101,26 @@ pub fn append_key_text(bytes: &mut Vec<u8>, value: &str) {
     bytes.push(4);
     bytes.extend((value.len() as u32).to_be_bytes());
     bytes.extend(value.as_bytes());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_keys_values_are_read_back_from_its_bytes() {
+        let values = [
+            Value::Int(-7),
+            Value::Text("a\u{0}b".into()),
+            Value::Bool(true),
+            Value::Float(-0.0),
+            Value::Timestamp(i64::MIN),
+            Value::Text("".into()),
+        ];
+        let key = EntityKey::of(&values).unwrap();
+        assert_eq!(values_of(&key.0), Some(values.to_vec()));
+        assert!((0..key.0.len()).all(|end| values_of(&key.0[..end]).is_none_or(|read| values.starts_with(&read))));
+        assert_eq!(values_of(&[9, 0, 0, 0, 0, 0, 0, 0, 0]), None);
+        assert_eq!(values_of(&[4, 0, 0, 0, 1, 0xff]), None);
+    }
 }

@@ -21,6 +21,8 @@ pub enum DataType {
     Timestamp,
     /// An ordered list, such as `last_n` gives
     List(Box<DataType>),
+    /// Values by text keys, such as features with `by` give
+    Map(Box<DataType>),
 }
 
 impl DataType {
@@ -34,7 +36,18 @@ impl DataType {
             Self::Text => ArrowType::Utf8,
             Self::Timestamp => ArrowType::Timestamp(TimeUnit::Microsecond, None),
             Self::List(item) => ArrowType::List(Arc::new(Field::new("item", item.arrow(), true))),
+            // Named as Parquet asks.
+            Self::Map(value) => {
+                let entry = vec![Field::new("key", ArrowType::Utf8, false), Field::new("value", value.arrow(), true)];
+                ArrowType::Map(Arc::new(Field::new("key_value", ArrowType::Struct(entry.into()), false)), false)
+            }
         }
+    }
+
+    /// Whether it is neither a list nor a map.
+    #[must_use]
+    pub fn is_single(&self) -> bool {
+        !matches!(self, Self::List(_) | Self::Map(_))
     }
 
     #[must_use]
@@ -53,6 +66,7 @@ impl fmt::Display for DataType {
             Self::Text => f.write_str("text"),
             Self::Timestamp => f.write_str("timestamp"),
             Self::List(item) => write!(f, "{item}[]"),
+            Self::Map(value) => write!(f, "map of {value}"),
         }
     }
 }
@@ -69,6 +83,8 @@ pub enum Value {
     /// Microseconds since the epoch.
     Timestamp(i64),
     List(Arc<[Value]>),
+    /// Sorted by key, each key once.
+    Map(Arc<[(Arc<str>, Value)]>),
 }
 
 impl Value {
@@ -87,6 +103,7 @@ impl Value {
             (Self::Float(a), Self::Float(b)) => a.to_bits() == b.to_bits(),
             (Self::Text(a), Self::Text(b)) => a == b,
             (Self::List(a), Self::List(b)) => a.len() == b.len() && a.iter().zip(b.iter()).all(|(a, b)| a.same_bits(b)),
+            (Self::Map(a), Self::Map(b)) => a.len() == b.len() && a.iter().zip(b.iter()).all(|(a, b)| a.0 == b.0 && a.1.same_bits(&b.1)),
             _ => false,
         }
     }

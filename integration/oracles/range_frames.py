@@ -4,7 +4,8 @@ usage: range_frames.py EVENTS.ndjson
 
 Events are k, n, x, t, place; `place` rises with the order of the log. Every frame is that of SQL:
 RANGE BETWEEN INTERVAL .. PRECEDING AND CURRENT ROW, ties of the current row included. What depends on order goes by
-(t, place). Doubles are only compared, never added: DuckDB's sums of doubles depend on their order.
+(t, place). Doubles are only compared, never added, since DuckDB's sums of doubles depend on their order; but for columns
+called about_.., which are equal up to rounding. What DuckDB calls NaN for want of spread is null here.
 """
 
 import json
@@ -31,7 +32,13 @@ select place,
        arg_min(n, position) filter (where n is not null) over d as first_1d,
        arg_max(n, position) filter (where n is not null) over w as last_7d,
        count(distinct n)                               over w as kinds_7d,
-       count(*)                                        over past as past_1h
+       count(*)                                        over past as past_1h,
+       median(n)                                       over d as median_1d,
+       case when count(n) over w > 0 then entropy(n) over w end as about_entropy_7d,
+       skewness(n)                                     over d as about_skewness_1d,
+       kurtosis(n)                                     over w as about_kurtosis_7d,
+       corr(n, x)                                      over w as about_corr_7d,
+       regr_slope(n, x)                                over w as about_slope_7d
 from events
 where k is not null
 window h as (partition by k order by t range between interval 1 hour preceding and current row),
@@ -46,7 +53,7 @@ def main(path):
     rows = duckdb.execute(QUERY, {"path": path}).fetchall()
     names = [column[0] for column in duckdb.description()]
     for row in rows:
-        print(json.dumps(dict(zip(names, row))))
+        print(json.dumps({name: None if value != value else value for name, value in zip(names, row)}))
 
 
 main(sys.argv[1])

@@ -48,5 +48,6 @@ pub fn cell(value: &Value) -> Cell {
         Value::Text(v) => Cell::Text(v.to_string()),
         Value::Timestamp(v) => Cell::Time(*v),
         Value::List(items) => Cell::List(items.iter().map(cell).collect()),
+        Value::Map(entries) => Cell::Map(entries.iter().map(|(key, value)| (key.to_string(), cell(value))).collect()),
     }
 }

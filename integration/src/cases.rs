@@ -6,7 +6,7 @@ use std::rc::Rc;
 use serde_json::{Map, Value as Json};
 
 use crate::chance::Chance;
-use crate::oracle::{Aggregate, Cell, Event, Feature, Frame, Input, Place, Window, column};
+use crate::oracle::{Aggregate, By, Calendar, Cell, Clocks, Event, Feature, Frame, Input, Place, Window, column};
 
 pub const SECOND: i64 = 1_000_000;
 pub const MINUTE: i64 = 60 * SECOND;
@@ -98,6 +98,10 @@ fn filters() -> Vec<(&'static str, Input)> {
 const LENGTHS: [(&str, i64); 7] =
     [("1s", SECOND), ("10s", 10 * SECOND), ("1m", MINUTE), ("10m", 10 * MINUTE), ("1h", HOUR), ("1d", DAY), ("7d", 7 * DAY)];
 
+const UNITS: [&str; 7] = ["minute", "hour", "day", "week", "month", "quarter", "year"];
+
+const ROWS: [usize; 5] = [1, 2, 3, 10, 100];
+
 /// A feature's line in the view, without its comma, and what it means. Named `name` whatever its window.
 fn random_feature(chance: &mut Chance, name: String) -> (String, Feature) {
     let (call, aggregate, inputs) = random_aggregate(chance);
@@ -106,27 +110,76 @@ fn random_feature(chance: &mut Chance, name: String) -> (String, Feature) {
     if let Some((condition, _)) = &filter {
         let _ = write!(text, " where {condition}");
     }
+    let by = (groups(&aggregate) && chance.once_in(4)).then(|| random_by(chance, &mut text));
     let mut default = None;
-    if matches!(aggregate, Aggregate::Sum) && chance.once_in(3) {
+    if by.is_none() && matches!(aggregate, Aggregate::Sum) && chance.once_in(3) {
         let of_int = call.contains("sum(i)") || call.contains("coalesce");
         text.push_str(if of_int { " default 7" } else { " default 0.5" });
         default = Some(if of_int { Cell::Int(7) } else { Cell::Float(0.5) });
     }
-    let window = random_window(chance, &mut text);
+    let window = random_window(chance, &mut text, by.is_none() && !matches!(aggregate, Aggregate::Percentile(_)));
     let _ = write!(text, " as {name}");
-    (text, Feature { name, aggregate, inputs, filter: filter.map(|(_, input)| input), window, default })
+    (text, Feature { name, aggregate, inputs, by, filter: filter.map(|(_, input)| input), window, default })
 }
 
-fn random_window(chance: &mut Chance, text: &mut String) -> Window {
+/// Whether the aggregate gives single values and does not need its events in order.
+fn groups(aggregate: &Aggregate) -> bool {
+    use Aggregate::*;
+    let lists = matches!(aggregate, LastN(_) | FirstN(_) | LastDistinctN(_) | DistinctN(_) | TopK(_) | Histogram(_));
+    let ordered = matches!(aggregate, Ewma(_) | DecayedSum(_) | TimeWeightedAvg | InterarrivalStddev | Streak | Drawdown | DistanceSum);
+    !lists && !ordered && !matches!(aggregate, Percentile(_))
+}
+
+/// A `by` clause, appended to the text.
+fn random_by(chance: &mut Chance, text: &mut String) -> By {
+    let keys: Vec<Scalar> = scalars().into_iter().filter(|scalar| scalar.of != Type::Float).collect();
+    let key = chance.pick(&keys);
+    let _ = write!(text, " by {}", key.text);
+    let mut by = By { key: key.input.clone(), limit: 32, by_value: false };
+    if !chance.once_in(4) {
+        by.limit = 1 + chance.below(4);
+        by.by_value = chance.once_in(2);
+        let _ = write!(text, " limit {}{}", by.limit, if by.by_value { " by value" } else { "" });
+    }
+    by
+}
+
+/// A window, appended to the text; `unbounded` says whether it may have no lower bound.
+fn random_window(chance: &mut Chance, text: &mut String, unbounded: bool) -> Window {
     let mut window = Window::range(0);
-    if chance.once_in(6) {
-        window.frame = Frame::All;
-        text.push_str(" over all");
-    } else {
-        let (length, micros) = chance.pick(&LENGTHS);
-        let open = chance.once_in(3);
-        window.frame = Frame::Range { length: *micros, open };
-        let _ = write!(text, " over {length}{}", if open { " open" } else { "" });
+    let (length, micros) = *chance.pick(&LENGTHS);
+    let mut can_limit = true;
+    match chance.below(14) {
+        0 | 1 if unbounded => {
+            window.frame = Frame::All;
+            text.push_str(" over all");
+        }
+        2 | 3 => {
+            let fitting: Vec<_> = LENGTHS.iter().filter(|(_, hop)| *hop <= micros).collect();
+            let (hop, every) = **chance.pick(&fitting);
+            window.frame = Frame::Hop { length: micros, hop: every };
+            let _ = write!(text, " over {length} hop {hop}");
+        }
+        4 | 5 => {
+            let unit = *chance.pick(&UNITS);
+            let (zone, clocks) = *chance.pick(&[("", Clocks::Utc), (" in 'UTC'", Clocks::Utc), (" in 'Europe/Berlin'", Clocks::Berlin)]);
+            window.frame = Frame::Calendar(Calendar { unit, clocks });
+            let _ = write!(text, " over {unit}{zone}");
+        }
+        6 | 7 if unbounded => {
+            window.frame = Frame::Session(micros);
+            let _ = write!(text, " over session {length}");
+        }
+        8 | 9 => {
+            let rows = *chance.pick(&ROWS);
+            (window.frame, window.limit, can_limit) = (Frame::All, Some(rows), false);
+            let _ = write!(text, " over {rows} rows");
+        }
+        _ => {
+            let open = chance.once_in(3);
+            window.frame = Frame::Range { length: micros, open };
+            let _ = write!(text, " over {length}{}", if open { " open" } else { "" });
+        }
     }
     if chance.once_in(4) {
         window.before = true;
@@ -141,48 +194,95 @@ fn random_window(chance: &mut Chance, text: &mut String) -> Window {
         window.offset = *micros;
         let _ = write!(text, " offset {length}");
     }
+    if can_limit && chance.once_in(5) {
+        let rows = *chance.pick(&ROWS);
+        window.limit = Some(rows);
+        let _ = write!(text, " limit {rows} rows");
+    }
     window
 }
 
+/// A call as text, what it means, and its inputs.
 fn random_aggregate(chance: &mut Chance) -> (String, Aggregate, Vec<Input>) {
     use Aggregate::*;
     let all = scalars();
-    let kind = chance.below(18);
-    let (name, aggregate, accepts): (&str, Aggregate, fn(Type) -> bool) = match kind {
-        0 => return ("count(*)".to_owned(), CountAll, Vec::new()),
-        1 => ("count", Count, |_| true),
-        2 => ("sum", Sum, number),
-        3 => ("avg", Avg, number),
-        4 => ("min", Min, |_| true),
-        5 => ("max", Max, |_| true),
-        6 => ("var_pop", VarPop, number),
-        7 => ("var_samp", VarSamp, number),
-        8 => ("stddev_pop", StddevPop, number),
-        9 => ("stddev_samp", StddevSamp, number),
-        10 => ("first", First, |_| true),
-        11 => ("last", Last, |_| true),
-        12 => ("last_n", LastN(1 + chance.below(4)), |_| true),
-        13 => ("min_by", MinBy, |_| true),
-        14 => ("max_by", MaxBy, |_| true),
-        15 => ("bool_and", BoolAnd, |of| of == Type::Bool),
-        16 => ("bool_or", BoolOr, |of| of == Type::Bool),
-        _ => ("count_distinct", CountDistinct(if chance.once_in(2) { 3 } else { 1000 }), |_| true),
-    };
+    let one_to_four = 1 + chance.below(4);
+    let (half_life, half_life_micros) = *chance.pick(&LENGTHS);
+    let p = *chance.pick(&[0.0, 0.25, 0.5, 0.9, 1.0]);
+    // Name, literals, meaning, number of inputs, and what the first of them may be; the second is of any such type too.
+    let aggregates: Vec<(&str, String, Aggregate, usize, fn(Type) -> bool)> = vec![
+        ("count", "*".to_owned(), CountAll, 0, any),
+        ("count", String::new(), Count, 1, any),
+        ("sum", String::new(), Sum, 1, number),
+        ("avg", String::new(), Avg, 1, number),
+        ("min", String::new(), Min, 1, any),
+        ("max", String::new(), Max, 1, any),
+        ("var_pop", String::new(), VarPop, 1, number),
+        ("var_samp", String::new(), VarSamp, 1, number),
+        ("stddev_pop", String::new(), StddevPop, 1, number),
+        ("stddev_samp", String::new(), StddevSamp, 1, number),
+        ("first", String::new(), First, 1, any),
+        ("last", String::new(), Last, 1, any),
+        ("last_n", one_to_four.to_string(), LastN(one_to_four), 1, any),
+        ("min_by", String::new(), MinBy, 2, any),
+        ("max_by", String::new(), MaxBy, 2, any),
+        ("bool_and", String::new(), BoolAnd, 1, boolean),
+        ("bool_or", String::new(), BoolOr, 1, boolean),
+        ("count_distinct", String::new(), CountDistinct(1000), 1, any),
+        ("count_distinct", "3".to_owned(), CountDistinct(3), 1, any),
+        ("first_n", one_to_four.to_string(), FirstN(one_to_four), 1, any),
+        ("array_agg", String::new(), LastN(100), 1, any),
+        ("lag", String::new(), Lag(1), 1, any),
+        ("lag", one_to_four.to_string(), Lag(one_to_four), 1, any),
+        ("delta", String::new(), Delta, 1, number),
+        ("pct_change", String::new(), PctChange, 1, number),
+        ("last_distinct_n", one_to_four.to_string(), LastDistinctN(one_to_four), 1, any),
+        ("distinct_n", one_to_four.to_string(), DistinctN(one_to_four), 1, any),
+        ("mode", String::new(), Mode, 1, any),
+        ("top_k", one_to_four.to_string(), TopK(one_to_four), 1, any),
+        ("entropy", String::new(), Entropy, 1, any),
+        ("histogram", "-1, 0.5, 2".to_owned(), Histogram(vec![-1.0, 0.5, 2.0]), 1, number),
+        ("rate", String::new(), Rate, 0, any),
+        ("rate", String::new(), Rate, 1, number),
+        ("regr_slope", String::new(), RegrSlope, 2, number),
+        ("corr", String::new(), Corr, 2, number),
+        ("trend", String::new(), Trend, 1, number),
+        ("skewness", String::new(), Skewness, 1, number),
+        ("kurtosis", String::new(), Kurtosis, 1, number),
+        ("zscore_last", String::new(), ZscoreLast, 1, number),
+        ("interarrival_avg", String::new(), InterarrivalAvg, 0, any),
+        ("seconds_since_first", String::new(), SecondsSinceFirst, 0, any),
+        ("seconds_since_last", String::new(), SecondsSinceLast, 0, any),
+        ("time_since", String::new(), TimeSince, 1, boolean),
+        ("approx_percentile", format!("{p:?}"), ApproxPercentile(p), 1, number),
+        ("approx_median", String::new(), ApproxPercentile(0.5), 1, number),
+        ("median_abs_deviation", String::new(), MedianAbsDeviation, 1, number),
+        ("approx_distinct", String::new(), ApproxDistinct, 1, any),
+        ("ewma", format!("'{half_life}'"), Ewma(half_life_micros), 1, number),
+        ("decayed_sum", format!("'{half_life}'"), DecayedSum(half_life_micros), 1, number),
+        ("time_weighted_avg", String::new(), TimeWeightedAvg, 1, number),
+        ("interarrival_stddev", String::new(), InterarrivalStddev, 0, any),
+        ("streak", String::new(), Streak, 1, boolean),
+        ("drawdown", String::new(), Drawdown, 1, number),
+        ("distance_sum", String::new(), DistanceSum, 2, number),
+        ("percentile", format!("{p:?}"), Percentile(p), 1, number),
+        ("median", String::new(), Percentile(0.5), 1, number),
+    ];
+    let (name, literals, aggregate, count, accepts) = chance.pick(&aggregates).clone();
     let fitting: Vec<&Scalar> = all.iter().filter(|scalar| accepts(scalar.of)).collect();
-    let first = *chance.pick(&fitting);
-    let mut inputs = vec![first.input.clone()];
-    let mut arguments = first.text.to_owned();
-    match aggregate {
-        LastN(n) => arguments = format!("{arguments}, {n}"),
-        CountDistinct(3) => arguments.push_str(", 3"),
-        MinBy | MaxBy => {
-            let second = chance.pick(&all);
-            inputs.push(second.input.clone());
-            arguments = format!("{arguments}, {}", second.text);
-        }
-        _ => {}
-    }
-    (format!("{name}({arguments})"), aggregate, inputs)
+    let chosen: Vec<&Scalar> = (0..count).map(|_| *chance.pick(&fitting)).collect();
+    let literals = Some(literals).filter(|literals| !literals.is_empty());
+    let arguments: Vec<&str> = chosen.iter().map(|scalar| scalar.text).chain(literals.as_deref()).collect();
+    let call = format!("{name}({})", arguments.join(", "));
+    (call, aggregate, chosen.iter().map(|scalar| scalar.input.clone()).collect())
+}
+
+fn any(_: Type) -> bool {
+    true
+}
+
+fn boolean(of: Type) -> bool {
+    of == Type::Bool
 }
 
 fn number(of: Type) -> bool {
@@ -194,6 +294,8 @@ fn number(of: Type) -> bool {
 pub struct Definitions {
     pub text: String,
     pub features: Vec<Feature>,
+    /// Of the view, in microseconds.
+    pub ttl: Option<i64>,
     /// What the view's rows are: the source as it is, or the parts of the stream.
     pub parts: Vec<Part>,
 }
@@ -299,7 +401,9 @@ fn declared(chance: &mut Chance, count: usize, partitions: usize, from: &str, pa
     if from != "events" {
         let _ = writeln!(text, "stream {from} as\n{};\n", texts.join("\n  union all\n"));
     }
-    let _ = writeln!(text, "features things of thing from {from} (");
+    let ttl = chance.once_in(4).then(|| *chance.pick(&LENGTHS));
+    let clause = ttl.map(|(length, _)| format!(" ttl '{length}'")).unwrap_or_default();
+    let _ = writeln!(text, "features things of thing from {from}{clause} (");
     let mut features = Vec::new();
     for index in 0..count {
         let (line, feature) = random_feature(chance, format!("f{index}"));
@@ -307,7 +411,7 @@ fn declared(chance: &mut Chance, count: usize, partitions: usize, from: &str, pa
         features.push(feature);
     }
     text.push_str(");\n\nvector v on events (things.*);\n");
-    Definitions { text, features, parts }
+    Definitions { text, features, ttl: ttl.map(|(_, micros)| micros), parts }
 }
 
 /// A time on a grid where ties and the edges of windows are common.
@@ -321,6 +425,11 @@ pub fn random_time(chance: &mut Chance) -> i64 {
 pub fn random_query(chance: &mut Chance, events: &[Event]) -> i64 {
     if events.is_empty() || chance.once_in(8) {
         return random_time(chance);
+    }
+    if chance.once_in(8) {
+        // Units and hops start between events.
+        let near = chance.pick(events).place.time;
+        return near - near.rem_euclid(*chance.pick(&[SECOND, MINUTE, HOUR, DAY])) + *chance.pick(&[-1, 0, 1, HOUR, 2 * HOUR]);
     }
     let length = if chance.once_in(2) { 0 } else { chance.pick(&LENGTHS).1 };
     let offset = if chance.once_in(2) { 0 } else { chance.pick(&LENGTHS).1 };
@@ -345,7 +454,8 @@ pub fn random_cells(chance: &mut Chance, id: i64, keys: i64, odd: bool) -> Vec<C
         4..=7 => Cell::Float(chance.between(-500, 500) as f64 / 100.0),
         _ => Cell::Float((chance.unit() - 0.5) * 10_f64.powi(chance.between(-20, 20) as i32)),
     };
-    cells[S] = if chance.once_in(6) { Cell::Null } else { Cell::Text((*chance.pick(&["a", "b", "c", "", "é", "aa"])).to_owned()) };
+    cells[S] =
+        if chance.once_in(6) { Cell::Null } else { Cell::Text((*chance.pick(&["a", "b", "c", "", "é", "aa", "__other"])).to_owned()) };
     cells[B] = if chance.once_in(5) { Cell::Null } else { Cell::Bool(chance.once_in(2)) };
     cells[U] = if chance.once_in(6) { Cell::Null } else { Cell::Time(chance.between(-3, 3) * HOUR + START) };
     cells[T] = Cell::Time(time);

@@ -10,7 +10,7 @@ use forebay_integration::cases::{
 };
 use forebay_integration::chance::Chance;
 use forebay_integration::harness::{Project, ndjson};
-use forebay_integration::oracle::{Cell, Event, Place, cell::rfc3339, compute};
+use forebay_integration::oracle::{Cell, Event, Place, cell::rfc3339, compute, living};
 use serde_json::{Value as Json, json};
 
 const FEATURES: usize = 48;
@@ -142,12 +142,16 @@ fn current(project: &Project, definitions: &Definitions, events: &[Row], scored:
 }
 
 fn compare(definitions: &Definitions, events: &[Row], row: &Json, (key, q): (i64, i64), current: Option<Place>, side: &str) {
-    let of_key: Vec<&Row> = events.iter().filter(|row| key_of(&row.event) == Some(key)).collect();
+    let rows: Vec<&Row> = events.iter().filter(|row| key_of(&row.event) == Some(key)).collect();
+    let of_key: Vec<Event> = rows.iter().map(|row| row.event.clone()).collect();
+    let living = living(&of_key, q, definitions.ttl);
+    // The current event has a row in each part of a stream that it is in.
+    let own = rows.iter().filter(|row| current.is_some_and(|place| row.of == ("events", place)));
+    let own: Vec<Place> = own.map(|row| row.event.place).collect();
     for feature in &definitions.features {
-        // All rows of the current event are left out, in whatever part of a stream they are.
-        let is_current = |row: &Row| feature.window.excluding_current && current.is_some_and(|place| row.of == ("events", place));
-        let of_key: Vec<Event> = of_key.iter().filter(|row| !is_current(row)).map(|row| row.event.clone()).collect();
-        let expected = compute(feature, &of_key, q, None);
+        let is_left_out = |event: &Event| feature.window.excluding_current && own.contains(&event.place);
+        let counted: Vec<Event> = living.iter().filter(|event| !is_left_out(event)).cloned().collect();
+        let expected = compute(feature, &counted, q, None);
         let actual = row.get(&feature.name).unwrap_or(&Json::Null);
         if !agrees(&expected, actual) {
             let shown: BTreeMap<Place, Json> = of_key.iter().map(|event| (event.place, payload(&event.cells))).collect();
@@ -171,6 +175,7 @@ fn agrees(expected: &Cell, actual: &Json) -> bool {
         (Cell::Float(a), Json::String(_)) => !a.is_finite() && expected.to_json() == *actual,
         (Cell::Text(a), Json::String(b)) => a == b,
         (Cell::Time(a), Json::String(b)) => micros(b) == Some(*a),
+        (Cell::Map(a), Json::Object(b)) => a.len() == b.len() && a.iter().zip(b).all(|((key, a), (other, b))| key == other && agrees(a, b)),
         (Cell::List(a), Json::Array(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| agrees(a, b)),
         _ => false,
     }

@@ -26,6 +26,7 @@ features things of thing from events (
   names = last_n(name, 2) over 1d,
   every_ok = bool_and(ok) over 1d,
   newest = max(t) over 1d,
+  by_ok = sum(x) by ok over 1d,
 );
 
 vector v (things.*);
@@ -51,6 +52,13 @@ fn files_below(folder: &Path, end: &str, found: &mut Vec<PathBuf>) {
 
 fn as_pyarrow_reads(python: &Path, files: &[PathBuf]) -> Json {
     let output = Command::new(python).arg(here("oracles/read_parquet.py")).args(files).output().expect("python starts");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    read_json(&String::from_utf8(output.stdout).expect("text"))
+}
+
+/// A map column, as pyarrow and DuckDB read it.
+fn as_others_read(python: &Path, file: &Path, column: &str) -> Json {
+    let output = Command::new(python).arg(here("oracles/read_map.py")).arg(file).arg(column).output().expect("python starts");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     read_json(&String::from_utf8(output.stdout).expect("text"))
 }
@@ -100,9 +108,22 @@ fn events_and_training_sets_are_read_back_by_pyarrow() {
     let set = as_pyarrow_reads(&python, &[project.path("set.parquet")]);
     assert_eq!(set["rows"], json!(25));
     let names: Vec<&String> = set["columns"].as_object().expect("columns").keys().collect();
-    assert_eq!(names, ["k", "q", "label", "n_1d", "spend_1d", "names_1d", "every_ok_1d", "newest_1d"]);
+    assert_eq!(names, ["k", "q", "label", "n_1d", "spend_1d", "names_1d", "every_ok_1d", "newest_1d", "by_ok_1d"]);
     assert_eq!(set["columns"]["n_1d"]["type"], "int64");
     assert_eq!(set["columns"]["every_ok_1d"]["nulls"], json!(5), "keys 20 to 24 have no events");
     let last_day: i64 = (0..EVENTS).filter(|id| id % 7 == 6).count() as i64;
     assert_eq!(set["columns"]["n_1d"]["sum"], json!(last_day.to_string()));
+
+    let maps = as_others_read(&python, &project.path("set.parquet"), "by_ok_1d");
+    assert_eq!(maps["types"], json!(["string", "double"]));
+    assert_eq!(maps["arrow"], maps["duckdb"]);
+    let on_last_day = |id: &i64| id % 7 == 6 && id % 10 != 0;
+    let sum = |k: i64, ok: bool| -> f64 {
+        let of_key = (0..EVENTS).filter(on_last_day).filter(|id| id % 20 == k && (id % 3 == 0) == ok);
+        of_key.map(|id| id as f64 / 8.0).sum()
+    };
+    assert_eq!(maps["arrow"][1], json!({"false": sum(1, false), "true": sum(1, true)}));
+    assert_eq!(maps["arrow"][24], Json::Null, "there are no such events");
+    let all: f64 = (0..20).map(|k| sum(k, true) + sum(k, false)).sum();
+    assert_eq!(maps["sum"], json!(all));
 }

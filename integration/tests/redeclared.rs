@@ -15,10 +15,14 @@ fn events() -> Vec<Json> {
 }
 
 fn declared(history: &str, features: &str) -> String {
+    declared_with("", history, features)
+}
+
+fn declared_with(ttl: &str, history: &str, features: &str) -> String {
     format!(
         "source s (k bigint, x double, t timestamp) from log 's' event time t lateness '1 hour' history '{history}';
 entity e (k bigint);
-features v of e from s ({features});
+features v of e from s {ttl} ({features});
 vector w (v.*);
 "
     )
@@ -37,6 +41,11 @@ fn values_are_those_of_todays_declaration() {
         // One fold less, and it comes back.
         ("1 day", "spend = sum(x) over 20d,"),
         ("1 day", "spend = sum(x) over 20d, most = max(x) over 20d,"),
+        // Runs and last rows of events that are forgotten; more of them; fewer.
+        ("1 day", "spend = sum(x) over 20d, visit = count(*) over session 2h,"),
+        ("1 day", "spend = sum(x) over 20d, visit = count(*) over session 2h, session 1d, recent = sum(x) over 30 rows,"),
+        ("1 day", "spend = sum(x) over 20d, recent = last_n(x, 3) over 40 rows, session 1d limit 50 rows as visited,"),
+        ("1 day", "spend = sum(x) over 20d, most = max(x) over 20d, 5d hop 1h, month, 20d limit 7 rows as lately,"),
         // Lookups may ask further back.
         ("30 days", "spend = sum(x) over 20d, most = max(x) over 20d,"),
     ];
@@ -52,6 +61,23 @@ fn values_are_those_of_todays_declaration() {
     let row = &server.lookup("w", &json!({"keys": [{"k": 0}]}))[0];
     let expected: f64 = (0..400).filter(|n| n % 3 == 0).map(|n| f64::from(n) / 4.0).sum();
     assert_eq!((row["total"].as_f64(), row["n"].as_i64()), (Some(expected), Some(134)));
+    assert_eq!(server.stop(), Some(0));
+}
+
+#[test]
+fn silent_keys_begin_anew_after_a_restart_too() {
+    let features = "spend = sum(x) over 20d, total = sum(x), recent = last_n(x, 3) over 40 rows, visit = count(*) over session 2d,";
+    let project = Project::new(&declared_with("ttl '12 hours'", "1 day", features));
+    let _ = project.push("s", &events()).ok();
+    for ttl in ["ttl '12 hours'", "ttl '30 days'", "", "ttl '3 hours'"] {
+        project.write("features/test.bay", declared_with(ttl, "1 day", features));
+        project.catch_up();
+        let verified = project.run(&["verify", "--samples", "60"]);
+        assert_eq!(verified.code, Some(0), "{ttl}\n{}\n{}", verified.stdout, verified.stderr);
+    }
+    let server = project.serve();
+    let row = &server.lookup("w", &json!({"keys": [{"k": 0}]}))[0];
+    assert_eq!((row["total"].as_f64(), row["visit_session_2d"].as_i64()), (None, Some(0)), "silent for years");
     assert_eq!(server.stop(), Some(0));
 }
 

@@ -10,9 +10,9 @@ use forebay::plan::{ModelSignature, Plan};
 use forebay::window::{ChunkId, Chunks, Decoded, Inputs, KeyState, Layout, read_empty};
 use forebay::{Error, EventTime, Offset, Partition, Position, Result, Seq};
 use forebay_integration::batches::{batch, cell};
-use forebay_integration::cases::{Definitions, random_definitions, random_events, random_query};
+use forebay_integration::cases::{DAY, Definitions, HOUR, MINUTE, random_definitions, random_events, random_query};
 use forebay_integration::chance::Chance;
-use forebay_integration::oracle::{Event, Place, cell::rfc3339, compute};
+use forebay_integration::oracle::{Event, Place, cell::rfc3339, compute, living};
 
 const DEFINITIONS: usize = 40;
 const FEATURES: usize = 24;
@@ -65,12 +65,19 @@ impl Subject<'_> {
 
     /// Compares every feature at `q`.
     fn compare(&self, definitions: &Definitions, seen: &[Event], q: i64, current: Option<Place>) {
-        let all: Vec<usize> = (0..definitions.features.len()).collect();
+        self.compare_behind(i64::MIN, definitions, seen, q, current);
+    }
+
+    /// Compares every feature whose raw events cannot lie before the horizon.
+    fn compare_behind(&self, horizon: i64, definitions: &Definitions, seen: &[Event], q: i64, current: Option<Place>) {
+        let reaches = |feature: &usize| q.saturating_sub(definitions.features[*feature].window.reach()) >= horizon;
+        let asked: Vec<usize> = (0..definitions.features.len()).filter(reaches).collect();
         let mut values = Vec::new();
-        let read = self.state.read(self.layout, EventTime(q), current.map(position).as_slice(), &all, &self.kept, &mut values);
+        let read = self.state.read(self.layout, EventTime(q), current.map(position).as_slice(), &asked, &self.kept, &mut values);
         read.expect("a read of what is kept");
-        for (feature, value) in definitions.features.iter().zip(&values) {
-            let (expected, actual) = (compute(feature, seen, q, current), cell(value));
+        let living = living(seen, q, definitions.ttl);
+        for (feature, value) in asked.iter().map(|feature| &definitions.features[*feature]).zip(&values) {
+            let (expected, actual) = (compute(feature, &living, q, current), cell(value));
             assert!(
                 expected.same(&actual),
                 "{} at {} for {current:?} over {} events: the oracle says {expected}, the state {actual}\n{}",
@@ -133,10 +140,10 @@ fn trimmed(chance: &mut Chance, subject: &mut Subject<'_>, definitions: &Definit
     if chance.once_in(2) {
         subject.write_and_read_back();
     }
-    let reach = 14 * forebay_integration::cases::DAY; // the longest window with the longest offset
     for _ in 0..QUERIES {
+        let reach = *chance.pick(&[0, MINUTE, HOUR, DAY, 14 * DAY, 380 * DAY]);
         let q = horizon + reach + chance.between(0, (last - horizon).max(1));
-        subject.compare(definitions, events, q, None);
+        subject.compare_behind(horizon, definitions, events, q, None);
     }
 }
 

@@ -56,6 +56,19 @@ impl<'a> ByteReader<'a> {
         Err(Error::corrupt("stored state: a number is longer than 64 bits"))
     }
 
+    /// A number of events: far from where adding to it could overflow.
+    pub(crate) fn counted(&mut self) -> Result<u64> {
+        let count = self.unsigned()?;
+        if count >> 56 == 0 { Ok(count) } else { Err(Error::corrupt("stored state: a count out of range")) }
+    }
+
+    /// One of several numbers of events, which add up to `total` so far and are together as far from overflowing.
+    pub(crate) fn counted_with(&mut self, total: &mut u64) -> Result<u64> {
+        let count = self.counted()?;
+        *total += count;
+        if *total >> 56 == 0 { Ok(count) } else { Err(Error::corrupt("stored state: a count out of range")) }
+    }
+
     pub(crate) fn signed(&mut self) -> Result<i64> {
         let number = self.unsigned()?;
         Ok((number >> 1) as i64 ^ -((number & 1) as i64))
@@ -71,6 +84,15 @@ impl<'a> ByteReader<'a> {
         let mut word = [0; 8];
         word.copy_from_slice(self.take(8)?);
         Ok(u64::from_le_bytes(word))
+    }
+
+    /// What a byte says is absent (0) or present (1).
+    pub(crate) fn optional<T>(&mut self, read: impl FnOnce(&mut Self) -> Result<T>) -> Result<Option<T>> {
+        match self.byte()? {
+            0 => Ok(None),
+            1 => read(self).map(Some),
+            _ => Err(Error::corrupt("stored state: neither absent nor present")),
+        }
     }
 
     pub(crate) fn text(&mut self) -> Result<&'a str> {

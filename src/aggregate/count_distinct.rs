@@ -3,7 +3,7 @@
 //! value, and negative zero is zero. Over no rows: 0.
 //! Memory: at most 8 `limit` bytes per tile (text: 16, and the texts). Cost: a search and, for a new value, a move.
 
-use super::{Bound, Definition, Fold, Kind, Shape, small_integer};
+use super::{Bound, Definition, Example, Fold, Kind, Shape, small_integer};
 use crate::value::{DataType, Value};
 
 const LIMIT_DEFAULT: i64 = 1_000;
@@ -17,7 +17,11 @@ pub(super) const DEFINITION: Definition = Definition {
             Some(parameter) => small_integer("count_distinct", "a limit", parameter, LIMIT_MAX)?,
             None => LIMIT_DEFAULT,
         };
-        Ok(Bound { result: DataType::Int, fold: Fold::Distinct(Kind::of(&inputs[0]), limit as u32), parameter: Some(limit) })
+        Ok(Bound { result: DataType::Int, fold: Fold::Distinct(Kind::of(&inputs[0]), limit as u32), parameters: vec![Value::Int(limit)] })
     },
     finish: |partial, _, _| Value::Int(partial.distinct() as i64),
+    examples: &[
+        Example { call: "count_distinct(x)", events: "0s 'a' | 1s 'b' | 2s 'a'", at: "4s", value: "2" },
+        Example { call: "count_distinct(x, 2)", events: "0s 1 | 1s 2 | 2s 3", at: "4s", value: "2" },
+    ],
 };

@@ -1,15 +1,17 @@
-//! Exact sums of doubles, integers and their squares: `sum += m * 2^e` in integers, rounded once when it is read.
+//! Exact sums of doubles, integers, their powers and products: `sum += m * 2^e` in integers, rounded once when it is read.
 //!
 //! A sum is a function of the set of its addends: neither their order nor how partial sums were merged changes it
 //! (Neal, "Fast exact summation using small and large superaccumulators", 2015). Nearly all sums fit into 128 bits
 //! over one exponent, held inline; one that does not moves into digits of 32 bits with room for carries.
 
 use super::bytes::{ByteReader, put_signed, put_unsigned};
+use super::dyadic::Dyadic;
+use super::fold::Kind;
 use super::wide::Natural;
 use crate::error::{Error, Result};
 
-/// The largest magnitude of an exponent of two that squares of doubles, or a sum of them, can have, generously.
-const EXPONENT_MAX: i64 = 2_400;
+/// The largest magnitude of an exponent of two that fourth powers of doubles, or a sum of them, can have, generously.
+const EXPONENT_MAX: i64 = 4_800;
 /// Additions after which digits must be carried: each adds less than 2^32 to a digit of 64 bits.
 const ADDITIONS_MAX: u32 = 1 << 29;
 
@@ -77,7 +79,7 @@ impl ExactSum {
 
     /// Adds `mantissa * 2^exponent`.
     #[inline]
-    fn add_scaled(&mut self, mantissa: i128, exponent: i32) {
+    pub(super) fn add_scaled(&mut self, mantissa: i128, exponent: i32) {
         if mantissa == 0 {
             return;
         }
@@ -143,7 +145,7 @@ impl ExactSum {
     }
 
     /// What the sum is when not all addends were numbers.
-    fn special(&self) -> Option<f64> {
+    pub(super) fn special(&self) -> Option<f64> {
         let wide = self.wide.as_ref()?;
         match (wide.nans, wide.infinities, wide.negative_infinities) {
             (0, 0, 0) => None,
@@ -189,6 +191,12 @@ impl ExactSum {
         }
         let zeros = magnitude.trailing_zeros();
         (negative, magnitude.shifted_right(zeros), exponent + zeros as i64)
+    }
+
+    /// The sum of what is finite, for formulas.
+    pub(super) fn dyadic(&self) -> Dyadic {
+        let (negative, magnitude, exponent) = self.canonical();
+        Dyadic::new(negative, &magnitude, exponent)
     }
 
     /// Bytes held outside of the sum itself.
@@ -258,6 +266,23 @@ pub(super) fn variance(n: u64, sum: &ExactSum, squares: &ExactSum, divisor: u64)
     let (quotient, more) = difference.shifted_left(shift).divided_by(n);
     let (quotient, still_more) = quotient.divided_by(divisor);
     quotient.round(false, exponent - shift as i64, more || still_more)
+}
+
+/// `numerator / denominator` to the nearest double. The denominator is not zero.
+pub(super) fn quotient(numerator: i128, denominator: u64) -> f64 {
+    let magnitude = Natural::from_u128(numerator.unsigned_abs());
+    let shift = 200usize.saturating_sub(magnitude.bits());
+    let (quotient, more) = magnitude.shifted_left(shift).divided_by(denominator);
+    quotient.round(numerator < 0, -(shift as i64), more)
+}
+
+/// Mantissa and exponent of a number of that kind, as rows hold it; `None` for a double that is not finite.
+#[inline]
+pub(super) fn scaled(kind: Kind, word: u64) -> Option<(i64, i32)> {
+    match kind {
+        Kind::Float => parts(f64::from_bits(word)),
+        _ => Some((word as i64, 0)),
+    }
 }
 
 /// Mantissa and exponent of a finite double; `None` for any other.

@@ -2,11 +2,12 @@
 //! others (and every NaN the same), negative zero counts as zero; text by its UTF-8 bytes; false before true.
 //! Over no rows: null. Memory: 24 bytes per tile. Cost: one comparison.
 
-use super::{Bound, Definition, Fold, Kind, ONE_INPUT};
+use super::{Bound, Definition, Example, Fold, Kind, ONE_INPUT};
 
 pub(super) const DEFINITION: Definition = Definition {
     name: "max",
     shape: ONE_INPUT,
-    bind: |inputs, _| Ok(Bound { result: inputs[0].clone(), fold: Fold::Greatest(Kind::of(&inputs[0])), parameter: None }),
+    bind: |inputs, _| Ok(Bound { result: inputs[0].clone(), fold: Fold::Greatest(Kind::of(&inputs[0])), parameters: Vec::new() }),
     finish: |partial, bound, _| partial.extreme(Kind::of(&bound.result)),
+    examples: &[Example { call: "max(x)", events: "0s 10 | 1s 30 | 2s 20", at: "4s", value: "30" }],
 };

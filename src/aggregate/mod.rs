@@ -1,90 +1,138 @@
 //! One aggregate per file: its types, the fold that it reads, its result. Pure: no I/O, no clock, no threads.
 //!
 //! A *fold* (`fold`) is what a state keeps; an *aggregate* is a reading of one: `sum`, `avg` and `count` of the same
-//! input read the same fold. A new aggregate is a file here and a line in `ALL`.
+//! input read the same fold. A new aggregate is a file here and a line in `ALL`: it reads a fold that is there, or it
+//! brings its own as an `Algorithm`.
 
+mod approx_distinct;
+mod approx_median;
+mod approx_percentile;
+mod array_agg;
 mod avg;
 mod bool_and;
 mod bool_or;
 mod bytes;
+mod corr;
 mod count;
 mod count_distinct;
+mod decayed_sum;
+mod delta;
+mod distance_sum;
+mod distinct_n;
+mod drawdown;
+mod dyadic;
+mod entropy;
+mod ewma;
 mod exact;
 mod first;
+mod first_n;
 mod fold;
+mod histogram;
+mod interarrival_avg;
+mod interarrival_stddev;
+mod kurtosis;
+mod lag;
 mod last;
+mod last_distinct_n;
 mod last_n;
 mod max;
 mod max_by;
+mod median;
+mod median_abs_deviation;
 mod min;
 mod min_by;
+mod mode;
+mod pct_change;
+mod percentile;
+mod rate;
+mod regr_slope;
 mod rows;
+mod seconds_since_first;
+mod seconds_since_last;
+mod skewness;
+mod state;
 mod stddev_pop;
 mod stddev_samp;
+mod streak;
 mod sum;
+mod time_since;
+mod time_weighted_avg;
+mod top_k;
+mod trend;
 mod var_pop;
 mod var_samp;
 mod wide;
+mod zscore_last;
 
 use std::fmt;
 
+use crate::time::Span;
 use crate::value::{DataType, Value};
 
 pub(crate) use bytes::{ByteReader, put_signed, put_unsigned};
+pub use fold::Keep;
+use fold::{By, Groups, Own};
 pub(crate) use fold::{Fold, Kind, Part, Partial};
 pub(crate) use rows::{META, OFFSET, Place, Rows, TIME, biased, unbiased};
 
 /// Sorted by name.
 static ALL: &[Definition] = &[
+    approx_distinct::DEFINITION,
+    approx_median::DEFINITION,
+    approx_percentile::DEFINITION,
+    array_agg::DEFINITION,
     avg::DEFINITION,
     bool_and::DEFINITION,
     bool_or::DEFINITION,
+    corr::DEFINITION,
     count::DEFINITION,
     count_distinct::DEFINITION,
+    decayed_sum::DEFINITION,
+    delta::DEFINITION,
+    distance_sum::DEFINITION,
+    distinct_n::DEFINITION,
+    drawdown::DEFINITION,
+    entropy::DEFINITION,
+    ewma::DEFINITION,
     first::DEFINITION,
+    first_n::DEFINITION,
+    histogram::DEFINITION,
+    interarrival_avg::DEFINITION,
+    interarrival_stddev::DEFINITION,
+    kurtosis::DEFINITION,
+    lag::DEFINITION,
     last::DEFINITION,
+    last_distinct_n::DEFINITION,
     last_n::DEFINITION,
     max::DEFINITION,
     max_by::DEFINITION,
+    median::DEFINITION,
+    median_abs_deviation::DEFINITION,
     min::DEFINITION,
     min_by::DEFINITION,
+    mode::DEFINITION,
+    pct_change::DEFINITION,
+    percentile::DEFINITION,
+    rate::DEFINITION,
+    regr_slope::DEFINITION,
+    seconds_since_first::DEFINITION,
+    seconds_since_last::DEFINITION,
+    skewness::DEFINITION,
     stddev_pop::DEFINITION,
     stddev_samp::DEFINITION,
+    streak::DEFINITION,
     sum::DEFINITION,
+    time_since::DEFINITION,
+    time_weighted_avg::DEFINITION,
+    top_k::DEFINITION,
+    trend::DEFINITION,
     var_pop::DEFINITION,
     var_samp::DEFINITION,
+    zscore_last::DEFINITION,
 ];
 
-/// The names of the language that this version cannot run yet, sorted.
-pub const NOT_YET: &[&str] = &[
-    "approx_distinct",
-    "approx_median",
-    "approx_percentile",
-    "array_agg",
-    "corr",
-    "decayed_sum",
-    "drawdown",
-    "entropy",
-    "ewma",
-    "first_n",
-    "histogram",
-    "interarrival_avg",
-    "interarrival_stddev",
-    "kurtosis",
-    "lag",
-    "last_distinct_n",
-    "median",
-    "percentile",
-    "rate",
-    "regr_slope",
-    "seconds_since_first",
-    "seconds_since_last",
-    "skewness",
-    "time_weighted_avg",
-    "top_k",
-    "vector_avg",
-    "vector_sum",
-];
+/// The names of the language that this version cannot run yet, sorted: they take lists, which events do not have.
+pub const NOT_YET: &[&str] = &["vector_avg", "vector_sum"];
 
 /// How an aggregate is written: `name(inputs.., parameters..)`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -107,6 +155,20 @@ struct Definition {
     shape: Shape,
     bind: fn(&[DataType], &[Value]) -> Result<Bound, BindError>,
     finish: fn(&Partial, &Bound, &Moment) -> Value,
+    examples: &'static [Example],
+}
+
+/// A worked example, which is run as a test and printed in `docs/aggregates.md`.
+#[derive(Clone, Copy, Debug)]
+pub struct Example {
+    /// `lag(x, 2)`
+    pub call: &'static str,
+    /// Events in total order, each its time and its inputs: `0s 1.5 | 10s null`.
+    pub events: &'static str,
+    /// The query time, and where it matters the window's start: `60s`, `60s from 0s`.
+    pub at: &'static str,
+    /// What the aggregate gives, as SQL writes it; lists in brackets.
+    pub value: &'static str,
 }
 
 /// When a window is read, in microseconds since the epoch.
@@ -114,8 +176,8 @@ struct Definition {
 pub(crate) struct Moment {
     /// The query time, moved by the window's offset.
     pub(crate) query: i64,
-    /// The first time that the window holds; `None` where it has no lower bound.
-    pub(crate) from: Option<i64>,
+    /// Where the window starts; `None` where that is no matter of time alone. An open window does not hold that very time.
+    pub(crate) start: Option<i64>,
 }
 
 /// An aggregate's types and the fold that it reads.
@@ -123,8 +185,8 @@ pub(crate) struct Moment {
 struct Bound {
     result: DataType,
     fold: Fold,
-    /// As it appears in `Aggregate::text`, with defaults filled in.
-    parameter: Option<i64>,
+    /// As they appear in `Aggregate::text`, with defaults filled in.
+    parameters: Vec<Value>,
 }
 
 /// An aggregate bound to the types of its inputs and its literal parameters.
@@ -132,6 +194,15 @@ struct Bound {
 pub struct Aggregate {
     definition: &'static Definition,
     bound: Bound,
+    grouped: Option<Grouped>,
+}
+
+/// What turns an aggregate into one for each value of a further, last input.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Grouped {
+    by: By,
+    result: DataType,
+    fold: Fold,
 }
 
 /// All names that `bind` knows, sorted.
@@ -146,6 +217,12 @@ pub fn shape(name: &str) -> Option<Shape> {
     Some(definition(name)?.shape)
 }
 
+/// Worked examples of the aggregate of that name; none when there is no such aggregate.
+#[must_use]
+pub fn examples(name: &str) -> &'static [Example] {
+    definition(name).map_or(&[], |definition| definition.examples)
+}
+
 /// Binds an aggregate to the types of its inputs and the values of its parameters.
 ///
 /// # Errors
@@ -155,10 +232,21 @@ pub fn bind(name: &str, inputs: &[DataType], parameters: &[Value]) -> Result<Agg
     let shape = definition.shape;
     expect_number(name, "input", inputs.len(), shape.inputs_min, shape.inputs_max)?;
     expect_number(name, "parameter", parameters.len(), shape.parameters_min, shape.parameters_max)?;
-    if let Some(list) = inputs.iter().find(|input| matches!(input, DataType::List(_))) {
-        return Err(BindError(format!("{name} takes single values, not {list}")));
+    if let Some(many) = inputs.iter().find(|input| !input.is_single()) {
+        return Err(BindError(format!("{name} takes single values, not {many}")));
     }
-    Ok(Aggregate { definition, bound: (definition.bind)(inputs, parameters)? })
+    Ok(Aggregate { definition, bound: (definition.bind)(inputs, parameters)?, grouped: None })
+}
+
+/// A parameter as in SQL.
+fn written(parameter: &Value) -> String {
+    match parameter {
+        Value::Int(number) => number.to_string(),
+        Value::Float(number) => format!("{number:?}"),
+        Value::Text(text) => format!("'{}'", text.replace('\'', "''")),
+        Value::Bool(value) => value.to_string(),
+        other => format!("{other:?}"),
+    }
 }
 
 fn definition(name: &str) -> Option<&'static Definition> {
@@ -174,35 +262,93 @@ fn expect_number(name: &str, what: &str, given: usize, min: usize, max: usize) -
     Err(BindError(format!("{name} takes {expected} {what}{plural}, {given} given")))
 }
 
+impl Bound {
+    /// The whole number at that place among the parameters.
+    fn integer(&self, place: usize) -> i64 {
+        match self.parameters.get(place) {
+            Some(Value::Int(number)) => *number,
+            _ => 0,
+        }
+    }
+
+    fn double(&self, place: usize) -> f64 {
+        match self.parameters.get(place) {
+            Some(Value::Float(number)) => *number,
+            _ => 0.0,
+        }
+    }
+
+    /// The kind of the values in a list that is the result.
+    fn item_kind(&self) -> Kind {
+        match &self.result {
+            DataType::List(item) => Kind::of(item),
+            other => Kind::of(other),
+        }
+    }
+}
+
 impl Aggregate {
     #[must_use]
     pub fn result_type(&self) -> &DataType {
-        &self.bound.result
+        self.grouped.as_ref().map_or(&self.bound.result, |grouped| &grouped.result)
     }
 
-    /// What identifies this aggregate with its parameters in an identity: `last_n(5)`.
+    /// The aggregate for each value of a key, which is one more input, the last. Its result is a map.
+    ///
+    /// # Errors
+    /// A key that has no canonical text; an aggregate that gives lists or depends on the order of events.
+    pub fn by(self, key: &DataType) -> Result<Self, BindError> {
+        let name = self.definition.name;
+        if !key.is_single() || *key == DataType::Float {
+            return Err(BindError(format!("by takes a text, a bigint, a boolean or a timestamp, not {key}: cast it, or use bucket(..)")));
+        }
+        if !self.bound.result.is_single() {
+            return Err(BindError(format!("{name} cannot be grouped with by: its results are {}", self.bound.result)));
+        }
+        if !self.bound.fold.is_tiled() || self.bound.fold.needs_bounded().is_some() {
+            return Err(BindError(format!("{name} cannot be grouped with by: it needs the events themselves, in their order")));
+        }
+        let by = By::new(Kind::of(key), self.bound.fold.clone());
+        let grouped = Grouped { result: DataType::Map(Box::new(self.bound.result.clone())), fold: Fold::Own(Own::tiled(by.clone())), by };
+        Ok(Self { grouped: Some(grouped), ..self })
+    }
+
+    /// What identifies this aggregate with its parameters in an identity: `last_n(5)`, `sum by`.
     #[must_use]
     pub fn text(&self) -> String {
-        match self.bound.parameter {
-            Some(parameter) => format!("{}({parameter})", self.definition.name),
-            None => self.definition.name.to_owned(),
+        let by = if self.grouped.is_some() { " by" } else { "" };
+        if self.bound.parameters.is_empty() {
+            return format!("{}{by}", self.definition.name);
         }
+        let parameters: Vec<String> = self.bound.parameters.iter().map(written).collect();
+        format!("{}({}){by}", self.definition.name, parameters.join(", "))
+    }
+
+    /// Why the aggregate cannot be computed without raw events, which windows without a lower bound forget.
+    pub(crate) fn needs_bounded(&self) -> Option<&'static str> {
+        self.fold().needs_bounded()
     }
 
     /// What a state keeps for it.
     pub(crate) fn fold(&self) -> &Fold {
-        &self.bound.fold
+        self.grouped.as_ref().map_or(&self.bound.fold, |grouped| &grouped.fold)
     }
 
-    /// The aggregate's value over the events in `partial`, a partial of `self.fold()` or of one that covers it.
-    pub(crate) fn finish(&self, partial: &Partial, moment: &Moment) -> Value {
-        (self.definition.finish)(partial, &self.bound, moment)
+    /// The aggregate's value over the events in `partial`, a partial of `self.fold()` or of one that covers it. A map has
+    /// the keys that `keep` says.
+    pub(crate) fn finish(&self, partial: &Partial, moment: &Moment, keep: Keep) -> Value {
+        let result = |partial: &Partial| (self.definition.finish)(partial, &self.bound, moment);
+        match (&self.grouped, partial.own::<Groups>()) {
+            (None, _) => result(partial),
+            (Some(grouped), Some(groups)) => grouped.by.map(groups, keep, result),
+            (Some(_), None) => Value::Null,
+        }
     }
 }
 
 impl PartialEq for Aggregate {
     fn eq(&self, other: &Self) -> bool {
-        self.definition.name == other.definition.name && self.bound == other.bound
+        self.definition.name == other.definition.name && self.bound == other.bound && self.grouped == other.grouped
     }
 }
 
@@ -210,10 +356,12 @@ impl Eq for Aggregate {}
 
 impl fmt::Debug for Aggregate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} :: {}", self.text(), self.bound.result)
+        write!(f, "{} :: {}", self.text(), self.result_type())
     }
 }
 
+/// The shape of `name()`.
+const NO_INPUTS: Shape = Shape { inputs_min: 0, inputs_max: 0, parameters_min: 0, parameters_max: 0 };
 /// The shape of `name(x)`.
 const ONE_INPUT: Shape = Shape { inputs_min: 1, inputs_max: 1, parameters_min: 0, parameters_max: 0 };
 /// The shape of `name(x, y)`.
@@ -226,6 +374,11 @@ fn is_double(name: &str, input: &DataType) -> Result<bool, BindError> {
         DataType::Float => Ok(true),
         other => Err(BindError(format!("{name} takes a bigint or a double, not {other}"))),
     }
+}
+
+/// The kind of the numeric input; an error for an input that is no number.
+fn number_kind(name: &str, input: &DataType) -> Result<Kind, BindError> {
+    is_double(name, input).map(|double| if double { Kind::Float } else { Kind::Int })
 }
 
 fn expect_boolean(name: &str, input: &DataType) -> Result<(), BindError> {
@@ -242,6 +395,36 @@ fn small_integer(name: &str, what: &str, parameter: &Value, max: i64) -> Result<
         Value::Int(number) => Err(BindError(format!("{name} takes {what} from 1 to {max}, not {number}"))),
         _ => Err(BindError(format!("{name} takes {what} as a whole number from 1 to {max}"))),
     }
+}
+
+/// A parameter from 0 to 1.
+fn share(name: &str, parameter: &Value) -> Result<f64, BindError> {
+    let number = match parameter {
+        Value::Int(number) => *number as f64,
+        Value::Float(number) => *number,
+        _ => f64::NAN,
+    };
+    let within = (0.0..=1.0).contains(&number);
+    within.then_some(number + 0.0).ok_or_else(|| BindError(format!("{name} takes a number p from 0 to 1, such as 0.95")))
+}
+
+/// A parameter that is a length of time.
+fn span(name: &str, what: &str, parameter: &Value) -> Result<Span, BindError> {
+    let span = match parameter {
+        Value::Text(text) => Span::parse(text).filter(|span| span.0 > 0),
+        _ => None,
+    };
+    span.ok_or_else(|| BindError(format!("{name} takes {what} as a length of time in quotes, such as '1h'")))
+}
+
+/// What is left of 1 from one time to a later one, both in microseconds, when it halves every `half_life`.
+fn decay(from: i64, to: i64, half_life: i64) -> f64 {
+    (-((i128::from(to) - i128::from(from)) as f64 / half_life as f64)).exp2()
+}
+
+/// From one time to another, both in microseconds, rounded once.
+fn seconds_between(from: i64, to: i64) -> f64 {
+    exact::quotient(i128::from(to) - i128::from(from), 1_000_000)
 }
 
 #[cfg(test)]

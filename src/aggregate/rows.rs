@@ -12,6 +12,9 @@
 
 use std::sync::Arc;
 
+use super::bytes::{ByteReader, put_unsigned};
+use crate::error::{Error, Result};
+
 pub(crate) const TIME: usize = 0;
 pub(crate) const OFFSET: usize = 1;
 pub(crate) const META: usize = 2;
@@ -50,5 +53,17 @@ pub(crate) struct Place {
 impl Place {
     pub(crate) fn of(row: &[u64]) -> Self {
         Self { time: row[TIME], partition: (row[META] >> 32) as u32, offset: row[OFFSET] }
+    }
+
+    pub(super) fn encode(self, bytes: &mut Vec<u8>) {
+        bytes.extend(self.time.to_le_bytes());
+        put_unsigned(bytes, u64::from(self.partition));
+        put_unsigned(bytes, self.offset);
+    }
+
+    pub(super) fn decode(reader: &mut ByteReader<'_>) -> Result<Self> {
+        let time = reader.word()?;
+        let partition = u32::try_from(reader.unsigned()?).map_err(|_| Error::corrupt("stored state: a partition out of range"))?;
+        Ok(Self { time, partition, offset: reader.unsigned()? })
     }
 }

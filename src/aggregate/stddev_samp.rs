@@ -4,7 +4,7 @@
 //! NaN where a value is NaN or infinite. Over fewer than two rows: null.
 //! Memory: about 200 bytes per tile. Cost: about 30 ns per event, 200 ns per reading.
 
-use super::{Bound, Definition, Fold, ONE_INPUT, is_double};
+use super::{Bound, Definition, Example, Fold, ONE_INPUT, is_double};
 use crate::value::{DataType, Value};
 
 pub(super) const DEFINITION: Definition = Definition {
@@ -12,7 +12,8 @@ pub(super) const DEFINITION: Definition = Definition {
     shape: ONE_INPUT,
     bind: |inputs, _| {
         let double = is_double("stddev_samp", &inputs[0])?;
-        Ok(Bound { result: DataType::Float, fold: Fold::Moments { double }, parameter: None })
+        Ok(Bound { result: DataType::Float, fold: Fold::Moments { double }, parameters: Vec::new() })
     },
     finish: |partial, _, _| partial.variance(1).map_or(Value::Null, |variance| Value::Float(variance.sqrt())),
+    examples: &[Example { call: "stddev_samp(x)", events: "0s 1 | 1s 2 | 2s 3", at: "4s", value: "1.0" }],
 };

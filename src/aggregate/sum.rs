@@ -3,7 +3,7 @@
 //! signs are; a sum beyond the range of doubles is infinite; negative zero counts as zero.
 //! Over no rows: null. Memory: 40 bytes per tile, more where magnitudes lie more than 2^70 apart. Cost: about 10 ns.
 
-use super::{Bound, Definition, Fold, ONE_INPUT, is_double};
+use super::{Bound, Definition, Example, Fold, ONE_INPUT, is_double};
 use crate::value::{DataType, Value};
 
 pub(super) const DEFINITION: Definition = Definition {
@@ -12,11 +12,15 @@ pub(super) const DEFINITION: Definition = Definition {
     bind: |inputs, _| {
         let double = is_double("sum", &inputs[0])?;
         let result = if double { DataType::Float } else { DataType::Int };
-        Ok(Bound { result, fold: Fold::Sum { double }, parameter: None })
+        Ok(Bound { result, fold: Fold::Sum { double }, parameters: Vec::new() })
     },
     finish: |partial, bound, _| match partial.sum() {
         Some((0, _)) | None => Value::Null,
         Some((_, sum)) if bound.result == DataType::Float => Value::Float(sum.round()),
         Some((_, sum)) => sum.to_i64().map_or(Value::Null, Value::Int),
     },
+    examples: &[
+        Example { call: "sum(x)", events: "0s 1e16 | 1s 1.0 | 2s -1e16", at: "4s", value: "1.0" },
+        Example { call: "sum(x)", events: "0s 9223372036854775807 | 1s 1", at: "4s", value: "null" },
+    ],
 };

@@ -4,7 +4,7 @@
 //! NaN where a value is NaN or infinite. Over no rows: null.
 //! Memory: about 200 bytes per tile. Cost: about 30 ns per event, 200 ns per reading.
 
-use super::{Bound, Definition, Fold, ONE_INPUT, is_double};
+use super::{Bound, Definition, Example, Fold, ONE_INPUT, is_double};
 use crate::value::{DataType, Value};
 
 pub(super) const DEFINITION: Definition = Definition {
@@ -12,7 +12,8 @@ pub(super) const DEFINITION: Definition = Definition {
     shape: ONE_INPUT,
     bind: |inputs, _| {
         let double = is_double("var_pop", &inputs[0])?;
-        Ok(Bound { result: DataType::Float, fold: Fold::Moments { double }, parameter: None })
+        Ok(Bound { result: DataType::Float, fold: Fold::Moments { double }, parameters: Vec::new() })
     },
     finish: |partial, _, _| partial.variance(0).map_or(Value::Null, Value::Float),
+    examples: &[Example { call: "var_pop(x)", events: "0s 1.0 | 1s 5.0", at: "4s", value: "4.0" }],
 };

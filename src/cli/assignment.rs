@@ -66,7 +66,7 @@ fn typed(data_type: &DataType, text: &str) -> Option<Value> {
         DataType::Float => text.parse().ok().map(Value::Float),
         DataType::Text => Some(Value::Text(text.into())),
         DataType::Timestamp => EventTime::parse(text).map(|time| Value::Timestamp(time.0)),
-        DataType::List(_) => None,
+        DataType::List(_) | DataType::Map(_) => None,
     }
 }
 

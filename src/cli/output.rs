@@ -61,7 +61,7 @@ pub(super) fn write_bytes(bytes: &[u8]) -> Result<()> {
 }
 
 /// Columns as wide as their widest cell, two blanks apart; numbers to the right.
-fn table(columns: &[&str], rows: &[Vec<Json>]) -> String {
+pub(super) fn table(columns: &[&str], rows: &[Vec<Json>]) -> String {
     let cells: Vec<Vec<String>> = rows.iter().map(|row| row.iter().map(cell).collect()).collect();
     let width = |column: usize| {
         let widest = cells.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max();

@@ -26,7 +26,7 @@ impl Columns {
             DataType::Float => Ok(Column::Float(Float64Builder::with_capacity(rows))),
             DataType::Text => Ok(Column::Text(StringBuilder::with_capacity(rows, 16 * rows))),
             DataType::Timestamp => Ok(Column::Timestamp(TimestampMicrosecondBuilder::with_capacity(rows))),
-            DataType::List(_) => {
+            DataType::List(_) | DataType::Map(_) => {
                 Err(Error::input(format!("field {name}: type {data_type} is not read from records; declare a scalar type")))
             }
         };

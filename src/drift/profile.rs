@@ -46,7 +46,7 @@ pub(super) enum Bins {
     /// `false`, `true`, and no others.
     Booleans(CategoryBins),
     Texts(CategoryBins),
-    /// Lists: only missing values are counted.
+    /// Lists and maps: only missing values are counted.
     Uncounted,
 }
 
@@ -148,7 +148,7 @@ impl ColumnProfile {
                 Bins::Booleans(CategoryBins { names: vec!["false".to_owned(), "true".to_owned()], counts })
             }
             ArrowType::Utf8 => Bins::Texts(CategoryBins::of(parts)),
-            ArrowType::List(_) => Bins::Uncounted,
+            ArrowType::List(_) | ArrowType::Map(..) => Bins::Uncounted,
             _ => Bins::Numbers(NumberBins::of(parts).map_err(|error| error.context(format_args!("column {name:?}")))?),
         };
         let missing = match &bins {

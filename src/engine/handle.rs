@@ -231,9 +231,18 @@ impl<'a> Row<'a> {
             None => Err(Error::input(format!("vector {}: the key {} is missing", vector.name, field.name))),
         };
         let request = |column: &crate::plan::RequestColumn| match row.request.iter().find(|(name, _)| *name == column.field.name) {
-            Some((_, value)) => typed(vector, &column.field.name, &column.field.data_type, value).map(|()| value.clone()),
+            Some((name, value)) => {
+                typed(vector, &column.field.name, &column.field.data_type, value)?;
+                match row.keys.iter().find(|(key, other)| key == name && other != value) {
+                    Some(_) => {
+                        Err(Error::input(format!("vector {}: {name} has two values, as a key and as a request column", vector.name)))
+                    }
+                    None => Ok(value.clone()),
+                }
+            }
             None if column.is_event_time => Ok(Value::Timestamp(q.0)),
-            None => Ok(Value::Null),
+            // A key column that the vector also shows, or computes with, is given once: as the key.
+            None => Ok(row.keys.iter().find(|(name, _)| *name == column.field.name).map_or(Value::Null, |(_, value)| value.clone())),
         };
         Ok(Self {
             keys: vector.keys.iter().map(key).collect::<Result<_>>()?,
@@ -252,6 +261,7 @@ fn typed(vector: &Vector, name: &str, data_type: &DataType, value: &Value) -> Re
             | (DataType::Text, Value::Text(_))
             | (DataType::Timestamp, Value::Timestamp(_))
             | (DataType::List(_), Value::List(_))
+            | (DataType::Map(_), Value::Map(_))
     );
     if fits { Ok(()) } else { Err(Error::input(format!("vector {}: {name} is {data_type}, which this value is not", vector.name))) }
 }

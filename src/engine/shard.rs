@@ -230,8 +230,11 @@ impl Shard {
             }
             let layout = &definitions.layouts[dirty.view];
             let view = &definitions.plan.views[dirty.view];
-            let chunks = StoredChunks { store, definitions, view: dirty.view, key: &dirty.key };
-            entry.state.trim(layout, view.rows.horizon(&work.horizons).minus(definitions.window_max[dirty.view]), &chunks)?;
+            // A rebuild reads events file by file: what is forgotten in order waits until all are there.
+            if work.rebuild.is_none() || !layout.forgets_in_order() {
+                let chunks = StoredChunks { store, definitions, view: dirty.view, key: &dirty.key };
+                entry.state.trim(layout, view.rows.horizon(&work.horizons).minus(definitions.window_max[dirty.view]), &chunks)?;
+            }
             let mut chunks = Vec::new();
             let row = entry.state.encode(layout, entry.applied, &mut |id, bytes| chunks.push((id, bytes.map(<[u8]>::to_vec))));
             let row = (!entry.state.is_empty()).then_some(row);

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::{Compiled, SourceFile, compile, format, render};
 use crate::error::{Error, Result};
-use crate::plan::{ColumnSource, Frame, ModelSignature, Origin, Plan, diff};
+use crate::plan::{ColumnSource, Element, Frame, ModelSignature, Origin, Plan, Tensor, diff};
 use crate::time::Span;
 use crate::value::Value;
 
@@ -139,6 +139,45 @@ fn one_view_serves_two_roles() {
 }
 
 #[test]
+fn every_window_is_written_and_named() {
+    let text = "source s (id bigint, t timestamp) from log 's' format json event time t;
+entity e (id bigint);
+features f of e from s ttl '90 Days' (
+  n = count(*) over ALL, 1h   OPEN as a, 30d HOP 1h Before, DAY IN 'Europe/Berlin' Offset 1D, Week, SESSION 30m LIMIT 5 Row,
+    10 ROWS Excluding Current, 1 Row as Newest, 2h limit 3 rows
+);";
+    let once = format(&file(text)).unwrap();
+    assert!(
+        once.contains(
+            "ttl '90 Days' (\n  n = count(*) over all, 1h open as a, 30d hop 1h before, day in 'Europe/Berlin' offset 1d, week, \
+             session 30m limit 5 row, 10 rows excluding current, 1 row as Newest, 2h limit 3 rows"
+        ),
+        "{once}"
+    );
+    assert_eq!(format(&file(&once)).unwrap(), once);
+    let plan = plan(&once);
+    let features = &plan.views[0].features;
+    let names: Vec<_> = features.iter().map(|feature| feature.name.as_str()).collect();
+    assert_eq!(names, ["n", "a", "n_30d", "n_day_offset_1d", "n_week", "n_session_30m", "n_10rows", "Newest", "n_2h"]);
+    let windows: Vec<_> = features.iter().map(|feature| feature.window.to_string()).collect();
+    assert_eq!(
+        windows,
+        [
+            "all",
+            "1h open",
+            "30d hop 1h before",
+            "day in 'Europe/Berlin' offset 1d",
+            "week",
+            "session 30m limit 5 rows",
+            "10 rows excluding current",
+            "1 rows",
+            "2h limit 3 rows"
+        ]
+    );
+    assert_eq!(plan.views[0].ttl, Some(Span(90 * Span::DAY.0)));
+}
+
+#[test]
 fn formatting_keeps_meaning_and_comments_and_is_idempotent() {
     for text in [FRAUD, FLIGHTS, STREAMS] {
         let once = format(&file(text)).unwrap();
@@ -206,6 +245,68 @@ fn formatting_any_layout_is_idempotent_and_keeps_every_comment() {
     }
 }
 
+const MAPS: &str = "
+source s (id bigint, name text, x double, t timestamp) from log 's' format json event time t;
+entity e (id bigint);
+features f of e from s (
+  spend = sum(x) by name limit 8 over 1h, 1d,
+);
+";
+
+#[test]
+fn maps_are_written_in_one_way() {
+    let written = "spend = sum( x ) over 1h,1d   BY  upper(name)  limit 8 BY value where x>0";
+    let once = format(&file(&MAPS.replace("spend = sum(x) by name limit 8 over 1h, 1d", written))).unwrap();
+    assert!(once.contains("spend = sum(x) where x > 0 by upper(name) limit 8 by value over 1h, 1d,"), "{once}");
+    assert_eq!(format(&file(&once)).unwrap(), once);
+    let feature = &plan(&once).views[0].features[1];
+    assert_eq!((feature.name.as_str(), feature.data_type.to_string().as_str()), ("spend_1d", "map of double"));
+    assert_eq!((feature.keep.limit, feature.keep.by_value), (8, true));
+}
+
+#[test]
+fn a_limit_is_part_of_a_feature_and_not_of_its_state() {
+    let base = plan(MAPS);
+    for other in ["by name over", "by name limit 8 by value over"] {
+        let difference = diff(&base, &plan(&MAPS.replace("by name limit 8 over", other)));
+        assert_eq!(difference.features_changed, ["f.spend_1d", "f.spend_1h"], "{other}");
+        assert_eq!(difference.views_reused, ["f"], "{other}");
+    }
+    let same = plan(&MAPS.replace("by name limit 8 over", "by name over")).views[0].features[0].id;
+    assert_eq!(plan(&MAPS.replace("by name limit 8 over", "by name limit 32 over")).views[0].features[0].id, same);
+    for other in ["sum(x) by upper(name) limit 8 over", "avg(x) by name limit 8 over"] {
+        let difference = diff(&base, &plan(&MAPS.replace("sum(x) by name limit 8 over", other)));
+        assert_eq!(difference.views_rebuilt, ["f"], "{other}");
+    }
+}
+
+#[test]
+fn what_cannot_be_a_map_is_refused() {
+    let with = |feature: &str| codes(&MAPS.replace("spend = sum(x) by name limit 8 over 1h, 1d", feature));
+    assert_eq!(with("spend = sum(x) by x over 1h"), ["FB0503"]);
+    assert_eq!(with("spend = last_n(x, 3) by name over 1h"), ["FB0503"]);
+    assert_eq!(with("spend = sum(x) by name"), ["FB0515"]);
+    assert_eq!(with("spend = sum(x) by name over 1h default 0"), ["FB0207"]);
+    assert_eq!(with("spend = sum(x) by name limit many over 1h"), ["FB0003"]);
+    assert_eq!(with("spend = sum(x) by name limit 3 by events over 1h"), ["FB0003"]);
+    assert_eq!(with("spend = sum(x) by over 1h"), ["FB0003"]);
+    assert_eq!(with("spend = sum(x) by name limit 1.5 over 1h"), ["FB0520"]);
+    assert_eq!(with("spend = sum(x) by nobody over 1h"), ["FB0106"]);
+    let model = format!("{MAPS}vector v on s (f.spend_1h, x); model m from 'm.onnx' takes v;");
+    let signature = |_: &Path| {
+        let tensor = Tensor { name: "in".to_owned(), element: Element::Float32, shape: vec![None, None] };
+        Ok(ModelSignature { inputs: vec![tensor.clone()], outputs: vec![tensor] })
+    };
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("m.onnx"), "stands for a model").unwrap();
+    let compiled = compile(&[SourceFile { path: folder.path().join("test.bay"), text: model }], &signature);
+    let [problem] = compiled.diagnostics.as_slice() else { panic!("{:?}", compiled.diagnostics) };
+    assert_eq!(
+        (problem.code.id, problem.message.as_str()),
+        ("FB0705", "the model does not take this vector: column `spend_1h` is map of double, which the float tensor `in` cannot hold")
+    );
+}
+
 #[test]
 fn identities_are_of_meaning() {
     let base = plan(FRAUD);
@@ -236,7 +337,10 @@ fn identities_are_of_meaning() {
 fn streams_are_flattened_into_branches() {
     let plan = plan(STREAMS);
     let rows = &plan.views[0].rows;
-    assert_eq!(rows.fields.iter().map(|field| field.name.as_str()).collect::<Vec<_>>(), ["user_id", "amount", "hour", "moved", "event_time"]);
+    assert_eq!(
+        rows.fields.iter().map(|field| field.name.as_str()).collect::<Vec<_>>(),
+        ["user_id", "amount", "hour", "moved", "event_time"]
+    );
     assert_eq!((rows.event_time, rows.name.as_str(), rows.as_source()), (4, "large", None));
     let branches: Vec<_> = rows.branches.iter().map(|branch| (branch.source, branch.steps.len())).collect();
     assert_eq!(branches, [(0, 2), (1, 2)]);

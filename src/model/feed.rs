@@ -227,6 +227,7 @@ fn spelled(data_type: &ArrowType) -> String {
         ArrowType::Utf8 => "text".to_owned(),
         ArrowType::Timestamp(..) => "timestamp".to_owned(),
         ArrowType::List(item) => format!("{}[]", spelled(item.data_type())),
+        ArrowType::Map(..) => "a map".to_owned(),
         other => other.to_string(),
     }
 }

@@ -311,23 +311,35 @@ impl Store {
         Ok(())
     }
 
-    /// Calls `each` with up to `most` keys of a view, taken evenly over the slots.
-    pub fn keys(&self, view: Identity, most: usize) -> Result<Vec<Vec<u8>>> {
+    /// Calls `each` with every key of a view and its row, slot by slot.
+    pub fn rows(&self, view: Identity, mut each: impl FnMut(&[u8], &[u8]) -> Result<()>) -> Result<()> {
         let family = self.family(STATE)?;
-        let per_slot = most.div_ceil(256).max(1);
-        let mut keys = Vec::new();
         for slot in 0..=u8::MAX {
             let mut from = vec![slot];
             from.extend(view.0);
-            for entry in self.db.iterator_cf(family, IteratorMode::From(&from, Direction::Forward)).take(per_slot) {
-                let (key, _) = entry.map_err(|error| failure(&self.folder, &error))?;
+            for entry in self.db.iterator_cf(family, IteratorMode::From(&from, Direction::Forward)) {
+                let (key, row) = entry.map_err(|error| failure(&self.folder, &error))?;
                 match key.strip_prefix(from.as_slice()) {
-                    Some(key) => keys.push(key.to_vec()),
+                    Some(key) => each(key, &row)?,
                     None => break,
                 }
             }
         }
-        Ok(keys)
+        Ok(())
+    }
+
+    /// The bytes of a key's chunks.
+    pub fn chunk_bytes(&self, view: Identity, key: &[u8]) -> Result<u64> {
+        let from = chunk_key(view, key, &[]);
+        let mut bytes = 0;
+        for entry in self.db.iterator_cf(self.family(CHUNKS)?, IteratorMode::From(&from, Direction::Forward)) {
+            let (key, chunk) = entry.map_err(|error| failure(&self.folder, &error))?;
+            if !key.starts_with(&from) {
+                break;
+            }
+            bytes += chunk.len() as u64;
+        }
+        Ok(bytes)
     }
 
     /// Puts an output; outputs leave in the order of their numbers, which rise by one.

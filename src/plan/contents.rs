@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Frame, Source, View};
+use super::{Feature, Frame, Source, View};
 use crate::id::Identity;
 use crate::time::Span;
 
@@ -12,8 +12,8 @@ use crate::time::Span;
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Contents {
     folds: BTreeSet<Identity>,
-    /// Folds that are also kept of forgotten events, for windows without a lower bound; and the histories of a stream's
-    /// sources after the first, which must be the same.
+    /// What is kept of forgotten events, for windows that are not bounded in time: folds, runs and last rows. And the
+    /// histories of a stream's sources after the first, which must be the same.
     lifetime: BTreeSet<Identity>,
     /// How far behind the frontier raw events are kept: the longest window and the source's history.
     reach: Span,
@@ -26,10 +26,9 @@ impl Contents {
         let history = |source: usize| sources[source].history;
         let others = view.rows.sources().enumerate().skip(1);
         let others = others.map(|(at, source)| Identity::of(&format!("source {at} with a history of {}", history(source).0)));
-        let unbounded = view.features.iter().filter(|feature| feature.window.frame == Frame::All);
         Self {
             folds: view.folds.iter().map(|fold| fold.id).collect(),
-            lifetime: unbounded.map(|feature| view.folds[feature.fold].id).chain(others).collect(),
+            lifetime: view.features.iter().flat_map(|feature| lifetime(view, feature)).chain(others).collect(),
             reach: Span(view.window_max().0.saturating_add(view.rows.sources().next().map_or(0, |source| history(source).0))),
         }
     }
@@ -38,5 +37,21 @@ impl Contents {
     #[must_use]
     pub fn serve(&self, needed: &Self) -> bool {
         self.folds.is_superset(&needed.folds) && self.lifetime.is_superset(&needed.lifetime) && self.reach >= needed.reach
+    }
+}
+
+/// What a feature needs of events that are forgotten.
+fn lifetime(view: &View, feature: &Feature) -> Vec<Identity> {
+    let fold = &view.folds[feature.fold];
+    let filter = fold.filter.map_or("", |filter| view.filters[filter].text.as_ref());
+    let rows = feature.window.limit.map(|rows| Identity::of(&format!("the last {rows} rows where {filter}")));
+    match (&feature.window.frame, rows) {
+        (Frame::All, None) => vec![fold.id],
+        (Frame::All, Some(rows)) => vec![rows],
+        (Frame::Session { gap }, rows) => {
+            let run = Identity::of(&format!("the run of {} in {}", fold.id, gap.0));
+            rows.into_iter().chain([run]).collect()
+        }
+        (Frame::Range { .. } | Frame::Hop { .. } | Frame::Calendar { .. }, _) => Vec::new(),
     }
 }

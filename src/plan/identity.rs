@@ -5,6 +5,7 @@
 use std::fmt::Write;
 
 use super::{Dedup, Field, Frame, Origin, Window};
+use crate::aggregate::Keep;
 use crate::id::Identity;
 use crate::time::Span;
 use crate::value::{DataType, Value};
@@ -90,20 +91,34 @@ pub(crate) fn fold(aggregate: &str, inputs: &[String], filter: Option<&str>) -> 
 }
 
 /// Of everything that makes a feature's values; its name is not.
-pub(crate) fn feature(keys: Identity, fold: Identity, window: &Window, default: Option<&Value>, data_type: &DataType) -> Identity {
-    let (length, open) = match window.frame {
-        Frame::Range { length, open } => (length.0, open),
-        Frame::All => (0, false),
+pub(crate) fn feature(
+    keys: Identity,
+    fold: Identity,
+    window: &Window,
+    keep: Keep,
+    default: Option<&Value>,
+    data_type: &DataType,
+) -> Identity {
+    let frame = match &window.frame {
+        Frame::Range { length, open } => format!("{} {open}", length.0),
+        Frame::Hop { length, hop } => format!("hop {} {}", length.0, hop.0),
+        Frame::Calendar { unit, zone } => format!("calendar {} {}", unit.name(), zone.name()),
+        Frame::Session { gap } => format!("session {}", gap.0),
+        Frame::All => "0 false".to_owned(),
     };
-    let window = format!("{length} {open} {} {} {}", window.before, window.excluding_current, window.offset.0);
+    let limit = window.limit.map(|rows| format!(" limit {rows}")).unwrap_or_default();
+    let window = format!("{frame} {} {} {}{limit}", window.before, window.excluding_current, window.offset.0);
     let default = default.map_or_else(String::new, literal);
-    Meaning::of("feature")
+    let meaning = Meaning::of("feature")
         .part("keys", keys)
         .part("fold", fold)
         .part("window", window)
         .part("default", default)
-        .part("type", data_type)
-        .identity()
+        .part("type", data_type);
+    match data_type {
+        DataType::Map(_) => meaning.part("keep", keep).identity(),
+        _ => meaning.identity(),
+    }
 }
 
 /// Of the vector's columns: name, meaning and default of each, in order, and of the source it is on.
@@ -125,5 +140,6 @@ fn literal(value: &Value) -> String {
         Value::Text(value) => format!("text {value}"),
         Value::Timestamp(value) => format!("timestamp {value}"),
         Value::List(items) => format!("list {:?}", items.iter().map(literal).collect::<Vec<_>>()),
+        Value::Map(entries) => format!("map {:?}", entries.iter().map(|(key, value)| (key, literal(value))).collect::<Vec<_>>()),
     }
 }

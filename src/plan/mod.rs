@@ -5,6 +5,7 @@ mod contents;
 mod diff;
 pub(crate) mod identity;
 mod relation;
+mod window;
 
 use std::fmt;
 use std::path::PathBuf;
@@ -14,7 +15,7 @@ use arrow::array::ArrayRef;
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
 
-use crate::aggregate::Aggregate;
+use crate::aggregate::{Aggregate, Keep};
 use crate::error::Result;
 use crate::id::Identity;
 use crate::time::Span;
@@ -23,6 +24,7 @@ use crate::value::{DataType, Value};
 pub use contents::Contents;
 pub use diff::{Difference, diff};
 pub use relation::{BRANCHES_MAX, Branch, Derived, Relation, Step};
+pub use window::{Frame, Window};
 
 /// Everything that a folder of definitions declares. Indices in its parts point into these lists.
 #[derive(Clone, Debug, Default)]
@@ -136,14 +138,10 @@ pub struct View {
 }
 
 impl View {
-    /// How long raw events are needed for any window: the longest range with its offset.
+    /// How long raw events are needed for any window that is bounded in time: the longest with its offset.
     #[must_use]
     pub fn window_max(&self) -> Span {
-        let reach = |window: &Window| match window.frame {
-            Frame::Range { length, .. } => Span(length.0.saturating_add(window.offset.0)),
-            Frame::All => window.offset,
-        };
-        self.features.iter().map(|feature| reach(&feature.window)).max().unwrap_or_default()
+        self.features.iter().map(|feature| feature.window.reach()).max().unwrap_or_default()
     }
 }
 
@@ -165,29 +163,11 @@ pub struct Feature {
     pub id: Identity,
     pub fold: usize,
     pub window: Window,
+    /// Which keys the feature has room for, where it is a map.
+    pub keep: Keep,
     /// Takes the place of null.
     pub default: Option<Value>,
     pub data_type: DataType,
-}
-
-/// Which events count, for a query time `q`; see `docs/semantics.md`.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Window {
-    pub frame: Frame,
-    /// Only `t < q` (after the offset).
-    pub before: bool,
-    /// Leaves out the event that is scored or that is the spine row itself.
-    pub excluding_current: bool,
-    /// Moves `q` into the past.
-    pub offset: Span,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Frame {
-    /// `q - length <= t <= q`, or `q - length < t <= q` when `open`.
-    Range { length: Span, open: bool },
-    /// `t <= q`
-    All,
 }
 
 /// What a model sees: named columns in order, for one row of entity keys and request columns.

@@ -11,8 +11,8 @@ use crate::event::EventBatch;
 use crate::id::{Offset, Partition, Position, Seq};
 use crate::key::append_key_value;
 use crate::offline::Snapshot;
-use crate::plan::{Frame, Plan, View, Window};
-use crate::time::EventTime;
+use crate::plan::{Frame, Plan, View};
+use crate::time::{EventTime, Span};
 use crate::value::Value;
 use crate::vector::value_at;
 use crate::window::{Inputs, Layout, fold_directly};
@@ -76,23 +76,47 @@ impl<'a> ViewEvents<'a> {
         Ok(Self { view, layout: Layout::new(view), batches, by_key })
     }
 
-    /// The events of a key in a window at `q`, in total order. A lookup is no event: none is left out as current.
-    pub fn in_window(&self, key: &[u8], window: &Window, q: EventTime) -> Vec<Found> {
-        let upper = q.minus(window.offset);
-        let counts = |at: &Position| {
-            let after_start = match window.frame {
-                Frame::Range { length, open: false } => at.time >= upper.minus(length),
-                Frame::Range { length, open: true } => at.time > upper.minus(length),
-                Frame::All => true,
-            };
-            after_start && at.time <= upper && !(window.before && at.time == upper)
+    /// The events of a key in a feature's window at `q`, in total order; where the window is a session or counts rows,
+    /// only those that pass the feature's filter. A lookup is no event: none is left out as current.
+    pub fn in_window(&self, key: &[u8], feature: usize, q: EventTime) -> Vec<Found> {
+        let feature = &self.view.features[feature];
+        let window = &feature.window;
+        let upper = i128::from(q.0) - i128::from(window.offset.0);
+        let until = |at: i128| if window.before { at < upper } else { at <= upper };
+        let time = |found: &Found| i128::from(found.0.time.0);
+        let start = match &window.frame {
+            Frame::Range { length, open } => upper - i128::from(length.0) + i128::from(*open),
+            Frame::Hop { length, hop } => (upper - i128::from(length.0)).div_euclid(i128::from(hop.0)) * i128::from(hop.0),
+            calendar @ Frame::Calendar { .. } => calendar.start(upper).unwrap_or(i128::MIN),
+            Frame::Session { .. } | Frame::All => i128::MIN,
         };
-        self.by_key.get(key).into_iter().flatten().filter(|(at, ..)| counts(at)).copied().collect()
+        let events = self.by_key.get(key).into_iter().flatten();
+        let mut held: Vec<Found> = events.filter(|found| time(found) <= i128::from(q.0)).copied().collect();
+        if let Some(ttl) = self.view.ttl {
+            held.drain(..silent_until(&held, q, ttl));
+        }
+        held.retain(|found| time(found) >= start && until(time(found)));
+        if window.limit.is_some() || matches!(window.frame, Frame::Session { .. }) {
+            held.retain(|(_, batch, row)| {
+                self.view.folds[feature.fold].filter.is_none_or(|filter| self.batches[*batch].1.passes(filter, *row))
+            });
+        }
+        let mut first = 0;
+        if let Frame::Session { gap } = window.frame {
+            let mut next = upper;
+            first = held.len();
+            while first > 0 && next - time(&held[first - 1]) <= i128::from(gap.0) {
+                first -= 1;
+                next = time(&held[first]);
+            }
+        }
+        let limit = window.limit.map_or(usize::MAX, |rows| rows as usize);
+        held.split_off(first.max(held.len().saturating_sub(limit)))
     }
 
     /// A feature's value for a lookup at `q`.
     pub fn value(&self, key: &[u8], feature: usize, q: EventTime) -> Value {
-        let events = self.in_window(key, &self.view.features[feature].window, q);
+        let events = self.in_window(key, feature, q);
         fold_directly(&self.layout, feature, q, events.iter().map(|(at, batch, row)| (*at, &self.batches[*batch].1, *row)))
     }
 
@@ -100,4 +124,10 @@ impl<'a> ViewEvents<'a> {
     pub fn own(&self, batch: usize) -> &RecordBatch {
         &self.batches[batch].0
     }
+}
+
+/// How many of these events, in total order, lie before the last silence of more than `ttl` up to `q`.
+fn silent_until(events: &[Found], q: EventTime, ttl: Span) -> usize {
+    let times = |at: usize| events.get(at).map_or(i128::from(q.0), |found| i128::from(found.0.time.0));
+    (0..events.len()).rev().find(|at| times(at + 1) - times(*at) > i128::from(ttl.0)).map_or(0, |last| last + 1)
 }

@@ -7,9 +7,9 @@ use crate::event::EventBatch;
 use crate::id::Position;
 use crate::key::append_key_value;
 use crate::offline::Store;
-use crate::plan::{ColumnSource, Frame, Vector, Window};
+use crate::plan::{ColumnSource, Feature, Frame, Vector, Window};
 use crate::time::EventTime;
-use crate::value::Value;
+use crate::value::{DataType, Value};
 use crate::vector::{self, value_at};
 
 /// One value of a vector, and where it comes from.
@@ -82,16 +82,21 @@ pub fn explain(
                 let fold = &view.folds[view.features[feature].fold];
                 let inputs: Vec<&str> = fold.inputs.iter().map(|input| view.inputs[*input].text.as_ref()).collect();
                 let filter = fold.filter.map(|filter| format!(" where {}", view.filters[filter].text)).unwrap_or_default();
-                let window = &view.features[feature].window;
-                explanation.meaning =
-                    format!("{} of ({}){filter}, {}", fold.aggregate.text(), inputs.join(", "), window_text(window, as_of));
+                let Feature { window, data_type, keep, .. } = &view.features[feature];
+                let aggregate = fold.aggregate.text();
+                // A map's key is the last input, and its aggregate's text ends with `by`.
+                let (name, inputs, by) = match (data_type, inputs.split_last()) {
+                    (DataType::Map(_), Some((key, inputs))) => (aggregate.trim_end_matches(" by"), inputs, format!(" by {key} {keep}")),
+                    _ => (aggregate.as_str(), inputs.as_slice(), String::new()),
+                };
+                explanation.meaning = format!("{name} of ({}){filter}{by}, {}", inputs.join(", "), window_text(window, as_of));
                 let mut key = Vec::new();
                 let named = |index: &usize| row.keys.iter().find(|(name, _)| *name == vector.keys[*index].name).map(|(_, value)| value);
                 let valid = vector.reads[read].keys.iter().all(|index| named(index).is_some_and(|value| append_key_value(&mut key, value)));
                 if valid {
                     let logged = load_view(plan, view, &store.snapshot(), recent, answer.seq)?;
                     let events = ViewEvents::scan(view, &logged, std::iter::once(key.clone()))?;
-                    for (position, batch, at) in events.in_window(&key, window, as_of) {
+                    for (position, batch, at) in events.in_window(&key, feature, as_of) {
                         let own = events.own(batch).slice(at, 1);
                         let evaluate =
                             |expression: &crate::plan::Expression| expression.evaluate(&own).map(|array| value_at(array.as_ref(), 0));
@@ -122,8 +127,15 @@ fn feature_of(vector: &Vector, frame: usize) -> Option<(usize, usize)> {
 fn window_text(window: &Window, q: EventTime) -> String {
     let upper = q.minus(window.offset);
     let end = if window.before { format!("t < {upper}") } else { format!("t <= {upper}") };
-    match window.frame {
-        Frame::Range { length, open } => format!("{} {} t, {end}", upper.minus(length), if open { "<" } else { "<=" }),
-        Frame::All => end,
+    let written = match (&window.frame, window.limit) {
+        (Frame::Range { length, open }, None) => {
+            return format!("{} {} t, {end}", upper.minus(*length), if *open { "<" } else { "<=" });
+        }
+        (Frame::All, None) => return end,
+        _ => format!("over {window}"),
+    };
+    match window.frame.start(i128::from(upper.0)).and_then(|start| i64::try_from(start).ok()) {
+        Some(start) => format!("{written}, {} <= t, {end}", EventTime(start)),
+        None => format!("{written}, {end}"),
     }
 }

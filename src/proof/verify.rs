@@ -180,7 +180,7 @@ impl<'a> Naive<'a> {
         let Some((index, feature)) = reads.filter_map(within).next_back() else { return Vec::new() };
         let Some(key) = samples.key(vector, index, row) else { return Vec::new() };
         let events = &self.reads[index];
-        let found = events.in_window(&key, &events.view.features[feature].window, EventTime(samples.times[row]));
+        let found = events.in_window(&key, feature, EventTime(samples.times[row]));
         found.into_iter().map(|(position, ..)| position.in_log()).collect()
     }
 }

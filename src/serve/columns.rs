@@ -3,7 +3,7 @@
 
 use std::io::Write;
 
-use arrow::array::{Array, BooleanArray, Float64Array, Int64Array, ListArray, StringArray, TimestampMicrosecondArray};
+use arrow::array::{Array, BooleanArray, Float64Array, Int64Array, ListArray, MapArray, StringArray, TimestampMicrosecondArray};
 use arrow::record_batch::RecordBatch;
 
 use crate::error::{Error, Result};
@@ -18,6 +18,8 @@ enum Column<'a> {
     Text(&'a StringArray),
     Time(&'a TimestampMicrosecondArray),
     List(&'a ListArray, Box<Column<'a>>),
+    /// With its keys and its values.
+    Map(&'a MapArray, &'a StringArray, Box<Column<'a>>),
 }
 
 impl<'a> Column<'a> {
@@ -41,6 +43,11 @@ impl<'a> Column<'a> {
         if let Some(array) = any.downcast_ref::<ListArray>() {
             return Ok(Self::List(array, Box::new(Self::of(array.values())?)));
         }
+        if let Some(array) = any.downcast_ref::<MapArray>()
+            && let Some(keys) = array.keys().as_any().downcast_ref()
+        {
+            return Ok(Self::Map(array, keys, Box::new(Self::of(array.values())?)));
+        }
         Err(Error::internal(format!("a column of type {} has no form in json", array.data_type())))
     }
 
@@ -52,6 +59,7 @@ impl<'a> Column<'a> {
             Self::Text(array) => array.is_null(row),
             Self::Time(array) => array.is_null(row),
             Self::List(array, _) => array.is_null(row),
+            Self::Map(array, ..) => array.is_null(row),
         }
     }
 
@@ -76,6 +84,19 @@ impl<'a> Column<'a> {
                     items.write(item, out);
                 }
                 out.push(b']');
+            }
+            Self::Map(array, keys, values) => {
+                let offsets = array.value_offsets();
+                out.push(b'{');
+                for entry in offsets[row] as usize..offsets[row + 1] as usize {
+                    if entry > offsets[row] as usize {
+                        out.push(b',');
+                    }
+                    write_text(out, keys.value(entry));
+                    out.push(b':');
+                    values.write(entry, out);
+                }
+                out.push(b'}');
             }
         }
     }
@@ -117,6 +138,8 @@ mod tests {
     use arrow::array::{ArrayRef, ListBuilder};
 
     use super::*;
+    use crate::value::{DataType, Value};
+    use crate::vector::array_of;
 
     #[test]
     fn every_type_has_its_form() {
@@ -124,6 +147,8 @@ mod tests {
         lists.append_value([Some(1.0), None]);
         lists.append_null();
         lists.append_value([]);
+        let entries = |entries: &[(&str, Value)]| Value::Map(entries.iter().map(|(key, value)| ((*key).into(), value.clone())).collect());
+        let maps = [entries(&[("", Value::Float(-0.0)), ("k\"", Value::Null)]), Value::Null, entries(&[])];
         let columns: Vec<(&str, ArrayRef)> = vec![
             ("b", Arc::new(BooleanArray::from(vec![Some(true), None, Some(false)]))),
             ("i", Arc::new(Int64Array::from(vec![Some(9_007_199_254_740_993), None, Some(i64::MIN)]))),
@@ -132,14 +157,15 @@ mod tests {
             ("t", Arc::new(StringArray::from(vec!["a\"b", "é\n", ""]))),
             ("m", Arc::new(TimestampMicrosecondArray::from(vec![0, 1_500_000, -1]))),
             ("l", Arc::new(lists.finish())),
+            ("o", array_of(&DataType::Map(Box::new(DataType::Float)), maps.iter()).unwrap()),
         ];
         let batch = RecordBatch::try_from_iter(columns).unwrap();
         let mut out = Vec::new();
         rows(&batch, &mut out).unwrap();
         let expected = concat!(
-            r#"[[true,9007199254740993,1.0,"Infinity","a\"b","1970-01-01T00:00:00Z",[1.0,null]],"#,
-            r#"[null,null,0.30000000000000004,"-Infinity","é\n","1970-01-01T00:00:01.500Z",null],"#,
-            r#"[false,-9223372036854775808,"NaN",-0.0,"","1969-12-31T23:59:59.999999Z",[]]]"#
+            r#"[[true,9007199254740993,1.0,"Infinity","a\"b","1970-01-01T00:00:00Z",[1.0,null],{"":-0.0,"k\"":null}],"#,
+            r#"[null,null,0.30000000000000004,"-Infinity","é\n","1970-01-01T00:00:01.500Z",null,null],"#,
+            r#"[false,-9223372036854775808,"NaN",-0.0,"","1969-12-31T23:59:59.999999Z",[],{}]]"#
         );
         assert_eq!(String::from_utf8(out).unwrap(), expected);
     }

@@ -262,6 +262,7 @@ fn schema(data_type: &DataType) -> Json {
         DataType::Text => json!({"type": ["string", "null"]}),
         DataType::Timestamp => json!({"type": ["string", "null"], "format": "date-time"}),
         DataType::List(item) => json!({"type": ["array", "null"], "items": schema(item)}),
+        DataType::Map(value) => json!({"type": ["object", "null"], "additionalProperties": schema(value)}),
     }
 }
 
@@ -273,5 +274,6 @@ fn example(data_type: &DataType) -> Json {
         DataType::Text => json!("m1"),
         DataType::Timestamp => json!("2026-01-31T12:00:00Z"),
         DataType::List(item) => json!([example(item)]),
+        DataType::Map(value) => json!({"a": example(value)}),
     }
 }

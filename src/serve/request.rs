@@ -124,9 +124,8 @@ fn row_request(vector: &Vector, row: usize, json: Option<&Json>, absent: Absent)
                 values
                     .push((field.name.clone(), typed(&field.data_type, value).ok_or_else(|| mismatch(&place(&field.name), field, value))?));
             }
-            // The engine puts the query time in its place.
-            None if column.is_event_time => {}
-            None if absent == Absent::Null => values.push((field.name.clone(), Value::Null)),
+            // The engine puts the query time, the key of that name or null in its place.
+            None if column.is_event_time || absent == Absent::Null || vector.keys.iter().any(|key| key.name == field.name) => {}
             None => {
                 let message =
                     format!("request column '{}' ({}) is missing: send a value, or null where there is none", field.name, field.data_type);
@@ -165,6 +164,8 @@ fn typed(data_type: &DataType, json: &Json) -> Option<Value> {
             let item_of = |json: &Json| if json.is_null() { Some(Value::Null) } else { typed(item, json) };
             items.iter().map(item_of).collect::<Option<Vec<_>>>().map(|items| Value::List(items.into()))
         }
+        // No column that a caller sends is a map.
+        DataType::Map(_) => None,
     }
 }
 
@@ -306,7 +307,7 @@ mod tests {
     #[test]
     fn what_is_absent_is_null_for_a_lookup_and_a_fault_for_a_score() {
         let body = r#"{"keys":[{"user_id":1,"merchant_id":"a"}]}"#;
-        assert_eq!(read(body).unwrap().rows[0].request, [("amount".to_owned(), Value::Null)]);
+        assert_eq!(read(body).unwrap().rows[0].request, []);
         let refusal = lookup(&vector(), body.as_bytes(), Absent::Fault).unwrap_err();
         assert_eq!((refusal.code, refusal.field.as_deref()), ("missing_request", Some("request[0].amount")));
         let given = r#"{"keys":[{"user_id":1,"merchant_id":"a"}],"request":[{"amount":"NaN"}]}"#;

@@ -38,7 +38,7 @@ pub fn to_type(array: &ArrayRef, to: &DataType, what: &str) -> Result<ArrayRef> 
         DataType::Int if from.is_floating() => whole(&array, what),
         DataType::Int | DataType::Text if from.is_integer() => strict(&array, to, what),
         DataType::Float if from.is_numeric() => strict(&array, to, what),
-        DataType::List(_) if from.is_nested() => strict(&array, to, what),
+        DataType::List(_) | DataType::Map(_) if from.is_nested() => strict(&array, to, what),
         _ => Err(mismatch()),
     }
 }

@@ -206,18 +206,22 @@ fn is_ours(data_type: &ArrowType) -> bool {
         ArrowType::Boolean | ArrowType::Int64 | ArrowType::Float64 | ArrowType::Utf8 => true,
         ArrowType::Timestamp(unit, _) => *unit == TimeUnit::Microsecond,
         ArrowType::List(item) => is_ours(item.data_type()),
+        ArrowType::Map(entries, _) => match entries.data_type() {
+            ArrowType::Struct(entry) => *entry[0].data_type() == ArrowType::Utf8 && is_ours(entry[1].data_type()),
+            _ => false,
+        },
         _ => false,
     }
 }
 
-/// A column as the text of its fields: times with a `Z`, doubles in the fewest digits that read back the same, lists as
-/// JSON.
+/// A column as the text of its fields: times with a `Z`, doubles in the fewest digits that read back the same, lists
+/// and maps as JSON.
 fn csv_column(array: &ArrayRef) -> Result<StringArray> {
     match array.data_type() {
         ArrowType::Utf8 => Ok(array.as_string::<i32>().clone()),
         ArrowType::Float64 => Ok(array.as_primitive::<Float64Type>().iter().map(|value| value.map(double)).collect()),
         ArrowType::Timestamp(_, _) => timestamp_text(array),
-        ArrowType::List(_) => {
+        ArrowType::List(_) | ArrowType::Map(..) => {
             let text = |row: usize| (!array.is_null(row)).then(|| json(&value_at(array, row)));
             Ok((0..array.len()).map(text).collect())
         }

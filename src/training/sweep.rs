@@ -13,7 +13,7 @@ use smallvec::SmallVec;
 
 use crate::error::{Error, Result};
 use crate::id::{Offset, Partition, Position};
-use crate::plan::{Frame, View};
+use crate::plan::View;
 use crate::time::{EventTime, Span};
 use crate::value::Value;
 use crate::vector::array_of;
@@ -315,10 +315,7 @@ impl Apply<'_> {
 
 /// The event times that can matter to queries between these times.
 pub fn reach(view: &View, features: &[usize], first: EventTime, last: EventTime) -> (EventTime, EventTime) {
-    let from = features.iter().map(|feature| &view.features[*feature].window).map(|window| match window.frame {
-        Frame::Range { length, .. } => first.minus(window.offset).minus(length),
-        Frame::All => EventTime::MIN,
-    });
+    let from = features.iter().map(|feature| view.features[*feature].window.earliest(first));
     (from.min().unwrap_or(EventTime::MIN), last)
 }
 

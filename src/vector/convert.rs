@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use arrow::array::ArrayBuilder;
 use arrow::array::{
-    Array, ArrayRef, AsArray, BooleanBuilder, Float64Builder, Int64Builder, ListBuilder, StringBuilder, TimestampMicrosecondBuilder,
-    make_builder,
+    Array, ArrayRef, AsArray, BooleanBuilder, Float64Builder, Int64Builder, ListBuilder, MapBuilder, MapFieldNames, StringBuilder,
+    TimestampMicrosecondBuilder, make_builder,
 };
-use arrow::datatypes::{DataType as ArrowType, Float64Type, Int64Type, TimeUnit, TimestampMicrosecondType};
+use arrow::datatypes::{DataType as ArrowType, Field, Float64Type, Int64Type, TimeUnit, TimestampMicrosecondType};
 
 use crate::error::{Error, Result};
 use crate::value::{DataType, Value};
@@ -21,12 +21,22 @@ pub fn array_of<'a>(data_type: &DataType, values: impl Iterator<Item = &'a Value
 pub fn array_of_arrow<'a>(data_type: &ArrowType, values: impl Iterator<Item = &'a Value>) -> Result<ArrayRef> {
     let mut builder = match data_type {
         ArrowType::List(item) => Box::new(ListBuilder::new(make_builder(item.data_type(), 0)).with_field(Arc::clone(item))),
+        ArrowType::Map(entries, _) => map_builder(entries)?,
         other => make_builder(other, values.size_hint().0),
     };
     for value in values {
         append(builder.as_mut(), data_type, value)?;
     }
     Ok(builder.finish())
+}
+
+/// Of the Arrow type that `DataType::arrow` gives for maps.
+fn map_builder(entries: &Field) -> Result<Box<dyn ArrayBuilder>> {
+    let ArrowType::Struct(entry) = entries.data_type() else { return Err(Error::internal("a map's entries are no struct")) };
+    let [key, value] = entry.as_ref() else { return Err(Error::internal("a map's entries are no pairs")) };
+    let names = MapFieldNames { entry: entries.name().clone(), key: key.name().clone(), value: value.name().clone() };
+    let builder = MapBuilder::new(Some(names), StringBuilder::new(), make_builder(value.data_type(), 0));
+    Ok(Box::new(builder.with_keys_field(Arc::clone(key)).with_values_field(Arc::clone(value))))
 }
 
 fn append(builder: &mut dyn ArrayBuilder, data_type: &ArrowType, value: &Value) -> Result<()> {
@@ -54,6 +64,16 @@ fn append(builder: &mut dyn ArrayBuilder, data_type: &ArrowType, value: &Value) 
             }
             list.append(true);
         }
+        (ArrowType::Map(..), Value::Null) => typed::<MapBuilder<StringBuilder, Box<dyn ArrayBuilder>>>(builder)?.append(false)?,
+        (ArrowType::Map(entries, _), Value::Map(pairs)) => {
+            let map = typed::<MapBuilder<StringBuilder, Box<dyn ArrayBuilder>>>(builder)?;
+            let ArrowType::Struct(entry) = entries.data_type() else { return Err(Error::internal("a map's entries are no struct")) };
+            for (key, value) in pairs.iter() {
+                map.keys().append_value(key);
+                append(map.values().as_mut(), entry[1].data_type(), value)?;
+            }
+            map.append(true)?;
+        }
         _ => return Err(Error::internal(format!("a value {value:?} in a column of {data_type}"))),
     }
     Ok(())
@@ -74,6 +94,12 @@ pub fn value_at(array: &dyn Array, row: usize) -> Value {
         ArrowType::List(_) => {
             let items = array.as_list::<i32>().value(row);
             Value::List((0..items.len()).map(|index| value_at(items.as_ref(), index)).collect())
+        }
+        ArrowType::Map(..) => {
+            let entries = array.as_map().value(row);
+            let (keys, values) = (entries.column(0), entries.column(1));
+            let Some(keys) = keys.as_string_opt::<i32>() else { return Value::Null };
+            Value::Map((0..entries.len()).map(|index| (keys.value(index).into(), value_at(values.as_ref(), index))).collect())
         }
         _ => Value::Null,
     }

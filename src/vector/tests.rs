@@ -15,6 +15,16 @@ fn values_of_every_type_come_back() {
         (DataType::Text, vec![Value::Text("".into()), Value::Null, Value::Text("ä".into())]),
         (DataType::Timestamp, vec![Value::Timestamp(-1), Value::Null]),
         (DataType::List(Box::new(DataType::Float)), vec![list(vec![Value::Float(1.5), Value::Null]), Value::Null, list(vec![])]),
+        (
+            DataType::Map(Box::new(DataType::Float)),
+            vec![
+                Value::Map([("".into(), Value::Float(-0.0)), ("a".into(), Value::Null)].into()),
+                Value::Null,
+                Value::Map([].into()),
+                Value::Map([("b".into(), Value::Float(f64::NAN))].into()),
+            ],
+        ),
+        (DataType::Map(Box::new(DataType::Timestamp)), vec![Value::Map([("a".into(), Value::Timestamp(7))].into())]),
     ];
     for (data_type, values) in cases {
         let array = array_of(&data_type, values.iter()).unwrap();

@@ -20,6 +20,8 @@ pub struct Inputs {
     words: Vec<u64>,
     /// The columns of inputs that are text, in the order of inputs.
     texts: Vec<StringArray>,
+    /// For each filter, where it is among an event's words.
+    filters: Box<[(usize, u64)]>,
 }
 
 /// One event as a row; its texts are its own.
@@ -34,7 +36,12 @@ impl Inputs {
     pub fn evaluate(view: &View, own: &RecordBatch) -> Result<Self> {
         let shape = RowShape::of(view);
         let width = shape.stride - META;
-        let mut inputs = Self { width, words: vec![0; own.num_rows() * width], texts: Vec::new() };
+        let flag = |filter: usize| {
+            let (word, flag) = shape.filter_flag(filter);
+            (word - META, flag)
+        };
+        let filters = (0..view.filters.len()).map(flag).collect();
+        let mut inputs = Self { width, words: vec![0; own.num_rows() * width], texts: Vec::new(), filters };
         for (index, input) in view.inputs.iter().enumerate() {
             let column = column(input, own)?;
             let (flag_word, flag) = RowShape::input_flag(index);
@@ -88,6 +95,13 @@ impl Inputs {
                 words[flag_at] |= flag;
             }
         }
+    }
+
+    /// Whether a filter of the view holds for the event in that row of the batch.
+    #[must_use]
+    pub fn passes(&self, filter: usize, row: usize) -> bool {
+        let (word, flag) = self.filters[filter];
+        self.words[row * self.width + word] & flag != 0
     }
 
     /// The event in that row of the batch.

@@ -1,9 +1,9 @@
 //! What the states of a view's keys need to know of it, computed once: the shape of rows, the parts that tiles keep,
 //! and the features by window, in the order in which one walk answers them.
 
-use crate::aggregate::{Aggregate, Fold, Kind, META, Moment, Part, Partial};
+use crate::aggregate::{Aggregate, Fold, Keep, Kind, META, Moment, Part, Partial};
 use crate::id::Identity;
-use crate::plan::{Frame, View};
+use crate::plan::{Feature, Frame, View, Window};
 use crate::time::EventTime;
 use crate::value::{DataType, Value};
 
@@ -36,10 +36,17 @@ pub struct Layout {
     pub(super) covering: Box<[Box<[(Label, Part)]>]>,
     /// The parts that windows without a lower bound read, and that are therefore kept of events that are forgotten.
     pub(super) base_parts: Box<[usize]>,
+    /// After a silence of more than so many microseconds, earlier events no longer count.
+    pub(super) ttl: Option<i64>,
+    /// One for each filter for which the last rows are needed.
+    pub(super) last_rows: Box<[LastRows]>,
+    pub(super) runs: Box<[RunOf]>,
+    /// The part that counts all events, then those that count the events of each filter, where there is one.
+    pub(super) counts: Box<[Option<usize>]>,
     pub(super) input_labels: Box<[Label]>,
     pub(super) filter_labels: Box<[Label]>,
     pub(super) features: Box<[FeatureRead]>,
-    /// By group, and within a group from the latest lower bound to the earliest.
+    /// By group.
     pub(super) bounds: Box<[Bound]>,
 }
 
@@ -49,6 +56,7 @@ pub(super) struct FeatureRead {
     /// Into `Layout::bounds`.
     pub(super) bound: usize,
     aggregate: Aggregate,
+    keep: Keep,
     default: Value,
 }
 
@@ -58,29 +66,46 @@ pub(super) struct Bound {
     pub(super) offset: i64,
     pub(super) before: bool,
     pub(super) excluding_current: bool,
-    pub(super) start: Start,
+    pub(super) frame: Frame,
+    pub(super) limit: Option<u32>,
+    /// Which events a limit counts, or a session holds together; `None`: all.
+    pub(super) filter: Option<usize>,
 }
 
-/// Where a window starts; ordered from the latest start to the earliest.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Start {
-    /// `length` before the query time; `closed` includes that very time.
-    Before {
-        length: i64,
-        closed: bool,
-    },
-    Ever,
+/// The last rows of one filter, which some windows need also when they are forgotten.
+pub(super) struct LastRows {
+    pub(super) filter: Option<usize>,
+    pub(super) rows: u32,
+    pub(super) label: Label,
+}
+
+/// A session whose run may begin among forgotten events.
+pub(super) struct RunOf {
+    pub(super) gap: i64,
+    pub(super) filter: Option<usize>,
+    pub(super) parts: Box<[usize]>,
+    pub(super) label: Label,
 }
 
 impl Bound {
+    fn of(window: &Window, filter: Option<usize>) -> Self {
+        let counts = window.limit.is_some() || matches!(window.frame, Frame::Session { .. });
+        Self {
+            offset: window.offset.0,
+            before: window.before,
+            excluding_current: window.excluding_current,
+            frame: window.frame.clone(),
+            limit: window.limit,
+            filter: filter.filter(|_| counts),
+        }
+    }
+
     /// The window at query time `q`, held at the ends of the range of times.
     pub(super) fn moment(&self, q: EventTime) -> Moment {
-        let query = q.0.saturating_sub(self.offset);
-        let from = match self.start {
-            Start::Before { length, closed } => Some(query.saturating_sub(length).saturating_add(i64::from(!closed))),
-            Start::Ever => None,
-        };
-        Moment { query, from }
+        let query = i128::from(q.0) - i128::from(self.offset);
+        let held = |time: i128| time.clamp(i128::from(i64::MIN), i128::from(i64::MAX)) as i64;
+        let open = matches!(self.frame, Frame::Range { open: true, .. });
+        Moment { query: held(query), start: self.frame.start(query).map(|first| held(first - i128::from(open))) }
     }
 
     pub(super) fn same_group(&self, other: &Self) -> bool {
@@ -138,7 +163,8 @@ impl Layout {
             part_labels.push(label_of(&candidate.fold));
             parts.push(candidate.clone());
         }
-        let mut bounds: Vec<Bound> = view.features.iter().map(|feature| bound(&feature.window)).collect();
+        let bound = |feature: &Feature| Bound::of(&feature.window, view.folds[feature.fold].filter);
+        let mut bounds: Vec<Bound> = view.features.iter().map(bound).collect();
         bounds.sort();
         bounds.dedup();
         let features: Box<[FeatureRead]> = view
@@ -146,15 +172,40 @@ impl Layout {
             .iter()
             .map(|feature| FeatureRead {
                 part: parts.iter().position(|part| covers(part, &candidates[feature.fold])).unwrap_or_default(),
-                bound: bounds.binary_search(&bound(&feature.window)).unwrap_or_default(),
+                bound: bounds.binary_search(&bound(feature)).unwrap_or_default(),
                 aggregate: view.folds[feature.fold].aggregate.clone(),
+                keep: feature.keep,
                 default: feature.default.clone().unwrap_or_default(),
             })
             .collect();
-        let unbounded = |feature: &&FeatureRead| bounds[feature.bound].start == Start::Ever;
+        let unbounded = |feature: &&FeatureRead| bounds[feature.bound].frame == Frame::All && bounds[feature.bound].limit.is_none();
         let mut base_parts: Vec<usize> = features.iter().filter(unbounded).map(|feature| feature.part).collect();
         base_parts.sort_unstable();
         base_parts.dedup();
+        let filter_text = |filter: Option<usize>| filter.map_or("", |filter| view.filters[filter].text.as_ref());
+        let rows = |bound: &Bound| match (&bound.frame, bound.limit) {
+            (Frame::All | Frame::Session { .. }, Some(rows)) => Some((bound.filter, rows)),
+            _ => None,
+        };
+        let last_rows = grouped(bounds.iter().filter_map(rows), |most, rows| *most = rows.max(*most));
+        let last_rows = last_rows.into_iter().map(|(filter, rows)| LastRows {
+            filter,
+            rows,
+            label: label(&format!("rows where {}", filter_text(filter))),
+        });
+        let runs = features.iter().filter_map(|feature| match bounds[feature.bound].frame {
+            Frame::Session { gap } => Some(((gap.0, bounds[feature.bound].filter), vec![feature.part])),
+            _ => None,
+        });
+        let runs = grouped(runs, |parts, more| parts.extend(more.iter().filter(|part| !parts.contains(part)).copied().collect::<Vec<_>>()));
+        let runs = runs.into_iter().map(|((gap, filter), parts)| RunOf {
+            gap,
+            filter,
+            parts: parts.into(),
+            label: label(&format!("run in {gap} where {}", filter_text(filter))),
+        });
+        let counting = |filter: Option<usize>| parts.iter().position(|known| *known == part(&shape, Fold::Count, &[], filter));
+        let counts = std::iter::once(None).chain((0..view.filters.len()).map(Some)).map(counting).collect();
         let texts = view.inputs.iter().enumerate().filter(|(_, input)| input.data_type == DataType::Text);
         Self {
             texts: texts.map(|(input, _)| (shape.inputs_at + input, RowShape::input_flag(input))).collect(),
@@ -163,12 +214,33 @@ impl Layout {
             part_labels: part_labels.into(),
             covering: covering.into(),
             base_parts: base_parts.into(),
+            ttl: view.ttl.map(|ttl| ttl.0),
+            last_rows: last_rows.collect(),
+            runs: runs.collect(),
+            counts,
             input_labels: view.inputs.iter().map(|input| label(&format!("{} {}", input.data_type, input.text))).collect(),
             filter_labels: view.filters.iter().map(|filter| label(&filter.text)).collect(),
             features,
             bounds: bounds.into(),
             shape,
         }
+    }
+
+    /// Whether an event passes a filter of the view.
+    #[inline]
+    pub(super) fn matches(&self, filter: Option<usize>, row: &[u64]) -> bool {
+        filter.is_none_or(|filter| {
+            let (word, flag) = self.shape.filter_flag(filter);
+            row[word] & flag != 0
+        })
+    }
+
+    /// Whether what is kept of forgotten events depends on their order: they must be forgotten from the earliest on, and
+    /// none may come later that is earlier than those.
+    #[must_use]
+    pub fn forgets_in_order(&self) -> bool {
+        let keeps_rows = !self.last_rows.is_empty() || !self.runs.is_empty();
+        keeps_rows || self.base_parts.iter().any(|part| self.ttl.is_some() || !self.tiled[*part])
     }
 
     /// What a tile keeps of no events, one per part.
@@ -180,7 +252,7 @@ impl Layout {
 impl FeatureRead {
     /// The feature's value at query time `q` where its window's events fold to `partial`.
     pub(super) fn value(&self, layout: &Layout, q: EventTime, partial: &Partial) -> Value {
-        match self.aggregate.finish(partial, &layout.bounds[self.bound].moment(q)) {
+        match self.aggregate.finish(partial, &layout.bounds[self.bound].moment(q), self.keep) {
             Value::Null => self.default.clone(),
             value => value,
         }
@@ -211,10 +283,14 @@ fn same_rows(a: &Part, b: &Part) -> bool {
     a.inputs == b.inputs && a.needs == b.needs && a.needs_more == b.needs_more
 }
 
-fn bound(window: &crate::plan::Window) -> Bound {
-    let start = match window.frame {
-        Frame::Range { length, open } => Start::Before { length: length.0, closed: !open },
-        Frame::All => Start::Ever,
-    };
-    Bound { offset: window.offset.0, before: window.before, excluding_current: window.excluding_current, start }
+/// The distinct keys of some things with what `merge` makes of all that have them, in order of first use.
+fn grouped<K: PartialEq, T>(items: impl Iterator<Item = (K, T)>, mut merge: impl FnMut(&mut T, T)) -> Vec<(K, T)> {
+    let mut groups: Vec<(K, T)> = Vec::new();
+    for (key, item) in items {
+        match groups.iter_mut().find(|(known, _)| *known == key) {
+            Some((_, group)) => merge(group, item),
+            None => groups.push((key, item)),
+        }
+    }
+    groups
 }

@@ -3,8 +3,11 @@
 //!
 //! - `layout`: what all keys of a view share; `inputs`: a batch, evaluated once
 //! - `leaf`, `tree`, `chunk`: raw events in order, aligned tiles above them, and what need not be in memory
-//! - `read`: windows; `trim`: forgetting; `stored`: bytes (`docs/storage-format.md`)
+//! - `read`: windows, `begin`: where they begin; `trim`: forgetting, `base`: what is kept of what was forgotten;
+//!   `stored`: bytes (`docs/storage-format.md`)
 
+mod base;
+mod begin;
 mod chunk;
 mod direct;
 mod inputs;
@@ -17,25 +20,27 @@ mod trim;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use self::base::Base;
 pub use self::chunk::{ChunkId, Chunks};
 pub use self::direct::fold_directly;
 pub use self::inputs::Inputs;
 pub use self::layout::Layout;
+pub use self::stored::Sizes;
 use self::stored::Stored;
 use self::tree::{Change, Node};
 use self::trim::Trim;
-use crate::aggregate::{Partial, biased, unbiased};
+use crate::aggregate::{biased, unbiased};
 use crate::error::Result;
 use crate::id::{Position, Seq};
-use crate::time::EventTime;
+use crate::time::{EventTime, Span};
 use crate::value::Value;
 
 /// The state of one key in one view. Its values depend on the set of inserted events alone.
 #[derive(Default)]
 pub struct KeyState {
     root: Node,
-    /// Forgotten events, one partial per `Layout::base_parts`.
-    base: Option<Box<[Partial]>>,
+    /// What is kept of forgotten events.
+    base: Option<Box<Base>>,
     /// The time of the last event ever inserted.
     last: Option<u64>,
     /// Bytes of memory, roughly; `loaded` are those that reading brought in.
@@ -63,11 +68,15 @@ impl KeyState {
     pub fn insert(&mut self, layout: &Layout, at: Position, inputs: &Inputs, row: usize) {
         let event = inputs.event(layout, at, row);
         let rows = event.rows();
+        self.last = self.last.max(Some(biased(at.time.0)));
+        // No window that is bounded in time asks for an event that is earlier than forgotten ones.
+        if let Some(base) = self.base.as_mut().filter(|base| base.upto >= Some(biased(at.time.0))) {
+            return base.forget(layout, rows);
+        }
         let mut change = Change { grown: 8 * rows.words.len() + 64 * rows.texts.len(), garbage: Vec::new() };
         self.root.insert(layout, rows, &mut change);
         self.held += change.grown;
         self.note_garbage(change.garbage);
-        self.last = self.last.max(Some(biased(at.time.0)));
     }
 
     /// Appends the values (defaults applied) of `features`, indices into the view's, at query time `q`. `current` are
@@ -108,9 +117,18 @@ impl KeyState {
         trim.load(&self.root, None)?;
         if trim.tree(&mut self.root)? {
             let garbage = trim.garbage;
+            if let Some(base) = &mut self.base {
+                base.drop_rows(layout);
+            }
             self.note_garbage(garbage);
             let kept = self.root.count(layout);
             self.held = (self.held as u128 * u128::from(kept) / u128::from(before)) as usize;
+        }
+        // Whatever comes is later than the horizon, and the silence before it too long.
+        let upto = self.base.as_ref().and_then(|base| base.upto);
+        let is_over = |ttl: i64| upto.is_some_and(|upto| unbiased(upto) < horizon.minus(Span(ttl)).0);
+        if self.root.is_empty() && layout.ttl.is_some_and(is_over) {
+            self.base = None;
         }
         Ok(())
     }
@@ -130,7 +148,8 @@ impl KeyState {
     /// Bytes of memory, roughly.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        size_of::<Self>() + self.held + self.loaded.load(Ordering::Relaxed)
+        let base = self.base.as_ref().map_or(0, |base| base.bytes());
+        size_of::<Self>() + base + self.held + self.loaded.load(Ordering::Relaxed)
     }
 
     /// The main row. Chunks that changed since the last call, or are no more, go to `put`, which must take them in

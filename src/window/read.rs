@@ -1,10 +1,14 @@
 //! Reading windows: one walk from the latest event backwards answers all windows that share their upper end, adding
-//! summaries of whole intervals and raw events of partial ones, and finishing each window where it starts.
+//! summaries of whole intervals and raw events of partial ones, and finishing each window where it begins.
+
+use std::cmp::Reverse;
 
 use smallvec::SmallVec;
 
+use super::base::{Base, BaseOf, place_at};
+use super::begin::{Begin, Search, last_of};
 use super::chunk::Chunks;
-use super::layout::{Bound, Layout, Start};
+use super::layout::{Bound, Layout};
 use super::leaf::{count_before, slice};
 use super::tree::{Inner, Node};
 use crate::aggregate::{Partial, Place, Rows, biased};
@@ -16,12 +20,20 @@ use crate::value::Value;
 /// A state as a walk sees it.
 pub(super) struct View<'a> {
     pub(super) root: &'a Node,
-    /// Events that were forgotten, one partial per `Layout::base_parts`.
-    pub(super) base: Option<&'a [Partial]>,
+    /// What is kept of events that were forgotten.
+    pub(super) base: Option<&'a Base>,
     /// The time of the last event.
     pub(super) last: u64,
     pub(super) chunks: &'a dyn Chunks,
     pub(super) grown: &'a dyn Fn(usize),
+}
+
+impl View<'_> {
+    /// The last time that counts. Where every event does, the nodes at the right edge are whole although their intervals
+    /// reach further.
+    fn whole(&self, until: u64) -> u64 {
+        if until >= self.last { u64::MAX } else { until }
+    }
 }
 
 /// One feature that was asked for: its bound, and its place in the answer.
@@ -47,28 +59,41 @@ pub(super) fn read(
         .map(|(slot, feature)| Wanted { bound: layout.features[*feature].bound, slot, feature: *feature })
         .collect();
     wanted.sort_unstable();
+    let life = match layout.ttl {
+        Some(ttl) => {
+            let until = Some(view.whole(biased(q.0)));
+            Some(Search { state: view, layout, query: i128::from(q.0), until, skip: &[], life: None }.life(ttl)?)
+        }
+        None => None,
+    };
     for group in wanted.chunk_by(|a, b| layout.bounds[a.bound].same_group(&layout.bounds[b.bound])) {
-        Walk::new(view, layout, q, current, group, out).run()?;
+        Walk::new(view, layout, (q, current), life, group, out)?.run()?;
     }
     Ok(())
+}
+
+/// A window at the query time, with the features that read it.
+struct Window<'a> {
+    begin: Begin,
+    wanted: &'a [Wanted],
 }
 
 struct Walk<'a, 'o> {
     view: &'a View<'a>,
     layout: &'a Layout,
-    /// Not yet finished, from the latest start to the earliest.
-    wanted: &'a [Wanted],
+    /// From the latest beginning to the earliest.
+    windows: SmallVec<[Window<'a>; 8]>,
+    /// The window that is being filled; those before it are finished.
+    filling: usize,
     out: &'o mut [Value],
     /// The places to leave out, all of one time.
     skip: SmallVec<[Place; 1]>,
     /// The last time that counts; `None` when none does.
     until: Option<u64>,
     q: EventTime,
-    /// The query time without its offset.
-    query: i128,
-    /// The first time that counts for the window that is being filled.
-    from: u64,
-    /// Parts and what they folded so far; parts that only later windows need come first.
+    /// The first place that counts for the window that is being filled.
+    from: Place,
+    /// Parts, the last window that needs each, and what they folded so far; what later windows need comes first.
     folds: SmallVec<[(usize, usize, Partial); 6]>,
     /// Parts that tiles do not keep, in the same order. They are folded when a window is finished.
     ordered: SmallVec<[(usize, usize); 2]>,
@@ -77,34 +102,52 @@ struct Walk<'a, 'o> {
 }
 
 impl<'a, 'o> Walk<'a, 'o> {
-    fn new(view: &'a View<'a>, layout: &'a Layout, q: EventTime, current: &[Position], wanted: &'a [Wanted], out: &'o mut [Value]) -> Self {
+    fn new(
+        view: &'a View<'a>,
+        layout: &'a Layout,
+        (q, current): (EventTime, &[Position]),
+        life: Option<Begin>,
+        wanted: &'a [Wanted],
+        out: &'o mut [Value],
+    ) -> Result<Self> {
         let bound: &Bound = &layout.bounds[wanted[0].bound];
         let query = i128::from(q.0) - i128::from(bound.offset);
-        let until = i64::try_from(query - i128::from(bound.before)).ok().map(biased);
+        let until = i64::try_from(query - i128::from(bound.before)).ok().map(|until| view.whole(biased(until)));
+        let place = |at: &Position| Place { time: biased(at.time.0), partition: at.partition.0, offset: at.offset.0 };
+        let skip: SmallVec<[Place; 1]> = current.iter().filter(|_| bound.excluding_current).map(place).collect();
+        let search = Search { state: view, layout, query, until, skip: &skip, life };
+        let mut windows: SmallVec<[Window<'a>; 8]> = SmallVec::new();
+        for wanted in wanted.chunk_by(|a, b| a.bound == b.bound) {
+            windows.push(Window { begin: search.begin(&layout.bounds[wanted[0].bound])?, wanted });
+        }
+        windows.sort_unstable_by_key(|window| window.begin);
         let mut folds: SmallVec<[(usize, usize, Partial); 6]> = SmallVec::new();
         let mut ordered: SmallVec<[(usize, usize); 2]> = SmallVec::new();
-        for wanted in wanted.iter().rev() {
-            let part = layout.features[wanted.feature].part;
-            if !layout.tiled[part] {
-                if !ordered.iter().any(|(known, _)| *known == part) {
-                    ordered.push((part, wanted.bound));
+        for (index, window) in windows.iter().enumerate().rev() {
+            for wanted in window.wanted {
+                let part = layout.features[wanted.feature].part;
+                if !layout.tiled[part] {
+                    if !ordered.iter().any(|(known, _)| *known == part) {
+                        ordered.push((part, index));
+                    }
+                } else if !folds.iter().any(|(known, ..)| *known == part) {
+                    folds.push((part, index, layout.parts[part].empty()));
                 }
-            } else if !folds.iter().any(|(known, ..)| *known == part) {
-                folds.push((part, wanted.bound, layout.parts[part].empty()));
             }
         }
-        let place = |at: &Position| Place { time: biased(at.time.0), partition: at.partition.0, offset: at.offset.0 };
-        let skip = current.iter().filter(|_| bound.excluding_current).map(place).collect();
-        Self { view, layout, wanted, out, skip, until, q, query, from: 0, folds, ordered, runs: Vec::new() }
+        Ok(Self { view, layout, windows, filling: 0, out, skip, until, q, from: place_at(0), folds, ordered, runs: Vec::new() })
     }
 
     fn run(mut self) -> Result<()> {
-        if let Some(until) = self.until {
-            self.start();
-            // Where every event counts, the nodes at the right edge are whole although their intervals reach further.
-            let until = if until >= self.view.last { u64::MAX } else { until };
-            self.until = Some(until);
+        self.start();
+        if let Some(until) = self.until.filter(|_| !self.is_done()) {
             self.visit(self.view.root, until)?;
+            while self.windows.get(self.filling).is_some_and(|window| !matches!(window.begin, Begin::Row(_))) {
+                self.finish();
+            }
+            if let Some(base) = self.view.base {
+                self.add_rows(base.rows.rows(self.layout), until);
+            }
         }
         while !self.is_done() {
             self.finish();
@@ -113,19 +156,16 @@ impl<'a, 'o> Walk<'a, 'o> {
     }
 
     fn is_done(&self) -> bool {
-        self.wanted.is_empty()
+        self.filling == self.windows.len()
     }
 
-    /// Sets `from` for the next window, and finishes those that start after the last time that counts.
+    /// Sets `from` for the next window, and finishes those in which nothing counts.
     fn start(&mut self) {
-        while let Some(wanted) = self.wanted.first() {
-            let from = match self.layout.bounds[wanted.bound].start {
-                Start::Before { length, closed } => self.query - i128::from(length) + i128::from(!closed),
-                Start::Ever => i128::from(i64::MIN),
-            };
-            match i64::try_from(from.max(i128::from(i64::MIN))) {
-                Ok(from) => return self.from = biased(from),
-                Err(_) => self.emit(),
+        while let Some(window) = self.windows.get(self.filling) {
+            match window.begin {
+                Begin::Never => self.emit(),
+                Begin::At(Reverse(place)) | Begin::Row(Reverse(place)) => return self.from = place,
+                Begin::Base(_) => return self.from = place_at(0),
             }
         }
     }
@@ -137,52 +177,50 @@ impl<'a, 'o> Walk<'a, 'o> {
     }
 
     fn emit(&mut self) {
-        let Some(first) = self.wanted.first() else { return };
-        let bound = first.bound;
-        if self.layout.bounds[bound].start == Start::Ever && self.until.is_some() {
-            self.add_base();
-        }
-        let count = self.wanted.iter().take_while(|wanted| wanted.bound == bound).count();
-        let (done, rest) = self.wanted.split_at(count);
-        for wanted in done {
-            let feature = &self.layout.features[wanted.feature];
-            if let Some((.., partial)) = self.folds.iter().find(|(part, ..)| *part == feature.part) {
-                self.out[wanted.slot] = feature.value(self.layout, self.q, partial);
-            } else {
-                let partial = self.fold_in_order(feature.part, bound);
-                self.out[wanted.slot] = feature.value(self.layout, self.q, &partial);
+        let Some(Window { begin, wanted }) = self.windows.get(self.filling) else { return };
+        let (index, begin, wanted) = (self.filling, *begin, *wanted);
+        let base = if let Begin::Base(of) = begin { self.view.base.map(|base| (base, of)) } else { None };
+        let mut aside: SmallVec<[(usize, Partial); 2]> = SmallVec::new();
+        if let Some((base, of)) = base {
+            for (part, last, partial) in &mut self.folds {
+                let Some(forgotten) = base.partial(self.layout, of, *part) else { continue };
+                if *last == index {
+                    self.layout.parts[*part].merge(partial, forgotten);
+                } else if wanted.iter().any(|wanted| self.layout.features[wanted.feature].part == *part) {
+                    let mut whole = partial.clone();
+                    self.layout.parts[*part].merge(&mut whole, forgotten);
+                    aside.push((*part, whole));
+                }
             }
         }
-        self.wanted = rest;
-        while self.folds.last().is_some_and(|(_, last, _)| *last <= bound) {
+        for wanted in wanted {
+            let feature = &self.layout.features[wanted.feature];
+            if !self.layout.tiled[feature.part] && !aside.iter().any(|(part, _)| *part == feature.part) {
+                aside.push((feature.part, self.fold_in_order(feature.part, base)));
+            }
+            let own = aside.iter().find(|(part, _)| *part == feature.part).map(|(_, partial)| partial);
+            let shared = || self.folds.iter().find(|(part, ..)| *part == feature.part).map(|(.., partial)| partial);
+            if let Some(partial) = own.or_else(shared) {
+                self.out[wanted.slot] = feature.value(self.layout, self.q, partial);
+            }
+        }
+        self.filling += 1;
+        while self.folds.last().is_some_and(|(_, last, _)| *last <= index) {
             self.folds.pop();
         }
-        while self.ordered.last().is_some_and(|(_, last)| *last <= bound) {
+        while self.ordered.last().is_some_and(|(_, last)| *last <= index) {
             self.ordered.pop();
         }
     }
 
     /// The partial of a part that tiles do not keep, for the window that is being finished.
-    fn fold_in_order(&self, part: usize, bound: usize) -> Partial {
-        let forgotten = self.view.base.filter(|_| self.layout.bounds[bound].start == Start::Ever && self.until.is_some());
-        let at = self.layout.base_parts.iter().position(|known| *known == part);
-        let mut partial = match (forgotten, at) {
-            (Some(base), Some(at)) => base[at].clone(),
-            _ => self.layout.parts[part].empty(),
-        };
+    fn fold_in_order(&self, part: usize, base: Option<(&Base, BaseOf)>) -> Partial {
+        let forgotten = base.and_then(|(base, of)| base.partial(self.layout, of, part));
+        let mut partial = forgotten.cloned().unwrap_or_else(|| self.layout.parts[part].empty());
         let places = || self.runs.iter().rev().flat_map(|rows| rows.words.chunks_exact(rows.stride)).map(Place::of);
         debug_assert!(places().is_sorted(), "rows are folded in total order");
         self.runs.iter().rev().for_each(|rows| self.layout.parts[part].add(&mut partial, *rows));
         partial
-    }
-
-    fn add_base(&mut self) {
-        let Some(base) = self.view.base else { return };
-        for (part, _, partial) in &mut self.folds {
-            if let Some(at) = self.layout.base_parts.iter().position(|known| known == part) {
-                self.layout.parts[*part].merge(partial, &base[at]);
-            }
-        }
     }
 
     fn visit(&mut self, node: &'a Node, until: u64) -> Result<()> {
@@ -202,24 +240,18 @@ impl<'a, 'o> Walk<'a, 'o> {
     }
 
     fn visit_slot(&mut self, inner: &'a Inner, slot: usize, until: u64) -> Result<()> {
-        let child = &inner.children[slot];
-        let (first, mut last) = inner.interval(slot);
-        match child {
-            Node::Leaf(leaf) if leaf.is_empty() => return Ok(()),
-            Node::Chunk(chunk) => last = chunk.last,
-            _ => {}
-        }
-        if first > until {
+        let (child, (first, _), last) = (&inner.children[slot], inner.interval(slot), last_of(inner, slot));
+        if first > until || child.is_empty() {
             return Ok(());
         }
-        while self.from > last {
+        while self.from.time > last {
             self.finish();
             if self.is_done() {
                 return Ok(());
             }
         }
         let skips = self.skip.first().is_some_and(|skip| (first..=last).contains(&skip.time));
-        if last > until || first < self.from || skips {
+        if last > until || place_at(first) < self.from || skips {
             return self.visit(child, until);
         }
         let partials = inner.partials(slot);
@@ -249,11 +281,14 @@ impl<'a, 'o> Walk<'a, 'o> {
         Ok(())
     }
 
-    /// Adds raw events from the last that counts backwards, finishing windows where they start.
+    /// Adds raw events from the last that counts backwards, finishing windows where they begin.
     fn add_rows(&mut self, rows: Rows<'a>, until: u64) {
         let mut end = until.checked_add(1).map_or(rows.len(), |after| count_before(rows, after));
         while end > 0 && !self.is_done() {
-            let start = count_before(slice(rows, 0, end), self.from);
+            let mut start = count_before(slice(rows, 0, end), self.from.time);
+            while start < end && Place::of(slice(rows, start, end).words) < self.from {
+                start += 1;
+            }
             self.fold(slice(rows, start, end));
             end = start;
             if end > 0 {

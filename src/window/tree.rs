@@ -282,6 +282,25 @@ impl Node {
         }
     }
 
+    /// Gives all rows, leaf by leaf in total order, to `each`.
+    ///
+    /// # Errors
+    /// Those of `chunks`, and `Corrupt` where a chunk cannot be read.
+    pub(super) fn each_leaf(
+        &self,
+        layout: &Layout,
+        chunks: &dyn Chunks,
+        grown: &dyn Fn(usize),
+        each: &mut dyn FnMut(Rows<'_>),
+    ) -> Result<()> {
+        match self {
+            Self::Leaf(leaf) => each(leaf.rows(layout)),
+            Self::Inner(inner) => inner.children.iter().try_for_each(|child| child.each_leaf(layout, chunks, grown, each))?,
+            Self::Chunk(chunk) => chunk.load(layout, chunks, grown)?.each_leaf(layout, chunks, grown, each)?,
+        }
+        Ok(())
+    }
+
     pub(super) fn holds_chunks(&self) -> bool {
         match self {
             Self::Leaf(_) => false,

@@ -1,5 +1,6 @@
 //! Forgetting raw events before a horizon. What a window without a lower bound still needs of them stays in a base.
 
+use super::base::Base;
 use super::chunk::{ChunkId, Chunks};
 use super::layout::Layout;
 use super::leaf::{Leaf, count_before, slice};
@@ -12,7 +13,7 @@ pub(super) struct Trim<'a> {
     pub(super) layout: &'a Layout,
     /// Events before it are forgotten, a chunk only as a whole.
     pub(super) horizon: u64,
-    pub(super) base: &'a mut Option<Box<[Partial]>>,
+    pub(super) base: &'a mut Option<Box<Base>>,
     pub(super) chunks: &'a dyn Chunks,
     pub(super) grown: &'a dyn Fn(usize),
     /// Stored chunks that no longer are.
@@ -45,7 +46,10 @@ impl Trim<'_> {
 
     /// Reads the chunks whose events the base needs, and which no tile sums up.
     pub(super) fn load(&self, node: &Node, tile: Option<&[Partial]>) -> Result<()> {
-        let is_kept = |tile: &[Partial]| self.layout.base_parts.iter().all(|part| !matches!(tile[*part], Partial::Absent));
+        let is_kept = |tile: Option<&[Partial]>| {
+            let kept = |part: &usize| tile.is_some_and(|tile| !matches!(tile[*part], Partial::Absent));
+            !self.layout.forgets_in_order() && self.layout.base_parts.iter().all(kept)
+        };
         match node {
             Node::Leaf(_) => {}
             Node::Inner(inner) => {
@@ -56,7 +60,7 @@ impl Trim<'_> {
                 }
             }
             Node::Chunk(chunk) => {
-                if chunk.last < self.horizon && !tile.map_or(self.layout.base_parts.is_empty(), is_kept) {
+                if chunk.last < self.horizon && !is_kept(tile) {
                     chunk.load(self.layout, self.chunks, self.grown)?;
                 }
             }
@@ -127,27 +131,30 @@ impl Trim<'_> {
     /// Keeps what the base needs of a node. `tile` is what the tile over it keeps.
     fn keep(&mut self, node: &Node, tile: Option<&[Partial]>) -> Result<()> {
         let (layout, chunks, grown) = (self.layout, self.chunks, self.grown);
-        for (part, kept) in self.base() {
-            let tile = tile.map_or(&Partial::Absent, |tile| &tile[part]);
-            node.add_to(layout, (part, kept), tile, chunks, grown)?;
+        let Some(base) = self.base() else { return Ok(()) };
+        if layout.forgets_in_order() {
+            return node.each_leaf(layout, chunks, grown, &mut |rows| base.forget(layout, rows));
+        }
+        for (part, kept) in layout.base_parts.iter().zip(&mut base.partials) {
+            let tile = tile.map_or(&Partial::Absent, |tile| &tile[*part]);
+            node.add_to(layout, (*part, kept), tile, chunks, grown)?;
         }
         Ok(())
     }
 
     fn keep_rows(&mut self, rows: Rows<'_>) {
         let layout = self.layout;
-        for (part, kept) in self.base() {
-            layout.parts[part].add(kept, rows);
+        if let Some(base) = self.base() {
+            base.forget(layout, rows);
         }
     }
 
-    /// The parts that are kept, with what is kept of them.
-    fn base(&mut self) -> impl Iterator<Item = (usize, &mut Partial)> {
+    /// Where something is kept of forgotten events.
+    fn base(&mut self) -> Option<&mut Base> {
         let layout = self.layout;
-        if !layout.base_parts.is_empty() {
-            let empty = || layout.base_parts.iter().map(|part| layout.parts[*part].empty()).collect();
-            self.base.get_or_insert_with(empty);
+        if layout.base_parts.is_empty() && !layout.forgets_in_order() {
+            return None;
         }
-        layout.base_parts.iter().copied().zip(self.base.iter_mut().flat_map(|base| base.iter_mut()))
+        Some(self.base.get_or_insert_with(|| Box::new(Base::new(layout))))
     }
 }

@@ -2,14 +2,21 @@
 //! Written from `docs/semantics.md` alone; it must never use the engine's windows, aggregates or values.
 
 mod aggregate;
+mod calendar;
 pub mod cell;
 pub mod exact;
+mod map;
+mod moments;
+mod order;
+mod values;
 
 use std::fmt;
 use std::rc::Rc;
 
-pub use aggregate::Aggregate;
+pub use aggregate::{Aggregate, Moment, Row};
+pub use calendar::{Calendar, Clocks};
 pub use cell::Cell;
+pub use map::By;
 
 /// An event's place in the total order of its source.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -43,6 +50,15 @@ pub enum Frame {
         length: i64,
         open: bool,
     },
+    /// From the last multiple of `hop` up to `q - length`.
+    Hop {
+        length: i64,
+        hop: i64,
+    },
+    /// From when the unit that holds `q` began.
+    Calendar(Calendar),
+    /// The run with gaps up to so many microseconds that ends at most that long before `q`.
+    Session(i64),
     All,
 }
 
@@ -53,6 +69,8 @@ pub struct Window {
     pub excluding_current: bool,
     /// Microseconds that `q` is moved into the past.
     pub offset: i64,
+    /// The last so many of it.
+    pub limit: Option<usize>,
 }
 
 /// What a feature means.
@@ -61,6 +79,8 @@ pub struct Feature {
     pub name: String,
     pub aggregate: Aggregate,
     pub inputs: Vec<Input>,
+    /// The feature is a map.
+    pub by: Option<By>,
     /// An event counts where this gives `Bool(true)`.
     pub filter: Option<Input>,
     pub window: Window,
@@ -76,7 +96,19 @@ impl fmt::Debug for Feature {
 impl Window {
     #[must_use]
     pub fn range(length: i64) -> Self {
-        Self { frame: Frame::Range { length, open: false }, before: false, excluding_current: false, offset: 0 }
+        Self { frame: Frame::Range { length, open: false }, before: false, excluding_current: false, offset: 0, limit: None }
+    }
+
+    /// How long before `q` raw events count, at most; nothing but the offset where the window is not bounded in time.
+    #[must_use]
+    pub fn reach(&self) -> i64 {
+        let frame = match self.frame {
+            Frame::Range { length, .. } => length,
+            Frame::Hop { length, hop } => length + hop,
+            Frame::Calendar(_) => 368 * 86_400_000_000,
+            Frame::Session(_) | Frame::All => 0,
+        };
+        frame + self.offset
     }
 
     /// Whether an event at `place` counts for a query at `q` that is about the event at `current`.
@@ -84,13 +116,48 @@ impl Window {
     pub fn holds(&self, place: Place, q: i64, current: Option<Place>) -> bool {
         let (t, q) = (i128::from(place.time), i128::from(q) - i128::from(self.offset));
         let until = if self.before { t < q } else { t <= q };
-        let since = match self.frame {
-            Frame::All => true,
-            Frame::Range { length, open: false } => t >= q - i128::from(length),
-            Frame::Range { length, open: true } => t > q - i128::from(length),
+        let since = match (self.start(q), self.frame) {
+            (None, _) => true,
+            (Some(start), Frame::Range { open: true, .. }) => t > start,
+            (Some(start), _) => t >= start,
         };
         until && since && !(self.excluding_current && Some(place) == current)
     }
+
+    /// Where the window starts for a query at `q`, less its offset; `None` where that is no matter of time alone.
+    fn start(&self, q: i128) -> Option<i128> {
+        match self.frame {
+            Frame::All | Frame::Session(_) => None,
+            Frame::Hop { length, hop } => {
+                let (earliest, hop) = (q - i128::from(length), i128::from(hop));
+                Some(earliest - ((earliest % hop) + hop) % hop)
+            }
+            Frame::Calendar(calendar) => Some(calendar.start(q)),
+            Frame::Range { length, .. } => Some(q - i128::from(length)),
+        }
+    }
+
+    fn moment(&self, q: i64) -> Moment {
+        let query = q - self.offset;
+        let start = self.start(i128::from(query)).map(|start| i64::try_from(start).expect("times of this age"));
+        Moment { query, start }
+    }
+}
+
+/// The events of one key that still count at `q` where it is dropped after a silence of more than `ttl` microseconds.
+#[must_use]
+pub fn living(events: &[Event], q: i64, ttl: Option<i64>) -> Vec<Event> {
+    let mut kept = events.to_vec();
+    let Some(ttl) = ttl else { return kept };
+    kept.retain(|event| event.place.time <= q);
+    kept.sort_by_key(|event| event.place);
+    let mut first = kept.len();
+    let mut next = q;
+    while first > 0 && next - kept[first - 1].place.time <= ttl {
+        first -= 1;
+        next = kept[first].place.time;
+    }
+    kept.split_off(first)
 }
 
 /// The value of `feature` at query time `q` over all `events` of one key, whatever their order here.
@@ -102,8 +169,31 @@ pub fn compute(feature: &Feature, events: &[Event], q: i64, current: Option<Plac
         .filter(|event| feature.filter.as_ref().is_none_or(|filter| matches!(filter(event), Cell::Bool(true))))
         .collect();
     counted.sort_by_key(|event| event.place);
-    let rows: Vec<Vec<Cell>> = counted.iter().map(|event| feature.inputs.iter().map(|input| input(event)).collect()).collect();
-    let value = feature.aggregate.over(&rows);
+    if let Frame::Session(gap) = feature.window.frame {
+        let end = q - feature.window.offset;
+        let mut run: Vec<&Event> = Vec::new();
+        for event in counted {
+            if run.last().is_some_and(|last| event.place.time - last.place.time > gap) {
+                run.clear();
+            }
+            run.push(event);
+        }
+        run.retain({
+            let last = run.last().map(|last| last.place.time);
+            move |_| last.is_some_and(|last| end - last <= gap)
+        });
+        counted = run;
+    }
+    if let Some(limit) = feature.window.limit {
+        counted.drain(..counted.len().saturating_sub(limit));
+    }
+    let cells = |event: &Event| feature.inputs.iter().map(|input| input(event)).collect();
+    let rows: Vec<Row> = counted.iter().map(|event| Row { time: event.place.time, cells: cells(event) }).collect();
+    let moment = feature.window.moment(q);
+    let value = match &feature.by {
+        Some(by) => by.over(&feature.aggregate, counted.iter().map(|event| (by.key)(event)).zip(rows).collect(), moment),
+        None => feature.aggregate.over(&rows, moment),
+    };
     match (&feature.default, value) {
         (Some(default), Cell::Null) => default.clone(),
         (_, value) => value,

@@ -25,18 +25,18 @@ pub(crate) enum Cell {
 }
 
 impl Kind {
-    /// The kind of a type that is no list (`bind` admits no lists); a list counts as text.
+    /// The kind of a type of single values (`bind` admits no others); lists and maps count as text.
     pub(crate) fn of(data_type: &DataType) -> Self {
         match data_type {
             DataType::Bool => Self::Bool,
             DataType::Int => Self::Int,
             DataType::Float => Self::Float,
             DataType::Timestamp => Self::Timestamp,
-            DataType::Text | DataType::List(_) => Self::Text,
+            DataType::Text | DataType::List(_) | DataType::Map(_) => Self::Text,
         }
     }
 
-    pub(super) fn text(self) -> &'static str {
+    pub(in crate::aggregate) fn text(self) -> &'static str {
         match self {
             Self::Bool => "boolean",
             Self::Int => "bigint",
@@ -55,6 +55,14 @@ impl Cell {
         }
     }
 
+    /// Bytes held outside of the cell itself.
+    pub(in crate::aggregate) fn heap(&self) -> usize {
+        match self {
+            Self::Word(_) => 0,
+            Self::Text(text) => 16 + text.len(),
+        }
+    }
+
     pub(super) fn ordered(kind: Kind, word: u64, texts: &[Arc<str>]) -> Self {
         match kind {
             Kind::Text => Self::Text(text_at(texts, word)),
@@ -62,7 +70,7 @@ impl Cell {
         }
     }
 
-    pub(super) fn plain_value(&self, kind: Kind) -> Value {
+    pub(in crate::aggregate) fn plain_value(&self, kind: Kind) -> Value {
         match (self, kind) {
             (Self::Text(text), _) => Value::Text(text.clone()),
             (Self::Word(word), Kind::Bool) => Value::Bool(*word != 0),
@@ -72,19 +80,17 @@ impl Cell {
         }
     }
 
-    pub(super) fn ordered_value(&self, kind: Kind) -> Value {
+    pub(in crate::aggregate) fn ordered_value(&self, kind: Kind) -> Value {
         match (self, kind) {
-            (Self::Word(word), Kind::Float) if word >> 63 == 1 => Value::Float(f64::from_bits(word ^ (1 << 63))),
-            (Self::Word(word), Kind::Float) => Value::Float(f64::from_bits(!word)),
-            (Self::Word(word), Kind::Int | Kind::Timestamp) => Self::Word(word ^ (1 << 63)).plain_value(kind),
-            _ => self.plain_value(kind),
+            (Self::Word(word), _) => Self::Word(unordered_word(kind, *word)).plain_value(kind),
+            (Self::Text(_), _) => self.plain_value(kind),
         }
     }
 }
 
 /// A word that compares as the value does: NaN above all doubles and every NaN the same, negative zero as zero.
 #[inline]
-pub(super) fn ordered_word(kind: Kind, word: u64) -> u64 {
+pub(in crate::aggregate) fn ordered_word(kind: Kind, word: u64) -> u64 {
     match kind {
         Kind::Float => {
             let number = f64::from_bits(word);
@@ -92,6 +98,15 @@ pub(super) fn ordered_word(kind: Kind, word: u64) -> u64 {
             if bits >> 63 == 1 { !bits } else { bits | 1 << 63 }
         }
         Kind::Int | Kind::Timestamp => word ^ (1 << 63),
+        Kind::Bool | Kind::Text => word,
+    }
+}
+
+/// The plain word of an ordered one.
+pub(in crate::aggregate) fn unordered_word(kind: Kind, word: u64) -> u64 {
+    match kind {
+        Kind::Float if word >> 63 == 0 => !word,
+        Kind::Float | Kind::Int | Kind::Timestamp => word ^ 1 << 63,
         Kind::Bool | Kind::Text => word,
     }
 }

@@ -3,8 +3,9 @@
 
 use std::sync::Arc;
 
-use super::cell::{Kind, ordered_word};
+use super::cell::{Cell, Kind, ordered_word};
 use super::text_at;
+use crate::value::Value;
 
 /// Sorted, without repetition. Words are in ordered form.
 #[derive(Clone, Debug)]
@@ -25,6 +26,14 @@ impl Distinct {
         match self {
             Self::Words(words) => words.len(),
             Self::Texts(texts) => texts.len(),
+        }
+    }
+
+    /// Ascending.
+    pub(super) fn values(&self, kind: Kind) -> Arc<[Value]> {
+        match self {
+            Self::Words(words) => words.iter().map(|word| Cell::Word(*word).ordered_value(kind)).collect(),
+            Self::Texts(texts) => texts.iter().cloned().map(Value::Text).collect(),
         }
     }
 

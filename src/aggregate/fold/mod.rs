@@ -1,19 +1,27 @@
 //! What a state keeps of a set of events: a `Partial` of each `Part`. Partials of the same part merge in any order and
 //! are a function of the set of events alone; those that depend on the order of events keep places in it.
 
+mod by;
 mod cell;
 mod distinct;
 mod moments;
+mod own;
 mod placed;
 mod stored;
 
 use std::sync::Arc;
 
-use self::cell::Cell;
-pub(crate) use self::cell::Kind;
+pub use self::by::Keep;
+pub(crate) use self::by::{By, Groups};
+pub(crate) use self::cell::{Cell, Kind};
+pub(super) use self::cell::{ordered_word, unordered_word};
 use self::distinct::Distinct;
 use self::moments::Moments;
-use self::placed::{Chosen, Placed};
+use self::own::OwnState;
+pub(crate) use self::own::{Algorithm, Event, Own, Tiled};
+use self::placed::Chosen;
+pub(crate) use self::placed::Placed;
+pub(super) use self::stored::{get_cell, get_placed, put_cell, put_placed};
 use super::exact::ExactSum;
 use super::rows::Rows;
 use crate::value::Value;
@@ -41,6 +49,8 @@ pub(crate) enum Fold {
     Truths,
     /// Up to that many values
     Distinct(Kind, u32),
+    /// Defined beside the aggregates that read it
+    Own(Own),
 }
 
 /// A fold over some columns of rows, under a filter.
@@ -78,6 +88,7 @@ pub(crate) enum Partial {
         trues: u64,
     },
     Distinct(Distinct),
+    Own(OwnState),
 }
 
 impl Fold {
@@ -96,13 +107,25 @@ impl Fold {
             Self::GreatestBy(kind, by) => format!("greatest by {} {}", kind.text(), by.text()),
             Self::Truths => "truths".to_owned(),
             Self::Distinct(kind, limit) => format!("distinct {} {limit}", kind.text()),
+            Self::Own(own) => own.text(),
         }
     }
 
     /// Whether tiles keep partials of it: they merge in any order. One that is not is folded from a window's events, in
     /// total order, each time it is read, and its partials are never merged.
     pub(crate) fn is_tiled(&self) -> bool {
-        true
+        match self {
+            Self::Own(own) => own.is_tiled(),
+            _ => true,
+        }
+    }
+
+    /// Why it cannot be kept of events that are forgotten, where it cannot.
+    pub(super) fn needs_bounded(&self) -> Option<&'static str> {
+        match self {
+            Self::Own(own) => own.needs_bounded(),
+            _ => None,
+        }
     }
 
     /// Other folds of one input of that kind that answer for this one.
@@ -134,6 +157,7 @@ impl Part {
             Fold::LeastBy(..) | Fold::GreatestBy(..) => Partial::Chosen(None),
             Fold::Truths => Partial::Truths { count: 0, trues: 0 },
             Fold::Distinct(kind, _) => Partial::Distinct(Distinct::empty(*kind)),
+            Fold::Own(own) => Partial::Own(own.empty()),
         }
     }
 
@@ -189,6 +213,9 @@ impl Part {
             (Partial::Distinct(distinct), Fold::Distinct(kind, limit)) => {
                 taken.for_each(|row| distinct.add(*kind, row[x], rows.texts, *limit as usize));
             }
+            (Partial::Own(state), Fold::Own(own)) => {
+                own.add(state, &self.inputs, &mut taken.map(|row| Rows { words: row, ..rows }));
+            }
             _ => {}
         }
     }
@@ -222,6 +249,11 @@ impl Part {
                     distinct.merge(other, *limit as usize);
                 }
             }
+            (Partial::Own(state), Partial::Own(other)) => {
+                if let Fold::Own(own) = &self.fold {
+                    own.merge(state, other);
+                }
+            }
             (partial, Partial::Absent) => *partial = Partial::Absent,
             _ => {}
         }
@@ -229,7 +261,19 @@ impl Part {
 
     /// Makes a partial that a tile is to keep absent, where it outgrew what a tile may hold.
     #[inline]
-    pub(crate) fn limit_tile(&self, _partial: &mut Partial) {}
+    pub(crate) fn limit_tile(&self, partial: &mut Partial) {
+        if self.outgrows_tile(partial) {
+            *partial = Partial::Absent;
+        }
+    }
+
+    /// Whether a tile had better forget the partial.
+    fn outgrows_tile(&self, partial: &Partial) -> bool {
+        match (&self.fold, partial) {
+            (Fold::Own(own), Partial::Own(state)) => own.outgrows_tile(state),
+            _ => false,
+        }
+    }
 
     /// This part's share of a partial whose fold covers it.
     pub(crate) fn narrowed(&self, wider: Partial) -> Partial {
@@ -293,6 +337,14 @@ impl Partial {
         }
     }
 
+    /// The values of a list, the last one first.
+    pub(super) fn last(&self, kind: Kind) -> Vec<Value> {
+        match self {
+            Self::List(list) => list.iter().rev().map(|placed| placed.value.plain_value(kind)).collect(),
+            _ => Vec::new(),
+        }
+    }
+
     pub(super) fn chosen(&self, kind: Kind) -> Value {
         match self {
             Self::Chosen(Some(chosen)) => chosen.placed.value.plain_value(kind),
@@ -315,6 +367,22 @@ impl Partial {
         }
     }
 
+    /// The different values, ascending.
+    pub(super) fn distinct_values(&self, kind: Kind) -> Value {
+        match self {
+            Self::Distinct(distinct) if distinct.len() > 0 => Value::List(distinct.values(kind)),
+            _ => Value::Null,
+        }
+    }
+
+    /// The state of an algorithm.
+    pub(super) fn own<T: 'static>(&self) -> Option<&T> {
+        match self {
+            Self::Own(state) => state.get(),
+            _ => None,
+        }
+    }
+
     /// Bytes held outside of the partial itself, roughly.
     pub(crate) fn heap(&self) -> usize {
         match self {
@@ -325,6 +393,7 @@ impl Partial {
             Self::List(list) => list.capacity() * size_of::<Placed>(),
             Self::Chosen(chosen) => chosen.as_ref().map_or(0, |_| size_of::<Chosen>()),
             Self::Distinct(distinct) => distinct.heap(),
+            Self::Own(state) => state.heap(),
         }
     }
 }

@@ -9,8 +9,8 @@ use super::cell::{Cell, Kind};
 /// A plain value and the place of its event.
 #[derive(Clone, Debug)]
 pub(crate) struct Placed {
-    pub(super) place: Place,
-    pub(super) value: Cell,
+    pub(in crate::aggregate) place: Place,
+    pub(in crate::aggregate) value: Cell,
 }
 
 /// The value of the event that is chosen by another, ordered value.

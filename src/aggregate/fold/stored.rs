@@ -10,7 +10,7 @@ use super::distinct::Distinct;
 use super::moments::Moments;
 use super::placed::{Chosen, Placed};
 use super::{Fold, Part, Partial};
-use crate::error::{Error, Result};
+use crate::error::Result;
 
 impl Part {
     pub(crate) fn encode(&self, partial: &Partial, bytes: &mut Vec<u8>) {
@@ -56,28 +56,33 @@ impl Part {
                     Distinct::Texts(texts) => texts.iter().for_each(|text| put_text(bytes, text)),
                 }
             }
+            Partial::Own(state) => {
+                if let Fold::Own(own) = &self.fold {
+                    own.encode(state, bytes);
+                }
+            }
         }
     }
 
     pub(crate) fn decode(&self, reader: &mut ByteReader<'_>) -> Result<Partial> {
         Ok(match &self.fold {
-            Fold::Count => Partial::Count(counted(reader)?),
-            Fold::Sum { .. } => Partial::Sum { count: counted(reader)?, sum: ExactSum::decode(reader)? },
+            Fold::Count => Partial::Count(reader.counted()?),
+            Fold::Sum { .. } => Partial::Sum { count: reader.counted()?, sum: ExactSum::decode(reader)? },
             Fold::Moments { .. } => {
-                let (count, sum) = (counted(reader)?, ExactSum::decode(reader)?);
+                let (count, sum) = (reader.counted()?, ExactSum::decode(reader)?);
                 Partial::Moments(Box::new(Moments { count, sum, squares: ExactSum::decode(reader)? }))
             }
-            Fold::Least(kind) | Fold::Greatest(kind) => Partial::Extreme(optional(reader, |reader| cell(reader, *kind))?),
-            Fold::First(kind) | Fold::Last(kind) => Partial::Placed(optional(reader, |reader| placed(reader, *kind).map(Box::new))?),
+            Fold::Least(kind) | Fold::Greatest(kind) => Partial::Extreme(reader.optional(|reader| get_cell(reader, *kind))?),
+            Fold::First(kind) | Fold::Last(kind) => Partial::Placed(reader.optional(|reader| get_placed(reader, *kind).map(Box::new))?),
             Fold::LastN(kind, n) => {
                 let length = reader.length()?.min(*n as usize);
-                Partial::List((0..length).map(|_| placed(reader, *kind)).collect::<Result<_>>()?)
+                Partial::List((0..length).map(|_| get_placed(reader, *kind)).collect::<Result<_>>()?)
             }
-            Fold::LeastBy(kind, by) | Fold::GreatestBy(kind, by) => Partial::Chosen(optional(reader, |reader| {
-                let by = cell(reader, *by)?;
-                Ok(Box::new(Chosen { by, placed: placed(reader, *kind)? }))
+            Fold::LeastBy(kind, by) | Fold::GreatestBy(kind, by) => Partial::Chosen(reader.optional(|reader| {
+                let by = get_cell(reader, *by)?;
+                Ok(Box::new(Chosen { by, placed: get_placed(reader, *kind)? }))
             })?),
-            Fold::Truths => Partial::Truths { count: counted(reader)?, trues: counted(reader)? },
+            Fold::Truths => Partial::Truths { count: reader.counted()?, trues: reader.counted()? },
             Fold::Distinct(Kind::Text, _) => {
                 let length = reader.length()?;
                 Partial::Distinct(Distinct::Texts((0..length).map(|_| Ok(Arc::from(reader.text()?))).collect::<Result<_>>()?))
@@ -86,21 +91,8 @@ impl Part {
                 let length = reader.length()?;
                 Partial::Distinct(Distinct::Words((0..length).map(|_| reader.word()).collect::<Result<_>>()?))
             }
+            Fold::Own(own) => Partial::Own(own.decode(reader)?),
         })
-    }
-}
-
-/// A number of events: far from where adding to it could overflow.
-fn counted(reader: &mut ByteReader<'_>) -> Result<u64> {
-    let count = reader.unsigned()?;
-    if count >> 56 == 0 { Ok(count) } else { Err(Error::corrupt("stored state: a count out of range")) }
-}
-
-fn optional<T>(reader: &mut ByteReader<'_>, read: impl FnOnce(&mut ByteReader<'_>) -> Result<T>) -> Result<Option<T>> {
-    match reader.byte()? {
-        0 => Ok(None),
-        1 => read(reader).map(Some),
-        _ => Err(Error::corrupt("stored state: neither absent nor present")),
     }
 }
 
@@ -109,30 +101,25 @@ fn put_text(bytes: &mut Vec<u8>, text: &str) {
     bytes.extend(text.as_bytes());
 }
 
-fn put_cell(bytes: &mut Vec<u8>, cell: &Cell) {
+pub(in crate::aggregate) fn put_cell(bytes: &mut Vec<u8>, cell: &Cell) {
     match cell {
         Cell::Word(word) => bytes.extend(word.to_le_bytes()),
         Cell::Text(text) => put_text(bytes, text),
     }
 }
 
-fn cell(reader: &mut ByteReader<'_>, kind: Kind) -> Result<Cell> {
+pub(in crate::aggregate) fn get_cell(reader: &mut ByteReader<'_>, kind: Kind) -> Result<Cell> {
     Ok(match kind {
         Kind::Text => Cell::Text(Arc::from(reader.text()?)),
         _ => Cell::Word(reader.word()?),
     })
 }
 
-fn put_placed(bytes: &mut Vec<u8>, placed: &Placed) {
-    bytes.extend(placed.place.time.to_le_bytes());
-    put_unsigned(bytes, u64::from(placed.place.partition));
-    put_unsigned(bytes, placed.place.offset);
+pub(in crate::aggregate) fn put_placed(bytes: &mut Vec<u8>, placed: &Placed) {
+    placed.place.encode(bytes);
     put_cell(bytes, &placed.value);
 }
 
-fn placed(reader: &mut ByteReader<'_>, kind: Kind) -> Result<Placed> {
-    let time = reader.word()?;
-    let partition = u32::try_from(reader.unsigned()?).map_err(|_| Error::corrupt("stored state: a partition out of range"))?;
-    let place = Place { time, partition, offset: reader.unsigned()? };
-    Ok(Placed { place, value: cell(reader, kind)? })
+pub(in crate::aggregate) fn get_placed(reader: &mut ByteReader<'_>, kind: Kind) -> Result<Placed> {
+    Ok(Placed { place: Place::decode(reader)?, value: get_cell(reader, kind)? })
 }

@@ -56,7 +56,7 @@ fn value(text: &str, data_type: &DataType) -> Value {
         DataType::Int => text.trim().parse().ok().map(Value::Int),
         DataType::Float => text.trim().parse().ok().map(Value::Float),
         DataType::Timestamp => text.trim().parse().ok().map(Value::Int),
-        DataType::Bool | DataType::Text | DataType::List(_) => None,
+        DataType::Bool | DataType::Text | DataType::List(_) | DataType::Map(_) => None,
     };
     typed.unwrap_or_else(|| Value::Text(text.into()))
 }

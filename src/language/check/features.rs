@@ -6,11 +6,11 @@ use std::sync::Arc;
 use super::Checker;
 use super::columns::SourceScope;
 use super::view::First;
-use crate::aggregate::{self, Aggregate, Shape};
+use crate::aggregate::{self, Aggregate, Keep, Shape};
 use crate::id::Identity;
 use crate::language::diagnostics::{Diagnostic, codes};
 use crate::language::expression::{self, Planned};
-use crate::language::parse::tree::{Call, Clause, FeatureItem, Sql, Window as WrittenWindow, WindowItem};
+use crate::language::parse::tree::{Call, Clause, FeatureItem, Sql, WindowItem};
 use crate::language::source::At;
 use crate::plan::{Expression, Feature, Fold, Frame, Relation, Window, identity};
 use crate::value::{DataType, Value};
@@ -55,13 +55,18 @@ impl Checker<'_> {
     /// Adds the features of one line; `None` when some could not be.
     pub(super) fn feature(&mut self, draft: &mut Draft, item: &FeatureItem) -> Option<()> {
         let bound = self.aggregate(draft, &item.call);
+        let keep = self.keep(item);
+        let by = item.by.as_ref().map(|clause| self.over_source(draft, &clause.value.key));
         let filter = item.filter.as_ref().map(|clause| {
             let planned = self.over_source(draft, &clause.value)?;
             self.boolean(&planned.expression, clause.value.at, "where");
             Some(planned)
         });
         let named = self.feature_names(draft, item);
-        let (aggregate, inputs) = bound?;
+        let (aggregate, inputs) = match by {
+            Some(by) => self.grouped(item, bound?, by?)?,
+            None => bound?,
+        };
         let default = match &item.default {
             Some(clause) => Some(self.default(clause, aggregate.result_type())?),
             None => None,
@@ -70,13 +75,50 @@ impl Checker<'_> {
             Some(filter) => Some(filter?),
             None => None,
         };
-        let fold = fold(draft, &aggregate, inputs, filter);
-        for (name, window) in named? {
-            let data_type = aggregate.result_type().clone();
-            let id = identity::feature(draft.keys, draft.folds[fold].id, &window, default.as_ref(), &data_type);
-            draft.features.push(Feature { name, id, fold, window, default: default.clone(), data_type });
+        let keep = keep?;
+        let named = named?;
+        self.bounded(item, &aggregate, &named)?;
+        if named.iter().any(|(_, window, _)| window.limit.is_some())
+            && let Ok(count) = aggregate::bind("count", &[], &[])
+        {
+            // What a limit counts, so that tiles know it.
+            fold(draft, &count, Vec::new(), filter.clone());
         }
-        item.by.is_none().then_some(())
+        let fold = fold(draft, &aggregate, inputs, filter);
+        for (name, window, _) in named {
+            let data_type = aggregate.result_type().clone();
+            let id = identity::feature(draft.keys, draft.folds[fold].id, &window, keep, default.as_ref(), &data_type);
+            draft.features.push(Feature { name, id, fold, window, keep, default: default.clone(), data_type });
+        }
+        Some(())
+    }
+
+    /// The aggregate for each value of a key, which becomes its last input.
+    fn grouped(&mut self, item: &FeatureItem, bound: (Aggregate, Vec<Planned>), key: Planned) -> Option<(Aggregate, Vec<Planned>)> {
+        let (aggregate, mut inputs) = bound;
+        match aggregate.by(&key.expression.data_type) {
+            Ok(aggregate) => {
+                inputs.push(key);
+                Some((aggregate, inputs))
+            }
+            Err(error) => {
+                let at = item.by.as_ref().map_or(item.call.at, |clause| clause.at);
+                self.report(Diagnostic::error(codes::AGGREGATE_TYPES, at, error.0, "cannot be computed"));
+                None
+            }
+        }
+    }
+
+    /// Which keys the line's maps have room for.
+    fn keep(&mut self, item: &FeatureItem) -> Option<Keep> {
+        let Some(Clause { value: by, .. }) = &item.by else { return Some(Keep::default()) };
+        let Some(limit) = &by.limit else { return Some(Keep::default()) };
+        let number = limit.text.parse().ok().filter(|number| (1..=Keep::LIMIT_MAX).contains(number));
+        if number.is_none() {
+            let message = format!("a map cannot have room for {} keys", limit.text);
+            self.report(Diagnostic::error(codes::BAD_LIMIT, limit.at, message, format!("from 1 to {}", Keep::LIMIT_MAX)));
+        }
+        Some(Keep { limit: number?, by_value: by.by_value })
     }
 
     /// Plans an expression over the columns of the view's source or stream.
@@ -127,15 +169,22 @@ impl Checker<'_> {
         if aggregate::NOT_YET.contains(&name) {
             let problem =
                 Diagnostic::error(codes::NOT_YET_AGGREGATE, call.function.at, format!("the aggregate `{name}` cannot run yet"), "not yet");
-            return self.report(problem.help(format!("aggregates that run: {}", aggregate::names().join(", "))));
+            return self.report(problem.help("it takes lists, which events do not have: give each element a column of its own"));
+        }
+        if self.planner.has_function(name) {
+            let message = format!("`{name}` is a function of single values, and a feature is one aggregate call");
+            let problem = Diagnostic::error(codes::NOT_AN_AGGREGATE, call.at, message, "not an aggregate call");
+            return self.report(problem.help("put it inside the aggregate's call; combine features in a vector's derived columns"));
         }
         let mut known = aggregate::names();
         known.extend(aggregate::NOT_YET);
         let problem =
             Diagnostic::error(codes::UNKNOWN_AGGREGATE, call.function.at, format!("there is no aggregate `{name}`"), "unknown aggregate");
-        self.report(match crate::language::diagnostics::nearest(name, &known) {
-            Some(near) => problem.help(format!("did you mean `{near}`?")),
-            None => problem.help(format!("aggregates that run: {}", aggregate::names().join(", "))),
+        let unconditional = name.strip_suffix("_if").filter(|stem| aggregate::shape(stem).is_some());
+        self.report(match (unconditional, crate::language::diagnostics::nearest(name, &known)) {
+            (Some(stem), _) => problem.help(format!("a condition is a clause of its own: `{stem}(..) where ..`")),
+            (None, Some(near)) => problem.help(format!("did you mean `{near}`?")),
+            (None, None) => problem.help(format!("aggregates that run: {}", aggregate::names().join(", "))),
         });
     }
 
@@ -161,6 +210,7 @@ impl Checker<'_> {
             );
             self.report(match data_type {
                 DataType::List(_) => problem.help("a list has no default: leave it null"),
+                DataType::Map(_) => problem.help("a map has no default: leave it null"),
                 DataType::Float => problem.help("write a number, such as `default 0`"),
                 DataType::Int => problem.help("write a whole number, such as `default 0`"),
                 DataType::Text => problem.help("write a text in quotes, such as `default ''`"),
@@ -171,18 +221,39 @@ impl Checker<'_> {
         fitting
     }
 
-    /// The name and window of each feature of a line; `None` when one is wrong.
-    fn feature_names(&mut self, draft: &mut Draft, item: &FeatureItem) -> Option<Vec<(String, Window)>> {
+    /// `None` where the aggregate cannot be computed over one of these windows.
+    fn bounded(&mut self, item: &FeatureItem, aggregate: &Aggregate, named: &[(String, Window, At)]) -> Option<()> {
+        let Some(reason) = aggregate.needs_bounded() else { return Some(()) };
+        let name = item.call.function.text.as_str();
+        let by = if item.by.is_some() { " .. by" } else { "" };
+        let mut all_are = Some(());
+        for (_, window, at) in named {
+            let over = match (&window.frame, window.limit) {
+                (Frame::All, None) => "all events",
+                (Frame::Session { .. }, _) => "sessions",
+                _ => continue,
+            };
+            let problem = Diagnostic::error(codes::NEEDS_BOUNDED, *at, format!("`{name}{by}` cannot run over {over}"), "no lower bound");
+            let instead = format!("approx_{name}");
+            let other = if aggregate::shape(&instead).is_some() { format!(", or use `{instead}`") } else { String::new() };
+            self.report(problem.help(format!("{reason}, and old events are forgotten: bound the window, as in `over 7d`{other}")));
+            all_are = None;
+        }
+        all_are
+    }
+
+    /// The name, window and place of each feature of a line; `None` when one is wrong.
+    fn feature_names(&mut self, draft: &mut Draft, item: &FeatureItem) -> Option<Vec<(String, Window, At)>> {
         if item.over.is_empty() && item.over_tokens.is_none() {
-            let all = Window { frame: Frame::All, before: false, excluding_current: false, offset: crate::time::Span(0) };
-            return self.unique(draft, &item.name.text, item.name.at).map(|()| vec![(item.name.text.clone(), all)]);
+            let all = Window::of(Frame::All);
+            return self.unique(draft, &item.name.text, item.name.at).map(|()| vec![(item.name.text.clone(), all, item.call.at)]);
         }
         let mut named = Vec::new();
         for WindowItem { at, window, .. } in &item.over {
             let Some(window) = window else { continue };
             let name = window.alias.as_ref().map_or_else(|| format!("{}{}", item.name.text, window.suffix), |alias| alias.text.clone());
             if self.unique(draft, &name, *at).is_some() {
-                named.push((name, planned(window)));
+                named.push((name, window.window.clone(), *at));
             }
         }
         (named.len() == item.over.len()).then_some(named)
@@ -219,11 +290,6 @@ fn place(list: &mut Vec<Expression>, meanings: &mut Vec<String>, planned: Planne
         meanings.push(planned.meaning);
         list.len() - 1
     })
-}
-
-fn planned(window: &WrittenWindow) -> Window {
-    let frame = window.length.map_or(Frame::All, |length| Frame::Range { length, open: window.open });
-    Window { frame, before: window.before, excluding_current: window.excluding_current, offset: window.offset }
 }
 
 fn arguments(shape: Shape) -> String {

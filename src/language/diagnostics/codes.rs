@@ -101,7 +101,7 @@ codes! {
     DEFAULT_TYPE = "FB0207", "default of another type",
         "A default takes the place of null, so it must have the type of the feature or column.";
     NOT_A_LITERAL = "FB0208", "not a literal",
-        "A default and an aggregate's parameters are written as literals: a number, a 'text', true or false.";
+        "A default and the parameters of an aggregate or a function are written as literals: a number, a 'text', true or false.";
 
     VOLATILE = "FB0301", "value that is no function of the event",
         "The expression depends on the clock, on chance or on a file. Values are functions of events, so that they can be computed \
@@ -142,7 +142,18 @@ codes! {
     NOT_AN_AGGREGATE = "FB0506", "feature that is no aggregate",
         "A feature is one aggregate call: `spend = sum(amount) over 1h`. Arithmetic belongs inside the call, or in a vector.";
     WINDOW_MODIFIER = "FB0507", "modifier that does not fit the window",
-        "`open` is for range windows; each modifier may stand once.";
+        "`open` and `hop` are for range windows, `limit` for all but windows of rows; each modifier may stand once.";
+    BAD_HOP = "FB0508", "hop that does not fit its window",
+        "The start of a window with `hop` is a multiple of the hop, which is longer than nothing and at most as long as the window.";
+    UNKNOWN_ZONE = "FB0509", "unknown time zone",
+        "Calendar windows are cut by the clocks of a time zone of the IANA database, called by its name, letter for letter: \
+         'Europe/Berlin'. Without `in` it is UTC.";
+    BAD_ROWS = "FB0510", "bad number of rows",
+        "A window of rows, and a limit, has between 1 and 1000000 rows.";
+    NEEDS_BOUNDED = "FB0515", "aggregate over too much",
+        "The aggregate needs the events themselves, which are forgotten in the end: its window has a lower bound.";
+    BAD_LIMIT = "FB0520", "bad limit of a map",
+        "A map has room for 1 to 1000 keys.";
 
     KEY_UNREACHABLE = "FB0601", "vector without the view's key",
         "The vector's source has no column called like the view's key. Say which column to read it under with `for key = column`.";
@@ -192,18 +203,6 @@ codes! {
     STREAM_BRANCHES = "FB0807", "stream of too many parts",
         "A stream has at most 256 parts, those of the streams that it reads counted in.";
 
-    NOT_YET_HOP = "FB0901", "hop windows cannot run yet",
-        "The language names them, this version does not compute them. Use the exact window: it gives the value for every moment.";
-    NOT_YET_CALENDAR = "FB0902", "calendar windows cannot run yet",
-        "The language names them, this version does not compute them. Use a range window such as `over 1d`.";
-    NOT_YET_SESSION = "FB0903", "session windows cannot run yet",
-        "The language names them, this version does not compute them.";
-    NOT_YET_ROWS = "FB0904", "row windows cannot run yet",
-        "The language names them, this version does not compute them. `last_n` keeps the last values of an expression.";
-    NOT_YET_LIMIT = "FB0905", "limits on windows cannot run yet",
-        "The language names them, this version does not compute them.";
-    NOT_YET_BY = "FB0906", "map-valued features cannot run yet",
-        "The language names `by`, this version does not compute it. Write one feature with `where` for each value that matters.";
     NOT_YET_LABEL = "FB0907", "labels cannot be joined yet",
         "The language names `label`, this version does not join labels. Bring them in the spine of a training set.";
     NOT_YET_TABLE = "FB0909", "tables cannot be read yet",
@@ -214,8 +213,6 @@ codes! {
         "The language names this aggregate, this version does not compute it.";
     NOT_YET_DELETES = "FB0912", "deletes cannot run yet",
         "The language names `deletes when`, this version does not retract events.";
-    NOT_YET_TTL = "FB0913", "keys cannot be dropped by age yet",
-        "The language names `ttl`, this version keeps every key for as long as its windows need.";
     NOT_YET_UNNEST = "FB0914", "unnest cannot run yet",
         "The language names `unnest`, this version makes at most one row of a stream of each event.";
 }

@@ -109,7 +109,8 @@ fn kind(data_type: &ArrowType) -> Option<Kind> {
     }
 }
 
-fn spelled(data_type: &ArrowType) -> String {
+/// A type as the language spells it, or Arrow where the language has none.
+pub(super) fn spelled(data_type: &ArrowType) -> String {
     super::language_type(data_type).map_or_else(|| data_type.to_string().to_lowercase(), |found| found.to_string())
 }
 

@@ -2,6 +2,7 @@
 //! Must never let through what is no function of its row: clocks, chance, tables, other rows.
 
 mod evaluate;
+mod functions;
 mod guard;
 mod literal;
 mod resolve;
@@ -69,7 +70,14 @@ impl Planner {
             .set_bool("datafusion.sql_parser.enable_ident_normalization", false)
             .set_bool("datafusion.sql_parser.map_string_types_to_utf8view", false)
             .set_bool("datafusion.sql_parser.parse_float_as_decimal", false);
-        Self { state: SessionStateBuilder::new().with_config(config).with_default_features().build() }
+        let mut builder = SessionStateBuilder::new().with_config(config).with_default_features();
+        builder.scalar_functions().get_or_insert_default().extend(functions::all());
+        Self { state: builder.build() }
+    }
+
+    /// Whether SQL's expressions have a function of that name.
+    pub(super) fn has_function(&self, name: &str) -> bool {
+        self.state.scalar_functions().contains_key(name) || self.state.higher_order_functions().contains_key(name)
     }
 
     /// The expression with its names replaced by column names of the scope and its functions known to be allowed;
@@ -86,6 +94,7 @@ impl Planner {
             return None;
         };
         guard::operands(expr, place, &|part| self.type_of(part, &names), problems);
+        functions::arguments(expr, place, &|part| self.type_of(part, &names), problems);
         if problems.len() > before {
             return None;
         }
@@ -143,6 +152,12 @@ fn language_type(data_type: &ArrowType) -> Option<DataType> {
             DataType::Timestamp
         }
         ArrowType::List(item) | ArrowType::LargeList(item) => DataType::List(Box::new(language_type(item.data_type())?)),
+        ArrowType::Map(entries, _) => match entries.data_type() {
+            ArrowType::Struct(entry) if *entry[0].data_type() == ArrowType::Utf8 => {
+                DataType::Map(Box::new(language_type(entry[1].data_type())?))
+            }
+            _ => return None,
+        },
         _ => return None,
     })
 }

@@ -4,7 +4,9 @@ use std::ops::ControlFlow;
 
 use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::Volatility;
-use datafusion::sql::sqlparser::ast::{Expr, Function, Ident, ObjectNamePart, Spanned, visit_expressions, visit_expressions_mut};
+use datafusion::sql::sqlparser::ast::{
+    AccessExpr, Expr, Function, Ident, ObjectNamePart, Spanned, visit_expressions, visit_expressions_mut,
+};
 
 use super::Place;
 use crate::aggregate;
@@ -33,6 +35,10 @@ pub(super) fn resolve(
         return None;
     }
     let mut expr = expr.clone();
+    let _: ControlFlow<()> = visit_expressions_mut(&mut expr, |part| {
+        name_before_brackets(part);
+        ControlFlow::Continue(())
+    });
     let mut sound = true;
     let _: ControlFlow<()> = visit_expressions_mut(&mut expr, |part| {
         let fine = match part {
@@ -47,6 +53,21 @@ pub(super) fn resolve(
         ControlFlow::Continue(())
     });
     sound.then_some(expr)
+}
+
+/// `view.feature['key']` is a part of `view.feature`, where SQL's grammar has `view` and what is taken of it.
+fn name_before_brackets(expr: &mut Expr) {
+    let Expr::CompoundFieldAccess { root, access_chain } = expr else { return };
+    let Expr::Identifier(first) = root.as_ref() else { return };
+    let mut names = vec![first.clone()];
+    while let Some(AccessExpr::Dot(Expr::Identifier(_))) = access_chain.first() {
+        if let AccessExpr::Dot(Expr::Identifier(name)) = access_chain.remove(0) {
+            names.push(name);
+        }
+    }
+    if names.len() > 1 {
+        **root = Expr::CompoundIdentifier(names);
+    }
 }
 
 fn column(names: &[Ident], place: Place<'_>, scope: &mut dyn Scope, problems: &mut Vec<Diagnostic>) -> Option<Ident> {

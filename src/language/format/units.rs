@@ -191,12 +191,13 @@ impl Writer<'_> {
         line
     }
 
-    /// A window's words in lower case, the name after `as` as written.
+    /// A window's words in lower case, what is in quotes and the name after `as` as written.
     fn window(&self, tokens: &Tokens) -> String {
         let name = tokens.clone().find(|index| self.tokens[*index].is("as")).map_or(tokens.end, |index| index + 1);
         let words = self.spaced(&(tokens.start..name));
-        let in_quotes = words.contains('\'');
-        let words = if in_quotes { words } else { words.to_lowercase() };
+        let parts = words.split('\'').enumerate();
+        let words = parts.map(|(part, text)| if part % 2 == 0 { text.to_lowercase() } else { text.to_owned() });
+        let words = words.collect::<Vec<_>>().join("'");
         if name < tokens.end { format!("{words} {}", self.spaced(&(name..tokens.end))) } else { words }
     }
 

@@ -139,6 +139,15 @@ impl Cursor<'_> {
         Ok(name)
     }
 
+    /// A number as it is written.
+    pub(super) fn number(&mut self, what: &str) -> Parsed<Name> {
+        let Some(token) = self.peek() else { return Err(self.expected(what)) };
+        let Some(text) = token.number().map(str::to_owned) else { return Err(self.expected(what)) };
+        let name = Name { text, at: token.at };
+        self.next += 1;
+        Ok(name)
+    }
+
     /// The tokens from the next on that follow one another without a blank: `1h30m`.
     fn adjacent(&self) -> Tokens {
         let mut end = self.next;

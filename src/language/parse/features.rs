@@ -4,7 +4,7 @@ use sqlparser::tokenizer::Token;
 
 use super::Lexeme;
 use super::cursor::{Cursor, Parsed};
-use super::tree::{Call, Clause, FeatureItem, FeaturesBody, Name, Tokens};
+use super::tree::{By, Call, Clause, FeatureItem, FeaturesBody, Name, Tokens};
 use super::window;
 use crate::language::diagnostics::{Diagnostic, codes};
 use crate::time::Span;
@@ -31,7 +31,6 @@ fn ttl_clause(cursor: &mut Cursor<'_>, ttl: &mut Option<Clause<Span>>) {
         && let Ok(span) = cursor.positive_duration("the time after which a silent key is dropped")
     {
         let clause = cursor.clause(start, span);
-        cursor.fail(codes::NOT_YET_TTL, clause.at, "`ttl` cannot run yet", "not yet");
         cursor.once(ttl, clause, "ttl");
     }
 }
@@ -74,9 +73,8 @@ fn clause(cursor: &mut Cursor<'_>, item: &mut FeatureItem, start: usize, end: us
         let clause = cursor.clause(start, sql);
         cursor.once(&mut item.default, clause, "default");
     } else if cursor.tokens[start].is("by") {
-        let clause = cursor.clause(start, ());
-        let problem = Diagnostic::error(codes::NOT_YET_BY, clause.at, "map-valued features cannot run yet", "not yet");
-        cursor.report(problem.help("write one feature with `where` for each value that matters"));
+        let by = by(cursor, body);
+        let clause = cursor.clause(start, by);
         cursor.once(&mut item.by, clause, "by");
     } else if item.over_tokens.is_some() {
         let at = cursor.at(&(start..end));
@@ -87,6 +85,29 @@ fn clause(cursor: &mut Cursor<'_>, item: &mut FeatureItem, start: usize, end: us
         item.over = window::windows(cursor, body);
         cursor.next = end;
     }
+}
+
+/// `key limit 32 by value`
+fn by(cursor: &mut Cursor<'_>, tokens: Tokens) -> By {
+    let limit = cursor.cuts(tokens.clone(), |index| cursor.tokens[index].is("limit")).first().copied();
+    let key = cursor.sql(tokens.start..limit.unwrap_or(tokens.end), "an expression whose values are the map's keys");
+    let mut by = By { key, limit: None, by_value: false };
+    if let Some(limit) = limit {
+        let mut inner = cursor.within(limit + 1..tokens.end);
+        // What is wrong is reported, and nothing runs then.
+        let _: Parsed<()> = limited(&mut inner, &mut by);
+    }
+    by
+}
+
+/// What follows `limit`.
+fn limited(cursor: &mut Cursor<'_>, by: &mut By) -> Parsed<()> {
+    by.limit = Some(cursor.number("how many keys the map has room for")?);
+    if cursor.eat("by") {
+        cursor.expect("value")?;
+        by.by_value = true;
+    }
+    if cursor.done() { Ok(()) } else { Err(cursor.expected("`by value`, or another clause")) }
 }
 
 /// `aggregate(argument, ..)` that fills `tokens`.

@@ -4,7 +4,7 @@ use sqlparser::tokenizer::Token;
 
 use super::Lexeme;
 use super::cursor::{Cursor, Parsed};
-use super::tree::{Dedup, Expect, From, Name, Partitions, SourceBody, Tokens};
+use super::tree::{Dedup, Expect, From, Partitions, SourceBody, Tokens};
 use crate::language::diagnostics::{Diagnostic, codes};
 
 pub(super) fn source(cursor: &mut Cursor<'_>) -> Parsed<SourceBody> {
@@ -32,7 +32,7 @@ fn clause(cursor: &mut Cursor<'_>, body: &mut SourceBody) -> Parsed<()> {
         let clause = cursor.clause(start, From { kafka, topic });
         cursor.once(&mut body.from, clause, "from");
     } else if cursor.eat("partitions") {
-        let count = number(cursor)?;
+        let count = cursor.number("a number")?;
         let by = if cursor.eat("by") { cursor.names("a column")? } else { Vec::new() };
         let clause = cursor.clause(start, Partitions { count, by });
         cursor.once(&mut body.partitions, clause, "partitions");
@@ -98,14 +98,6 @@ fn expect(cursor: &mut Cursor<'_>, body: &mut SourceBody, start: usize) {
     }
     let clause = cursor.clause(start, Expect { condition });
     body.expects.push(clause);
-}
-
-fn number(cursor: &mut Cursor<'_>) -> Parsed<Name> {
-    let Some((text, at)) = cursor.peek().and_then(|token| Some((token.number()?.to_owned(), token.at))) else {
-        return Err(cursor.expected("a number"));
-    };
-    cursor.next += 1;
-    Ok(Name { text, at })
 }
 
 /// Where the next clause starts, at or after `from`: at its words with what must follow them, so that a column called

@@ -7,6 +7,7 @@ use sqlparser::ast::Expr;
 
 use super::token::Lexed;
 use crate::language::source::At;
+use crate::plan;
 use crate::time::Span;
 
 /// Indices into the file's tokens.
@@ -175,12 +176,20 @@ pub(crate) struct FeatureItem {
     pub name: Name,
     pub call: Call,
     pub filter: Option<Clause<Sql>>,
-    pub by: Option<Clause<()>>,
+    pub by: Option<Clause<By>>,
     /// Empty: lifetime.
     pub over: Vec<WindowItem>,
     pub over_tokens: Option<Tokens>,
     pub default: Option<Clause<Sql>>,
     pub tokens: Tokens,
+}
+
+/// `by key limit 32 by value`
+#[derive(Clone, Debug)]
+pub(crate) struct By {
+    pub key: Sql,
+    pub limit: Option<Name>,
+    pub by_value: bool,
 }
 
 /// An aggregate call. `count(*)` has no arguments and `star`.
@@ -197,18 +206,13 @@ pub(crate) struct Call {
 pub(crate) struct WindowItem {
     pub tokens: Tokens,
     pub at: At,
-    /// `None`: one that cannot run yet or that is wrong, which was reported.
+    /// `None`: one that is wrong, which was reported.
     pub window: Option<Window>,
 }
 
 #[derive(Clone, Debug)]
 pub(crate) struct Window {
-    /// `None` is `all`.
-    pub length: Option<Span>,
-    pub open: bool,
-    pub before: bool,
-    pub excluding_current: bool,
-    pub offset: Span,
+    pub window: plan::Window,
     /// What is appended to the feature's name, such as `_1h`.
     pub suffix: String,
     pub alias: Option<Name>,

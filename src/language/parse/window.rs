@@ -1,15 +1,22 @@
-//! The windows of `over`: `10m`, `1h open`, `all before`, `1d offset 7d as name`.
+//! The windows of `over`: `10m`, `1h open`, `30d hop 1h`, `day in 'Europe/Berlin'`, `session 30m`, `10 rows`, `all before`,
+//! `1d offset 7d limit 100 rows as name`.
 
 use sqlparser::tokenizer::Token;
 
-use super::cursor::{Cursor, Parsed};
+use super::cursor::{Cursor, Parsed, Reported};
 use super::tree::{Tokens, Window, WindowItem};
-use crate::language::diagnostics::{Code, Diagnostic, codes};
+use crate::language::diagnostics::{Diagnostic, codes, nearest};
 use crate::language::source::At;
-use crate::time::Span;
+use crate::plan::{self, Frame};
+use crate::time::{Span, Unit, Zone};
 
 /// Words of calendar windows.
 pub(super) const CALENDAR: [&str; 7] = ["minute", "hour", "day", "week", "month", "quarter", "year"];
+
+/// The most rows that a window may be limited to.
+const ROWS_MAX: u32 = 1_000_000;
+
+const MODIFIERS: &str = "`open`, `hop`, `before`, `excluding current`, `offset`, `limit`, `as` or the next window";
 
 pub(super) fn windows(cursor: &mut Cursor<'_>, tokens: Tokens) -> Vec<WindowItem> {
     let mut items = Vec::new();
@@ -20,78 +27,100 @@ pub(super) fn windows(cursor: &mut Cursor<'_>, tokens: Tokens) -> Vec<WindowItem
     for part in cursor.parts(tokens, |_| true) {
         let at = cursor.at(&part);
         let mut inner = cursor.within(part.clone());
-        let read = window(&mut inner, at);
-        let window = match read {
-            Ok(_) if !inner.done() => {
-                inner.expected("`open`, `before`, `excluding current`, `offset`, `as` or the next window");
-                None
-            }
-            Ok(window) => window,
-            Err(_) => None,
-        };
-        items.push(WindowItem { tokens: part, at, window });
+        items.push(WindowItem { tokens: part, at, window: window(&mut inner, at).ok() });
     }
     items
 }
 
-/// `Ok(None)` for one that is understood but cannot run yet.
-fn window(cursor: &mut Cursor<'_>, at: At) -> Parsed<Option<Window>> {
-    let mut later: Vec<(Code, &str)> = Vec::new();
-    let mut window =
-        Window { length: None, open: false, before: false, excluding_current: false, offset: Span(0), suffix: String::new(), alias: None };
+fn window(cursor: &mut Cursor<'_>, at: At) -> Parsed<Window> {
+    let mut window = frame(cursor, at)?;
+    while !cursor.done() {
+        modifier(cursor, &mut window, at)?;
+    }
+    Ok(window)
+}
+
+fn frame(cursor: &mut Cursor<'_>, at: At) -> Parsed<Window> {
+    let of = |frame: Frame, suffix: String| Window { window: plan::Window::of(frame), suffix, alias: None };
     if cursor.is_token(&Token::Minus) {
         return Err(cursor.fail(codes::ZERO_WINDOW, at, "a window cannot be negative", "negative"));
     }
+    if cursor.eat("all") {
+        return Ok(of(Frame::All, String::new()));
+    }
     if cursor.eat("session") {
-        cursor.duration()?;
-        later.push((codes::NOT_YET_SESSION, "session windows cannot run yet"));
-    } else if cursor.peek().is_some_and(|token| token.is_any(&CALENDAR)) {
+        let (gap, text) = length(cursor, "the gap of the session", at)?;
+        return Ok(of(Frame::Session { gap }, format!("_session_{text}")));
+    }
+    if let Some(unit) = Unit::ALL.into_iter().find(|unit| cursor.peek().is_some_and(|token| token.is(unit.name()))) {
         cursor.next += 1;
-        if cursor.eat("in") {
-            cursor.string("a time zone in quotes")?;
-        }
-        later.push((codes::NOT_YET_CALENDAR, "calendar windows cannot run yet"));
-    } else if cursor.peek_at(1).is_some_and(|token| token.is_any(&["rows", "row"]))
-        && cursor.peek().is_some_and(|token| token.number().is_some())
-    {
-        cursor.next += 2;
-        later.push((codes::NOT_YET_ROWS, "row windows cannot run yet"));
-    } else if !cursor.eat("all") {
-        if cursor.peek().is_none_or(|token| token.number().is_none()) {
-            return Err(cursor.expected("a window such as `1h` or `all`"));
-        }
-        let (length, text) = cursor.duration()?;
-        if length.0 <= 0 {
-            return Err(cursor.fail(codes::ZERO_WINDOW, at, format!("the window `{text}` has no length"), "no length"));
-        }
-        window.length = Some(length);
-        window.suffix = format!("_{text}");
+        let zone = if cursor.eat("in") { zone(cursor)? } else { Zone::UTC };
+        return Ok(of(Frame::Calendar { unit, zone }, format!("_{}", unit.name())));
     }
-    while !cursor.done() {
-        modifier(cursor, &mut window, &mut later)?;
+    if cursor.peek().is_none_or(|token| token.number().is_none()) {
+        return Err(cursor.expected("a window such as `1h`, `day`, `session 30m`, `10 rows` or `all`"));
     }
-    if later.is_empty() {
-        return Ok(Some(window));
+    if cursor.peek_at(1).is_some_and(|token| token.is_any(&["rows", "row"])) {
+        let rows = rows(cursor)?;
+        let window = plan::Window { limit: Some(rows), ..plan::Window::of(Frame::All) };
+        return Ok(Window { window, suffix: format!("_{rows}rows"), alias: None });
     }
-    for (code, message) in later {
-        let problem = Diagnostic::error(code, at, message, "not yet");
-        cursor.report(problem.help("range windows (`1h`, `1h open`) and `all` run"));
-    }
-    Ok(None)
+    let (length, text) = length(cursor, "the window", at)?;
+    Ok(of(Frame::Range { length, open: false }, format!("_{text}")))
 }
 
-fn modifier(cursor: &mut Cursor<'_>, window: &mut Window, later: &mut Vec<(Code, &str)>) -> Parsed<()> {
+fn length(cursor: &mut Cursor<'_>, what: &str, at: At) -> Parsed<(Span, String)> {
+    let (length, text) = cursor.duration()?;
+    if length.0 > 0 {
+        return Ok((length, text.replace(' ', "")));
+    }
+    Err(cursor.fail(codes::ZERO_WINDOW, at, format!("{what} `{text}` has no length"), "no length"))
+}
+
+fn zone(cursor: &mut Cursor<'_>) -> Parsed<Zone> {
+    let name = cursor.string("a time zone in quotes")?;
+    Zone::parse(&name.text).ok_or_else(|| {
+        let problem =
+            Diagnostic::error(codes::UNKNOWN_ZONE, name.at, format!("there is no time zone `{}`", name.text), "unknown time zone");
+        cursor.report(match nearest(&name.text, &Zone::names()) {
+            Some(near) => problem.help(format!("did you mean '{near}'?")),
+            None => problem.help("write a name of the IANA database, such as 'Europe/Berlin' or 'UTC'"),
+        })
+    })
+}
+
+/// `100 rows`
+fn rows(cursor: &mut Cursor<'_>) -> Parsed<u32> {
     let at = cursor.here();
+    let Some(text) = cursor.peek().and_then(|token| token.number()).map(str::to_owned) else {
+        return Err(cursor.expected("a number of rows"));
+    };
+    cursor.next += 1;
+    if !cursor.eat("row") {
+        cursor.expect("rows")?;
+    }
+    match text.parse::<u32>() {
+        Ok(rows) if (1..=ROWS_MAX).contains(&rows) => Ok(rows),
+        _ => Err(cursor.fail(codes::BAD_ROWS, at, format!("a window has 1 to {ROWS_MAX} rows, not {text}"), "not a number of rows")),
+    }
+}
+
+fn modifier(cursor: &mut Cursor<'_>, window: &mut Window, whole: At) -> Parsed<()> {
+    let at = cursor.here();
+    let planned = &mut window.window;
     let repeated = if cursor.eat("open") {
-        if window.length.is_none() && later.is_empty() {
-            return Err(cursor.fail(codes::WINDOW_MODIFIER, at, "`open` has no meaning for `all`, which has no start", "remove this"));
+        match &mut planned.frame {
+            Frame::Range { open, .. } => std::mem::replace(open, true),
+            other => return Err(unfitting(cursor, at, "open", other)),
         }
-        std::mem::replace(&mut window.open, true)
+    } else if cursor.eat("hop") {
+        hop(cursor, &mut planned.frame, at, whole)?;
+        false
     } else if cursor.eat("before") {
-        std::mem::replace(&mut window.before, true)
+        std::mem::replace(&mut planned.before, true)
     } else if cursor.eat("excluding") {
         cursor.expect("current")?;
-        std::mem::replace(&mut window.excluding_current, true)
+        std::mem::replace(&mut planned.excluding_current, true)
     } else if cursor.eat("offset") {
         let at = cursor.here();
         let (offset, text) = cursor.duration()?;
@@ -99,21 +128,55 @@ fn modifier(cursor: &mut Cursor<'_>, window: &mut Window, later: &mut Vec<(Code,
             return Err(cursor.fail(codes::BAD_DURATION, at, "an offset must be longer than nothing", "no length"));
         }
         window.suffix.push_str(&format!("_offset_{}", text.replace(' ', "")));
-        std::mem::replace(&mut window.offset, offset) != Span(0)
+        std::mem::replace(&mut planned.offset, offset) != Span(0)
+    } else if cursor.eat("limit") {
+        let rows = rows(cursor)?;
+        if planned.limit.is_some() && planned.frame == Frame::All {
+            let message = "`limit` has no meaning for a window of rows, which has a number of them";
+            return Err(cursor.fail(codes::WINDOW_MODIFIER, at, message, "remove this"));
+        }
+        planned.limit.replace(rows).is_some()
     } else if cursor.eat("as") {
         let alias = cursor.name("the feature's name")?;
         window.alias.replace(alias).is_some()
-    } else if cursor.eat("hop") {
-        cursor.duration()?;
-        later.push((codes::NOT_YET_HOP, "hop windows cannot run yet"));
-        false
-    } else if cursor.eat("limit") {
-        cursor.next += usize::from(cursor.peek().is_some_and(|token| token.number().is_some()));
-        cursor.expect("rows")?;
-        later.push((codes::NOT_YET_LIMIT, "limits on windows cannot run yet"));
-        false
     } else {
-        return Err(cursor.expected("`open`, `before`, `excluding current`, `offset`, `as` or the next window"));
+        return Err(cursor.expected(MODIFIERS));
     };
     if repeated { Err(cursor.fail(codes::WINDOW_MODIFIER, at, "the modifier is written twice", "again here")) } else { Ok(()) }
+}
+
+/// Makes a range one whose start moves by a hop.
+fn hop(cursor: &mut Cursor<'_>, frame: &mut Frame, at: At, whole: At) -> Parsed<()> {
+    let start = cursor.next;
+    let (hop, text) = cursor.duration()?;
+    let hop_at = cursor.at(&(start..cursor.next));
+    let length = match frame {
+        Frame::Range { length, open: false } => *length,
+        Frame::Range { open: true, .. } => {
+            let message = "`open` has no meaning with `hop`, whose start is a multiple of the hop";
+            return Err(cursor.fail(codes::WINDOW_MODIFIER, whole, message, "remove one of them"));
+        }
+        Frame::Hop { .. } => return Err(cursor.fail(codes::WINDOW_MODIFIER, at, "the modifier is written twice", "again here")),
+        other => return Err(unfitting(cursor, at, "hop", other)),
+    };
+    if hop.0 <= 0 {
+        return Err(cursor.fail(codes::BAD_HOP, hop_at, format!("the hop `{text}` has no length"), "no length"));
+    }
+    if hop > length {
+        let message = format!("the hop {hop} is longer than its window of {length}");
+        return Err(cursor.fail(codes::BAD_HOP, hop_at, message, "longer than the window"));
+    }
+    *frame = Frame::Hop { length, hop };
+    Ok(())
+}
+
+fn unfitting(cursor: &mut Cursor<'_>, at: At, modifier: &str, frame: &Frame) -> Reported {
+    let why = match frame {
+        Frame::Range { .. } => "this window",
+        Frame::Hop { .. } => "a window with `hop`, whose start is a multiple of the hop",
+        Frame::Calendar { .. } => "a calendar window, which starts with its unit",
+        Frame::Session { .. } => "a session, which starts with its first event",
+        Frame::All => "`all` and rows, which have no start in time",
+    };
+    cursor.fail(codes::WINDOW_MODIFIER, at, format!("`{modifier}` has no meaning for {why}"), "remove this")
 }

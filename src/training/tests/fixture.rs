@@ -96,7 +96,7 @@ fn source() -> Source {
 
 fn window(minutes: Option<i64>) -> Window {
     let frame = minutes.map_or(Frame::All, |minutes| Frame::Range { length: Span(minutes * MINUTE), open: false });
-    Window { frame, before: false, excluding_current: false, offset: Span(0) }
+    Window::of(frame)
 }
 
 /// Features of a user: payments and spend over an hour, the last id ever, declines over a day (0 when none), payments of
@@ -113,6 +113,7 @@ pub fn plan() -> Plan {
         id: Identity::of(name),
         fold,
         window,
+        keep: crate::aggregate::Keep::default(),
         default: None,
         data_type,
     };

@@ -1,8 +1,12 @@
 //! A key's state as stored bytes: a main row, and segments of chunks beside it; see `docs/storage-format.md`.
 //! Decoding must answer any bytes with a state or an error, never with a panic.
 
+mod base;
 pub(super) mod rows;
+mod sizes;
 
+pub use self::sizes::Sizes;
+use super::base::Base;
 use super::chunk::{CHUNK_MAX, Chunk, ChunkId};
 use super::layout::{Label, Layout};
 use super::leaf::Leaf;
@@ -11,7 +15,10 @@ use crate::aggregate::{ByteReader, Part, Partial, TIME, put_unsigned};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::Seq;
 
+/// Rows of views of which the base holds folds alone.
 const VERSION: u8 = 1;
+/// Rows of views whose events are forgotten in order, with runs and last rows.
+const VERSION_ROWS: u8 = 2;
 /// Events of a key that are stored in its row, without chunks.
 const INLINE_MAX: u64 = 256;
 /// Events of the latest chunk that wait in the row for more before they are stored as a segment.
@@ -31,7 +38,7 @@ const TAG_TREE: u8 = 4;
 pub(super) struct Stored {
     pub(super) applied: Seq,
     pub(super) last: Option<u64>,
-    pub(super) base: Option<Box<[Partial]>>,
+    pub(super) base: Option<Box<Base>>,
     pub(super) root: Node,
 }
 
@@ -40,16 +47,16 @@ type Put<'a> = dyn FnMut(ChunkId, Option<&[u8]>) + 'a;
 
 /// The main row. Chunks that changed go to `put`; the tree's older parts become chunks.
 pub(super) fn encode(layout: &Layout, stored: &mut Stored, put: &mut Put<'_>) -> Vec<u8> {
-    let mut bytes = vec![VERSION];
+    let mut bytes = vec![if layout.forgets_in_order() { VERSION_ROWS } else { VERSION }];
     put_unsigned(&mut bytes, stored.applied.0);
     rows::encode_columns(layout, &mut bytes);
     bytes.push(u8::from(stored.last.is_some()));
     stored.last.iter().for_each(|last| bytes.extend(last.to_le_bytes()));
     bytes.push(u8::from(stored.base.is_some()));
     if let Some(base) = &stored.base {
-        put_labels(&mut bytes, layout.base_parts.iter().map(|part| &layout.part_labels[*part]));
-        for (part, partial) in layout.base_parts.iter().zip(base) {
-            put_partial(&mut bytes, &layout.parts[*part], partial);
+        put_partials(layout, &mut bytes, &layout.base_parts, &base.partials);
+        if layout.forgets_in_order() {
+            base::encode(layout, base, &mut bytes);
         }
     }
     if stored.root.count(layout) <= INLINE_MAX && !stored.root.holds_chunks() {
@@ -122,6 +129,14 @@ fn put_labels<'a>(bytes: &mut Vec<u8>, labels: impl ExactSizeIterator<Item = &'a
     labels.for_each(|label| bytes.extend(label));
 }
 
+/// The labels of those parts, then a partial of each.
+fn put_partials(layout: &Layout, bytes: &mut Vec<u8>, parts: &[usize], partials: &[Partial]) {
+    put_labels(bytes, parts.iter().map(|part| &layout.part_labels[*part]));
+    for (part, partial) in parts.iter().zip(partials) {
+        put_partial(bytes, &layout.parts[*part], partial);
+    }
+}
+
 fn put_partial(bytes: &mut Vec<u8>, part: &Part, partial: &Partial) {
     let mut body = Vec::with_capacity(32);
     part.encode(partial, &mut body);
@@ -159,8 +174,10 @@ fn encode_node(layout: &Layout, node: &Node, bytes: &mut Vec<u8>) {
 pub(super) fn decode(layout: &Layout, row: &[u8]) -> Result<Option<Stored>> {
     let mut reader = ByteReader(row);
     let version = reader.byte()?;
-    if version != VERSION {
-        let message = format!("a state row of format {version}, where this forebay knows {VERSION}: use the version that wrote it");
+    if version != VERSION && version != VERSION_ROWS {
+        let message = format!(
+            "a state row of format {version}, where this forebay knows {VERSION} and {VERSION_ROWS}: use the version that wrote it"
+        );
         return Err(Error::new(ErrorKind::Conflict, message));
     }
     let applied = Seq(reader.unsigned()?);
@@ -169,8 +186,14 @@ pub(super) fn decode(layout: &Layout, row: &[u8]) -> Result<Option<Stored>> {
     let mut base = None;
     if reader.byte()? != 0 {
         let labels = read_labels(&mut reader)?;
-        let Some(partials) = read_partials(layout, &layout.base_parts, &labels, &mut reader)? else { return Ok(None) };
-        base = Some(partials.into());
+        let partials = read_partials(layout, &layout.base_parts, &labels, &mut reader)?;
+        let kept = if version == VERSION_ROWS { base::decode(layout, &columns, &mut reader)? } else { None };
+        let kept = kept.or_else(|| (!layout.forgets_in_order()).then(Default::default));
+        let (Some(partials), Some((runs, rows, upto))) = (partials, kept) else { return Ok(None) };
+        base = Some(Box::new(Base { partials: partials.into(), runs, rows, upto }));
+    } else if version == VERSION && layout.forgets_in_order() {
+        // Events may have been forgotten of which nothing was kept.
+        return Ok(None);
     }
     let root = match reader.byte()? {
         TAG_INLINE => {

@@ -39,6 +39,19 @@ fn rows_are_what_they_were() {
     assert_eq!(format!("{} {} bytes, xxh3 {:016x}", hex(id), segment.len(), xxhash_rust::xxh3::xxh3_64(segment)), SEGMENT);
 }
 
+#[test]
+fn rows_with_runs_and_last_rows_are_what_they_were() {
+    let view = narrowed(|feature| ["sum_n_session", "sum_n_rows", "count_where_ok_session_limit"].contains(&feature.name.as_str()));
+    let layout = Layout::new(&view);
+    let events = Events::new(&[(-30, 0, 1), (-6, 0, 3), (-1, 1, 2), (3, 0, 3)]);
+    let inputs = Inputs::evaluate(&view, &events.batch()).unwrap();
+    let mut state = KeyState::new(&layout);
+    (0..4).for_each(|row| state.insert(&layout, events.positions[row], &inputs, row));
+    state.trim(&layout, EventTime(0), &Store::default()).unwrap();
+    assert_eq!(hex(&Store::default().put(&layout, &mut state)), ROW_OF_RUNS);
+}
+
+const ROW_OF_RUNS: &str = "020501028de0408132e95281012689367b205c16ce0103000000000000800100ffffffffffffff7f0217782c5ee4a6ac0b01faffffffffffff7fffffffffffffff7f017e6875573bb8bfb8050200020101d0042b95defcc0ec01ffffffffffffff7fffffffffffffff7f013cf709fb76676d0b01010293d7149bd52bfdee03c44b0ecc89d82c470303e2ffffffffffff7f18050100000180897a8292f401fd887a0102040d0601030103000000000000800000869bee02010006";
 const INLINE_ROW: &str = "010501038320539a7dd9c71d00010300000000000080010181d8ad25a897213701010302030000000000008000010001849bee0281897a0184eb51b81ed55540cdcccccccc7c57c0";
 const CHUNKED_ROW: &str =
     "010501038320539a7dd9c71d0001f88f04000000008000040281d8ad25a89721374897e02ce8102c150220000000000000000001ac02f88f04000000008000";

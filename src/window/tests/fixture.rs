@@ -8,11 +8,11 @@ use arrow::datatypes::{Field, Schema};
 use arrow::record_batch::RecordBatch;
 
 use super::super::*;
-use crate::aggregate::{Aggregate, bind};
+use crate::aggregate::{Aggregate, Keep, bind};
 use crate::error::Error;
 use crate::id::{Identity, Offset, Partition};
 use crate::plan::{Evaluate, Expression, Feature, Fold, Frame, Relation, View, Window};
-use crate::time::Span;
+use crate::time::{Span, Unit, Zone};
 use crate::value::DataType;
 
 pub(super) struct Column(pub(super) usize);
@@ -77,6 +77,24 @@ fn folds() -> Vec<(String, Aggregate, Vec<usize>, Option<usize>)> {
     specs.iter().map(fold).collect()
 }
 
+/// Maps: an aggregate with its inputs, a last input by which events are grouped, and the keys that it keeps.
+fn maps() -> Vec<(String, Aggregate, Vec<usize>, Keep)> {
+    let specs: [(&str, &[usize], Keep); 5] = [
+        ("sum", &[0, 2], Keep { limit: 2, by_value: false }),
+        ("count", &[1], Keep { limit: 5, by_value: false }),
+        ("max", &[0, 4], Keep { limit: 3, by_value: true }),
+        ("last", &[1, 3], Keep { limit: 1, by_value: true }),
+        ("var_samp", &[1, 2], Keep { limit: 3, by_value: true }),
+    ];
+    let map = |(name, inputs, keep): (&str, &[usize], Keep)| {
+        let mut types: Vec<DataType> = inputs.iter().map(|input| COLUMNS[*input].1.clone()).collect();
+        let key = types.pop().unwrap();
+        let label = inputs.iter().fold(format!("{name}_by"), |label, input| format!("{label}_{}", COLUMNS[*input].0));
+        (label, bind(name, &types, &[]).unwrap().by(&key).unwrap(), inputs.to_vec(), keep)
+    };
+    specs.map(map).into()
+}
+
 fn windows() -> Vec<(&'static str, Window)> {
     let range = |length: i64, open: bool| Frame::Range { length: Span(length), open };
     let window = |frame: Frame, before: bool, excluding_current: bool, offset: i64| Window {
@@ -84,7 +102,10 @@ fn windows() -> Vec<(&'static str, Window)> {
         before,
         excluding_current,
         offset: Span(offset),
+        limit: None,
     };
+    let rows = |limit: u32, window: Window| Window { limit: Some(limit), ..window };
+    let session = |gap: i64| Frame::Session { gap: Span(gap) };
     vec![
         ("10", window(range(10, false), false, false, 0)),
         ("10_open", window(range(10, true), false, false, 0)),
@@ -99,6 +120,21 @@ fn windows() -> Vec<(&'static str, Window)> {
         ("10_offset", window(range(10, false), false, false, 7)),
         ("100_offset_before", window(range(100, true), true, false, 7)),
         ("all_offset", window(Frame::All, false, false, 7)),
+        ("hop", window(Frame::Hop { length: Span(100), hop: Span(30) }, false, false, 0)),
+        ("hop_offset_before", window(Frame::Hop { length: Span(7), hop: Span(7) }, true, false, 7)),
+        ("minute_endless", window(Frame::Calendar { unit: Unit::Minute, zone: Zone::UTC }, false, false, 0)),
+        ("day_endless", window(Frame::Calendar { unit: Unit::Day, zone: Zone::parse("Asia/Kolkata").unwrap() }, false, true, 7)),
+        ("session", window(session(7), false, false, 0)),
+        ("session_wide", window(session(1_000), false, false, 0)),
+        ("session_excluding", window(session(3), false, true, 0)),
+        ("session_offset_before", window(session(7), true, false, 7)),
+        ("session_limit", rows(3, window(session(20), false, false, 0))),
+        ("rows", rows(3, window(Frame::All, false, false, 0))),
+        ("rows_many", rows(150, window(Frame::All, false, false, 0))),
+        ("rows_excluding", rows(3, window(Frame::All, false, true, 0))),
+        ("rows_offset_before", rows(1, window(Frame::All, true, false, 7))),
+        ("100_limit", rows(4, window(range(100, false), false, false, 0))),
+        ("1000_limit_excluding", rows(90, window(range(1_000, true), false, true, 0))),
     ]
 }
 
@@ -114,13 +150,16 @@ fn rows() -> Relation {
 }
 
 pub(super) fn view() -> View {
-    let folds = folds();
-    let features = folds.iter().enumerate().flat_map(|(fold, (label, aggregate, ..))| {
+    let plain = folds().into_iter().map(|(label, aggregate, inputs, filter)| (label, aggregate, inputs, filter, Keep::default()));
+    let maps = maps().into_iter().map(|(label, aggregate, inputs, keep)| (label, aggregate, inputs, None, keep));
+    let folds: Vec<_> = plain.chain(maps).collect();
+    let features = folds.iter().enumerate().flat_map(|(fold, (label, aggregate, .., keep))| {
         windows().into_iter().map(move |(name, window)| Feature {
             name: format!("{label}_{name}"),
             id: Identity::default(),
             fold,
             window,
+            keep: *keep,
             default: (label == "sum_n").then_some(Value::Int(0)),
             data_type: aggregate.result_type().clone(),
         })
@@ -137,7 +176,7 @@ pub(super) fn view() -> View {
         features: features.collect(),
         folds: folds
             .into_iter()
-            .map(|(label, aggregate, inputs, filter)| Fold { id: Identity::of(&label), aggregate, inputs, filter })
+            .map(|(label, aggregate, inputs, filter, _)| Fold { id: Identity::of(&label), aggregate, inputs, filter })
             .collect(),
     }
 }

@@ -8,6 +8,8 @@ use proptest::prelude::*;
 
 use self::fixture::{Events, Store, all_features, layout, narrowed, random, view};
 use super::*;
+use crate::aggregate::Partial;
+use crate::plan::View;
 
 /// Times with many ties, at the edges of windows, far apart and extreme.
 fn time() -> impl Strategy<Value = i64> {
@@ -25,20 +27,12 @@ fn queries(events: &Events, seeds: &[u64]) -> Vec<(EventTime, Option<Position>)>
     for seed in seeds {
         let Some(at) = events.positions.get(*seed as usize % events.positions.len().max(1)) else { continue };
         queries.push((at.time, Some(*at)));
-        queries.push((at.time.plus(crate::Span(near[(seed >> 32) as usize % near.len()])), Some(*at)));
+        queries.push((at.time.plus(Span(near[(seed >> 32) as usize % near.len()])), Some(*at)));
     }
     queries
 }
 
-fn same(
-    view: &crate::plan::View,
-    layout: &Layout,
-    state: &KeyState,
-    events: &Events,
-    store: &Store,
-    q: EventTime,
-    current: Option<Position>,
-) {
+fn same(view: &View, layout: &Layout, state: &KeyState, events: &Events, store: &Store, q: EventTime, current: Option<Position>) {
     let features = all_features(layout);
     let mut values = Vec::new();
     state.read(layout, q, current.as_slice(), &features, store, &mut values).unwrap();
@@ -52,8 +46,8 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 16, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn windows_equal_a_naive_scan(events in events(300), seeds in prop::collection::vec(any::<u64>(), 4), left_out in left_out()) {
-        let view = view();
+    fn windows_equal_a_naive_scan(events in events(300), seeds in prop::collection::vec(any::<u64>(), 4), left_out in left_out(), ttl in ttl()) {
+        let view = View { ttl, ..view() };
         let layout = layout(&view, left_out);
         let inputs = events.inputs();
         let mut state = KeyState::new(&layout);
@@ -65,8 +59,8 @@ proptest! {
     }
 
     #[test]
-    fn storage_changes_nothing(events in events(500), seeds in prop::collection::vec(any::<u64>(), 3), first in 0usize..500, load in any::<bool>(), left_out in left_out()) {
-        let view = view();
+    fn storage_changes_nothing(events in events(500), seeds in prop::collection::vec(any::<u64>(), 3), first in 0usize..500, load in any::<bool>(), left_out in left_out(), ttl in ttl()) {
+        let view = View { ttl, ..view() };
         let layout = layout(&view, left_out);
         let inputs = events.inputs();
         let mut state = KeyState::new(&layout);
@@ -89,8 +83,8 @@ proptest! {
     }
 
     #[test]
-    fn trimming_changes_no_window_after_the_horizon(events in events(400), horizon in -100..300i64, back in 0..40i64, reload in any::<bool>(), left_out in left_out(), drop_tiles in any::<bool>()) {
-        let view = view();
+    fn trimming_changes_no_window_after_the_horizon(events in events(400), horizon in -100..300i64, back in 0..40i64, reload in any::<bool>(), left_out in left_out(), ttl in ttl(), drop_tiles in any::<bool>()) {
+        let view = View { ttl, ..view() };
         let layout = layout(&view, left_out);
         let inputs = events.inputs();
         let (mut state, mut store) = (KeyState::new(&layout), Store::default());
@@ -109,15 +103,18 @@ proptest! {
         let kept: Vec<usize> = (0..events.positions.len()).filter(|row| *row < half || events.positions[*row].time.0 >= horizon).collect();
         kept.iter().filter(|row| **row >= half).for_each(|row| state.insert(&layout, events.positions[*row], &inputs, *row));
         let known = events.only(&kept);
-        let asked: Vec<_> = (0..12).map(|step| EventTime(horizon + 1_007 + 13 * step)).collect();
-        for q in &asked {
-            same_but_endless(&view, &layout, &state, &known, &store, *q);
-        }
-        state = store.reload(&layout, state);
-        for q in &asked {
-            same_but_endless(&view, &layout, &state, &known, &store, *q);
+        let near = (0..12).map(|step| EventTime(horizon + 7 + step * step));
+        let asked: Vec<_> = (0..12).map(|step| EventTime(horizon + 1_007 + 13 * step)).chain(near).collect();
+        for _ in 0..2 {
+            asked.iter().for_each(|q| same_behind(&view, &layout, &state, &known, &store, horizon, *q));
+            state = store.reload(&layout, state);
         }
     }
+}
+
+/// Of a view: often none.
+fn ttl() -> impl Strategy<Value = Option<Span>> {
+    prop_oneof![3 => Just(None), 2 => (0..20i64).prop_map(|ttl| Some(Span(ttl))), 1 => (20..2_000i64).prop_map(|ttl| Some(Span(ttl)))]
 }
 
 /// Bits of parts that tiles leave out: often none.
@@ -140,10 +137,10 @@ fn outgrow(node: &mut tree::Node, next: &mut impl FnMut() -> u64) {
     }
 }
 
-/// Compares all windows but the one whose length reaches before any horizon.
-fn same_but_endless(view: &crate::plan::View, layout: &Layout, state: &KeyState, events: &Events, store: &Store, q: EventTime) {
-    let features: Vec<usize> =
-        all_features(layout).into_iter().filter(|feature| !view.features[*feature].name.contains("endless")).collect();
+/// Compares all windows whose raw events cannot lie before the horizon.
+fn same_behind(view: &View, layout: &Layout, state: &KeyState, events: &Events, store: &Store, horizon: i64, q: EventTime) {
+    let reaches = |feature: &usize| q.minus(view.features[*feature].window.reach()) >= EventTime(horizon);
+    let features: Vec<usize> = all_features(layout).into_iter().filter(reaches).collect();
     let mut values = Vec::new();
     state.read(layout, q, &[], &features, store, &mut values).unwrap();
     for (feature, value) in features.iter().zip(&values) {
@@ -152,17 +149,45 @@ fn same_but_endless(view: &crate::plan::View, layout: &Layout, state: &KeyState,
 }
 
 #[test]
+fn a_map_of_very_many_keys_costs_little_beside_its_events() {
+    const NAME: &str = "max_by_amount_at_1000_open";
+    let narrow = narrowed(|feature| feature.name == NAME);
+    let layout = Layout::new(&narrow);
+    // Nearly every event has a key of its own.
+    let rows: Vec<(i64, u32, u64)> = (0..20_000).map(|row| (row, 0, row as u64)).collect();
+    let events = Events::new(&rows);
+    let inputs = Inputs::evaluate(&narrow, &events.batch()).unwrap();
+    let mut state = KeyState::new(&layout);
+    (0..rows.len()).for_each(|row| state.insert(&layout, events.positions[row], &inputs, row));
+    assert!(state.root.bytes() < 400 * rows.len(), "{} bytes for an event", state.root.bytes() / rows.len());
+    let mut store = Store::default();
+    let row = store.put(&layout, &mut state);
+    assert!(row.len() < 20_000, "{} bytes of a row", row.len());
+    let (q, mut found) = (events.positions[19_900].time, Vec::new());
+    state.read(&layout, q, &[], &[0], &store, &mut found).unwrap();
+    let wide = view();
+    let feature = wide.features.iter().position(|feature| feature.name == NAME).unwrap();
+    assert_eq!(found, [scan::value(&wide, &events, feature, q, None)]);
+}
+
+#[test]
 fn a_long_history_survives_chunks_splits_and_trims() {
-    long_history(0);
+    long_history(0, None);
+}
+
+#[test]
+fn a_long_history_survives_where_keys_fall_silent() {
+    long_history(0, Some(Span(2_500)));
 }
 
 #[test]
 fn a_long_history_survives_where_tiles_leave_parts_out() {
-    long_history(0x5555_5555_5555_5555);
+    long_history(0x5555_5555_5555_5555, None);
 }
 
-fn long_history(left_out: u64) {
+fn long_history(left_out: u64, ttl: Option<Span>) {
     let view = narrowed(|feature| ["_10", "_1000_open", "_all", "_excluding", "_offset"].iter().any(|end| feature.name.ends_with(end)));
+    let view = View { ttl, ..view };
     let layout = layout(&view, left_out);
     let mut next = random(7);
     // Mostly rising times with late ones, bursts of ties, and gaps.
@@ -200,7 +225,25 @@ fn long_history(left_out: u64) {
     state = store.reload(&layout, state);
     assert!(store.chunks.len() < before, "trimming deletes chunks");
     for q in [horizon + 1_007, now] {
-        same_but_endless(&view, &layout, &state, &events, &store, EventTime(q));
+        same_behind(&view, &layout, &state, &events, &store, horizon, EventTime(q));
+    }
+}
+
+#[test]
+fn what_comes_after_later_events_were_forgotten_still_counts() {
+    let view = narrowed(|feature| ["sum_amount_rows", "last_n_amount_rows_many", "sum_amount_all"].contains(&feature.name.as_str()));
+    let layout = Layout::new(&view);
+    let rows: Vec<(i64, u32, u64)> = (0..200).map(|row| ((row * 37) % 200, 0, row as u64)).collect();
+    let events = Events::new(&rows);
+    let inputs = Inputs::evaluate(&view, &events.batch()).unwrap();
+    let (mut state, mut store) = (KeyState::new(&layout), Store::default());
+    (0..60).for_each(|row| state.insert(&layout, events.positions[row], &inputs, row));
+    state.trim(&layout, EventTime(190), &store).unwrap();
+    state = store.reload(&layout, state);
+    (60..200).for_each(|row| state.insert(&layout, events.positions[row], &inputs, row));
+    state = store.reload(&layout, state);
+    for q in [199, 1_000] {
+        same(&view, &layout, &state, &events, &store, EventTime(q), None);
     }
 }
 

@@ -1,8 +1,11 @@
 //! Values by a scan over all events, one feature at a time, without tiles, summaries or the rows of states.
 
+use std::sync::Arc;
+
 use num_bigint::BigInt;
 
 use super::fixture::Events;
+use crate::aggregate::Keep;
 use crate::id::Position;
 use crate::plan::{Frame, View};
 use crate::time::EventTime;
@@ -11,29 +14,106 @@ use crate::value::{DataType, Value};
 pub(super) fn value(view: &View, events: &Events, feature: usize, q: EventTime, current: Option<Position>) -> Value {
     let feature = &view.features[feature];
     let (fold, window) = (&view.folds[feature.fold], &feature.window);
-    let q = i128::from(q.0) - i128::from(window.offset.0);
+    let now = i128::from(q.0);
+    let q = now - i128::from(window.offset.0);
+    let life = view.ttl.map(|ttl| life(events, now, ttl.0));
+    let lives = |row: &usize| life.is_none_or(|life| i128::from(events.positions[*row].time.0) >= life);
     let mut rows: Vec<(Position, &[Value; 5])> = (0..events.positions.len())
+        .filter(lives)
         .filter(|row| {
             let at = events.positions[*row];
             let time = i128::from(at.time.0);
-            let starts = match window.frame {
+            let starts = match &window.frame {
                 Frame::Range { length, open: true } => time > q - i128::from(length.0),
                 Frame::Range { length, open: false } => time >= q - i128::from(length.0),
-                Frame::All => true,
+                Frame::Hop { length, hop } => time >= floor(q - i128::from(length.0), i128::from(hop.0)),
+                Frame::Calendar { unit, zone } => {
+                    let start = i64::try_from(q).ok().and_then(|q| unit.start(q, *zone));
+                    start.is_none_or(|start| time >= i128::from(start))
+                }
+                Frame::Session { .. } | Frame::All => true,
             };
             starts && time <= q && !(window.before && time == q) && !(window.excluding_current && current == Some(at))
         })
         .map(|row| (events.positions[row], &events.values[row]))
         .filter(|(_, values)| fold.filter.is_none() || values[3] == Value::Bool(true))
-        .filter(|(_, values)| fold.inputs.iter().all(|input| !values[*input].is_null()))
         .collect();
     rows.sort_by_key(|row| row.0);
+    if let Frame::Session { gap } = window.frame {
+        let times: Vec<i128> = rows.iter().map(|row| i128::from(row.0.time.0)).chain([q]).collect();
+        let breaks = (0..rows.len()).filter(|row| times[row + 1] - times[*row] > i128::from(gap.0));
+        rows.drain(..breaks.max().map_or(0, |last| last + 1));
+    }
+    if let Some(limit) = window.limit {
+        rows.drain(..rows.len().saturating_sub(limit as usize));
+    }
+    rows.retain(|(_, values)| fold.inputs.iter().all(|input| !values[*input].is_null()));
     let inputs: Vec<Vec<Value>> =
         rows.into_iter().map(|(_, values)| fold.inputs.iter().map(|input| values[*input].clone()).collect()).collect();
-    match aggregate(&fold.aggregate.text(), fold.aggregate.result_type(), &inputs) {
+    let name = fold.aggregate.text();
+    let result = match fold.aggregate.result_type() {
+        DataType::Map(result) => map(name.trim_end_matches(" by"), result, feature.keep, &inputs),
+        result => aggregate(&name, result, &inputs),
+    };
+    match result {
         Value::Null => feature.default.clone().unwrap_or_default(),
         value => value,
     }
+}
+
+/// When the events begin that are at most `ttl` apart, up to `now`.
+fn life(events: &Events, now: i128, ttl: i64) -> i128 {
+    let mut times: Vec<i128> = events.positions.iter().map(|at| i128::from(at.time.0)).filter(|time| *time <= now).collect();
+    times.sort_unstable_by(|a, b| b.cmp(a));
+    times.into_iter().fold(now, |first, time| if first - time <= i128::from(ttl) { time } else { first })
+}
+
+/// A map of the aggregate over the rows of each key, which is the last input.
+fn map(name: &str, result: &DataType, keep: Keep, rows: &[Vec<Value>]) -> Value {
+    let mut groups: Vec<(Value, Vec<Vec<Value>>)> = Vec::new();
+    for row in rows {
+        let (key, inputs) = row.split_last().unwrap();
+        match groups.iter_mut().find(|(known, _)| known == key) {
+            Some((_, rows)) => rows.push(inputs.to_vec()),
+            None => groups.push((key.clone(), vec![inputs.to_vec()])),
+        }
+    }
+    let of = |rows: &[Vec<Value>]| aggregate(name, result, rows);
+    groups.sort_by(|(a, more), (b, rows)| {
+        let by = match (of(rows), of(more)) {
+            _ if !keep.by_value => rows.len().cmp(&more.len()),
+            (Value::Null, other) | (other, Value::Null) if other.is_null() => std::cmp::Ordering::Equal,
+            (Value::Null, _) => std::cmp::Ordering::Less,
+            (_, Value::Null) => std::cmp::Ordering::Greater,
+            (x, y) => compare(&x, &y),
+        };
+        by.then_with(|| compare(a, b))
+    });
+    let rest = groups.split_off(groups.len().min(keep.limit as usize));
+    let mut entries: Vec<(Arc<str>, Value)> = groups.iter().map(|(key, rows)| (text(key), of(rows))).collect();
+    if !rest.is_empty() {
+        let merged = rows.iter().filter(|row| rest.iter().any(|(key, _)| row.last() == Some(key)));
+        let merged: Vec<Vec<Value>> = merged.map(|row| row[..row.len() - 1].to_vec()).collect();
+        entries.push(("__other".into(), of(&merged)));
+    }
+    entries.sort_by(|a, b| a.0.cmp(&b.0));
+    if entries.is_empty() { Value::Null } else { Value::Map(entries.into()) }
+}
+
+fn text(key: &Value) -> Arc<str> {
+    match key {
+        Value::Text(text) => text.clone(),
+        Value::Int(number) => number.to_string().into(),
+        Value::Bool(value) => value.to_string().into(),
+        Value::Timestamp(time) => EventTime(*time).to_string().into(),
+        other => panic!("{other:?} is no key"),
+    }
+}
+
+/// The greatest multiple of `step` up to `time`.
+fn floor(time: i128, step: i128) -> i128 {
+    let multiple = time / step * step;
+    if multiple > time { multiple - step } else { multiple }
 }
 
 fn aggregate(name: &str, result: &DataType, rows: &[Vec<Value>]) -> Value {

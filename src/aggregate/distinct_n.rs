@@ -1,0 +1,20 @@
+//! `distinct_n(x, n)`: the different values that are not null, ascending; of more than n (1 to 1000) the least. Type: a
+//! list of x's type. Values are ordered as by `min`: every NaN is one value above all others, negative zero is zero.
+//! Over no rows: null. Memory and cost: those of `count_distinct(x, n)`, whose fold it shares.
+
+use super::{Bound, Definition, Example, Fold, Kind, Shape, small_integer};
+use crate::value::{DataType, Value};
+
+const N_MAX: i64 = 1000;
+
+pub(super) const DEFINITION: Definition = Definition {
+    name: "distinct_n",
+    shape: Shape { inputs_min: 1, inputs_max: 1, parameters_min: 1, parameters_max: 1 },
+    bind: |inputs, parameters| {
+        let n = small_integer("distinct_n", "a length n", &parameters[0], N_MAX)?;
+        let result = DataType::List(Box::new(inputs[0].clone()));
+        Ok(Bound { result, fold: Fold::Distinct(Kind::of(&inputs[0]), n as u32), parameters: vec![Value::Int(n)] })
+    },
+    finish: |partial, bound, _| partial.distinct_values(bound.item_kind()),
+    examples: &[Example { call: "distinct_n(x, 2)", events: "0s 'c' | 1s 'a' | 2s 'b' | 3s 'a'", at: "4s", value: "['a', 'b']" }],
+};

@@ -1,0 +1,25 @@
+//! `percentile(x, p)`: the exact percentile of the values that are not null, as SQL's `percentile_cont(p)`: with the
+//! values ascending, that at rank `p * (n - 1)` counted from 0 (computed in doubles), and between two values
+//! `low + (high - low) * fraction`, exact until it is rounded. p is a number from 0 to 1. bigint, double -> double.
+//! NaN is above all values. Over no rows: null.
+//! It reads every event of its window each time, 8 bytes of memory each meanwhile, and keeps nothing in tiles; a window
+//! without a lower bound is refused. `approx_percentile` is cheap over any window.
+
+use super::state::values::{self, Values};
+use super::{Bound, Definition, Example, Shape, number_kind, share};
+use crate::value::{DataType, Value};
+
+pub(super) const DEFINITION: Definition = Definition {
+    name: "percentile",
+    shape: Shape { inputs_min: 1, inputs_max: 1, parameters_min: 1, parameters_max: 1 },
+    bind: |inputs, parameters| {
+        let kind = number_kind("percentile", &inputs[0])?;
+        let p = share("percentile", &parameters[0])?;
+        Ok(Bound { result: DataType::Float, fold: values::fold(kind), parameters: vec![Value::Float(p)] })
+    },
+    finish: |partial, bound, _| {
+        let values = partial.own::<Values>();
+        values.and_then(|values| values.percentile(bound.double(0))).map_or(Value::Null, Value::Float)
+    },
+    examples: &[Example { call: "percentile(x, 0.25)", events: "0s 1 | 1s 4 | 2s 2 | 3s null | 4s 3", at: "4s", value: "1.75" }],
+};

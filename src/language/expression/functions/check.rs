@@ -1,0 +1,116 @@
+//! The arguments of Forebay's own functions, where they are written: how many, of which types, which are literals.
+
+use std::ops::ControlFlow;
+
+use arrow::datatypes::DataType as ArrowType;
+use datafusion::sql::sqlparser::ast::{Expr, FunctionArg, FunctionArgExpr, FunctionArguments, Spanned, visit_expressions};
+
+use super::super::{Place, literal};
+use super::{ALL, Argument, Function, json_get};
+use crate::language::diagnostics::{Diagnostic, codes};
+use crate::value::Value;
+
+/// Reports arguments that a function cannot take, in all parts of an expression.
+pub(in super::super) fn arguments(
+    expr: &Expr,
+    place: Place<'_>,
+    type_of: &dyn Fn(&Expr) -> Option<ArrowType>,
+    problems: &mut Vec<Diagnostic>,
+) {
+    let _: ControlFlow<()> = visit_expressions(expr, |part| {
+        if let Expr::Function(call) = part {
+            let name = call.name.to_string();
+            if let Some(function) = ALL.iter().find(|function| function.name == name) {
+                match given(&call.args) {
+                    Some(given) if given.len() >= function.arguments.len() && function.argument(given.len() - 1).is_some() => {
+                        each(function, &given, place, type_of, problems);
+                    }
+                    given => {
+                        let count = given.map_or_else(|| "other arguments".to_owned(), |given| given.len().to_string());
+                        let message = format!("`{name}` is written `{}`", function.form);
+                        problems.push(Diagnostic::error(codes::EXPRESSION_TYPE, place.part(part.span()), message, format!("has {count}")));
+                    }
+                }
+            }
+        }
+        ControlFlow::Continue(())
+    });
+}
+
+/// `None` when they are no plain list of expressions.
+fn given(arguments: &FunctionArguments) -> Option<Vec<&Expr>> {
+    let FunctionArguments::List(list) = arguments else { return None };
+    let plain = list.args.iter().map(|argument| match argument {
+        FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) => Some(expr),
+        _ => None,
+    });
+    plain.collect()
+}
+
+fn each(
+    function: &Function,
+    given: &[&Expr],
+    place: Place<'_>,
+    type_of: &dyn Fn(&Expr) -> Option<ArrowType>,
+    problems: &mut Vec<Diagnostic>,
+) {
+    let mut bound = f64::NEG_INFINITY;
+    for (index, expr) in given.iter().enumerate() {
+        let Some(argument) = function.argument(index) else { continue };
+        let at = place.part(expr.span());
+        let refuse = |code, message: String, label: &str| {
+            Diagnostic::error(code, at, message, label).help(format!("it is written `{}`", function.form))
+        };
+        match argument {
+            Argument::Number | Argument::Text => {
+                let Some(found) = type_of(expr) else { continue };
+                let wanted = if argument == Argument::Number { "a number" } else { "a text" };
+                if found != ArrowType::Null && found.is_numeric() != (argument == Argument::Number) || is_other(&found) {
+                    let found = super::super::guard::spelled(&found);
+                    let message = format!("`{}` takes {wanted} here, and `{expr}` is {found}", function.name);
+                    problems.push(refuse(codes::EXPRESSION_TYPE, message, "of another type"));
+                }
+            }
+            literal_of => {
+                let wanted = match literal_of {
+                    Argument::Modulus => "a whole number above zero",
+                    Argument::Path => "a path such as 'user.tags[0]'",
+                    Argument::Bound => "numbers as bounds",
+                    _ => "a number above zero",
+                };
+                let Some(value) = literal(expr) else {
+                    let message = format!("`{}` takes {wanted} here, as a literal", function.name);
+                    problems.push(refuse(codes::NOT_A_LITERAL, message, "not a literal"));
+                    continue;
+                };
+                let number = match value {
+                    Value::Int(number) => number as f64,
+                    Value::Float(number) => number,
+                    _ => f64::NAN,
+                };
+                let fits = match (literal_of, &value) {
+                    (Argument::Modulus, Value::Int(number)) => *number > 0,
+                    (Argument::Path, Value::Text(text)) => json_get::path(text).is_some(),
+                    (Argument::Period, _) => number > 0.0 && number.is_finite(),
+                    (Argument::Bound, _) => number.is_finite(),
+                    _ => false,
+                };
+                if !fits {
+                    let message = format!("`{}` takes {wanted} here, not `{expr}`", function.name);
+                    problems.push(refuse(codes::EXPRESSION_TYPE, message, "cannot be taken"));
+                } else if literal_of == Argument::Bound {
+                    if number <= bound {
+                        let message = format!("the bounds of `{}` rise, and `{expr}` is not above the one before it", function.name);
+                        problems.push(refuse(codes::EXPRESSION_TYPE, message, "does not rise"));
+                    }
+                    bound = number;
+                }
+            }
+        }
+    }
+}
+
+/// Whether a type is neither a number, a text nor the type of a bare null.
+fn is_other(found: &ArrowType) -> bool {
+    !found.is_numeric() && !matches!(found, ArrowType::Utf8 | ArrowType::LargeUtf8 | ArrowType::Utf8View | ArrowType::Null)
+}

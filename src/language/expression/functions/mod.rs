@@ -1,0 +1,153 @@
+//! Forebay's own scalar functions, one group per file. Must never give a row a value that depends on other rows, on the
+//! clock or on the machine's settings; what a function gives must never change, because identities hold its name alone.
+
+mod bucket;
+mod check;
+mod cyclic;
+mod hash_mod;
+mod haversine;
+mod json_get;
+
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef};
+use arrow::datatypes::DataType as ArrowType;
+use datafusion::common::{DataFusionError, ScalarValue, exec_err, plan_err};
+use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility};
+
+pub(super) use check::arguments;
+
+static ALL: &[Function] = &[
+    bucket::BUCKET,
+    cyclic::CYCLIC,
+    cyclic::CYCLIC_COS,
+    cyclic::CYCLIC_SIN,
+    hash_mod::HASH_MOD,
+    haversine::HAVERSINE,
+    json_get::JSON_GET,
+    json_get::JSON_GET_BIGINT,
+    json_get::JSON_GET_BOOL,
+    json_get::JSON_GET_DOUBLE,
+];
+
+/// What a file of this folder says of its function.
+#[derive(Debug)]
+struct Function {
+    name: &'static str,
+    /// How it is written: `bucket(x, bound, ..)`.
+    form: &'static str,
+    arguments: &'static [Argument],
+    /// Whether the last argument may be repeated.
+    repeats: bool,
+    /// Whether numbers that are all integers stay so; otherwise they become doubles.
+    keeps_integers: bool,
+    result: fn() -> ArrowType,
+    compute: fn(&[ColumnarValue], usize) -> Result<ArrayRef, DataFusionError>,
+}
+
+/// What may stand in an argument's place; a null may stand for any that is no literal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Argument {
+    Number,
+    Text,
+    /// A literal above zero.
+    Period,
+    /// A literal, each above the one before it.
+    Bound,
+    /// A whole literal above zero.
+    Modulus,
+    /// A literal that `json_get::path` reads.
+    Path,
+}
+
+impl Function {
+    fn argument(&self, index: usize) -> Option<Argument> {
+        self.arguments.get(index).or(if self.repeats { self.arguments.last() } else { None }).copied()
+    }
+}
+
+/// All of them, as DataFusion plans them.
+pub(super) fn all() -> impl Iterator<Item = Arc<ScalarUDF>> {
+    ALL.iter().map(|function| {
+        let signature = Signature::user_defined(Volatility::Immutable);
+        Arc::new(ScalarUDF::new_from_impl(Planned { function, signature }))
+    })
+}
+
+#[derive(Debug)]
+struct Planned {
+    function: &'static Function,
+    signature: Signature,
+}
+
+impl PartialEq for Planned {
+    fn eq(&self, other: &Self) -> bool {
+        self.function.name == other.function.name
+    }
+}
+
+impl Eq for Planned {}
+
+impl Hash for Planned {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.function.name.hash(state);
+    }
+}
+
+impl ScalarUDFImpl for Planned {
+    fn name(&self) -> &str {
+        self.function.name
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn return_type(&self, _: &[ArrowType]) -> Result<ArrowType, DataFusionError> {
+        Ok((self.function.result)())
+    }
+
+    fn coerce_types(&self, given: &[ArrowType]) -> Result<Vec<ArrowType>, DataFusionError> {
+        let Function { form, arguments, repeats, keeps_integers, .. } = self.function;
+        if given.len() < arguments.len() || given.len() > arguments.len() && !repeats {
+            return plan_err!("`{form}` has {} arguments here", given.len());
+        }
+        let integers = *keeps_integers && given.iter().all(ArrowType::is_integer);
+        let number = if integers { ArrowType::Int64 } else { ArrowType::Float64 };
+        let coerced = given.iter().enumerate().map(|(index, _)| match self.function.argument(index) {
+            Some(Argument::Text | Argument::Path) => ArrowType::Utf8,
+            Some(Argument::Modulus) => ArrowType::Int64,
+            _ => number.clone(),
+        });
+        Ok(coerced.collect())
+    }
+
+    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue, DataFusionError> {
+        (self.function.compute)(&args.args, args.number_rows).map(ColumnarValue::Array)
+    }
+}
+
+/// An argument as a column of `rows` values.
+fn column(argument: &ColumnarValue, rows: usize) -> Result<ArrayRef, DataFusionError> {
+    argument.to_array(rows)
+}
+
+/// An argument that was checked to be a literal.
+fn literal(argument: &ColumnarValue) -> Result<&ScalarValue, DataFusionError> {
+    match argument {
+        ColumnarValue::Scalar(value) => Ok(value),
+        ColumnarValue::Array(array) => exec_err!("a column of {} stands where a literal belongs", array.data_type()),
+    }
+}
+
+/// The same of a number that was coerced to a double.
+fn literal_double(argument: &ColumnarValue) -> Result<f64, DataFusionError> {
+    match literal(argument)? {
+        ScalarValue::Float64(Some(value)) => Ok(*value),
+        other => exec_err!("{other} stands where a number belongs"),
+    }
+}
+
+#[cfg(test)]
+mod tests;

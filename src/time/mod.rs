@@ -1,0 +1,119 @@
+//! Points in time and spans of it, in microseconds. Must never read a clock: the clock is handed in.
+
+mod calendar;
+
+use std::fmt;
+
+use chrono::{DateTime, NaiveDateTime, SecondsFormat};
+use serde::{Deserialize, Serialize};
+
+pub use calendar::{Unit, Zone};
+
+/// When an event happened: microseconds since 1970-01-01T00:00:00Z.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct EventTime(pub i64);
+
+/// When this engine took an event in: microseconds since 1970-01-01T00:00:00Z.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct IngestTime(pub i64);
+
+/// A length of time in microseconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Span(pub i64);
+
+impl EventTime {
+    pub const MIN: Self = Self(i64::MIN);
+    pub const MAX: Self = Self(i64::MAX);
+
+    /// This time moved back by `span`, held at the ends of the range.
+    #[must_use]
+    pub const fn minus(self, span: Span) -> Self {
+        Self(self.0.saturating_sub(span.0))
+    }
+
+    /// This time moved forward by `span`, held at the ends of the range.
+    #[must_use]
+    pub const fn plus(self, span: Span) -> Self {
+        Self(self.0.saturating_add(span.0))
+    }
+
+    /// Reads RFC 3339 (`2001-01-01T00:47:00Z`), or the same without a zone or with a space for the `T`, as UTC;
+    /// or a bare date. Returns `None` for anything else.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        if let Ok(time) = DateTime::parse_from_rfc3339(text) {
+            return Some(Self(time.timestamp_micros()));
+        }
+        for format in ["%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M:%S%.f"] {
+            if let Ok(time) = NaiveDateTime::parse_from_str(text, format) {
+                return Some(Self(time.and_utc().timestamp_micros()));
+            }
+        }
+        let date = chrono::NaiveDate::parse_from_str(text, "%Y-%m-%d").ok()?;
+        Some(Self(date.and_hms_opt(0, 0, 0)?.and_utc().timestamp_micros()))
+    }
+}
+
+impl fmt::Display for EventTime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match DateTime::from_timestamp_micros(self.0) {
+            Some(time) => f.write_str(&time.to_rfc3339_opts(SecondsFormat::AutoSi, true)),
+            None => write!(f, "{}us", self.0),
+        }
+    }
+}
+
+impl Span {
+    pub const SECOND: Self = Self(1_000_000);
+    pub const MINUTE: Self = Self(60 * Self::SECOND.0);
+    pub const HOUR: Self = Self(60 * Self::MINUTE.0);
+    pub const DAY: Self = Self(24 * Self::HOUR.0);
+
+    /// Reads `10m`, `10 minutes`, `1 day`, `250ms`, `1h 30m`. Units: ms s m h d w and their English names.
+    /// Returns `None` for anything else, also for a span that does not fit.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let mut total: i64 = 0;
+        let mut rest = text.trim();
+        if rest.is_empty() {
+            return None;
+        }
+        while !rest.is_empty() {
+            let digits = rest.find(|c: char| !c.is_ascii_digit())?;
+            let number: i64 = rest[..digits].parse().ok()?;
+            rest = rest[digits..].trim_start();
+            let end = rest.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(rest.len());
+            let unit = match rest[..end].to_ascii_lowercase().as_str() {
+                "ms" | "millisecond" | "milliseconds" => 1_000,
+                "s" | "second" | "seconds" => Self::SECOND.0,
+                "m" | "minute" | "minutes" => Self::MINUTE.0,
+                "h" | "hour" | "hours" => Self::HOUR.0,
+                "d" | "day" | "days" => Self::DAY.0,
+                "w" | "week" | "weeks" => 7 * Self::DAY.0,
+                _ => return None,
+            };
+            total = total.checked_add(number.checked_mul(unit)?)?;
+            rest = rest[end..].trim_start();
+        }
+        Some(Self(total))
+    }
+}
+
+/// The shortest exact spelling in one unit: `90m`, `1d`, `2w` is written `14d`.
+impl fmt::Display for Span {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let units = [(Self::DAY.0, "d"), (Self::HOUR.0, "h"), (Self::MINUTE.0, "m"), (Self::SECOND.0, "s"), (1_000, "ms")];
+        for (size, name) in units {
+            if self.0 % size == 0 && (self.0 != 0 || name == "s") {
+                return write!(f, "{}{name}", self.0 / size);
+            }
+        }
+        write!(f, "{}us", self.0)
+    }
+}
+
+/// Where the engine's present comes from. `main` hands in the system's clock, a simulation its own.
+pub trait Clock: Send + Sync {
+    /// Microseconds since 1970-01-01T00:00:00Z.
+    fn now(&self) -> IngestTime;
+}
