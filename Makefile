@@ -88,6 +88,11 @@ torture: setup ## many kill -9 runs: make torture RUNS=200
 	@cargo build --workspace
 	@FOREBAY_CRASH_RUNS=$(or $(RUNS),100) cargo test -p forebay-integration --test crash -- --nocapture
 
+.PHONY: prove
+prove: setup ## random definitions and events against the naive oracle: make prove MINUTES=60
+	@cargo build --workspace
+	@integration/setup/prove.sh $(or $(MINUTES),10) $(SEED)
+
 .PHONY: clean-data
 clean-data: ## remove what the demo left behind; builds and downloads stay
 	@rm -rf "$(FOREBAY_CACHE)/demo"

@@ -14,6 +14,10 @@ mod training;
 use figures::Figures;
 use setting::Setting;
 
+/// The allocator of the binary that ships.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> forebay::Result<()> {
     let argument = std::env::args().nth(1);
     let mut figures = Figures::default();

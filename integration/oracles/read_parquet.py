@@ -27,7 +27,7 @@ def main(paths):
         elif pyarrow.types.is_floating(field.type):
             column["sum"] = math.fsum(kept)
         elif pyarrow.types.is_timestamp(field.type):
-            column["first"], column["last"] = str(min(kept)), str(max(kept))
+            column["first"], column["last"] = str(min(kept, default=None)), str(max(kept, default=None))
         columns[field.name] = column
     print(json.dumps({"rows": table.num_rows, "columns": columns}))
 

@@ -17,7 +17,7 @@ pub const DAY: i64 = 24 * HOUR;
 pub const START: i64 = 1_709_251_200 * SECOND;
 
 /// The fields of the source `events`, in this order: the cells of an `Event` are theirs.
-pub const FIELDS: [&str; 8] = ["id", "k", "i", "x", "s", "b", "u", "t"];
+pub const FIELDS: [&str; 9] = ["id", "k", "i", "x", "s", "b", "u", "t", "d"];
 const ID: usize = 0;
 const K: usize = 1;
 const I: usize = 2;
@@ -26,6 +26,7 @@ const S: usize = 4;
 const B: usize = 5;
 const U: usize = 6;
 const T: usize = 7;
+const D: usize = 8;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Type {
@@ -348,8 +349,8 @@ fn random_part(chance: &mut Chance, source: &'static str, keyed_by_i: bool) -> (
     let mut texts = Vec::new();
     let mut columns = Vec::new();
     for (index, field) in FIELDS.iter().enumerate() {
-        let of = [Type::Int, Type::Int, Type::Int, Type::Float, Type::Text, Type::Bool, Type::Time, Type::Time][index];
-        let fitting: Vec<&Scalar> = all.iter().filter(|scalar| scalar.of == of && index != ID && index != K && index != T).collect();
+        let of = [Type::Int, Type::Int, Type::Int, Type::Float, Type::Text, Type::Bool, Type::Time, Type::Time, Type::Bool][index];
+        let fitting: Vec<&Scalar> = all.iter().filter(|scalar| scalar.of == of && ![ID, K, T, D].contains(&index)).collect();
         if index == K && keyed_by_i {
             texts.push("i".to_owned());
             columns.push(column(I));
@@ -391,10 +392,12 @@ fn declared(chance: &mut Chance, count: usize, partitions: usize, from: &str, pa
     sources.dedup();
     let mut text = String::new();
     for source in sources {
-        let _ =
-            write!(text, "source {source} (\n  id bigint, k bigint, i bigint, x double, s text, b boolean, u timestamp, t timestamp\n)\n");
+        let _ = write!(
+            text,
+            "source {source} (\n  id bigint, k bigint, i bigint, x double, s text, b boolean, u timestamp, t timestamp, d boolean\n)\n"
+        );
         let _ = writeln!(text, "from log '{source}' partitions {partitions} by id");
-        text.push_str("format json\nevent time t\nlateness '60 days' history '90 days'\ndedup by id within '90 days';\n\n");
+        text.push_str("format json\nevent time t\nlateness '60 days' history '90 days'\ndedup by id within '90 days'\ndeletes when d;\n\n");
     }
     text.push_str("entity thing (k bigint);\n\n");
     let (texts, parts): (Vec<String>, Vec<Part>) = parts.into_iter().unzip();
@@ -483,6 +486,17 @@ pub fn key_of(event: &Event) -> Option<i64> {
 pub fn payload(cells: &[Cell]) -> Json {
     let fields = FIELDS.iter().zip(cells).filter(|(name, cell)| !(cell.is_null() && **name == "s"));
     Json::Object(fields.map(|(name, cell)| ((*name).to_owned(), cell.to_json())).collect::<Map<_, _>>())
+}
+
+/// The record that takes an event back: its id, key and time. What else it holds does not matter.
+#[must_use]
+pub fn retraction(chance: &mut Chance, cells: &[Cell], keys: i64) -> Json {
+    let mut taken = random_cells(chance, 0, keys, false);
+    for same in [ID, K, T] {
+        taken[same] = cells[same].clone();
+    }
+    taken[D] = Cell::Bool(true);
+    payload(&taken)
 }
 
 /// Events at places as an embedded log would give them: equal times share partitions or not.

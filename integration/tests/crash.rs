@@ -2,7 +2,8 @@
 //! there twice: not an event, not a prediction; features are those of an engine that was never disturbed; and every
 //! prediction's features are what a replay of the recorded order gives. `FOREBAY_CRASH_RUNS` sets how many kills.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
@@ -23,12 +24,13 @@ const START: i64 = 1_714_521_600_000_000;
 const SECOND: i64 = 1_000_000;
 
 const DEFINITIONS: &str = "
-source events (id bigint, k bigint, m text, x double, t timestamp)
+source events (id bigint, k bigint, m text, x double, t timestamp, gone boolean)
 from log 'events' partitions 3 by k
 format json
 event time t
 lateness '1 hour' history '60 days'
-dedup by id within '1 hour';
+dedup by id within '1 hour'
+deletes when gone;
 
 entity thing (k bigint);
 entity merchant (m text);
@@ -59,11 +61,16 @@ model linear from 'linear_4.onnx' takes v
   score events into topic 'predictions';
 ";
 
-fn event(id: usize) -> Json {
-    // Every event can be made again from its number alone; time moves on by a second, and wavers by minutes.
+/// Every record can be made again from its number alone; time moves on by a second, and wavers by minutes. One in six
+/// takes one of the five before it back.
+fn record(number: usize) -> Json {
+    let retracts = number % 6 == 5;
+    let id = if retracts { number - 1 - Chance::new(!number as u64).below(5) } else { number };
     let mut chance = Chance::new(id as u64);
     let time = START + id as i64 * SECOND - chance.between(0, 300) * SECOND;
     json!({
+        "number": number,
+        "gone": retracts,
         "id": id,
         "k": chance.below(KEYS),
         "m": format!("m{}", chance.below(7)),
@@ -97,7 +104,7 @@ impl Feeder {
             let agent = ureq::Agent::new_with_config(config);
             while !stop.load(Ordering::SeqCst) {
                 let next = count.load(Ordering::SeqCst);
-                let batch: Vec<Json> = (next..next + BATCH).map(event).collect();
+                let batch: Vec<Json> = (next..next + BATCH).map(record).collect();
                 let body = ndjson(&batch);
                 while !stop.load(Ordering::SeqCst) {
                     let target = to.lock().expect("no poison").clone();
@@ -161,15 +168,16 @@ fn nothing_is_lost_or_doubled_by_kills() {
     project.catch_up();
 
     let log = read_topic(&project, "events");
-    let (events, sent) = accepted(&log);
-    println!("{runs} kills, {} events, {} records in the log", events.len(), log.len());
-    assert_eq!(sent, (0..events.len()).collect::<HashSet<_>>(), "every event that was acknowledged is there");
+    let Accepted { events, retractions, remaining, sent } = accepted(&log);
+    println!("{runs} kills, {} events, {} taken back, {} records in the log", events.len(), retractions.len(), log.len());
+    assert_eq!(sent, (0..sent.len()).collect::<HashSet<_>>(), "every record that was acknowledged is there");
     assert!(events.len() > runs * BATCH / 2, "events came in between the kills");
 
-    counts_are_exact(&project, &events);
+    counts_are_exact(&project, &events, &retractions, &remaining);
+    ledger_is_exact(&project, log.len(), &events, &retractions);
     let predictions = predictions_are_exact(&project, &events);
     features_are_those_of_a_replay(&project, &predictions);
-    equals_an_undisturbed_run(&project, &log, &events);
+    equals_an_undisturbed_run(&project, &log, sent.len());
 }
 
 impl Feeder {
@@ -178,7 +186,7 @@ impl Feeder {
         let acknowledged = self.acknowledged.clone();
         self.end();
         let next = acknowledged.load(Ordering::SeqCst);
-        let batch: Vec<Json> = (next..next + BATCH).map(event).collect();
+        let batch: Vec<Json> = (next..next + BATCH).map(record).collect();
         let _ = server.push("events", &batch);
     }
 }
@@ -193,28 +201,52 @@ fn readers_see_each_event_once(project: &Project) {
     }
 }
 
-/// The first record of each event, by place, and the numbers of all.
-fn accepted(log: &[Record]) -> (BTreeMap<(u64, u64), Json>, HashSet<usize>) {
-    let mut events = BTreeMap::new();
-    let mut seen = HashSet::new();
+/// What a log means.
+#[derive(Default)]
+struct Accepted {
+    /// All that were ever accepted, by place.
+    events: BTreeMap<(u64, u64), Json>,
+    /// The places of what took some of them back.
+    retractions: BTreeSet<(u64, u64)>,
+    /// The events that were not taken back, by id.
+    remaining: BTreeMap<u64, Json>,
+    /// The numbers of all records.
+    sent: HashSet<usize>,
+}
+
+/// The first record of each id, until it is taken back.
+fn accepted(log: &[Record]) -> Accepted {
+    let mut accepted = Accepted::default();
     let mut sorted: Vec<&Record> = log.iter().collect();
     sorted.sort_by_key(|record| record.place());
     for record in sorted {
-        let id = record.value["id"].as_u64().expect("an id") as usize;
-        if seen.insert(id) {
-            events.insert(record.place(), record.value.clone());
+        let number = |name: &str| record.value[name].as_u64().expect("a number");
+        accepted.sent.insert(number("number") as usize);
+        if record.value["gone"] == true {
+            if accepted.remaining.remove(&number("id")).is_some() {
+                accepted.retractions.insert(record.place());
+            }
+        } else if let Entry::Vacant(free) = accepted.remaining.entry(number("id")) {
+            free.insert(record.value.clone());
+            accepted.events.insert(record.place(), record.value.clone());
         }
     }
-    (events, seen)
+    accepted
 }
 
 /// Parquet holds each accepted event once; the order of processing has no gap.
-fn counts_are_exact(project: &Project, events: &BTreeMap<(u64, u64), Json>) {
+fn counts_are_exact(
+    project: &Project,
+    events: &BTreeMap<(u64, u64), Json>,
+    retractions: &BTreeSet<(u64, u64)>,
+    remaining: &BTreeMap<u64, Json>,
+) {
     let mut places = parquet_places(&project.data());
     let mut seqs: Vec<u64> = places.iter().map(|(_, seq)| *seq).collect();
     seqs.sort_unstable();
     places.sort_unstable();
-    let expected: Vec<(u64, u64)> = events.keys().copied().collect();
+    let mut expected: Vec<(u64, u64)> = events.keys().chain(retractions).copied().collect();
+    expected.sort_unstable();
     let stored: Vec<(u64, u64)> = places.into_iter().map(|(place, _)| place).collect();
     assert_eq!(stored.len(), expected.len(), "as many events in Parquet as were accepted");
     assert_eq!(stored, expected, "each accepted event is in Parquet once");
@@ -225,7 +257,7 @@ fn counts_are_exact(project: &Project, events: &BTreeMap<(u64, u64), Json>) {
     let status = forebay_integration::answers::read_json(&status);
     assert_eq!(status["seq"], json!(expected.len()));
     let mut of_key: HashMap<u64, u64> = HashMap::new();
-    for event in events.values() {
+    for event in remaining.values() {
         *of_key.entry(event["k"].as_u64().expect("a key")).or_default() += 1;
     }
     let keys: Vec<Json> = (0..KEYS).map(|k| json!({"k": k, "m": "m1"})).collect();
@@ -234,6 +266,16 @@ fn counts_are_exact(project: &Project, events: &BTreeMap<(u64, u64), Json>) {
         assert_eq!(row["ever"], json!(of_key.get(&(k as u64)).copied().unwrap_or(0)), "events of key {k}");
     }
     assert_eq!(server.stop(), Some(0));
+}
+
+/// Every record of the log counts once in the ledger, whatever was killed in between.
+fn ledger_is_exact(project: &Project, records: usize, events: &BTreeMap<(u64, u64), Json>, retractions: &BTreeSet<(u64, u64)>) {
+    let printed = project.run(&["sources", "--output", "json"]).ok();
+    let source = &forebay_integration::answers::read_json(&printed.stdout)[0];
+    assert_eq!((&source["accepted"], &source["retracted"]), (&json!(events.len()), &json!(retractions.len())));
+    let counts = ["accepted", "retracted", "duplicate", "too_late", "too_far_ahead"].map(|name| source[name].as_u64().expect("a count"));
+    let rejected = source["rejected"].as_object().into_iter().flatten().filter_map(|(_, count)| count.as_u64());
+    assert_eq!(counts.into_iter().chain(rejected).sum::<u64>(), records as u64, "{source}");
 }
 
 fn end_of_time(events: &BTreeMap<(u64, u64), Json>) -> String {
@@ -258,7 +300,7 @@ fn predictions_are_exact(project: &Project, events: &BTreeMap<(u64, u64), Json>)
 
 /// The features that the scorer used are those of a training set at each event's own cut.
 fn features_are_those_of_a_replay(project: &Project, predictions: &[Record]) {
-    let events: HashMap<(u64, u64), Json> = accepted(&read_topic(project, "events")).0.into_iter().collect();
+    let events: HashMap<(u64, u64), Json> = accepted(&read_topic(project, "events")).events.into_iter().collect();
     let line = |prediction: &Record| {
         let mut line = events[&prediction.event_place()].as_object().expect("an event").clone();
         line.insert("partition".to_owned(), json!(prediction.event_place().0));
@@ -279,7 +321,7 @@ fn features_are_those_of_a_replay(project: &Project, predictions: &[Record]) {
 }
 
 /// The same records in another engine that nobody kills give the same features as of any time.
-fn equals_an_undisturbed_run(project: &Project, log: &[Record], events: &BTreeMap<(u64, u64), Json>) {
+fn equals_an_undisturbed_run(project: &Project, log: &[Record], sent: usize) {
     let quiet = self::project();
     let mut records: Vec<&Record> = log.iter().collect();
     records.sort_by_key(|record| record.place());
@@ -287,7 +329,7 @@ fn equals_an_undisturbed_run(project: &Project, log: &[Record], events: &BTreeMa
     quiet.catch_up();
     let (disturbed, undisturbed) = (project.serve(), quiet.serve());
     let mut chance = Chance::new(4);
-    let last = START + events.len() as i64 * SECOND;
+    let last = START + sent as i64 * SECOND;
     for _ in 0..40 {
         let keys: Vec<Json> = (0..KEYS).map(|k| json!({"k": k, "m": format!("m{}", k % 8)})).collect();
         let request = json!({"keys": keys, "as_of": rfc3339(chance.between(START, last + 3_600 * SECOND))});

@@ -1,16 +1,18 @@
 //! The real binary against the naive oracle: random definitions and events (out of order, at equal times, on the edges
-//! of windows, twice, with nulls and extremes) go in through a push; every feature asked online and offline must equal
-//! the oracle to the bit. `FOREBAY_SEED` repeats a run.
+//! of windows, twice, with nulls and extremes, taken back and sent again) go in through a push; every feature asked online
+//! and offline must equal the oracle to the bit, before and after a restart. `FOREBAY_SEED` repeats a run.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, HashMap};
 
-use forebay_integration::answers::read_ndjson;
+use forebay_integration::answers::{agrees, read_ndjson};
 use forebay_integration::cases::{
-    Definitions, FIELDS, Row, key_of, payload, random_cells, random_definitions, random_query, random_stream_definitions, time_of,
+    Definitions, FIELDS, key_of, payload, random_cells, random_definitions, random_query, retraction, time_of,
 };
 use forebay_integration::chance::Chance;
 use forebay_integration::harness::{Project, ndjson};
 use forebay_integration::oracle::{Cell, Event, Place, cell::rfc3339, compute, living};
+use forebay_integration::records::parquet_places;
 use serde_json::{Value as Json, json};
 
 const FEATURES: usize = 48;
@@ -21,64 +23,49 @@ const PARTITIONS: usize = 3;
 
 #[test]
 fn one_seed() {
-    run(11, random_definitions);
+    run(11);
 }
 
 #[test]
 fn another_seed() {
-    run(12, random_definitions);
+    run(12);
 }
 
-#[test]
-fn a_stream() {
-    run(13, random_stream_definitions);
-}
-
-#[test]
-fn another_stream() {
-    run(14, random_stream_definitions);
-}
-
-fn run(seed: u64, definitions: fn(&mut Chance, usize, usize) -> Definitions) {
+fn run(seed: u64) {
     let mut chance = Chance::for_test(seed);
-    let definitions = definitions(&mut chance, FEATURES, PARTITIONS);
+    let definitions = random_definitions(&mut chance, FEATURES, PARTITIONS);
     let project = Project::new(&definitions.text);
-    let sources = definitions.sources();
     let sent: Vec<Vec<Cell>> = (0..EVENTS).map(|id| random_cells(&mut chance, id as i64, KEYS, true)).collect();
-    let payloads = |ids: &[usize]| -> Vec<Json> { ids.iter().map(|id| payload(&sent[*id])).collect() };
-    // Half of the events are there before the engine starts, half come in while it runs, in two runs of it.
-    let mut later = Vec::new();
-    for source in &sources {
-        // Events are dealt to the sources; one in eight is sent again: equal ids are one event.
-        let own: Vec<usize> = (0..EVENTS).filter(|id| sources[id % sources.len()] == *source).collect();
-        let mut records: Vec<usize> = own.iter().copied().chain((0..own.len() / 8).map(|_| *chance.pick(&own))).collect();
-        chance.shuffle(&mut records);
-        let (before, after) = records.split_at(records.len() / 2);
-        let _ = project.push(source, &payloads(before)).ok();
-        later.push((*source, after.to_vec()));
-    }
-    let first = project.serve();
-    for (source, after) in &later {
-        let _ = first.push(source, &payloads(&after[..after.len() / 2]));
-    }
-    assert_eq!(first.stop(), Some(0));
-    let server = project.serve();
-    let mut positions = Vec::new();
-    for (source, after) in &later {
-        let receipt = server.push(source, &payloads(&after[after.len() / 2..]));
-        positions.extend(receipt["positions"].as_array().expect("positions").clone());
-    }
-    let placed: Vec<(&str, Vec<Event>)> = sources.iter().map(|source| (*source, placed(&project, source, &sent))).collect();
-    assert_eq!(placed.iter().map(|(_, events)| events.len()).sum::<usize>(), EVENTS, "every event has a place");
-    let events = definitions.rows(&placed);
-    let times: Vec<Event> = events.iter().map(|row| row.event.clone()).collect();
+    // One event in eight is sent again, and one in four is taken back, wherever the shuffle puts that: equal ids are one
+    // event until it is taken back.
+    let mut records: Vec<(usize, bool)> = (0..EVENTS).map(|id| (id, false)).collect();
+    records.extend((0..EVENTS / 8).map(|_| (chance.below(EVENTS), false)));
+    records.extend((0..EVENTS / 4).map(|_| (chance.below(EVENTS), true)));
+    chance.shuffle(&mut records);
+    let payloads: Vec<Json> = records
+        .iter()
+        .map(|(id, retracts)| if *retracts { retraction(&mut chance, &sent[*id], KEYS) } else { payload(&sent[*id]) })
+        .collect();
 
-    let queries: Vec<i64> = (0..QUERIES).map(|_| random_query(&mut chance, &times)).collect();
+    // A third is there before the engine starts, a third comes in while it runs, and a third after a restart.
+    let (first, rest) = payloads.split_at(payloads.len() / 3);
+    let (second, third) = rest.split_at(rest.len() / 2);
+    let _ = project.push("events", first).ok();
+    let server = project.serve();
+    let _ = server.push("events", second);
+    assert_eq!(server.stop(), Some(0));
+    let server = project.serve();
+    let receipt = server.push("events", third);
+    let log = Placed::read(&project, &sent);
+    let events = log.remaining();
+    assert!(log.events.len() >= EVENTS && events.len() < EVENTS && events.len() > EVENTS / 2, "{} of {}", events.len(), log.events.len());
+
+    let queries: Vec<i64> = (0..QUERIES).map(|_| random_query(&mut chance, &events)).collect();
     for (index, q) in queries.iter().enumerate() {
         let keys: Vec<Json> = (1..=KEYS + 1).map(|key| json!({"k": key})).collect();
         let mut request = json!({"keys": keys, "as_of": rfc3339(*q)});
         if index == 0 {
-            request["after"] = Json::from(positions.clone());
+            request["after"] = receipt["positions"].clone();
         }
         let rows = server.lookup("v", &request);
         for (row, key) in rows.iter().zip(1..) {
@@ -88,31 +75,51 @@ fn run(seed: u64, definitions: fn(&mut Chance, usize, usize) -> Definitions) {
     assert_eq!(server.stop(), Some(0));
 
     offline(&project, &definitions, &events, &queries);
-    let scored = placed.iter().find(|(source, _)| *source == "events").expect("events");
-    current(&project, &definitions, &events, &scored.1);
+    current(&project, &definitions, &events);
+    as_known(&project, &definitions, &log);
 }
 
-/// The accepted events of a source with their places, read from the log itself: the first record of each id.
-fn placed(project: &Project, source: &str, sent: &[Vec<Cell>]) -> Vec<Event> {
-    let read = project.run(&["topics", "read", source, "--from", "start", "--output", "ndjson"]).ok();
-    let mut records: Vec<(u64, u64, usize)> = Vec::new();
-    for record in read_ndjson(&read.stdout) {
-        let number = |name: &str| record[name].as_u64().unwrap_or_else(|| panic!("no {name} in {record}"));
-        let id = record["value"]["id"].as_u64().unwrap_or_else(|| panic!("no id in {record}"));
-        records.push((number("partition"), number("offset"), usize::try_from(id).expect("a small id")));
+/// What the log holds, by the rules of acceptance.
+struct Placed {
+    /// All events that were ever accepted.
+    events: Vec<Event>,
+    /// The place of the retraction that took an event back.
+    taken_back: HashMap<Place, Place>,
+}
+
+impl Placed {
+    /// Reads the log itself: the first record of each id is its event, until a retraction frees the id.
+    fn read(project: &Project, sent: &[Vec<Cell>]) -> Self {
+        let read = project.run(&["topics", "read", "events", "--from", "start", "--output", "ndjson"]).ok();
+        let mut records: Vec<(Place, usize, bool)> = Vec::new();
+        for record in read_ndjson(&read.stdout) {
+            let number = |name: &str| record[name].as_u64().unwrap_or_else(|| panic!("no {name} in {record}"));
+            let id = record["value"]["id"].as_u64().unwrap_or_else(|| panic!("no id in {record}"));
+            let id = usize::try_from(id).expect("a small id");
+            let partition = u32::try_from(number("partition")).expect("few partitions");
+            let place = Place { time: time_of(&sent[id]), partition, offset: number("offset") };
+            records.push((place, id, record["value"]["d"] == true));
+        }
+        records.sort_unstable_by_key(|(place, ..)| (place.partition, place.offset));
+        let mut placed = Self { events: Vec::new(), taken_back: HashMap::new() };
+        let mut live: HashMap<usize, Place> = HashMap::new();
+        for (place, id, retracts) in records {
+            if retracts {
+                placed.taken_back.extend(live.remove(&id).map(|event| (event, place)));
+            } else if let Entry::Vacant(free) = live.entry(id) {
+                free.insert(place);
+                placed.events.push(Event { place, cells: sent[id].clone() });
+            }
+        }
+        placed
     }
-    records.sort_unstable();
-    let mut seen = HashSet::new();
-    let first = records.into_iter().filter(|(_, _, id)| seen.insert(*id));
-    first
-        .map(|(partition, offset, id)| Event {
-            place: Place { time: time_of(&sent[id]), partition: u32::try_from(partition).expect("few partitions"), offset },
-            cells: sent[id].clone(),
-        })
-        .collect()
+
+    fn remaining(&self) -> Vec<Event> {
+        self.events.iter().filter(|event| !self.taken_back.contains_key(&event.place)).cloned().collect()
+    }
 }
 
-fn offline(project: &Project, definitions: &Definitions, events: &[Row], queries: &[i64]) {
+fn offline(project: &Project, definitions: &Definitions, events: &[Event], queries: &[i64]) {
     let asked: Vec<(i64, i64)> = queries.iter().flat_map(|q| (1..=KEYS + 1).map(move |key| (key, *q))).collect();
     let spine: Vec<Json> = asked.iter().map(|(key, q)| json!({"k": key, "q": rfc3339(*q)})).collect();
     project.write("spine.ndjson", ndjson(&spine));
@@ -125,8 +132,8 @@ fn offline(project: &Project, definitions: &Definitions, events: &[Row], queries
 }
 
 /// Every event as a row of the spine: `excluding current` leaves out just that one.
-fn current(project: &Project, definitions: &Definitions, events: &[Row], scored: &[Event]) {
-    let with_key: Vec<&Event> = scored.iter().filter(|event| key_of(event).is_some()).collect();
+fn current(project: &Project, definitions: &Definitions, events: &[Event]) {
+    let with_key: Vec<&Event> = events.iter().filter(|event| key_of(event).is_some()).collect();
     let line = |event: &&Event| {
         let (time, key) = (rfc3339(event.place.time), key_of(event));
         json!({"k": key, "t": time, "partition": event.place.partition, "offset": event.place.offset})
@@ -141,17 +148,38 @@ fn current(project: &Project, definitions: &Definitions, events: &[Row], scored:
     }
 }
 
-fn compare(definitions: &Definitions, events: &[Row], row: &Json, (key, q): (i64, i64), current: Option<Place>, side: &str) {
-    let rows: Vec<&Row> = events.iter().filter(|row| key_of(&row.event) == Some(key)).collect();
-    let of_key: Vec<Event> = rows.iter().map(|row| row.event.clone()).collect();
+/// Every event that was ever accepted, at its own place in the order of processing, which Parquet has.
+fn as_known(project: &Project, definitions: &Definitions, log: &Placed) {
+    let seqs: HashMap<(u64, u64), u64> = parquet_places(&project.data()).into_iter().collect();
+    let seq = |place: Place| seqs[&(u64::from(place.partition), place.offset)];
+    assert_eq!(seqs.len(), log.events.len() + log.taken_back.len(), "Parquet has events and retractions, and nothing else");
+    let with_key: Vec<&Event> = log.events.iter().filter(|event| key_of(event).is_some()).collect();
+    let line = |event: &&Event| {
+        let (time, key) = (rfc3339(event.place.time), key_of(event));
+        json!({"k": key, "t": time, "partition": event.place.partition, "offset": event.place.offset})
+    };
+    project.write("spine.ndjson", ndjson(&with_key.iter().map(line).collect::<Vec<_>>()));
+    let arguments = ["training-set", "v", "--spine", "spine.ndjson", "--out", "set.ndjson", "--event", "events", "--as-known"];
+    let _ = project.run(&arguments).ok();
+    let rows = read_ndjson(&project.read("set.ndjson"));
+    assert_eq!(rows.len(), with_key.len());
+    for (row, event) in rows.iter().zip(with_key) {
+        let cut = seq(event.place);
+        let is_known = |other: &&Event| seq(other.place) <= cut && log.taken_back.get(&other.place).is_none_or(|by| seq(*by) > cut);
+        let known: Vec<Event> = log.events.iter().filter(is_known).cloned().collect();
+        compare(definitions, &known, row, (key_of(event).expect("a key"), event.place.time), Some(event.place), "as known");
+    }
+    // By event time, what was taken back is no event.
+    let refused = project.run(&arguments[..arguments.len() - 1]);
+    assert_eq!(refused.code, Some(1), "{refused:?}");
+    assert!(refused.stderr.contains("with --as-known only"), "{}", refused.stderr);
+}
+
+fn compare(definitions: &Definitions, events: &[Event], row: &Json, (key, q): (i64, i64), current: Option<Place>, side: &str) {
+    let of_key: Vec<Event> = events.iter().filter(|event| key_of(event) == Some(key)).cloned().collect();
     let living = living(&of_key, q, definitions.ttl);
-    // The current event has a row in each part of a stream that it is in.
-    let own = rows.iter().filter(|row| current.is_some_and(|place| row.of == ("events", place)));
-    let own: Vec<Place> = own.map(|row| row.event.place).collect();
     for feature in &definitions.features {
-        let is_left_out = |event: &Event| feature.window.excluding_current && own.contains(&event.place);
-        let counted: Vec<Event> = living.iter().filter(|event| !is_left_out(event)).cloned().collect();
-        let expected = compute(feature, &counted, q, None);
+        let expected = compute(feature, &living, q, current);
         let actual = row.get(&feature.name).unwrap_or(&Json::Null);
         if !agrees(&expected, actual) {
             let shown: BTreeMap<Place, Json> = of_key.iter().map(|event| (event.place, payload(&event.cells))).collect();
@@ -163,25 +191,4 @@ fn compare(definitions: &Definitions, events: &[Row], row: &Json, (key, q): (i64
             );
         }
     }
-}
-
-/// Whether JSON spells this very value. Doubles that JSON has no number for are text.
-fn agrees(expected: &Cell, actual: &Json) -> bool {
-    match (expected, actual) {
-        (Cell::Null, Json::Null) => true,
-        (Cell::Bool(a), Json::Bool(b)) => a == b,
-        (Cell::Int(a), Json::Number(b)) => b.as_i64() == Some(*a),
-        (Cell::Float(a), Json::Number(b)) => b.as_f64().is_some_and(|b| b.to_bits() == a.to_bits()),
-        (Cell::Float(a), Json::String(_)) => !a.is_finite() && expected.to_json() == *actual,
-        (Cell::Text(a), Json::String(b)) => a == b,
-        (Cell::Time(a), Json::String(b)) => micros(b) == Some(*a),
-        (Cell::Map(a), Json::Object(b)) => a.len() == b.len() && a.iter().zip(b).all(|((key, a), (other, b))| key == other && agrees(a, b)),
-        (Cell::List(a), Json::Array(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| agrees(a, b)),
-        _ => false,
-    }
-}
-
-/// A time as the engine writes it: RFC 3339 with as many digits as it needs; the zone may be left out.
-fn micros(text: &str) -> Option<i64> {
-    forebay::EventTime::parse(text).map(|time| time.0)
 }

@@ -93,8 +93,11 @@ fn events_and_training_sets_are_read_back_by_pyarrow() {
         "offset \"uint64\"",
         "ingest_time \"timestamp[us]\"",
         "seq \"uint64\"",
+        "retracts_time \"timestamp[us]\"",
+        "retracts_offset \"uint64\"",
     ];
     assert_eq!(types, expected);
+    assert_eq!(column("retracts_offset", "nulls"), json!(EVENTS), "no event retracts another");
     assert_eq!(column("id", "sum"), json!((EVENTS * (EVENTS - 1) / 2).to_string()));
     assert_eq!(column("id", "distinct"), json!(EVENTS));
     assert_eq!(column("seq", "distinct"), json!(EVENTS));

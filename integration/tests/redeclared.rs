@@ -64,6 +64,106 @@ fn values_are_those_of_todays_declaration() {
     assert_eq!(server.stop(), Some(0));
 }
 
+/// Orders `from..to`, one a minute, each of one customer and one shop.
+fn orders(from: i64, to: i64) -> Vec<Json> {
+    let order = |n: i64| json!({"id": n, "k": n % 3, "shop": n % 5, "x": n, "t": format!("2024-03-01T{:02}:{:02}:00Z", n / 60, n % 60)});
+    (from..to).map(order).collect()
+}
+
+/// What takes every fourth of these orders back. It says nothing of the shop.
+fn deletes(from: i64, to: i64) -> Vec<Json> {
+    let delete = |mut order: Json| {
+        order["gone"] = json!(true);
+        order["shop"] = Json::Null;
+        order
+    };
+    orders(from, to).into_iter().step_by(4).map(delete).collect()
+}
+
+fn shop_orders(clause: &str, views: &str) -> String {
+    format!(
+        "source s (id bigint, k bigint, shop bigint, x bigint, gone boolean, t timestamp) from log 's' event time t
+  lateness '1 hour' history '2 days' dedup by id within '1 minute' {clause};
+entity customer (k bigint);
+entity shop (shop bigint);
+features customers of customer from s (total = sum(x) over all as total, n = count(*) over 2h);
+{views}"
+    )
+}
+
+const BY_CUSTOMER: &str = "vector w (customers.*);";
+const BY_SHOP_TOO: &str = "features shops of shop from s (largest = max(x) over all as largest, ids = last_n(id, 100) over 1d as ids);
+vector w (customers.*);
+vector by_shop (shops.*);";
+
+#[test]
+fn what_was_taken_back_stays_so_under_other_definitions() {
+    let project = Project::new(&shop_orders("", BY_CUSTOMER));
+    let _ = project.push("s", &orders(0, 200)).ok();
+    project.catch_up();
+
+    // The ids of events of before are remembered without their places: the start learns them.
+    project.write("features/test.bay", shop_orders("deletes when gone", BY_CUSTOMER));
+    let _ = project.push("s", &deletes(0, 200)).ok();
+    let _ = project.push("s", &orders(200, 300)).ok();
+    project.catch_up();
+    verified(&project);
+    total_is(&project, 200);
+
+    // Another view, of keys that no delete names; what is committed is not applied when the definitions change.
+    let server = project.serve();
+    let _ = server.push("s", &[deletes(200, 260), orders(300, 400)].concat());
+    let _ = server.push("s", &deletes(300, 340));
+    server.wait_for_seq(200 + 50 + 100 + 15 + 100 + 10);
+    server.kill();
+    project.write("features/test.bay", shop_orders("deletes when gone", BY_SHOP_TOO));
+    project.catch_up();
+    verified(&project);
+    let gone = |n: &i64| n % 4 == 0 && (*n < 260 || (300..340).contains(n));
+    let server = project.serve();
+    let rows = server
+        .lookup("by_shop", &json!({"keys": (0..5).map(|shop| json!({"shop": shop})).collect::<Vec<_>>(), "as_of": "2024-03-01T06:39:00Z"}));
+    for (shop, row) in (0..5).zip(rows) {
+        let ids: Vec<i64> = (0..400).filter(|n| n % 5 == shop && !gone(n)).collect();
+        assert_eq!((&row["largest"], &row["ids"]), (&json!(ids.iter().max()), &json!(ids)), "shop {shop}");
+    }
+    // From now on a delete must name the shop, also of an event of before.
+    let _ = server.push("s", &deletes(340, 360));
+    let _ = server.push(
+        "s",
+        &orders(340, 360)
+            .into_iter()
+            .step_by(4)
+            .map(|mut order| {
+                order["gone"] = json!(true);
+                order
+            })
+            .collect::<Vec<_>>(),
+    );
+    server.wait_for_seq(200 + 50 + 100 + 15 + 100 + 10 + 5);
+    assert_eq!(server.stop(), Some(0));
+    project.catch_up();
+    verified(&project);
+    let dead = project.run(&["topics", "read", "s.dead", "--from", "start", "--output", "ndjson"]).ok();
+    assert_eq!(dead.stdout.matches("retracts_other_key").count(), 2 * 5, "a reason in two headers each:\n{}", dead.stdout);
+}
+
+fn verified(project: &Project) {
+    let verified = project.run(&["verify", "--samples", "80"]);
+    assert_eq!(verified.code, Some(0), "{}\n{}", verified.stdout, verified.stderr);
+}
+
+/// The totals of all orders up to 300, of which the first `taken` lost every fourth.
+fn total_is(project: &Project, taken: i64) {
+    let server = project.serve();
+    let rows = server.lookup("w", &json!({"keys": [{"k": 0}, {"k": 1}, {"k": 2}], "as_of": "2024-03-01T04:59:00Z"}));
+    for (k, row) in (0..3).zip(rows) {
+        let total: i64 = (0..300).filter(|n| n % 3 == k && !(n % 4 == 0 && *n < taken)).sum();
+        assert_eq!(row["total"], json!(total), "customer {k}");
+    }
+    assert_eq!(server.stop(), Some(0));
+}
+
 #[test]
 fn silent_keys_begin_anew_after_a_restart_too() {
     let features = "spend = sum(x) over 20d, total = sum(x), recent = last_n(x, 3) over 40 rows, visit = count(*) over session 2d,";

@@ -35,6 +35,7 @@ scenarios!(
     order,
     own_functions,
     range_edges,
+    retractions,
     roles,
     sessions,
     set_aside,

@@ -29,6 +29,10 @@ impl Client {
         Some(Self { agent, address })
     }
 
+    pub fn get(&self, path: &str) -> Result<Json> {
+        self.answer(self.agent.get(self.url(path)).call())
+    }
+
     /// Posts a JSON document.
     pub fn post(&self, path: &str, body: &Json) -> Result<Json> {
         self.send(path, "application/json", body.to_string().as_bytes())

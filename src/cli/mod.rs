@@ -22,6 +22,7 @@ mod progress;
 mod push;
 mod score;
 mod serve;
+mod sources;
 mod state;
 mod store;
 #[cfg(test)]
@@ -111,6 +112,8 @@ enum Command {
     Verify(verify::Arguments),
     /// Show the events and the arithmetic behind one value
     Explain(explain::Arguments),
+    /// Show what became of the records of each source, and what lateness would have accepted those that were too late
+    Sources(sources::Arguments),
     /// Show where the bytes of the stored state are: by view, window and tile, and the heaviest keys
     State(state::Arguments),
     /// List, read and write topics
@@ -175,6 +178,7 @@ fn dispatch(arguments: Arguments, environment: Vec<(String, String)>, clock: Arc
         Command::Score(arguments) => score::run(&context, &arguments),
         Command::Verify(arguments) => verify::run(&context, &arguments),
         Command::Explain(arguments) => explain::run(&context, &arguments),
+        Command::Sources(arguments) => sources::run(&context, &arguments),
         Command::State(arguments) => state::run(&context, &arguments),
         Command::Topics(command) => topics::run(&context, &command),
         Command::Models(command) => models::run(&context, &command),

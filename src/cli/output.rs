@@ -39,7 +39,7 @@ impl Printer {
     }
 
     /// Machines only: an array, or an item a line.
-    fn items(self, items: Vec<Json>) -> Result<()> {
+    pub fn items(self, items: Vec<Json>) -> Result<()> {
         match self.0 {
             Output::Ndjson => write(&items.iter().map(|item| format!("{item}\n")).collect::<String>()),
             _ => write(&format!("{:#}\n", Json::Array(items))),

@@ -17,7 +17,7 @@ use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
 
 use crate::error::{Error, Result};
-use crate::plan::{Expect, Source};
+use crate::plan::{Expect, Expression, Source};
 use crate::record::RecordRun;
 use columns::Columns;
 use json::{Fields, Row, Slot};
@@ -44,7 +44,7 @@ pub mod reason {
     pub const NO_EVENT_TIME: &str = "no_event_time";
     /// An `expect` condition is false or null.
     pub const EXPECTATION: &str = "expectation";
-    /// An `expect` condition cannot be computed.
+    /// An `expect` or `deletes when` condition cannot be computed.
     pub const EXPRESSION: &str = "expression";
     /// All of them.
     pub const ALL: [&str; 9] = [EMPTY, TOO_LARGE, INVALID_UTF8, MALFORMED, WRONG_TYPE, BAD_TIME, NO_EVENT_TIME, EXPECTATION, EXPRESSION];
@@ -57,6 +57,8 @@ pub struct Decoded {
     pub batch: RecordBatch,
     /// For each row of `batch` the index of its record in the run; rising.
     pub records: Vec<u32>,
+    /// For each row whether it is no event but retracts one; empty where no row can.
+    pub retracts: Vec<bool>,
     /// In the order of the run.
     pub rejects: Vec<Reject>,
 }
@@ -93,6 +95,7 @@ pub struct Decoder {
     schema: SchemaRef,
     event_time: usize,
     expects: Vec<Expect>,
+    deletes: Option<Expression>,
     payload_bytes_max: usize,
     row: Row,
 }
@@ -106,6 +109,7 @@ impl Decoder {
             schema: source.schema.clone(),
             event_time: source.event_time,
             expects: source.expects.clone(),
+            deletes: source.deletes.clone(),
             payload_bytes_max: PAYLOAD_BYTES_MAX,
             row: Row::default(),
         }
@@ -118,7 +122,7 @@ impl Decoder {
         self
     }
 
-    /// Decodes a run and checks its `expect` conditions. An error is a fault of the call or of Forebay, never of one
+    /// Decodes a run, tells retractions from events, and checks the `expect` conditions of events. An error is a fault of the call or of Forebay, never of one
     /// record.
     pub fn decode(&mut self, run: &RecordRun) -> Result<Decoded> {
         if run.bytes.len() > i32::MAX as usize {
@@ -138,7 +142,7 @@ impl Decoder {
             }
         }
         let batch = RecordBatch::try_new(self.schema.clone(), columns.finish())?;
-        self.check(Decoded { batch, records, rejects })
+        self.check(Decoded { batch, records, retracts: Vec::new(), rejects })
     }
 
     /// Reads one payload into the row.
@@ -161,20 +165,27 @@ impl Decoder {
         Ok(())
     }
 
-    /// Moves the rows that miss an expectation to the rejects.
+    /// Moves the events that miss an expectation to the rejects.
     fn check(&self, decoded: Decoded) -> Result<Decoded> {
-        let Decoded { batch, records, mut rejects } = decoded;
-        let failures = expect::failures(&self.expects, &batch);
+        let Decoded { batch, records, mut rejects, .. } = decoded;
+        let (retracts, undecided) = match &self.deletes {
+            Some(condition) => expect::retractions(condition, &batch),
+            None => Default::default(),
+        };
+        let mut failures = expect::failures(&self.expects, &batch);
+        failures.retain(|row, _| !retracts.get(*row).is_some_and(|retracts| *retracts));
+        failures.extend(undecided);
         if failures.is_empty() {
-            return Ok(Decoded { batch, records, rejects });
+            return Ok(Decoded { batch, records, retracts, rejects });
         }
         let kept: Vec<bool> = (0..records.len()).map(|row| !failures.contains_key(&row)).collect();
+        let retracts = retracts.iter().zip(&kept).filter(|(_, kept)| **kept).map(|(retracts, _)| *retracts).collect();
         for (row, Rejection { reason, message }) in failures {
             rejects.push(Reject { record: records[row], reason, message });
         }
         rejects.sort_by_key(|reject| reject.record);
         let records = records.iter().zip(&kept).filter(|(_, kept)| **kept).map(|(record, _)| *record).collect();
         let batch = filter_record_batch(&batch, &BooleanArray::from(kept))?;
-        Ok(Decoded { batch, records, rejects })
+        Ok(Decoded { batch, records, retracts, rejects })
     }
 }

@@ -34,6 +34,7 @@ fn source() -> Source {
         history: Span::DAY,
         dedup: None,
         expects: Vec::new(),
+        deletes: None,
     }
 }
 

@@ -1,12 +1,13 @@
-//! Acceptance: lateness, events from the future, duplicates. Pure: values in, verdicts out, so that a replay of the
-//! same log decides alike. Must never read a clock: the log's own timestamp is the only present there is here.
+//! Acceptance: lateness, events from the future, duplicates, retractions. Pure: values in, verdicts out, so that a replay
+//! of the same log decides alike. Must never read a clock: the log's own timestamp is the only present there is here.
 
 use std::collections::VecDeque;
 
 use hashbrown::HashMap;
 use smallvec::SmallVec;
 
-use crate::id::Seq;
+use crate::id::{Offset, Seq};
+use crate::online::{AcceptedIds, Place};
 use crate::plan::Source;
 use crate::time::{EventTime, Span};
 
@@ -17,11 +18,24 @@ pub struct Rules {
     pub max_ahead: Span,
     /// With `dedup by`: how far apart in event time equal ids are one event.
     pub dedup_within: Option<Span>,
+    /// With `deletes when`: how far behind the frontier an event may be retracted.
+    pub history: Option<Span>,
 }
 
 impl Rules {
     pub fn of(source: &Source) -> Self {
-        Self { lateness: source.lateness, max_ahead: source.max_ahead, dedup_within: source.dedup.as_ref().map(|dedup| dedup.within) }
+        Self {
+            lateness: source.lateness,
+            max_ahead: source.max_ahead,
+            dedup_within: source.dedup.as_ref().map(|dedup| dedup.within),
+            history: source.deletes.as_ref().map(|_| source.history),
+        }
+    }
+
+    /// Ids of events before this time decide nothing any more.
+    fn oldest(&self, frontier: EventTime, within: Span) -> EventTime {
+        let comparable = frontier.minus(self.lateness).minus(within);
+        self.history.map_or(comparable, |history| comparable.min(frontier.minus(history)))
     }
 }
 
@@ -37,23 +51,60 @@ pub enum Verdict {
     Duplicate,
 }
 
+/// The verdict on a retraction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Retraction {
+    /// Of the event at this place of the partition.
+    Accept(EventTime, Offset),
+    /// No accepted event has its id.
+    Unknown,
+    /// Its event was retracted already.
+    Repeated,
+    /// What it names is before this time: its raw form may be forgotten.
+    Forgotten(EventTime),
+    /// Its event has other keys.
+    OtherKeys,
+}
+
 /// Where a row of ids is stored: the first `seq` of its commit, and its place among that commit's rows.
 pub type IdsAt = (Seq, u32);
+
+/// An accepted event whose id is known.
+#[derive(Clone, Copy, Debug)]
+struct Known {
+    time: i64,
+    place: Place,
+}
+
+/// The place of an event that was accepted when nothing could be retracted, and keys that were not hashed of today's
+/// columns; `Gate::link` learns the real ones.
+const UNKNOWN: u64 = u64::MAX;
+
+impl Known {
+    fn is_at(&self, time: i64, offset: u64) -> bool {
+        self.place.offset == offset || (self.place.offset == UNKNOWN && self.time == time)
+    }
+}
 
 /// What one partition remembers in order to judge its next event.
 #[derive(Debug, Default)]
 pub struct Gate {
     /// The highest event time accepted so far.
     pub frontier: Option<EventTime>,
-    seen: HashMap<u128, SmallVec<[i64; 1]>>,
+    seen: HashMap<u128, SmallVec<[Known; 1]>>,
+    /// Times of events that were retracted.
+    retracted: HashMap<u128, SmallVec<[i64; 1]>>,
     /// Per row of ids: where it is, the highest event time among them, their number.
     commits: VecDeque<(IdsAt, i64, usize)>,
     /// Ids of commits that were forgotten but are still in `seen`.
     stale: usize,
+    /// Whether some id's place is not known.
+    unlinked: bool,
 }
 
 impl Gate {
-    pub fn judge(&mut self, rules: &Rules, time: EventTime, record_timestamp: i64, id: Option<u128>) -> Verdict {
+    /// Judges an event. `place` is what a retraction of it will need.
+    pub fn judge(&mut self, rules: &Rules, time: EventTime, record_timestamp: i64, id: Option<u128>, place: Place) -> Verdict {
         if time.0 > record_timestamp.saturating_add(rules.max_ahead.0) {
             return Verdict::TooFarAhead;
         }
@@ -63,39 +114,100 @@ impl Gate {
             return Verdict::TooLate { frontier };
         }
         if let (Some(within), Some(id)) = (rules.dedup_within, id) {
-            let times = self.seen.entry(id).or_default();
-            if times.iter().any(|seen| seen.abs_diff(time.0) <= within.0.unsigned_abs()) {
+            let events = self.seen.entry(id).or_default();
+            if events.iter().any(|seen| is_near(seen.time, time, within)) {
                 return Verdict::Duplicate;
             }
-            times.push(time.0);
+            events.push(Known { time: time.0, place });
         }
         self.frontier = self.frontier.max(Some(time));
         Verdict::Accept
     }
 
-    /// Takes in the ids of a commit that was read back at a start.
-    pub fn restore(&mut self, at: IdsAt, ids: &[(u128, i64)]) {
-        for (id, time) in ids {
-            self.seen.entry(*id).or_default().push(*time);
+    /// Judges a retraction at `time` of the event with that id nearest to it, whose `keys` it repeats. State before
+    /// `horizon` may be forgotten whatever this partition's frontier is.
+    pub fn retract(&mut self, rules: &Rules, horizon: EventTime, time: EventTime, id: Option<u128>, keys: u64) -> Retraction {
+        let (Some(within), Some(history), Some(frontier)) = (rules.dedup_within, rules.history, self.frontier) else {
+            return Retraction::Unknown;
+        };
+        let kept = horizon.max(frontier.minus(history));
+        if time.plus(within) < kept {
+            return Retraction::Forgotten(kept);
         }
-        self.remember(at, ids);
+        let Some(id) = id else { return Retraction::Unknown };
+        // What is older is forgotten sooner or later: it must not matter when.
+        let oldest = rules.oldest(frontier, within).0;
+        let is_named = |seen: i64| seen >= oldest && is_near(seen, time, within);
+        let events = self.seen.get_mut(&id);
+        let named = events
+            .iter()
+            .flat_map(|events| events.iter().enumerate())
+            .filter(|(_, seen)| is_named(seen.time) && seen.place.keys != UNKNOWN);
+        let Some((at, event)) = named.min_by_key(|(_, seen)| (seen.time.abs_diff(time.0), seen.time)).map(|(at, seen)| (at, *seen)) else {
+            let again = self.retracted.get(&id).is_some_and(|times| times.iter().any(|seen| is_named(*seen)));
+            return if again { Retraction::Repeated } else { Retraction::Unknown };
+        };
+        if event.time < kept.0 {
+            return Retraction::Forgotten(kept);
+        }
+        if event.place.keys != keys {
+            return Retraction::OtherKeys;
+        }
+        if let Some(events) = events {
+            events.swap_remove(at);
+        }
+        self.retracted.entry(id).or_default().push(event.time);
+        Retraction::Accept(EventTime(event.time), Offset(event.place.offset))
+    }
+
+    /// Takes in a row of ids that was read back at a start. Their keys are known where they were hashed of the same
+    /// `key_columns`.
+    pub fn restore(&mut self, at: IdsAt, row: &AcceptedIds, key_columns: &[String]) {
+        for (index, (id, time)) in row.ids.iter().enumerate() {
+            let mut place = row.places.get(index).copied().unwrap_or(Place { offset: UNKNOWN, keys: UNKNOWN });
+            if row.key_columns != key_columns {
+                place.keys = UNKNOWN;
+            }
+            self.unlinked |= place.keys == UNKNOWN;
+            self.seen.entry(*id).or_default().push(Known { time: *time, place });
+        }
+        for (id, time, offset) in &row.retracted {
+            if let Some(events) = self.seen.get_mut(id) {
+                events.retain(|seen| !seen.is_at(*time, *offset));
+            }
+            self.retracted.entry(*id).or_default().push(*time);
+        }
+        self.remember(at, row);
+    }
+
+    /// Whether places have to be learnt from the events before anything can be retracted.
+    pub fn is_unlinked(&self) -> bool {
+        self.unlinked
+    }
+
+    /// Learns the place of an accepted event.
+    pub fn link(&mut self, id: u128, time: EventTime, place: Place) {
+        let events = self.seen.get_mut(&id);
+        events.into_iter().flatten().filter(|seen| seen.is_at(time.0, place.offset)).for_each(|seen| seen.place = place);
     }
 
     /// Notes where these ids, judged before, are stored.
-    pub fn remember(&mut self, at: IdsAt, ids: &[(u128, i64)]) {
-        if let Some(latest) = ids.iter().map(|(_, time)| *time).max() {
-            self.commits.push_back((at, latest, ids.len()));
+    pub fn remember(&mut self, at: IdsAt, row: &AcceptedIds) {
+        let times = row.ids.iter().map(|(_, time)| *time).chain(row.retracted.iter().map(|(_, time, _)| *time));
+        if let Some(latest) = times.max() {
+            self.commits.push_back((at, latest, row.ids.len()));
         }
     }
 
-    /// Forgets ids that no acceptable event can equal any more; returns the rows of ids that went.
+    /// Forgets ids that no acceptable event can equal, or retract, any more; returns the rows of ids that went.
     pub fn forget(&mut self, rules: &Rules) -> Vec<IdsAt> {
         let Some(within) = rules.dedup_within else {
             self.seen.clear();
+            self.retracted.clear();
             return self.commits.drain(..).map(|(at, ..)| at).collect();
         };
         let Some(frontier) = self.frontier else { return Vec::new() };
-        let limit = frontier.minus(rules.lateness).minus(within).0;
+        let limit = rules.oldest(frontier, within).0;
         let mut gone = Vec::new();
         while let Some((at, latest, count)) = self.commits.front().copied() {
             if latest >= limit {
@@ -107,7 +219,11 @@ impl Gate {
         }
         // The map is swept once half of it is stale, so that a sweep costs a constant per id.
         if self.stale * 2 > self.seen.len() {
-            self.seen.retain(|_, times| {
+            self.seen.retain(|_, events| {
+                events.retain(|seen| seen.time >= limit);
+                !events.is_empty()
+            });
+            self.retracted.retain(|_, times| {
                 times.retain(|time| *time >= limit);
                 !times.is_empty()
             });
@@ -117,14 +233,32 @@ impl Gate {
     }
 }
 
+fn is_near(seen: i64, time: EventTime, within: Span) -> bool {
+    seen.abs_diff(time.0) <= within.0.unsigned_abs()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const RULES: Rules = Rules { lateness: Span(100), max_ahead: Span(50), dedup_within: Some(Span(30)) };
+    const RULES: Rules = Rules { lateness: Span(100), max_ahead: Span(50), dedup_within: Some(Span(30)), history: Some(Span(110)) };
 
+    /// An event whose offset is its time, and whose keys are its id's.
     fn judge(gate: &mut Gate, time: i64, id: u128) -> Verdict {
-        gate.judge(&RULES, EventTime(time), 10_000, Some(id))
+        gate.judge(&RULES, EventTime(time), 10_000, Some(id), Place { offset: time as u64, keys: id as u64 })
+    }
+
+    fn retract(gate: &mut Gate, time: i64, id: u128) -> Retraction {
+        gate.retract(&RULES, EventTime::MIN, EventTime(time), Some(id), id as u64)
+    }
+
+    fn taken(time: i64) -> Retraction {
+        Retraction::Accept(EventTime(time), Offset(time as u64))
+    }
+
+    fn row(ids: &[(u128, i64)]) -> AcceptedIds {
+        let places = ids.iter().map(|(id, time)| Place { offset: *time as u64, keys: *id as u64 }).collect();
+        AcceptedIds { ids: ids.to_vec(), key_columns: vec!["k".into()], places, ..AcceptedIds::default() }
     }
 
     #[test]
@@ -159,16 +293,82 @@ mod tests {
     fn ids_are_forgotten_only_when_no_acceptable_event_can_equal_them() {
         let mut gate = Gate::default();
         judge(&mut gate, 1000, 7);
-        gate.remember((Seq(1), 0), &[(7, 1000)]);
+        gate.remember((Seq(1), 0), &row(&[(7, 1000)]));
         judge(&mut gate, 1130, 8);
-        gate.remember((Seq(2), 0), &[(8, 1130)]);
+        gate.remember((Seq(2), 0), &row(&[(8, 1130)]));
         assert!(gate.forget(&RULES).is_empty());
         judge(&mut gate, 1131, 9);
-        gate.remember((Seq(3), 0), &[(9, 1131)]);
+        gate.remember((Seq(3), 0), &row(&[(9, 1131)]));
         assert_eq!(gate.forget(&RULES), [(Seq(1), 0)]);
         assert_eq!(judge(&mut gate, 1131, 9), Verdict::Duplicate);
         let mut restored = Gate { frontier: Some(EventTime(1131)), ..Gate::default() };
-        restored.restore((Seq(2), 0), &[(8, 1130)]);
+        restored.restore((Seq(2), 0), &row(&[(8, 1130)]), &["k".into()]);
         assert_eq!(judge(&mut restored, 1120, 8), Verdict::Duplicate);
+    }
+
+    #[test]
+    fn a_retraction_names_the_nearest_event_and_frees_its_id() {
+        let mut gate = Gate::default();
+        assert_eq!(retract(&mut gate, 1000, 7), Retraction::Unknown);
+        judge(&mut gate, 1000, 7);
+        judge(&mut gate, 1031, 7);
+        assert_eq!(retract(&mut gate, 1062, 7), Retraction::Unknown, "too far from both");
+        assert_eq!(retract(&mut gate, 1016, 7), taken(1031));
+        assert_eq!(gate.retract(&RULES, EventTime::MIN, EventTime(1016), None, 7), Retraction::Unknown);
+        assert_eq!(gate.retract(&RULES, EventTime::MIN, EventTime(1016), Some(7), 8), Retraction::OtherKeys);
+        assert_eq!(retract(&mut gate, 1016, 7), taken(1000));
+        assert_eq!(retract(&mut gate, 1016, 7), Retraction::Repeated);
+        assert_eq!(judge(&mut gate, 1016, 7), Verdict::Accept);
+        assert_eq!(retract(&mut gate, 1016, 7), taken(1016));
+        assert_eq!(gate.frontier, Some(EventTime(1031)), "a retraction does not move it");
+    }
+
+    #[test]
+    fn what_may_be_forgotten_is_not_retracted() {
+        let mut gate = Gate::default();
+        judge(&mut gate, 1000, 7);
+        judge(&mut gate, 1110, 8);
+        assert_eq!(gate.retract(&RULES, EventTime(1001), EventTime(1000), Some(7), 7), Retraction::Forgotten(EventTime(1001)));
+        judge(&mut gate, 1111, 9);
+        assert_eq!(retract(&mut gate, 1000, 7), Retraction::Forgotten(EventTime(1001)));
+        assert_eq!(retract(&mut gate, 970, 7), Retraction::Forgotten(EventTime(1001)), "whatever it names");
+    }
+
+    #[test]
+    fn retractions_survive_a_restart() {
+        let columns = ["k".to_owned()];
+        let mut gate = Gate { frontier: Some(EventTime(1031)), ..Gate::default() };
+        gate.restore((Seq(1), 0), &row(&[(7, 1000), (8, 1001)]), &columns);
+        gate.restore((Seq(2), 0), &AcceptedIds { retracted: vec![(7, 1000, 1000)], ..row(&[(7, 1031)]) }, &columns);
+        assert!(!gate.is_unlinked());
+        assert_eq!(retract(&mut gate, 1001, 8), taken(1001));
+        assert_eq!(retract(&mut gate, 1000, 7), Retraction::Repeated);
+        assert_eq!(judge(&mut gate, 1000, 7), Verdict::Accept);
+    }
+
+    #[test]
+    fn an_event_that_took_anothers_place_in_one_commit_survives_a_restart() {
+        let place = |offset| Place { offset, keys: 7 };
+        let columns = ["k".to_owned()];
+        let again = AcceptedIds { retracted: vec![(7, 1000, 3)], places: vec![place(3), place(5)], ..row(&[(7, 1000), (7, 1000)]) };
+        for columns_now in [&columns[..], &[]] {
+            let mut gate = Gate { frontier: Some(EventTime(1000)), ..Gate::default() };
+            gate.restore((Seq(1), 0), &again, columns_now);
+            gate.link(7, EventTime(1000), place(3));
+            gate.link(7, EventTime(1000), place(5));
+            assert_eq!(judge(&mut gate, 1000, 7), Verdict::Duplicate);
+            assert_eq!(retract(&mut gate, 1000, 7), Retraction::Accept(EventTime(1000), Offset(5)));
+            assert_eq!(retract(&mut gate, 1000, 7), Retraction::Repeated);
+        }
+    }
+
+    #[test]
+    fn ids_of_before_are_linked_before_they_are_retracted() {
+        let mut gate = Gate { frontier: Some(EventTime(1000)), ..Gate::default() };
+        gate.restore((Seq(1), 0), &row(&[(7, 1000)]), &["other".to_owned()]);
+        assert!(gate.is_unlinked());
+        assert_eq!(retract(&mut gate, 1000, 7), Retraction::Unknown);
+        gate.link(7, EventTime(1000), Place { offset: 1000, keys: 7 });
+        assert_eq!(retract(&mut gate, 1000, 7), taken(1000));
     }
 }

@@ -5,7 +5,8 @@ use std::time::Duration;
 use arrow::record_batch::RecordBatch;
 
 use crate::id::{Offset, Partition, Seq};
-use crate::time::EventTime;
+use crate::online::Ledger;
+use crate::time::{EventTime, Span};
 use crate::value::Value;
 
 /// Asks for one vector of some rows, all at one cut.
@@ -70,6 +71,15 @@ pub struct PushReceipt {
     pub rejects: Vec<(usize, String)>,
     /// For each partition written, the offset after the last record: what a lookup's `after` takes.
     pub positions: Vec<(Partition, Offset)>,
+}
+
+/// How far a source has come, and what became of its records since the data folder began.
+#[derive(Clone, Debug)]
+pub struct SourceReport {
+    pub freshness: Freshness,
+    /// As declared.
+    pub lateness: Span,
+    pub ledger: Ledger,
 }
 
 /// The engine's condition.

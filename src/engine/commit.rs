@@ -8,14 +8,15 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, select};
 
-use super::accept::{Gate, IdsAt, Rules, Verdict};
+use super::accept::{Gate, IdsAt, Rules};
 use super::apply::{Done, Task};
-use super::reader::{Incoming, turned_away};
+use super::lane::{Lane, Taken};
+use super::reader::Incoming;
 use super::shard::FlushedRow;
 use super::shared::{Applied, Shared, contents_of, destination_of};
-use super::work::{Segment, Work};
+use super::work::{LeftOut, Pass, Segment, Work, events_of};
 use crate::error::{Error, Result};
-use crate::id::{Identity, Offset, Partition, Position, Seq};
+use crate::id::{Identity, Offset, Partition, Seq};
 use crate::online::{AcceptedIds, Output, PartitionProgress, Progress};
 use crate::telemetry::names;
 use crate::time::{EventTime, IngestTime};
@@ -41,14 +42,6 @@ pub struct Ports {
     pub batch_events_max: usize,
     pub commit_interval: Duration,
     pub flush_interval: Duration,
-}
-
-/// One partition of one source.
-struct Lane {
-    gate: Gate,
-    next: Offset,
-    idle_since: Option<Seq>,
-    last_event: Instant,
 }
 
 pub struct Committer {
@@ -85,7 +78,7 @@ pub struct Restored {
 impl Committer {
     pub fn new(shared: Arc<Shared>, ports: Ports, restored: Restored) -> Self {
         let rules = shared.plan().sources.iter().map(Rules::of).collect();
-        let lane = |(key, (gate, next, idle_since))| (key, Lane { gate, next, idle_since, last_event: Instant::now() });
+        let lane = |(key, (gate, next, idle_since))| (key, Lane::restored(gate, next, idle_since));
         Self {
             shared,
             ports,
@@ -106,12 +99,19 @@ impl Committer {
         }
     }
 
-    /// Applies committed events that the state rows lack, before anything new: `blocks` are in order.
-    pub fn replay(&mut self, segments: Vec<Segment>, last: Seq) -> Result<()> {
+    /// Applies committed events that the state rows lack, before anything new: `blocks` are in order. `left_out` is in no
+    /// row, and stays out.
+    pub fn replay(&mut self, segments: Vec<Segment>, last: Seq, left_out: &Arc<LeftOut>) -> Result<()> {
         let score = last > self.progress.scored;
         let flush_before = self.flush_before();
-        self.send(segments, last, score, flush_before, None)?;
+        self.send(segments, last, score, flush_before, Pass::Replay(Arc::clone(left_out)))?;
         self.settle()
+    }
+
+    /// The gates of a source's partitions.
+    pub fn gates(&mut self, source: usize) -> impl Iterator<Item = (Partition, &mut Gate)> {
+        let lanes = self.lanes.range_mut((source, Partition(0))..=(source, Partition(u32::MAX)));
+        lanes.map(|((_, partition), lane)| (*partition, &mut lane.gate))
     }
 
     pub fn progress(&self) -> &Progress {
@@ -150,16 +150,17 @@ impl Committer {
         Ok(())
     }
 
-    /// Folds events into these views only, and writes their rows.
-    pub fn rebuild(&mut self, segments: Vec<Segment>, views: &[usize]) -> Result<()> {
+    /// Folds events into the views that `left_out` is left out of, into these only, and writes their rows.
+    pub fn rebuild(&mut self, segments: Vec<Segment>, left_out: &Arc<LeftOut>) -> Result<()> {
         let last = self.progress.flushed;
-        self.send(segments, last, false, Seq::MAX, Some(views.to_vec()))?;
+        self.send(segments, last, false, Seq::MAX, Pass::Rebuild(Arc::clone(left_out)))?;
         self.settle()
     }
 
-    /// Notes that the rows of all views hold what today's declarations need, and nothing else from now on.
-    pub fn enter_contents(&mut self) -> Result<()> {
-        self.progress.views = contents_of(self.shared.plan());
+    /// Notes that the rows of all views but those hold what today's declarations need, and nothing else from now on.
+    pub fn enter_contents(&mut self, incomplete: &[usize]) -> Result<()> {
+        let contents = contents_of(self.shared.plan()).into_iter().enumerate();
+        self.progress.views = contents.filter(|(view, _)| !incomplete.contains(view)).map(|(_, contents)| contents).collect();
         self.progress_moved = true;
         self.commit(Vec::new())
     }
@@ -218,73 +219,27 @@ impl Committer {
         }
     }
 
-    /// Judges a run's rows, and makes a segment of those that are events.
+    /// Judges a run's rows, and makes a segment of those that get a `seq`.
     fn accept(&mut self, incoming: Incoming, next_seq: &mut u64, now: IngestTime, ids: &mut Vec<AcceptedIds>) -> Result<Option<Segment>> {
-        let source = incoming.source;
-        let declared = &self.shared.plan().sources[source];
-        let metrics = Arc::clone(&self.shared.metrics);
-        let label = [("source", declared.name.as_str())];
+        let (source, partition) = (incoming.source, incoming.partition);
+        let shared = Arc::clone(&self.shared);
+        let (declared, metrics) = (&shared.plan().sources[source], &shared.metrics);
+        let lane = self.lanes.entry((source, partition)).or_insert_with(Lane::new);
+        let Taken { segment, ids: own, dead, ledger } =
+            lane.take(&shared, &self.rules[source], self.horizons[source], incoming, next_seq, now)?;
+        self.progress.ledgers.entry(declared.name.clone()).or_default().add(&ledger);
+        if !own.ids.is_empty() || !own.retracted.is_empty() {
+            ids.push(own);
+        }
         let destination = destination_of(declared);
-        let rules = self.rules[source];
-        let fresh = || Lane { gate: Gate::default(), next: Offset(0), idle_since: None, last_event: Instant::now() };
-        let lane = self.lanes.entry((source, incoming.partition)).or_insert_with(fresh);
-        // A reader that was opened anew may hand in again what is in already.
-        let repeated = |offset: u64| offset < lane.next.0;
-        let mut dead = Vec::new();
-        let (mut rows, mut positions, mut seqs, mut accepted_ids) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        let mut duplicates = 0;
-        for (row, time) in incoming.times.iter().enumerate() {
-            let offset = incoming.offsets[row];
-            if repeated(offset) {
-                continue;
-            }
-            let time = EventTime(*time);
-            let id = incoming.ids.as_ref().and_then(|ids| ids[row]);
-            match lane.gate.judge(&rules, time, incoming.timestamps[row], id) {
-                Verdict::Accept => {
-                    rows.push(row as u32);
-                    positions.push(Position { time, partition: incoming.partition, offset: Offset(offset) });
-                    seqs.push(*next_seq);
-                    *next_seq += 1;
-                    accepted_ids.extend(id.map(|id| (id, time.0)));
-                }
-                Verdict::Duplicate => duplicates += 1,
-                Verdict::TooLate { frontier } => {
-                    let message = format!(
-                        "event time {time} is more than the lateness of {} behind the partition's frontier {frontier}",
-                        rules.lateness
-                    );
-                    dead.push(("too_late", turned_away(&self.shared, &incoming, row, "too_late", message)?));
-                }
-                Verdict::TooFarAhead => {
-                    let message = format!("event time {time} is more than {} ahead of the record's timestamp", rules.max_ahead);
-                    dead.push(("too_far_ahead", turned_away(&self.shared, &incoming, row, "too_far_ahead", message)?));
-                }
-            }
-        }
-        dead.extend(incoming.dead.into_iter().filter(|(offset, ..)| !repeated(*offset)).map(|(_, reason, record)| (reason, record)));
-        lane.next = lane.next.max(incoming.next);
-        if !rows.is_empty() {
-            lane.last_event = Instant::now();
-            lane.idle_since = None;
-        }
-        if !accepted_ids.is_empty() {
-            ids.push(AcceptedIds { source: declared.name.clone(), partition: incoming.partition.0, ids: accepted_ids });
-        }
-        metrics.add(names::EVENTS_ACCEPTED, &label, rows.len() as u64);
-        metrics.add(names::EVENTS_DUPLICATE, &label, duplicates);
-        for (reason, record) in dead {
-            metrics.add(names::EVENTS_REJECTED, &[("source", &declared.name), ("reason", reason)], 1);
-            self.outputs.push(Output { destination, record });
-        }
-        for view in &incoming.prepared.views {
-            let missing = incoming.prepared.keys[view.keys].missing() as u64;
+        self.outputs.extend(dead.into_iter().map(|record| Output { destination, record }));
+        for view in &segment.prepared.views {
+            let missing = segment.prepared.keys[view.keys].missing() as u64;
             if missing > 0 {
-                metrics.add(names::EVENTS_WITHOUT_KEY, &[("view", &self.shared.plan().views[view.view].name)], missing);
+                metrics.add(names::EVENTS_WITHOUT_KEY, &[("view", &shared.plan().views[view.view].name)], missing);
             }
         }
         self.progress_moved = true;
-        let segment = Segment { source, prepared: incoming.prepared, rows, positions, seqs, ingest: now };
         Ok((!segment.rows.is_empty()).then_some(segment))
     }
 
@@ -308,9 +263,7 @@ impl Committer {
         let store = &shared.store;
         let mut commit = store.begin();
         if !segments.is_empty() {
-            let plan = self.shared.plan();
-            let events = segments.iter().map(|segment| segment.events(&plan.sources[segment.source].name)).collect::<Result<Vec<_>>>()?;
-            store.put_block(&mut commit, first, &events)?;
+            store.put_block(&mut commit, first, &events_of(self.shared.plan(), &segments)?)?;
             self.blocks.push_back((first, last));
         }
         for (place, part) in ids.iter().enumerate() {
@@ -370,7 +323,7 @@ impl Committer {
         metrics.set(names::COMMITTED_SEQ, &[], self.progress.committed.0 as f64);
         if arrived {
             let flush_before = self.flush_before();
-            self.send(segments, self.progress.committed, true, flush_before, None)?;
+            self.send(segments, self.progress.committed, true, flush_before, Pass::New)?;
         }
         Ok(())
     }
@@ -380,7 +333,7 @@ impl Committer {
             let source = self.shared.plan().sources.iter().position(|source| source.name == part.source);
             let lane = source.and_then(|source| self.lanes.get_mut(&(source, Partition(part.partition))));
             if let Some(lane) = lane {
-                lane.gate.remember((first, place as u32), &part.ids);
+                lane.gate.remember((first, place as u32), part);
             }
         }
         for ((source, _), lane) in &mut self.lanes {
@@ -389,20 +342,12 @@ impl Committer {
     }
 
     /// Hands a work to the applier.
-    fn send(&mut self, segments: Vec<Segment>, last: Seq, score: bool, flush_before: Seq, rebuild: Option<Vec<usize>>) -> Result<()> {
+    fn send(&mut self, segments: Vec<Segment>, last: Seq, score: bool, flush_before: Seq, pass: Pass) -> Result<()> {
         self.number += 1;
         self.move_horizons();
         let applied = Applied { seq: last, partitions: self.applied_partitions(), horizons: self.horizons.clone() };
-        let work = Work {
-            number: self.number,
-            last,
-            segments,
-            rebuild,
-            score,
-            flush_before,
-            durable: self.durable,
-            horizons: self.horizons.clone(),
-        };
+        let work =
+            Work { number: self.number, last, segments, pass, score, flush_before, durable: self.durable, horizons: self.horizons.clone() };
         self.ports.tasks.send(Task { work: Arc::new(work), applied }).map_err(|_| applier_gone())?;
         self.in_flight += 1;
         Ok(())
@@ -443,7 +388,7 @@ impl Committer {
             let due = self.flush_before();
             if due > self.progress.flushed {
                 let last = self.progress.committed;
-                self.send(Vec::new(), last, false, due, None)?;
+                self.send(Vec::new(), last, false, due, Pass::New)?;
             }
         }
         Ok(())
@@ -453,7 +398,7 @@ impl Committer {
         self.settle()?;
         if self.progress.flushed < self.progress.committed {
             let last = self.progress.committed;
-            self.send(Vec::new(), last, false, Seq::MAX, None)?;
+            self.send(Vec::new(), last, false, Seq::MAX, Pass::New)?;
         }
         self.settle()
     }

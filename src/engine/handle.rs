@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use super::api::{Freshness, LookupAnswer, LookupRequest, LookupRow, PushReceipt, ScoreAnswer, Status};
+use super::api::{Freshness, LookupAnswer, LookupRequest, LookupRow, PushReceipt, ScoreAnswer, SourceReport, Status};
 use super::push::push;
 use super::shard::{ReadAt, shard_of};
 use super::shared::{Applied, Shared};
@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::key::append_key_value;
 use crate::plan::{Plan, Vector};
 use crate::telemetry::{Metrics, names};
-use crate::time::EventTime;
+use crate::time::{EventTime, Span};
 use crate::value::{DataType, Value};
 use crate::vector;
 use crate::window::read_empty;
@@ -141,8 +141,21 @@ impl Handle {
         }
     }
 
+    /// What became of the records of each source, as of the last commit.
+    pub fn sources(&self) -> Result<Vec<SourceReport>> {
+        let mut ledgers = self.shared.store.progress()?.ledgers;
+        let report = |(freshness, source): (Freshness, &crate::plan::Source)| SourceReport {
+            freshness,
+            lateness: source.lateness,
+            ledger: ledgers.remove(&source.name).unwrap_or_default(),
+        };
+        Ok(self.freshness(&self.shared.applied(), |_| true).into_iter().zip(&self.plan().sources).map(report).collect())
+    }
+
     /// Brings the metrics up to date that are read off rather than counted.
     pub fn refresh_metrics(&self) {
+        // A store that cannot be read ends the engine, which says so.
+        self.sources().unwrap_or_default().iter().for_each(|report| self.refresh_ledger(report));
         for (index, shard) in self.shared.shards.iter().enumerate() {
             let (bytes, keys) = {
                 let _guard = self.shared.epoch.read();
@@ -156,6 +169,31 @@ impl Handle {
         for source in self.freshness(&self.shared.applied(), |_| true) {
             if let Some(staleness) = source.staleness_ms {
                 self.shared.metrics.set(names::STALENESS, &[("source", &source.source)], staleness as f64 / 1e3);
+            }
+        }
+    }
+
+    fn refresh_ledger(&self, report: &SourceReport) {
+        let metrics = &self.shared.metrics;
+        let source = ("source", report.freshness.source.as_str());
+        let count = |name, labels: &[(&str, &str)], total: u64| {
+            let counter = metrics.counter(name, labels);
+            counter.add(total.saturating_sub(counter.get()));
+        };
+        let ledger = &report.ledger;
+        count(names::EVENTS_ACCEPTED, &[source], ledger.accepted);
+        count(names::EVENTS_LATE, &[source], ledger.late);
+        count(names::EVENTS_DUPLICATE, &[source], ledger.duplicates);
+        count(names::EVENTS_RETRACTED, &[source], ledger.retracted);
+        for (reason, rejected) in &ledger.rejected {
+            count(names::EVENTS_REJECTED, &[source, ("reason", reason)], *rejected);
+        }
+        let seconds = |span: Span| span.0 as f64 / 1e6;
+        metrics.set(names::LATENESS_MAX, &[source, ("outcome", "accepted")], seconds(ledger.late_max));
+        metrics.set(names::LATENESS_MAX, &[source, ("outcome", "too_late")], seconds(ledger.too_late.longest()));
+        for (share, per_mille) in [("0.999", 999), ("1", 1000)] {
+            if let Some(wanted) = ledger.too_late.covering(per_mille) {
+                metrics.set(names::LATENESS_WANTED, &[source, ("share", share)], seconds(wanted));
             }
         }
     }

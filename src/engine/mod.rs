@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! reader (one per source)  poll, decode, evaluate expressions and keys      -> reader.rs, work.rs
-//! committer                accept, give seq, make durable                   -> commit.rs, accept.rs
+//! committer                accept, give seq, make durable                   -> commit.rs, lane.rs, accept.rs
 //! applier, shards          fold events, read features of scored ones        -> apply.rs, shard.rs
 //! applier                  vectors, model, predictions, drift               -> score.rs
 //! committer                outputs and changed rows go with the next commit -> commit.rs
@@ -18,6 +18,8 @@ mod apply;
 mod commit;
 mod drain;
 mod handle;
+mod lane;
+mod past;
 mod publish;
 mod push;
 mod reader;
@@ -37,7 +39,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Sender, bounded};
 use parking_lot::Mutex;
 
-pub use api::{Freshness, LookupAnswer, LookupRequest, LookupRow, PushReceipt, ScoreAnswer, Status};
+pub use api::{Freshness, LookupAnswer, LookupRequest, LookupRow, PushReceipt, ScoreAnswer, SourceReport, Status};
 pub use handle::Handle;
 pub use recover::recent_events;
 

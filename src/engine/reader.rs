@@ -11,7 +11,7 @@ use arrow::compute;
 use crossbeam_channel::Sender;
 
 use super::shared::{Applied, Shared};
-use super::work::{Prepared, dedup_ids, split_failing, times_of};
+use super::work::{Prepared, dedup_ids, key_columns, key_hashes, split_failing, times_of};
 use crate::decode::{Decoded, Decoder, Reject, dead_letter};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{Offset, Partition};
@@ -34,6 +34,9 @@ pub struct Incoming {
     pub timestamps: Vec<i64>,
     /// Hashes of the `dedup by` columns, where the source has them.
     pub ids: Option<Vec<Option<u128>>>,
+    /// For each row whether it retracts an event, and the hash of its keys; both empty where no row can.
+    pub retracts: Vec<bool>,
+    pub key_hashes: Vec<u64>,
     /// Records that cannot be used, with the offset and reason of each.
     pub dead: Vec<(u64, &'static str, NewRecord)>,
     /// The run itself, for what acceptance rejects.
@@ -146,7 +149,7 @@ fn check_partition(partition: Partition) -> Result<()> {
 fn decode(shared: &Shared, source: usize, decoder: &mut Decoder, run: RecordRun, next: Offset) -> Result<Incoming> {
     let plan = shared.plan();
     let declared = &plan.sources[source];
-    let Decoded { mut batch, mut records, mut rejects } = decoder.decode(&run)?;
+    let Decoded { mut batch, mut records, mut retracts, mut rejects } = decoder.decode(&run)?;
     let prepared = match Prepared::new(plan, source, batch.clone()) {
         Ok(prepared) => prepared,
         Err(error) if error.kind() == ErrorKind::Input => {
@@ -155,6 +158,7 @@ fn decode(shared: &Shared, source: usize, decoder: &mut Decoder, run: RecordRun,
                 rejects.push(Reject { record: records[row as usize], reason: "expression", message: error.to_string() });
             }
             records = kept.iter().map(|row| records[*row as usize]).collect();
+            retracts = kept.iter().filter_map(|row| retracts.get(*row as usize).copied()).collect();
             batch = compute::take_record_batch(&batch, &UInt32Array::from(kept))?;
             Prepared::new(plan, source, batch)?
         }
@@ -170,6 +174,8 @@ fn decode(shared: &Shared, source: usize, decoder: &mut Decoder, run: RecordRun,
         offsets: records.iter().map(|record| entry(record).offset.0).collect(),
         timestamps: records.iter().map(|record| entry(record).timestamp).collect(),
         ids: dedup_ids(declared, &prepared.own),
+        key_hashes: if declared.deletes.is_some() { key_hashes(&key_columns(plan, source), &prepared.own) } else { Vec::new() },
+        retracts,
         prepared,
         dead,
         records,

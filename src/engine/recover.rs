@@ -8,8 +8,9 @@ use super::Gates;
 use super::apply;
 use super::commit::{Committer, Restored};
 use super::load_models;
+use super::past;
 use super::shared::{Applied, Definitions, Logs, Shared, contents_of};
-use super::work::{Segment, Work};
+use super::work::{LeftOut, Pass, Segment, Work, key_names};
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::event::EventBatch;
@@ -37,11 +38,11 @@ pub fn restore(
         *next = Offset(partition.next);
         *idle = partition.idle_since;
     }
+    let key_names = key_names(&plan);
     store.ids(|at, part| {
-        let source = plan.source(&part.source).map(|(source, _)| source);
-        let gate = source.and_then(|source| gates.get_mut(&(source, Partition(part.partition))));
-        if let Some((gate, ..)) = gate {
-            gate.restore(at, &part.ids);
+        let Some((source, _)) = plan.source(&part.source) else { return };
+        if let Some((gate, ..)) = gates.get_mut(&(source, Partition(part.partition))) {
+            gate.restore(at, &part, &key_names[source]);
         }
     })?;
     let mut blocks = VecDeque::new();
@@ -122,42 +123,54 @@ pub fn compare(stored: &[(Identity, Contents)], plan: &Plan) -> Rows {
 /// Brings state to the last commit, and scores what was committed but not scored.
 pub fn catch_up(shared: &Arc<Shared>, offline: &crate::offline::Store, committer: &mut Committer, definitions: &str) -> Result<()> {
     committer.enter_definitions(definitions)?;
+    past::link(shared, offline, committer)?;
     let progress = committer.progress().clone();
+    let mut left_out = Arc::default();
     if let Rows::Rebuild(views) = compare(&progress.views, shared.plan()) {
-        rebuild(shared, offline, committer, &views, progress.flushed)?;
+        left_out = past::left_out(shared, offline, &views, progress.committed)?;
+        rebuild(shared, offline, committer, &left_out, progress.flushed)?;
     }
+    // Rows that lack what a replay would retract are not complete before it: a crash begins them again.
+    let incomplete = if left_out.events.is_empty() { &[] } else { left_out.views.as_slice() };
     if progress.views != contents_of(shared.plan()) {
         // Views that are not declared any more lose their rows: they would lack what comes until they are back.
         committer.forget_views(&[])?;
-        committer.enter_contents()?;
+        committer.enter_contents(incomplete)?;
     }
     let from = progress.flushed.min(progress.scored);
     shared.store.blocks_after(from, |_, batches| {
         let Some(last) = last_of(&batches)? else { return Ok(true) };
         if last > from {
-            committer.replay(segments(shared.plan(), &batches, Seq(0))?, last)?;
+            committer.replay(segments(shared.plan(), &batches, Seq(0))?, last, &left_out)?;
         }
         Ok(true)
-    })
+    })?;
+    if incomplete.is_empty() { Ok(()) } else { committer.enter_contents(&[]) }
 }
 
 /// Folds all events up to `upto` into views that lack them: Parquet first, then the blocks behind it.
-fn rebuild(shared: &Arc<Shared>, offline: &crate::offline::Store, committer: &mut Committer, views: &[usize], upto: Seq) -> Result<()> {
-    for view in views {
+fn rebuild(
+    shared: &Arc<Shared>,
+    offline: &crate::offline::Store,
+    committer: &mut Committer,
+    left_out: &Arc<LeftOut>,
+    upto: Seq,
+) -> Result<()> {
+    for view in &left_out.views {
         tracing::info!(view = shared.plan().views[*view].name, "building the view's state from all events");
     }
-    committer.forget_views(views)?;
+    committer.forget_views(&left_out.views)?;
     let snapshot = offline.snapshot();
     for source in &shared.plan().sources {
         for file in snapshot.files(source)? {
             let events = EventBatch { source: source.name.clone(), rows: snapshot.read(file, source)? };
-            committer.rebuild(segments(shared.plan(), &[events.between(Seq(0), upto)?], Seq(0))?, views)?;
+            committer.rebuild(segments(shared.plan(), &[events.between(Seq(0), upto)?], Seq(0))?, left_out)?;
         }
     }
     let after = snapshot.upto();
     shared.store.blocks_after(after, |_, batches| {
         let batches = batches.iter().map(|batch| batch.between(after, upto)).collect::<Result<Vec<_>>>()?;
-        committer.rebuild(segments(shared.plan(), &batches, after)?, views)?;
+        committer.rebuild(segments(shared.plan(), &batches, after)?, left_out)?;
         Ok(true)
     })?;
     Ok(())
@@ -179,8 +192,8 @@ pub fn apply_in_memory(shared: &Arc<Shared>, restored: Restored) -> Result<()> {
         number += 1;
         let last = last_of(&batches)?.unwrap_or_default();
         let segments = segments(shared.plan(), &batches, progress.flushed)?;
-        let work =
-            Work { number, last, segments, rebuild: None, score: false, flush_before: Seq(0), durable: 0, horizons: horizons.clone() };
+        let pass = Pass::Replay(Arc::default());
+        let work = Work { number, last, segments, pass, score: false, flush_before: Seq(0), durable: 0, horizons: horizons.clone() };
         apply::apply_here(shared, &work)?;
         Ok(true)
     })?;

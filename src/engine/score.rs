@@ -59,8 +59,8 @@ impl Scorer {
         let count = reads.first().map_or(0, Vec::len);
         for index in 0..count {
             let parts: Vec<ReadValues> = reads.iter_mut().map(|shard| std::mem::replace(&mut shard[index], empty())).collect();
-            let (segment, model) = (&work.segments[parts[0].segment], parts[0].model);
-            self.score_segment(shared, segment, model, parts, &mut outputs)?;
+            let (segment, model) = (work.segments[parts[0].segment].events(), parts[0].model);
+            self.score_segment(shared, &segment, model, parts, &mut outputs)?;
         }
         Ok(outputs)
     }

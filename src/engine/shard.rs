@@ -7,7 +7,7 @@ use hashbrown::HashTable;
 use smallvec::SmallVec;
 
 use super::shared::Definitions;
-use super::work::{Segment, Work};
+use super::work::{Pass, Segment, Work};
 use crate::error::{Error, Result};
 use crate::id::{Position, Seq};
 use crate::online::Store;
@@ -39,10 +39,10 @@ pub struct ShardOutcome {
 pub struct ReadValues {
     pub segment: usize,
     pub model: usize,
-    /// Index into the segment's `rows`, and the read's index in the vector.
+    /// Which of the segment's events, and the read's index in the vector.
     pub cells: Vec<(u32, u16)>,
     pub values: Vec<Value>,
-    /// Rows whose event is before what the state of a view from another source still knows.
+    /// Events that are before what the state of a view from another source still knows.
     pub too_old: Vec<u32>,
 }
 
@@ -133,8 +133,14 @@ impl Shard {
                     too_old: Vec::new(),
                 });
             }
+            let mut events = 0;
             for place in 0..segment.rows.len() {
                 self.fold(definitions, store, work, segment, place, &mut outcome.loads)?;
+                if segment.retracts(place).is_some() {
+                    continue;
+                }
+                let event = events;
+                events += 1;
                 for (offset, (model, reads)) in models.iter().enumerate() {
                     let vector = &definitions.plan.vectors[definitions.plan.models[*model].vector];
                     let into = &mut outcome.reads[first + offset];
@@ -150,9 +156,9 @@ impl Shard {
                         // Only where the event is a row of the view can a window leave it out.
                         let current = rows.places(segment.source, position);
                         let features = &vector.reads[read_index].features;
-                        into.cells.push((place as u32, read_index as u16));
+                        into.cells.push((event, read_index as u16));
                         if position.time < rows.horizon(&work.horizons) {
-                            into.too_old.push(place as u32);
+                            into.too_old.push(event);
                         }
                         match key {
                             Some((key, hash)) => {
@@ -184,9 +190,13 @@ impl Shard {
         // Keys into which an earlier branch of the same view has put this event.
         let mut before: SmallVec<[(usize, &[u8]); 2]> = SmallVec::new();
         for rows in &segment.prepared.views {
-            let Some((key, hash)) = segment.prepared.keys[rows.keys].get(row) else { continue };
-            let skipped = work.rebuild.as_ref().is_some_and(|views| !views.contains(&rows.view));
-            if skipped || shard_of(hash, definitions.shards) != self.index {
+            let retracts = segment.retracts(place);
+            let keys = &segment.prepared.keys[rows.keys];
+            // What retracts an event names its key, and need not pass the filters that the event has passed.
+            let Some((key, hash)) = (if retracts.is_some() { keys.of_event(row) } else { keys.get(row) }) else { continue };
+            let event = retracts.unwrap_or(segment.positions[place]);
+            let takes = work.pass.takes(rows.view, segment.source, event, retracts.is_some());
+            if !takes || shard_of(hash, definitions.shards) != self.index {
                 continue;
             }
             let layout = &definitions.layouts[rows.view];
@@ -201,13 +211,27 @@ impl Shard {
                     table.insert_unique(hash, entry, |entry| entry.hash).into_mut()
                 }
             };
-            if seq <= entry.applied && work.rebuild.is_none() && !before.contains(&(rows.view, key)) {
+            if seq <= entry.applied && !matches!(work.pass, Pass::Rebuild(_)) && !before.contains(&(rows.view, key)) {
                 continue;
             }
             if rows.is_one_of_several {
                 before.push((rows.view, key));
             }
-            entry.state.insert(layout, segment.positions[place].in_branch(rows.branch), &rows.inputs, row);
+            let event = event.in_branch(rows.branch);
+            if retracts.is_some() {
+                let chunks = StoredChunks { store, definitions, view: rows.view, key };
+                let removed = entry.state.remove(layout, event, &chunks)?;
+                // A row that held nothing any more is deleted, and what it held up to is not known in a replay.
+                if !removed && matches!(work.pass, Pass::New) && !rows.is_filtered {
+                    let view = &definitions.plan.views[rows.view].name;
+                    return Err(Error::internal(format!(
+                        "view {view}: the event that seq {} retracts is not in the state of its key",
+                        seq.0
+                    )));
+                }
+            } else {
+                entry.state.insert(layout, event, &rows.inputs, row);
+            }
             entry.applied = entry.applied.max(seq);
             entry.touched = work.number;
             if !entry.dirty {
@@ -230,8 +254,14 @@ impl Shard {
             }
             let layout = &definitions.layouts[dirty.view];
             let view = &definitions.plan.views[dirty.view];
-            // A rebuild reads events file by file: what is forgotten in order waits until all are there.
-            if work.rebuild.is_none() || !layout.forgets_in_order() {
+            // In a replay the horizon is that of its end: an event before it may be retracted on the way. A rebuild reads
+            // events file by file: what is forgotten in order waits until all are there.
+            let trims = match work.pass {
+                Pass::New => true,
+                Pass::Replay(_) => false,
+                Pass::Rebuild(_) => !layout.forgets_in_order(),
+            };
+            if trims {
                 let chunks = StoredChunks { store, definitions, view: dirty.view, key: &dirty.key };
                 entry.state.trim(layout, view.rows.horizon(&work.horizons).minus(definitions.window_max[dirty.view]), &chunks)?;
             }

@@ -1,9 +1,11 @@
 //! A batch on its way: decoded rows with everything evaluated that depends on the rows alone, then the accepted ones
 //! with their places in the order. Must never depend on state.
 
+use std::borrow::Cow;
+use std::collections::HashSet;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, Int64Array, StringArray, TimestampMicrosecondArray, UInt32Array};
+use arrow::array::{Array, ArrayRef, BooleanArray, Int64Array, StringArray, TimestampMicrosecondArray, UInt32Array};
 use arrow::compute;
 use arrow::record_batch::RecordBatch;
 use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
@@ -12,7 +14,7 @@ use crate::error::{Error, Result};
 use crate::event::EventBatch;
 use crate::id::{Offset, Partition, Position, Seq};
 use crate::key::{append_key_int, append_key_text, append_key_value};
-use crate::plan::{Derived, Plan, Source, Step};
+use crate::plan::{Derived, Plan, Source, Step, View};
 use crate::time::{EventTime, IngestTime};
 use crate::vector::value_at;
 use crate::window::Inputs;
@@ -26,8 +28,10 @@ pub struct Keys {
     /// Where each row's key ends in `bytes`; it starts where the one before ends.
     ends: Vec<u32>,
     hashes: Vec<u64>,
-    /// Whether the row was kept and no column of its key is null.
+    /// Whether no column of the row's key is null.
     valid: Vec<bool>,
+    /// Which rows a stream does not leave out; `None`: all.
+    kept: Option<BooleanArray>,
     missing: usize,
 }
 
@@ -43,13 +47,13 @@ impl Keys {
             ends: Vec::with_capacity(rows),
             hashes: Vec::with_capacity(rows),
             valid: Vec::with_capacity(rows),
+            kept: derived.kept.clone(),
             missing: 0,
         };
         for row in 0..rows {
             let start = keys.bytes.len();
-            let kept = derived.keeps(row);
-            let valid = kept && arrays.iter().all(|array| array.append(&mut keys.bytes, row));
-            keys.missing += usize::from(kept && !valid);
+            let valid = arrays.iter().all(|array| array.append(&mut keys.bytes, row));
+            keys.missing += usize::from(derived.keeps(row) && !valid);
             if !valid {
                 keys.bytes.truncate(start);
             }
@@ -63,6 +67,11 @@ impl Keys {
     /// The key of a row and its hash (whose low byte is the slot); `None` when a column of it is null, or when a stream
     /// leaves the row out.
     pub fn get(&self, row: usize) -> Option<(&[u8], u64)> {
+        self.of_event(row).filter(|_| self.kept.as_ref().is_none_or(|kept| kept.value(row)))
+    }
+
+    /// The same, whether or not a stream leaves the row out.
+    pub fn of_event(&self, row: usize) -> Option<(&[u8], u64)> {
         let start = if row == 0 { 0 } else { self.ends[row - 1] as usize };
         self.valid[row].then(|| (&self.bytes[start..self.ends[row] as usize], self.hashes[row]))
     }
@@ -108,6 +117,8 @@ pub struct ViewRows {
     pub branch: u8,
     /// Whether the view reads the source by other branches, too.
     pub is_one_of_several: bool,
+    /// Whether the branch leaves events out.
+    pub is_filtered: bool,
     pub inputs: Inputs,
     /// Into `Prepared::keys`.
     pub keys: usize,
@@ -162,7 +173,8 @@ impl Prepared {
                 };
                 let derived = &made[place];
                 let (inputs, keys) = (Inputs::evaluate(view, &derived.rows)?, key_index(place, derived, &view.key_columns));
-                views.push(ViewRows { view: index, branch, is_one_of_several, inputs, keys });
+                let is_filtered = of.steps.iter().any(|step| step.filter.is_some());
+                views.push(ViewRows { view: index, branch, is_one_of_several, is_filtered, inputs, keys });
             }
         }
         let mut models = Vec::new();
@@ -205,16 +217,54 @@ pub fn dedup_ids(source: &Source, own: &RecordBatch) -> Option<Vec<Option<u128>>
     Some((0..own.num_rows()).map(&mut id_of).collect())
 }
 
+/// The columns that keys of a source's views are made of, each once, by name: what a retraction repeats of its event.
+pub fn key_columns(plan: &Plan, source: usize) -> Vec<usize> {
+    let of_view = |view: &View| view.rows.branches_of(source).flat_map(|(_, branch)| branch.origins(&view.key_columns)).collect::<Vec<_>>();
+    let mut columns: Vec<usize> = plan.views.iter().flat_map(of_view).collect();
+    columns.sort_by_key(|column| &plan.sources[source].fields[*column].name);
+    columns.dedup();
+    columns
+}
+
+/// For each source of the plan the names of its `key_columns`.
+pub fn key_names(plan: &Plan) -> Vec<Vec<String>> {
+    let names =
+        |source: usize| key_columns(plan, source).into_iter().map(|column| plan.sources[source].fields[column].name.clone()).collect();
+    (0..plan.sources.len()).map(names).collect()
+}
+
+/// 64-bit hashes of these columns of each row, never all ones; a null is a value like any other.
+pub fn key_hashes(columns: &[usize], own: &RecordBatch) -> Vec<u64> {
+    let columns: Vec<KeyColumn<'_>> = columns.iter().map(|column| KeyColumn::of(own.column(*column))).collect();
+    let mut bytes = Vec::new();
+    let mut hash_of = |row| {
+        bytes.clear();
+        for column in &columns {
+            let start = bytes.len();
+            bytes.push(1);
+            if !column.append(&mut bytes, row) {
+                bytes.truncate(start);
+                bytes.push(0);
+            }
+        }
+        xxh3_64(&bytes).min(u64::MAX - 1)
+    };
+    (0..own.num_rows()).map(&mut hash_of).collect()
+}
+
 /// Accepted rows of one source, in the order of their `seq`.
+#[derive(Clone)]
 pub struct Segment {
     pub source: usize,
-    pub prepared: Prepared,
+    pub prepared: Arc<Prepared>,
     /// Rows of `prepared` that were accepted.
     pub rows: Vec<u32>,
     /// One for each of `rows`.
     pub positions: Vec<Position>,
     /// The `seq` of each of `rows`, rising.
     pub seqs: Vec<u64>,
+    /// For each of `rows` the event that it retracts; empty where all are events.
+    pub retracts: Vec<Option<Position>>,
     pub ingest: IngestTime,
 }
 
@@ -228,8 +278,30 @@ impl Segment {
         Ok(compute::take(array, &UInt32Array::from(self.rows.clone()), None)?)
     }
 
+    /// The event that the row at that place retracts; `None` for an event.
+    pub fn retracts(&self, place: usize) -> Option<Position> {
+        self.retracts.get(place).copied().flatten()
+    }
+
+    /// The rows that are events.
+    pub fn events(&self) -> Cow<'_, Self> {
+        if self.retracts.is_empty() {
+            return Cow::Borrowed(self);
+        }
+        let events: Vec<usize> = (0..self.rows.len()).filter(|place| self.retracts(*place).is_none()).collect();
+        Cow::Owned(Self {
+            source: self.source,
+            prepared: Arc::clone(&self.prepared),
+            rows: events.iter().map(|place| self.rows[*place]).collect(),
+            positions: events.iter().map(|place| self.positions[*place]).collect(),
+            seqs: events.iter().map(|place| self.seqs[*place]).collect(),
+            retracts: Vec::new(),
+            ingest: self.ingest,
+        })
+    }
+
     /// The segment as a block stores it.
-    pub fn events(&self, source: &str) -> Result<EventBatch> {
+    fn stored(&self, source: &str) -> Result<EventBatch> {
         let own = if self.rows.len() == self.prepared.own.num_rows() {
             self.prepared.own.clone()
         } else {
@@ -237,7 +309,8 @@ impl Segment {
         };
         let partitions = self.positions.iter().map(|position| position.partition.0).collect();
         let offsets = self.positions.iter().map(|position| position.offset.0).collect();
-        EventBatch::new(source, &own, partitions, offsets, vec![self.ingest.0; self.rows.len()], self.seqs.clone())
+        let batch = EventBatch::new(source, &own, partitions, offsets, vec![self.ingest.0; self.rows.len()], self.seqs.clone())?;
+        if self.retracts.is_empty() { Ok(batch) } else { batch.retracting(&self.retracts) }
     }
 
     /// The segment that a stored batch was: what a replay applies. Rows up to `after` are left out.
@@ -256,15 +329,22 @@ impl Segment {
             offset: Offset(offsets.value(row)),
         };
         let positions = (0..own.num_rows()).map(position).collect();
+        let retracts = if batch.retracts()? { batch.retractions()?.collect() } else { Vec::new() };
         Ok(Some(Self {
             source,
             rows: (0..own.num_rows() as u32).collect(),
             positions,
             seqs: batch.seqs()?.values().to_vec(),
+            retracts,
             ingest: batch.ingest_time(0)?,
-            prepared: Prepared::new(plan, source, own)?,
+            prepared: Arc::new(Prepared::new(plan, source, own)?),
         }))
     }
+}
+
+/// Segments as a block stores them.
+pub fn events_of(plan: &Plan, segments: &[Segment]) -> Result<Vec<EventBatch>> {
+    segments.iter().map(|segment| segment.stored(&plan.sources[segment.source].name)).collect()
 }
 
 /// Event times of rows of a source.
@@ -276,7 +356,7 @@ pub fn times_of<'a>(source: &Source, own: &'a RecordBatch) -> Result<&'a Timesta
 }
 
 /// Rows stored under an earlier declaration of a source, with today's columns: new ones are null, gone ones left out.
-fn fit(own: &RecordBatch, source: &Source) -> Result<RecordBatch> {
+pub fn fit(own: &RecordBatch, source: &Source) -> Result<RecordBatch> {
     if own.schema() == source.schema {
         return Ok(own.clone());
     }
@@ -300,6 +380,37 @@ fn fit(own: &RecordBatch, source: &Source) -> Result<RecordBatch> {
     Ok(RecordBatch::try_new(Arc::clone(&source.schema), columns)?)
 }
 
+/// Events that some views do not take because they are retracted later.
+#[derive(Default)]
+pub struct LeftOut {
+    /// Indices of the views.
+    pub views: Vec<usize>,
+    /// Sources and places.
+    pub events: HashSet<(usize, Position)>,
+}
+
+/// Why events are applied.
+pub enum Pass {
+    /// They are new.
+    New,
+    /// They were committed, and rows may lack them. What is left out never was in a row.
+    Replay(Arc<LeftOut>),
+    /// Only the views that something is left out of take them, in any order and whatever they hold already. Retractions
+    /// are in what is left out.
+    Rebuild(Arc<LeftOut>),
+}
+
+impl Pass {
+    /// Whether a view takes the event of a source at that place, or what retracts it.
+    pub fn takes(&self, view: usize, source: usize, at: Position, retracts: bool) -> bool {
+        match self {
+            Self::New => true,
+            Self::Replay(left_out) => !(left_out.views.contains(&view) && left_out.events.contains(&(source, at))),
+            Self::Rebuild(left_out) => left_out.views.contains(&view) && !retracts && !left_out.events.contains(&(source, at)),
+        }
+    }
+}
+
 /// One commit's events, on their way to the shards.
 pub struct Work {
     /// Counts up from 1 with every work of this process.
@@ -307,8 +418,7 @@ pub struct Work {
     /// The last event of this work; of the one before where it has none.
     pub last: Seq,
     pub segments: Vec<Segment>,
-    /// Only these views take the events, in any order and whatever they hold already.
-    pub rebuild: Option<Vec<usize>>,
+    pub pass: Pass,
     /// Whether predictions are wanted: not when a replay finds them in the outbox already.
     pub score: bool,
     /// Keys that changed at or before this cut are written behind.

@@ -64,6 +64,9 @@ pub struct FileEntry {
     pub seq_max: Seq,
     /// Into the manifest's `schemas`.
     pub schema: usize,
+    /// How many of the rows retract an event.
+    #[serde(default)]
+    pub retractions: u64,
 }
 
 /// A file that is no longer part of the log.

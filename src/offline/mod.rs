@@ -16,7 +16,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use arrow::array::{AsArray, BooleanArray, RecordBatch};
+use arrow::array::{Array, AsArray, BooleanArray, RecordBatch};
 use arrow::compute::{concat_batches, filter_record_batch};
 use arrow::datatypes::{TimestampMicrosecondType, UInt64Type};
 use parking_lot::{Mutex, RwLock};
@@ -132,6 +132,7 @@ impl Store {
         let schema = next.schema_index(part::columns_of(&rows.schema()));
         let times = part::column(&rows, event_time)?.as_primitive::<TimestampMicrosecondType>().values().clone();
         let seqs = part::column(&rows, SYSTEM_COLUMNS[3])?.as_primitive::<UInt64Type>().values().clone();
+        let retracts = rows.column_by_name(SYSTEM_COLUMNS[5]).cloned();
         let mut start = 0;
         while start < times.len() {
             let day = times[start].div_euclid(Span::DAY.0);
@@ -153,6 +154,10 @@ impl Store {
                 seq_min: Seq(range.iter().copied().min().unwrap_or_default()),
                 seq_max: Seq(range.iter().copied().max().unwrap_or_default()),
                 schema,
+                retractions: retracts.as_ref().map_or(0, |retracts| {
+                    let range = retracts.slice(start, end - start);
+                    (range.len() - range.null_count()) as u64
+                }),
             });
             start = end;
         }

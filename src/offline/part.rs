@@ -17,7 +17,7 @@ use parquet::schema::types::ColumnPath;
 use super::io_error;
 use super::manifest::Column;
 use crate::error::{Error, Result};
-use crate::event::SYSTEM_COLUMNS;
+use crate::event::{EventBatch, SYSTEM_COLUMNS};
 use crate::value::DataType;
 
 const ROW_GROUP_ROWS: usize = 256 * 1024;
@@ -128,20 +128,16 @@ pub fn read(path: &Path) -> Result<RecordBatch> {
 /// The columns of all these batches, in the order of the last one, what only earlier ones have before the system
 /// columns. `None` when a column changes its type among them.
 pub fn union_schema(schemas: &[SchemaRef]) -> Option<SchemaRef> {
-    let last = schemas.last()?;
-    let own = last.fields().len().checked_sub(SYSTEM_COLUMNS.len())?;
-    let mut fields: Vec<Arc<Field>> = last.fields()[..own].to_vec();
-    for schema in schemas {
-        for field in &schema.fields()[..schema.fields().len().checked_sub(SYSTEM_COLUMNS.len())?] {
-            match fields.iter().find(|known| known.name() == field.name()) {
-                Some(known) if known.data_type() != field.data_type() => return None,
-                Some(_) => {}
-                None => fields.push(field.clone()),
-            }
+    let mut fields: Vec<Arc<Field>> = Vec::new();
+    for field in schemas.iter().rev().flat_map(|schema| schema.fields()) {
+        match fields.iter().find(|known| known.name() == field.name()) {
+            Some(known) if known.data_type() != field.data_type() => return None,
+            Some(_) => {}
+            None if SYSTEM_COLUMNS.contains(&field.name().as_str()) => {}
+            None => fields.push(field.clone()),
         }
     }
-    fields.extend(last.fields()[own..].iter().cloned());
-    Some(Arc::new(Schema::new(fields)))
+    Some(EventBatch::schema(&Schema::new(fields)))
 }
 
 /// The rows with exactly those columns; one that they lack is null.

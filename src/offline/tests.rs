@@ -26,6 +26,7 @@ fn source(fields: &[(&str, DataType)]) -> Source {
         history: Span::DAY,
         dedup: None,
         expects: Vec::new(),
+        deletes: None,
     }
 }
 
@@ -160,21 +161,22 @@ fn compaction_keeps_every_event_once_and_old_readers_whole() {
     assert_eq!(seen(folder.path(), &source), (1..49).collect::<Vec<_>>());
 }
 
+/// Events of one time.
+fn one_day(source: &Source, seqs: std::ops::Range<u64>) -> EventBatch {
+    let batch = events(source, seqs);
+    let mut columns = batch.own().columns().to_vec();
+    columns[source.event_time] = Arc::new(TimestampMicrosecondArray::from(vec![5; batch.len()]));
+    let own = RecordBatch::try_new(source.schema.clone(), columns).unwrap();
+    let seqs = batch.seqs().unwrap().values().to_vec();
+    EventBatch::new("payments", &own, vec![0; seqs.len()], seqs.clone(), vec![0; seqs.len()], seqs).unwrap()
+}
+
 #[test]
 fn an_added_field_is_null_in_older_files_also_once_merged() {
     let folder = tempfile::tempdir().unwrap();
     let old = payments();
     let new =
         source(&[("user_id", DataType::Int), ("amount", DataType::Float), ("status", DataType::Text), ("event_time", DataType::Timestamp)]);
-    let one_day = |source: &Source, seqs: std::ops::Range<u64>| {
-        let batch = events(source, seqs);
-        let time = source.event_time;
-        let mut columns = batch.own().columns().to_vec();
-        columns[time] = Arc::new(TimestampMicrosecondArray::from(vec![5; batch.len()]));
-        let own = RecordBatch::try_new(source.schema.clone(), columns).unwrap();
-        let seqs = batch.seqs().unwrap().values().to_vec();
-        EventBatch::new("payments", &own, vec![0; seqs.len()], seqs.clone(), vec![0; seqs.len()], seqs).unwrap()
-    };
     let store = Store::open(folder.path(), std::slice::from_ref(&old)).unwrap();
     store.write(&[one_day(&old, 1..5)], Seq(4)).unwrap();
     store.write(&[one_day(&old, 5..9)], Seq(8)).unwrap();
@@ -187,9 +189,35 @@ fn an_added_field_is_null_in_older_files_also_once_merged() {
     let snapshot = store.snapshot();
     let files = snapshot.files(&new).unwrap();
     let rows = part::read(&snapshot.locate(files[0])).unwrap();
-    assert_eq!(rows.schema().fields().len(), 8);
+    assert_eq!(rows.schema().fields().len(), 4 + SYSTEM_COLUMNS.len());
     assert_eq!(rows.column_by_name("amount").unwrap().null_count(), 8);
     assert_eq!(seen(folder.path(), &new), (1..17).collect::<Vec<_>>());
+}
+
+#[test]
+fn retractions_are_counted_and_files_of_before_them_are_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let source = payments();
+    let store = Store::open(folder.path(), std::slice::from_ref(&source)).unwrap();
+    for first in [1, 5, 9, 13] {
+        let mut batch = one_day(&source, first..first + 4);
+        let at = batch.position(source.event_time, 0).unwrap();
+        match first {
+            1 => batch.rows = batch.rows.project(&(0..batch.rows.num_columns() - 2).collect::<Vec<_>>()).unwrap(),
+            5 => {}
+            _ => batch = batch.retracting(&[None, None, Some(at), Some(at)]).unwrap(),
+        }
+        store.write(&[batch], Seq(first + 3)).unwrap();
+    }
+    let counted = |store: &Store| store.snapshot().files(&source).unwrap().iter().map(|file| file.retractions).sum::<u64>();
+    assert_eq!(counted(&store), 4);
+    assert_eq!(store.compact(IngestTime(0)).unwrap().files_made, 1);
+    assert_eq!(counted(&Store::open_read_only(folder.path()).unwrap()), 4);
+    let snapshot = store.snapshot();
+    let read = |file| EventBatch { source: source.name.clone(), rows: snapshot.read(file, &source).unwrap() };
+    let batches: Vec<EventBatch> = snapshot.files(&source).unwrap().into_iter().map(read).collect();
+    let retracted: usize = batches.iter().map(|batch| batch.retractions().unwrap().flatten().count()).sum();
+    assert_eq!((retracted, seen(folder.path(), &source).len()), (4, 16));
 }
 
 #[test]

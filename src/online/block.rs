@@ -42,7 +42,7 @@ pub fn decode(bytes: &[u8]) -> Result<Vec<EventBatch>> {
         let stream = take(&mut rest)?;
         let broken = |error: arrow::error::ArrowError| Error::corrupt(format!("event block of {source}: {error}"));
         for rows in StreamReader::try_new(Cursor::new(stream), None).map_err(broken)? {
-            batches.push(EventBatch { source: source.clone(), rows: rows.map_err(broken)? });
+            batches.push(EventBatch::stored(&source, rows.map_err(broken)?)?);
         }
     }
     Ok(batches)

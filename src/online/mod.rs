@@ -2,7 +2,9 @@
 //! The only room that knows RocksDB beside the embedded log. Must never compute a feature.
 
 mod block;
+mod ledger;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use rocksdb::{
@@ -10,6 +12,7 @@ use rocksdb::{
 };
 use serde::{Deserialize, Serialize};
 
+pub use self::ledger::{Ledger, Spans, TOO_FAR_AHEAD, TOO_LATE};
 use crate::codec;
 use crate::error::{Error, Result};
 use crate::event::EventBatch;
@@ -28,8 +31,12 @@ const FAMILIES: [&str; 6] = [META, BLOCKS, IDS, STATE, CHUNKS, OUTBOX];
 
 const PROGRESS: &[u8] = b"progress";
 const DEFINITIONS: &[u8] = b"definitions/";
-const PROGRESS_VERSION: u8 = 1;
-const IDS_VERSION: u8 = 1;
+const PROGRESS_VERSION: u8 = 2;
+/// That of a version without ledgers, which is still read.
+const PROGRESS_VERSION_FIRST: u8 = 1;
+const IDS_VERSION: u8 = 2;
+/// That of a version without retractions, which is still read.
+const IDS_VERSION_FIRST: u8 = 1;
 const OUTPUT_VERSION: u8 = 1;
 
 /// How far everything has come, as of one commit.
@@ -49,6 +56,27 @@ pub struct Progress {
     pub outputs: u64,
     /// The state that is complete up to `flushed`: views and what their rows hold.
     pub views: Vec<(Identity, Contents)>,
+    /// For each source that ever gave a record what became of them.
+    pub ledgers: BTreeMap<String, Ledger>,
+}
+
+/// `Progress` of a version without ledgers.
+#[derive(Serialize, Deserialize)]
+struct FirstProgress {
+    committed: Seq,
+    scored: Seq,
+    flushed: Seq,
+    partitions: Vec<PartitionProgress>,
+    horizons: Vec<(String, i64)>,
+    outputs: u64,
+    views: Vec<(Identity, Contents)>,
+}
+
+impl From<FirstProgress> for Progress {
+    fn from(first: FirstProgress) -> Self {
+        let FirstProgress { committed, scored, flushed, partitions, horizons, outputs, views } = first;
+        Self { committed, scored, flushed, partitions, horizons, outputs, views, ledgers: BTreeMap::new() }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -63,13 +91,36 @@ pub struct PartitionProgress {
     pub idle_since: Option<Seq>,
 }
 
-/// Ids of accepted events of one partition in one commit: what recognises duplicates after a restart.
+/// Ids of accepted events of one partition in one commit: what recognises duplicates, and events to be retracted, after
+/// a restart.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AcceptedIds {
     pub source: String,
     pub partition: u32,
     /// 128-bit hash of the id and event time in microseconds.
     pub ids: Vec<(u128, i64)>,
+    /// The columns that `places` hash; both are empty where the source says nothing of deletes.
+    pub key_columns: Vec<String>,
+    /// One for each of `ids`.
+    pub places: Vec<Place>,
+    /// Of these and of earlier events those that were retracted: id, event time and offset.
+    pub retracted: Vec<(u128, i64, u64)>,
+}
+
+/// What a retraction of an event needs to know of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Place {
+    pub offset: u64,
+    /// 64-bit hash of the keys that the event has in the views of its source.
+    pub keys: u64,
+}
+
+/// `AcceptedIds` of a version without retractions.
+#[derive(Serialize, Deserialize)]
+struct FirstAcceptedIds {
+    source: String,
+    partition: u32,
+    ids: Vec<(u128, i64)>,
 }
 
 /// A record on its way to a topic.
@@ -174,6 +225,9 @@ impl Store {
     /// The progress of the last commit; the beginning where there is none.
     pub fn progress(&self) -> Result<Progress> {
         match self.db.get_pinned_cf(self.family(META)?, PROGRESS).map_err(|error| failure(&self.folder, &error))? {
+            Some(bytes) if bytes.first() == Some(&PROGRESS_VERSION_FIRST) => {
+                codec::decode::<FirstProgress>(PROGRESS_VERSION_FIRST, &bytes, "progress").map(Into::into)
+            }
             Some(bytes) => codec::decode(PROGRESS_VERSION, &bytes, "progress"),
             None => Ok(Progress::default()),
         }
@@ -258,7 +312,13 @@ impl Store {
         for entry in self.db.iterator_cf(self.family(IDS)?, IteratorMode::Start) {
             let (key, value) = entry.map_err(|error| failure(&self.folder, &error))?;
             let (seq, place) = key.split_at(8.min(key.len()));
-            each((Seq(number(seq)), number(place) as u32), codec::decode(IDS_VERSION, &value, "accepted ids")?);
+            let ids = if value.first() == Some(&IDS_VERSION_FIRST) {
+                let FirstAcceptedIds { source, partition, ids } = codec::decode(IDS_VERSION_FIRST, &value, "accepted ids")?;
+                AcceptedIds { source, partition, ids, ..AcceptedIds::default() }
+            } else {
+                codec::decode(IDS_VERSION, &value, "accepted ids")?
+            };
+            each((Seq(number(seq)), number(place) as u32), ids);
         }
         Ok(())
     }

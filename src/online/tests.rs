@@ -101,6 +101,55 @@ fn keys_of_a_view_are_its_own() {
     assert_eq!(store.state(b, &[3, 9]).unwrap().as_deref(), Some(&[3][..]));
 }
 
+#[test]
+fn ids_of_a_version_without_retractions_are_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path(), 8 << 20, 16 << 20).unwrap();
+    let mut commit = store.begin();
+    let first = FirstAcceptedIds { source: "s".into(), partition: 3, ids: vec![(7, 1000)] };
+    let row = codec::encode(IDS_VERSION_FIRST, &first).unwrap();
+    commit.batch.put_cf(store.family(IDS).unwrap(), ids_key((Seq(1), 0)), row);
+    let places = vec![Place { offset: 9, keys: 5 }];
+    let now = AcceptedIds { source: "s".into(), ids: vec![(8, 1)], places, retracted: vec![(7, 1000, 4)], ..AcceptedIds::default() };
+    store.put_ids(&mut commit, (Seq(2), 0), &now).unwrap();
+    store.commit(commit).unwrap();
+    let mut rows = Vec::new();
+    store.ids(|at, row| rows.push((at.0.0, row))).unwrap();
+    let then = AcceptedIds { source: "s".into(), partition: 3, ids: vec![(7, 1000)], ..AcceptedIds::default() };
+    assert_eq!(rows, [(1, then), (2, now)]);
+}
+
+#[test]
+fn blocks_of_a_version_without_retractions_are_read() {
+    let now = batch(4, 3);
+    let columns: Vec<usize> = (0..now.rows.num_columns() - 2).collect();
+    let then = EventBatch { source: now.source.clone(), rows: now.rows.project(&columns).unwrap() };
+    let read = block::decode(&block::encode(&[then]).unwrap()).unwrap();
+    assert_eq!(read[0].rows, now.rows);
+    assert!(!read[0].retracts().unwrap());
+}
+
+#[test]
+fn progress_of_a_version_without_ledgers_is_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path(), 8 << 20, 16 << 20).unwrap();
+    let horizons = vec![("s".to_owned(), 7)];
+    let first = FirstProgress {
+        committed: Seq(9),
+        scored: Seq(8),
+        flushed: Seq(7),
+        partitions: Vec::new(),
+        horizons: horizons.clone(),
+        outputs: 3,
+        views: Vec::new(),
+    };
+    let mut commit = store.begin();
+    commit.batch.put_cf(store.family(META).unwrap(), PROGRESS, codec::encode(PROGRESS_VERSION_FIRST, &first).unwrap());
+    store.commit(commit).unwrap();
+    let read = Progress { committed: Seq(9), scored: Seq(8), flushed: Seq(7), horizons, outputs: 3, ..Progress::default() };
+    assert_eq!(store.progress().unwrap(), read);
+}
+
 fn keys(store: &Store, view: Identity) -> usize {
     let mut keys = 0;
     store

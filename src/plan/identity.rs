@@ -30,9 +30,16 @@ impl Meaning {
     }
 }
 
-/// Of what stored events mean: name, topic, event time and what dropped duplicates. Columns come and go, and later bounds on
-/// lateness and expectations do not change what was accepted.
-pub(crate) fn source(name: &str, origin: &Origin, event_time: &Field, dedup: Option<&Dedup>, fields: &[Field]) -> Identity {
+/// Of what stored events mean: name, topic, event time, what dropped duplicates and what retracts events. Columns come and
+/// go, and later bounds on lateness and expectations do not change what was accepted.
+pub(crate) fn source(
+    name: &str,
+    origin: &Origin,
+    event_time: &Field,
+    dedup: Option<&Dedup>,
+    deletes: Option<&str>,
+    fields: &[Field],
+) -> Identity {
     let (log, topic) = match origin {
         Origin::Log { topic, .. } => ("log", topic),
         Origin::Kafka { topic } => ("kafka", topic),
@@ -43,6 +50,9 @@ pub(crate) fn source(name: &str, origin: &Origin, event_time: &Field, dedup: Opt
     }
     if let Some(dedup) = dedup {
         meaning = meaning.part("within", dedup.within.0);
+    }
+    if let Some(deletes) = deletes {
+        meaning = meaning.part("deletes", deletes);
     }
     meaning.identity()
 }

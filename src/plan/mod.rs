@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use arrow::array::ArrayRef;
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{Field as ArrowField, Schema, SchemaRef};
 use arrow::record_batch::RecordBatch;
 
 use crate::aggregate::{Aggregate, Keep};
@@ -63,6 +63,8 @@ pub struct Source {
     pub history: Span,
     pub dedup: Option<Dedup>,
     pub expects: Vec<Expect>,
+    /// A record for which it holds is no event: it retracts the one with its `dedup` columns. Only with `dedup`.
+    pub deletes: Option<Expression>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -188,6 +190,18 @@ pub struct Vector {
     /// The schema that `Derived` expressions see: the features of each read in order, then `request`.
     pub frame: SchemaRef,
     pub columns: Vec<VectorColumn>,
+    /// `columns` as Arrow, every one nullable.
+    pub schema: SchemaRef,
+}
+
+impl Vector {
+    /// The `schema` of these columns.
+    #[must_use]
+    pub fn schema_of(columns: &[VectorColumn]) -> SchemaRef {
+        Arc::new(Schema::new(
+            columns.iter().map(|column| ArrowField::new(&column.name, column.data_type.arrow(), true)).collect::<Vec<_>>(),
+        ))
+    }
 }
 
 #[derive(Clone, Debug)]

@@ -45,6 +45,8 @@ pub struct Step {
     /// Rows for which it is false or null are left out.
     pub filter: Option<Expression>,
     pub columns: Vec<Expression>,
+    /// For each of `columns`, the columns that it reads.
+    pub reads: Vec<Vec<usize>>,
     /// Of the rows that it makes.
     pub schema: SchemaRef,
 }
@@ -64,6 +66,18 @@ impl Derived {
 }
 
 impl Branch {
+    /// The source's columns that these columns of the rows are made of.
+    #[must_use]
+    pub fn origins(&self, columns: &[usize]) -> Vec<usize> {
+        let mut origins = columns.to_vec();
+        for step in self.steps.iter().rev() {
+            origins = origins.iter().flat_map(|column| step.reads[*column].iter().copied()).collect();
+            origins.sort_unstable();
+            origins.dedup();
+        }
+        origins
+    }
+
     /// The rows that a batch of the source's own columns becomes.
     pub fn derive(&self, own: &RecordBatch) -> Result<Derived> {
         let mut derived = Derived { rows: own.clone(), kept: None };

@@ -1,8 +1,9 @@
 //! All logged events of a view, and those of some keys in a window, by a plain scan.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
-use arrow::array::AsArray;
+use arrow::array::{AsArray, BooleanArray};
+use arrow::compute::filter_record_batch;
 use arrow::datatypes::TimestampMicrosecondType;
 use arrow::record_batch::RecordBatch;
 
@@ -34,7 +35,8 @@ pub fn load_view(plan: &Plan, view: &View, snapshot: &Snapshot, recent: &[EventB
     view.rows.branches.iter().map(|branch| load(plan, branch.source, snapshot, recent, cut)).collect()
 }
 
-/// All events of a source up to a cut: those of the Parquet log, then the recent ones behind it.
+/// All events of a source up to a cut, those apart that were retracted by then: those of the Parquet log, then the recent
+/// ones behind it.
 pub fn load(plan: &Plan, source: usize, snapshot: &Snapshot, recent: &[EventBatch], cut: Seq) -> Result<Vec<EventBatch>> {
     let source = &plan.sources[source];
     let mut events = Vec::new();
@@ -44,7 +46,18 @@ pub fn load(plan: &Plan, source: usize, snapshot: &Snapshot, recent: &[EventBatc
     for batch in recent.iter().filter(|batch| batch.source == source.name) {
         events.push(batch.between(snapshot.upto(), cut)?);
     }
-    Ok(events)
+    let retracted = |batch: &EventBatch| Ok(batch.retractions()?.flatten().collect::<Vec<Position>>());
+    let gone: HashSet<Position> = events.iter().map(retracted).collect::<Result<Vec<_>>>()?.into_iter().flatten().collect();
+    if gone.is_empty() {
+        return Ok(events);
+    }
+    let still = |batch: EventBatch| {
+        let retractions: Vec<bool> = batch.retractions()?.map(|retracts| retracts.is_some()).collect();
+        let is_event = |row: usize| Ok(!retractions[row] && !gone.contains(&batch.position(source.event_time, row)?));
+        let keep: BooleanArray = (0..batch.len()).map(|row| is_event(row).map(Some)).collect::<Result<_>>()?;
+        Ok(EventBatch { rows: filter_record_batch(&batch.rows, &keep)?, source: batch.source })
+    };
+    events.into_iter().map(still).collect()
 }
 
 impl<'a> ViewEvents<'a> {

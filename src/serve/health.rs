@@ -6,10 +6,9 @@ use axum::extract::State as Shared;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::Response;
 
-use crate::json::write_text;
 use crate::telemetry::names;
 
-use super::answer::sources;
+use super::answer::status_answer;
 use super::routes::{LIVE, METRICS, READY, STATUS};
 use super::state::{State, json};
 
@@ -32,19 +31,8 @@ pub(super) async fn ready(Shared(state): Shared<Arc<State>>) -> Response {
 
 pub(super) async fn status(Shared(state): Shared<Arc<State>>) -> Response {
     let answer = async {
-        let status = state.handle.status();
-        let mut out =
-            format!("{{\"ready\":{},\"seq\":{},\"lag_events\":{},\"sources\":", status.ready, status.seq, status.lag_events).into_bytes();
-        sources(&status.sources, &mut out);
-        out.extend_from_slice(b",\"problems\":[");
-        for (index, problem) in status.problems.iter().enumerate() {
-            if index > 0 {
-                out.push(b',');
-            }
-            write_text(&mut out, problem);
-        }
-        out.extend_from_slice(b"]}");
-        Ok(json(out))
+        let sources = state.handle.sources()?;
+        Ok(json(status_answer(&state.handle.status(), &sources)))
     };
     state.measured(STATUS, answer).await
 }

@@ -30,7 +30,7 @@ use tokio::net::TcpListener;
 use crate::engine::Handle;
 use crate::error::{Error, Result};
 
-pub use answer::{lookup_answer, score_answer};
+pub use answer::{lookup_answer, score_answer, status_answer};
 pub use exact::read_exact;
 pub use presence::Presence;
 pub use state::Limits;

@@ -273,6 +273,7 @@ mod tests {
             reads: Vec::new(),
             frame: Arc::new(Schema::empty()),
             columns: Vec::new(),
+            schema: Arc::new(Schema::empty()),
         }
     }
 

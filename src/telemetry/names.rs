@@ -27,8 +27,16 @@ impl Kind {
 pub const RECORDS_READ: &str = "forebay_records_read_total";
 /// Bytes of the records read from a source's log. Labels: `source`.
 pub const RECORD_BYTES_READ: &str = "forebay_record_bytes_read_total";
-/// Events accepted and committed. Labels: `source`.
+/// Events accepted and committed since the data folder began, as are the other counts of events of a source. Labels: `source`.
 pub const EVENTS_ACCEPTED: &str = "forebay_events_accepted_total";
+/// Events accepted although they were behind the frontier of their partition. Labels: `source`.
+pub const EVENTS_LATE: &str = "forebay_events_late_total";
+/// The furthest that an event was behind its partition's frontier. Labels: `source`, `outcome` (`accepted` or `too_late`).
+pub const LATENESS_MAX: &str = "forebay_lateness_max_seconds";
+/// What `lateness` would have accepted that share of the events that were too late. Labels: `source`, `share` (`0.999` or `1`).
+pub const LATENESS_WANTED: &str = "forebay_lateness_wanted_seconds";
+/// Events that a record of their source took back. Labels: `source`.
+pub const EVENTS_RETRACTED: &str = "forebay_events_retracted_total";
 /// Records sent to the dead-letter topic. Labels: `source`, `reason`.
 pub const EVENTS_REJECTED: &str = "forebay_events_rejected_total";
 /// Events that `dedup by` found to be there already. Labels: `source`.
@@ -94,7 +102,11 @@ pub const PROCESS_CPU: &str = "process_cpu_seconds_total";
 pub const ALL: &[(&str, Kind, &str)] = &[
     (RECORDS_READ, Kind::Counter, "records read from a source's log"),
     (RECORD_BYTES_READ, Kind::Counter, "bytes of the records read from a source's log"),
-    (EVENTS_ACCEPTED, Kind::Counter, "events accepted and committed"),
+    (EVENTS_ACCEPTED, Kind::Counter, "events accepted and committed since the data folder began"),
+    (EVENTS_LATE, Kind::Counter, "events accepted although they were behind their partition's frontier"),
+    (LATENESS_MAX, Kind::Gauge, "the furthest that an event was behind its partition's frontier"),
+    (LATENESS_WANTED, Kind::Gauge, "what lateness would have accepted that share of the events that were too late"),
+    (EVENTS_RETRACTED, Kind::Counter, "events that a delete took back"),
     (EVENTS_REJECTED, Kind::Counter, "records sent to the dead-letter topic, by reason"),
     (EVENTS_DUPLICATE, Kind::Counter, "events that dedup found to be there already"),
     (EVENTS_WITHOUT_KEY, Kind::Counter, "events skipped by a view because a key column was null"),

@@ -14,8 +14,10 @@ use hashbrown::HashTable;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::query_error;
+use super::retracted::{Retracted, Since};
 use super::scan::{Bounds, Events};
 use super::spine::SpineRows;
+use super::sweep::Reading;
 use crate::error::{Error, Result};
 use crate::event::SYSTEM_COLUMNS;
 use crate::id::{Offset, Partition, Position};
@@ -29,6 +31,16 @@ pub struct Current {
     pub fields: Vec<ArrayRef>,
 }
 
+/// What is wanted of the events that rows are.
+pub struct Wanted<'a> {
+    /// When the rows ask, where that is known.
+    pub times: Option<&'a [i64]>,
+    /// Fields of the events.
+    pub fields: &'a [usize],
+    pub reading: Reading,
+    pub retracted: &'a Retracted,
+}
+
 /// By what rows are matched.
 struct Identity {
     names: Vec<String>,
@@ -38,24 +50,25 @@ struct Identity {
 }
 
 /// Finds the event of every row: by `partition` and `offset` where the spine has both, else by the columns that
-/// identify an event of the source (`dedup by`). Where several events have equal ones, the nearest in time to `times`,
-/// then the first in total order. `Input` counts the rows that are no event.
+/// identify an event of the source (`dedup by`). Where several events have equal ones, the nearest in time to the
+/// row's, then one that was not retracted, then the first in total order. What was retracted is an event as it was known,
+/// and none by event time. `Input` counts the rows that are no event.
 pub async fn find(
     events: &Events<'_>,
     spine: &SpineRows<'_>,
-    times: Option<&[i64]>,
-    fields: &[usize],
+    wanted: &Wanted<'_>,
     threads: usize,
     context: Arc<TaskContext>,
 ) -> Result<Current> {
     let identity = identity(events, spine)?;
+    let fields = wanted.fields;
     let own = events.source.fields.len();
     let mut columns: Vec<usize> = fields.iter().chain(&identity.columns).copied().collect();
     columns.extend([events.source.event_time, own, own + 1, own + 3]);
     columns.sort_unstable();
     columns.dedup();
     let place = |column: usize| columns.binary_search(&column).unwrap_or_default();
-    let mut search = Search::new(spine.len(), &identity, times)?;
+    let mut search = Search::new(spine.len(), &identity, wanted)?;
     let places = Places {
         identity: identity.columns.iter().map(|column| place(*column)).collect(),
         fields: fields.iter().map(|column| place(*column)).collect(),
@@ -124,7 +137,7 @@ struct Search<'a> {
     /// The first spine row of each identity; rows with an equal one hang on `next`.
     first: HashTable<u32>,
     next: Vec<Option<u32>>,
-    times: Option<&'a [i64]>,
+    asked: &'a Wanted<'a>,
     best: Vec<Option<Candidate>>,
     /// The asked fields of matched events, batch by batch.
     chunks: Vec<Vec<ArrayRef>>,
@@ -132,15 +145,15 @@ struct Search<'a> {
 
 #[derive(Clone, Copy)]
 struct Candidate {
-    /// Distance in time, then place in the total order: the least wins.
-    rank: (u64, Position),
+    /// Distance in time, whether it was retracted, place in the total order: the least wins.
+    rank: (u64, bool, Position),
     seq: u64,
     chunk: usize,
     row: usize,
 }
 
 impl<'a> Search<'a> {
-    fn new(rows: usize, identity: &Identity, times: Option<&'a [i64]>) -> Result<Self> {
+    fn new(rows: usize, identity: &Identity, asked: &'a Wanted<'a>) -> Result<Self> {
         let fields = identity.values.iter().map(|values| SortField::new(values.data_type().clone()));
         let converter = RowConverter::new(fields.collect())?;
         let wanted = converter.convert_columns(&identity.values)?;
@@ -160,7 +173,7 @@ impl<'a> Search<'a> {
                 }
             }
         }
-        Ok(Self { converter, wanted, first, next, times, best: vec![None; rows], chunks: Vec::new() })
+        Ok(Self { converter, wanted, first, next, asked, best: vec![None; rows], chunks: Vec::new() })
     }
 
     fn add(&mut self, batch: &RecordBatch, places: &Places) -> Result<()> {
@@ -177,10 +190,16 @@ impl<'a> Search<'a> {
             if spine_row.is_none() {
                 continue;
             }
+            let retracted = match (self.asked.retracted.since(partitions[at], offsets[at]), self.asked.reading) {
+                (None, _) => false,
+                (Some(Since::Seq(_)), Reading::AsKnown) => true,
+                (Some(Since::Ever), _) | (Some(_), Reading::AsOf) => continue,
+            };
             let position = Position { time: EventTime(times[at]), partition: Partition(partitions[at]), offset: Offset(offsets[at]) };
             while let Some(row) = spine_row {
-                let distance = self.times.map_or(0, |asked| asked[row as usize].abs_diff(times[at]));
-                let candidate = Candidate { rank: (distance, position), seq: seqs[at], chunk: self.chunks.len(), row: kept.len() };
+                let distance = self.asked.times.map_or(0, |asked| asked[row as usize].abs_diff(times[at]));
+                let candidate =
+                    Candidate { rank: (distance, retracted, position), seq: seqs[at], chunk: self.chunks.len(), row: kept.len() };
                 let best = &mut self.best[row as usize];
                 if best.is_none_or(|best| candidate.rank < best.rank) {
                     *best = Some(candidate);
@@ -203,13 +222,14 @@ impl<'a> Search<'a> {
             let first = self.best.iter().position(Option::is_none).unwrap_or_default();
             let names: Vec<&str> = identity.names.iter().map(String::as_str).collect();
             return Err(Error::input(format!(
-                "{} of {} rows of {} are no event of {}, first row {} ({}): drop them, or wait until the events are in",
+                "{} of {} rows of {} are no event of {}, first row {} ({}): drop them, or wait until the events are in{}",
                 self.best.len() - found.len(),
                 self.best.len(),
                 spine.name(),
                 events.source.name,
                 first + 1,
                 spine.row_text(first, &names),
+                if self.asked.retracted.is_empty() { "" } else { "; those that were retracted are events with --as-known only" },
             )));
         }
         let places: Vec<(usize, usize)> = found.iter().map(|candidate| (candidate.chunk, candidate.row)).collect();
@@ -218,7 +238,7 @@ impl<'a> Search<'a> {
             interleave(&parts, &places)
         };
         Ok(Current {
-            positions: found.iter().map(|candidate| candidate.rank.1).collect(),
+            positions: found.iter().map(|candidate| candidate.rank.2).collect(),
             seqs: found.iter().map(|candidate| candidate.seq).collect(),
             fields: (0..fields.len()).map(column).collect::<Result<_, _>>()?,
         })

@@ -11,13 +11,14 @@ mod derive;
 mod files;
 mod point_in_time;
 mod query;
+mod retracted;
 mod scan;
 mod spine;
 mod sweep;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch, TimestampMicrosecondArray};
@@ -26,11 +27,12 @@ use datafusion::common::DataFusionError;
 use datafusion::physical_plan::{ExecutionPlan, collect};
 
 use self::assembly::{Assembly, Place};
-use self::current::Current;
+use self::current::{Current, Wanted};
 use self::cut::Cuts;
 pub use self::files::{read_spine, write_table};
 pub use self::query::Stage;
 use self::query::{Queries, Resources};
+use self::retracted::Retracted;
 use self::scan::Events;
 pub use self::spine::Spine;
 use self::spine::SpineRows;
@@ -92,10 +94,17 @@ pub async fn training_set(plan: &Plan, store: &Store, recent: Vec<EventBatch>, r
     let spine = request.spine.rows()?;
     let mut times = spine.times(plan, vector, event, request.time.as_deref())?;
     let fields = event.map(|source| event_fields(plan, vector, source)).unwrap_or_default();
+    let reading = if request.as_known { Reading::AsKnown } else { Reading::AsOf };
+    let involved: BTreeSet<usize> = vector.reads.iter().flat_map(|read| plan.views[read.view].rows.sources()).chain(event).collect();
+    let mut retracted: BTreeMap<usize, Arc<Retracted>> = BTreeMap::new();
+    for source in involved {
+        retracted.insert(source, Arc::new(Retracted::of(&events(source)?, resources.threads, &resources.context()).await?));
+    }
+    let retracted = |source: usize| retracted.get(&source).cloned().unwrap_or_default();
     let current = match event {
         Some(source) => {
-            let context = resources.context();
-            Some(current::find(&events(source)?, &spine, times.as_deref(), &fields, resources.threads, context).await?)
+            let wanted = Wanted { times: times.as_deref(), fields: &fields, reading, retracted: &retracted(source) };
+            Some(current::find(&events(source)?, &spine, &wanted, resources.threads, resources.context()).await?)
         }
         None => None,
     };
@@ -116,15 +125,16 @@ pub async fn training_set(plan: &Plan, store: &Store, recent: Vec<EventBatch>, r
         cuts: cuts.as_deref(),
         event,
         positions: current.as_ref().map(|current| current.positions.as_slice()),
-        reading: if request.as_known { Reading::AsKnown } else { Reading::AsOf },
+        reading,
     };
 
     let assembly = Arc::new(assembly(vector, &spine, columns)?);
     let mut reads = Vec::new();
     for read in &vector.reads {
         let view = &plan.views[read.view];
-        let events = view.rows.branches.iter().map(|branch| events(branch.source)).collect::<Result<Vec<_>>>()?;
-        reads.push(query::read_plan(view, read, &events, &queries, resources.threads)?);
+        let sources = view.rows.branches.iter().map(|branch| branch.source);
+        let events = sources.clone().map(&events).collect::<Result<Vec<_>>>()?;
+        reads.push(query::read_plan(view, read, &events, sources.map(&retracted).collect(), &queries, resources.threads)?);
     }
     let root: Arc<dyn ExecutionPlan> =
         Arc::new(assembly::AssembleExec::new(assembly.clone(), reads.iter().map(|read| read.plan.clone()).collect()));

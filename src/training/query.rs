@@ -26,6 +26,7 @@ use datafusion::prelude::SessionConfig;
 
 use super::derive::{self, Derivation, DeriveExec};
 use super::point_in_time::PointInTimeExec;
+use super::retracted::Retracted;
 use super::scan::{Bounds, Events};
 use super::sweep::{ANSWERS, QueryColumn, Reading, Work, reach};
 use super::{query_error, span_of};
@@ -75,8 +76,15 @@ pub struct ReadPlan {
     pub events: Vec<(usize, u64)>,
 }
 
-/// Plans one read of a vector; `events` are those of each branch of the view.
-pub fn read_plan(view: &View, read: &Read, events: &[Events<'_>], queries: &Queries<'_>, threads: usize) -> Result<ReadPlan> {
+/// Plans one read of a vector; `events` are those of each branch of the view, and `retracted` what is none of them.
+pub fn read_plan(
+    view: &View,
+    read: &Read,
+    events: &[Events<'_>],
+    retracted: Vec<Arc<Retracted>>,
+    queries: &Queries<'_>,
+    threads: usize,
+) -> Result<ReadPlan> {
     let (from, to) = reach(view, &read.features, span_of(queries.times).0, span_of(queries.times).1);
     // Also at a cut, an event after its query's time does not count.
     let rows = rows(view, events, Bounds { from, to }, threads)?;
@@ -89,6 +97,7 @@ pub fn read_plan(view: &View, read: &Read, events: &[Events<'_>], queries: &Quer
         view: view.clone(),
         layout: Layout::new(view),
         features: read.features.clone(),
+        retracted,
         reading: queries.reading,
         current: queries.event.map_or_else(Vec::new, |event| view.rows.branches_of(event).map(|(branch, _)| branch).collect()),
         event_keys: view.key_columns.iter().map(|key| place(rows.own[*key])).collect::<Result<_>>()?,

@@ -2,6 +2,7 @@
 //! yet, without a gap or an overlap. Must never read a file that the manifest does not name.
 
 use std::fs;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use arrow::array::{Array, BooleanArray, RecordBatch, new_null_array};
@@ -81,21 +82,46 @@ impl<'a> Events<'a> {
                 files.push((self.snapshot.locate(file), file.bytes));
             }
         }
+        events += self.recent.iter().map(|rows| rows.num_rows() as u64).sum::<u64>();
+        let plan = self.plan(files, &self.recent, columns, self.pruning(&schema, bounds), threads)?;
+        Ok(Scan { plan, events })
+    }
+
+    /// Reads these columns of all rows beside which there is a retraction; `None` where there is none at all.
+    pub fn retractions(&self, columns: &[usize], threads: usize) -> Result<Option<Arc<dyn ExecutionPlan>>> {
+        let files = self.snapshot.files(self.source)?;
+        let files: Vec<_> =
+            files.into_iter().filter(|file| file.retractions > 0).map(|file| (self.snapshot.locate(file), file.bytes)).collect();
+        let retracts = |rows: &&RecordBatch| rows.columns().last().is_some_and(|column| column.null_count() < column.len());
+        let recent: Vec<RecordBatch> = self.recent.iter().filter(retracts).cloned().collect();
+        if files.is_empty() && recent.is_empty() {
+            return Ok(None);
+        }
+        self.plan(files, &recent, columns, None, threads).map(Some)
+    }
+
+    fn plan(
+        &self,
+        files: Vec<(PathBuf, u64)>,
+        recent: &[RecordBatch],
+        columns: &[usize],
+        pruning: Option<Arc<dyn PhysicalExpr>>,
+        threads: usize,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let schema = EventBatch::schema(&self.source.schema);
         let mut parts: Vec<Arc<dyn ExecutionPlan>> = Vec::new();
         if !files.is_empty() {
             let files = files.into_iter().map(|(path, bytes)| partitioned_file(&path, bytes)).collect::<Result<Vec<_>>>()?;
-            parts.push(parquet_scan(files, &schema, columns, self.pruning(&schema, bounds), threads)?);
+            parts.push(parquet_scan(files, &schema, columns, pruning, threads)?);
         }
-        if parts.is_empty() || !self.recent.is_empty() {
-            events += self.recent.iter().map(|rows| rows.num_rows() as u64).sum::<u64>();
-            let exec = MemorySourceConfig::try_new_exec(std::slice::from_ref(&self.recent), schema, Some(columns.to_vec()));
+        if parts.is_empty() || !recent.is_empty() {
+            let exec = MemorySourceConfig::try_new_exec(&[recent.to_vec()], schema, Some(columns.to_vec()));
             parts.push(exec.map_err(query_error)?);
         }
-        let plan = match parts.len() {
-            1 => parts.remove(0),
-            _ => UnionExec::try_new(parts).map_err(query_error)?,
-        };
-        Ok(Scan { plan, events })
+        match parts.len() {
+            1 => Ok(parts.remove(0)),
+            _ => UnionExec::try_new(parts).map_err(query_error),
+        }
     }
 
     /// What row groups must be able to meet to be read.

@@ -2,6 +2,8 @@
 //! through the same state that serves lookups. Pure: it is handed batches and says what it wants next. Must never keep
 //! anything of a key once the next one begins.
 
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -11,6 +13,7 @@ use arrow::datatypes::{ArrowPrimitiveType, Int64Type, SchemaRef, TimestampMicros
 use arrow::row::{OwnedRow, Row, RowConverter, Rows, SortField};
 use smallvec::SmallVec;
 
+use super::retracted::{Retracted, Since};
 use crate::error::{Error, Result};
 use crate::id::{Offset, Partition, Position};
 use crate::plan::View;
@@ -40,6 +43,8 @@ pub struct Work {
     /// Into the view's features.
     pub features: Vec<usize>,
     pub reading: Reading,
+    /// For each branch of the view, the rows of its source that are no events.
+    pub retracted: Vec<Arc<Retracted>>,
     /// The branches of the view whose rows the event of a query is one of.
     pub current: Vec<u8>,
     /// For each field of the view's rows, the column of the event batches that holds it; a field that no input needs is
@@ -88,6 +93,8 @@ pub struct Sweep {
     queries_ended: bool,
     key: Option<OwnedRow>,
     state: Option<KeyState>,
+    /// Retractions of events of the key that are in the state, the next one first.
+    retractions: BinaryHeap<Reverse<(i64, Position)>>,
     /// Events inserted since the state was last trimmed; `None` when it must keep everything.
     untrimmed: Option<usize>,
     window_max: Span,
@@ -140,6 +147,7 @@ impl Sweep {
             queries_ended: false,
             key: None,
             state: None,
+            retractions: BinaryHeap::new(),
             untrimmed: trims.then_some(0),
             window_max,
             rows: Vec::new(),
@@ -217,12 +225,14 @@ impl Sweep {
             if self.key.as_ref().is_none_or(|current| current.row() != key) {
                 self.key = Some(key.owned());
                 self.state = None;
+                self.retractions.clear();
                 self.untrimmed = self.untrimmed.map(|_| 0);
             }
+            let order = query.order[query.at];
             let applied = match self.events.as_mut() {
                 Some(events) => {
-                    let apply = Apply { work: &self.work, untrimmed: self.untrimmed.as_mut() };
-                    apply.up_to(events, key, query.order[query.at], &mut self.state)
+                    let apply = Apply { work: &self.work, untrimmed: self.untrimmed.as_mut(), retractions: &mut self.retractions };
+                    apply.up_to(events, key, order, &mut self.state)
                 }
                 None => self.events_ended,
             };
@@ -231,6 +241,11 @@ impl Sweep {
                 if !self.events_ended {
                     return Ok(Wants::Events);
                 }
+            }
+            while let Some((state, Reverse((_, event)))) = self.state.as_mut().zip(self.retractions.peek().filter(|next| next.0.0 <= order))
+            {
+                state.remove(&self.work.layout, *event, &NoChunks)?;
+                self.retractions.pop();
             }
             query.answer(&self.work, self.state.as_ref(), &mut self.values)?;
             self.rows.push(query.rows[query.at]);
@@ -281,6 +296,7 @@ impl QueryRows {
 struct Apply<'a> {
     work: &'a Work,
     untrimmed: Option<&'a mut usize>,
+    retractions: &'a mut BinaryHeap<Reverse<(i64, Position)>>,
 }
 
 impl Apply<'_> {
@@ -298,10 +314,16 @@ impl Apply<'_> {
                         partition: Partition(events.partitions[at]),
                         offset: Offset(events.offsets[at]),
                     };
+                    events.at += 1;
+                    let retracted = &self.work.retracted[usize::from(position.branch())];
+                    match (retracted.since(position.in_log().partition.0, events.offsets[at]), self.work.reading) {
+                        (None, _) => {}
+                        (Some(Since::Seq(seq)), Reading::AsKnown) => self.retractions.push(Reverse((seq as i64, position))),
+                        (Some(Since::Ever), _) | (Some(_), Reading::AsOf) => continue,
+                    }
                     let state = state.get_or_insert_with(|| KeyState::new(&self.work.layout));
                     state.insert(&self.work.layout, position, &events.inputs, at);
                     inserted += 1;
-                    events.at += 1;
                 }
                 std::cmp::Ordering::Equal | std::cmp::Ordering::Greater => break,
             }

@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use arrow::array::ArrayBuilder;
 use arrow::array::{
-    Array, ArrayRef, AsArray, BooleanBuilder, Float64Builder, Int64Builder, ListBuilder, MapBuilder, MapFieldNames, StringBuilder,
-    TimestampMicrosecondBuilder, make_builder,
+    Array, ArrayRef, ArrowPrimitiveType, AsArray, BooleanBuilder, Float64Builder, Int64Builder, ListBuilder, MapBuilder, MapFieldNames,
+    PrimitiveArray, StringBuilder, TimestampMicrosecondBuilder, make_builder,
 };
+use arrow::buffer::NullBuffer;
 use arrow::datatypes::{DataType as ArrowType, Field, Float64Type, Int64Type, TimeUnit, TimestampMicrosecondType};
 
 use crate::error::{Error, Result};
@@ -19,6 +20,27 @@ pub fn array_of<'a>(data_type: &DataType, values: impl Iterator<Item = &'a Value
 
 /// The same for the Arrow types that `DataType::arrow` gives.
 pub fn array_of_arrow<'a>(data_type: &ArrowType, values: impl Iterator<Item = &'a Value>) -> Result<ArrayRef> {
+    match data_type {
+        ArrowType::Int64 => {
+            return primitive::<Int64Type>(data_type, values, |value| match value {
+                Value::Int(value) => Some(*value),
+                _ => None,
+            });
+        }
+        ArrowType::Float64 => {
+            return primitive::<Float64Type>(data_type, values, |value| match value {
+                Value::Float(value) => Some(*value),
+                _ => None,
+            });
+        }
+        ArrowType::Timestamp(TimeUnit::Microsecond, None) => {
+            return primitive::<TimestampMicrosecondType>(data_type, values, |value| match value {
+                Value::Timestamp(value) => Some(*value),
+                _ => None,
+            });
+        }
+        _ => {}
+    }
     let mut builder = match data_type {
         ArrowType::List(item) => Box::new(ListBuilder::new(make_builder(item.data_type(), 0)).with_field(Arc::clone(item))),
         ArrowType::Map(entries, _) => map_builder(entries)?,
@@ -28,6 +50,32 @@ pub fn array_of_arrow<'a>(data_type: &ArrowType, values: impl Iterator<Item = &'
         append(builder.as_mut(), data_type, value)?;
     }
     Ok(builder.finish())
+}
+
+/// An array of numbers, made without a builder: a lookup makes one for each of its columns.
+fn primitive<'a, T: ArrowPrimitiveType>(
+    data_type: &ArrowType,
+    values: impl Iterator<Item = &'a Value>,
+    native: impl Fn(&Value) -> Option<T::Native>,
+) -> Result<ArrayRef> {
+    let mut numbers = Vec::with_capacity(values.size_hint().0);
+    let mut nulls: Vec<usize> = Vec::new();
+    for value in values {
+        match (native(value), value) {
+            (Some(number), _) => numbers.push(number),
+            (None, Value::Null) => {
+                nulls.push(numbers.len());
+                numbers.push(T::Native::default());
+            }
+            (None, value) => return Err(Error::internal(format!("a value {value:?} in a column of {data_type}"))),
+        }
+    }
+    let nulls = (!nulls.is_empty()).then(|| {
+        let mut valid = vec![true; numbers.len()];
+        nulls.into_iter().for_each(|row| valid[row] = false);
+        NullBuffer::from(valid)
+    });
+    Ok(Arc::new(PrimitiveArray::<T>::new(numbers.into(), nulls)))
 }
 
 /// Of the Arrow type that `DataType::arrow` gives for maps.

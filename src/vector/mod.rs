@@ -9,7 +9,7 @@ use arrow::array::UInt32Array;
 use arrow::array::{Array, ArrayRef};
 use arrow::compute::kernels::zip::zip;
 use arrow::compute::{is_not_null, take};
-use arrow::datatypes::{Field, Schema, SchemaRef};
+use arrow::datatypes::SchemaRef;
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 
 use crate::error::{Error, Result};
@@ -21,8 +21,7 @@ pub use convert::{array_of, value_at};
 /// The vector's columns in order, every one nullable.
 #[must_use]
 pub fn schema(vector: &Vector) -> SchemaRef {
-    let field = |column: &VectorColumn| Field::new(&column.name, column.data_type.arrow(), true);
-    Arc::new(Schema::new(vector.columns.iter().map(field).collect::<Vec<_>>()))
+    Arc::clone(&vector.schema)
 }
 
 /// How many of the frame's columns are features: those of all reads, one read after another.

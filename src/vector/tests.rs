@@ -3,7 +3,7 @@ use crate::id::Identity;
 use crate::plan::{Evaluate, Expression, Read, RequestColumn};
 use crate::value::DataType;
 use arrow::array::AsArray;
-use arrow::datatypes::{DataType as ArrowType, Float64Type};
+use arrow::datatypes::{DataType as ArrowType, Field, Float64Type, Schema};
 
 #[test]
 fn values_of_every_type_come_back() {
@@ -51,6 +51,11 @@ fn columns_come_in_order_with_their_defaults() {
     let frame = Schema::new(vec![Field::new("a", ArrowType::Float64, true), Field::new("r", ArrowType::Int64, true)]);
     let column = |name: &str, data_type, from, default| VectorColumn { name: name.into(), data_type, from, default };
     let twice = Expression { text: "a * 2".into(), data_type: DataType::Float, evaluator: Arc::new(Twice) };
+    let columns = vec![
+        column("r", DataType::Int, ColumnSource::Frame(1), Some(Value::Int(9))),
+        column("twice", DataType::Float, ColumnSource::Derived(twice), Some(Value::Float(-1.0))),
+        column("a", DataType::Float, ColumnSource::Frame(0), None),
+    ];
     let vector = Vector {
         name: "v".into(),
         id: Identity::default(),
@@ -64,11 +69,8 @@ fn columns_come_in_order_with_their_defaults() {
         }],
         reads: vec![Read { view: 0, keys: vec![], features: vec![0] }],
         frame: Arc::new(frame),
-        columns: vec![
-            column("r", DataType::Int, ColumnSource::Frame(1), Some(Value::Int(9))),
-            column("twice", DataType::Float, ColumnSource::Derived(twice), Some(Value::Float(-1.0))),
-            column("a", DataType::Float, ColumnSource::Frame(0), None),
-        ],
+        schema: Vector::schema_of(&columns),
+        columns,
     };
     let request = [array_of(&DataType::Int, [Value::Null, Value::Int(3)].iter()).unwrap()];
     let batch = assemble(&vector, &[Value::Float(1.5), Value::Null], &request, 2).unwrap();

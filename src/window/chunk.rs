@@ -84,6 +84,15 @@ impl Chunk {
         self.loaded.get()
     }
 
+    /// The events of a chunk that is in memory, to be put back or to take its place.
+    pub(super) fn take_node(&mut self) -> Option<Node> {
+        self.loaded.take()
+    }
+
+    pub(super) fn put_node(&mut self, node: Node) {
+        self.loaded = OnceLock::from(node);
+    }
+
     /// Adds an event, given as a single row. A chunk in memory that grew too large is given back as a plain tree.
     pub(super) fn insert(&mut self, layout: &Layout, event: Rows<'_>, change: &mut Change) -> Option<Node> {
         self.count += 1;

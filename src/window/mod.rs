@@ -3,8 +3,8 @@
 //!
 //! - `layout`: what all keys of a view share; `inputs`: a batch, evaluated once
 //! - `leaf`, `tree`, `chunk`: raw events in order, aligned tiles above them, and what need not be in memory
-//! - `read`: windows, `begin`: where they begin; `trim`: forgetting, `base`: what is kept of what was forgotten;
-//!   `stored`: bytes (`docs/storage-format.md`)
+//! - `read`: windows, `begin`: where they begin; `remove`: retraction; `trim`: forgetting, `base`: what is kept of what
+//!   was forgotten; `stored`: bytes (`docs/storage-format.md`)
 
 mod base;
 mod begin;
@@ -14,6 +14,7 @@ mod inputs;
 mod layout;
 mod leaf;
 mod read;
+mod remove;
 mod stored;
 mod tree;
 mod trim;
@@ -25,6 +26,7 @@ pub use self::chunk::{ChunkId, Chunks};
 pub use self::direct::fold_directly;
 pub use self::inputs::Inputs;
 pub use self::layout::Layout;
+use self::remove::Removal;
 pub use self::stored::Sizes;
 use self::stored::Stored;
 use self::tree::{Change, Node};
@@ -41,7 +43,7 @@ pub struct KeyState {
     root: Node,
     /// What is kept of forgotten events.
     base: Option<Box<Base>>,
-    /// The time of the last event ever inserted.
+    /// The time of the last event, or a later one; see `remove`.
     last: Option<u64>,
     /// Bytes of memory, roughly; `loaded` are those that reading brought in.
     held: usize,
@@ -77,6 +79,29 @@ impl KeyState {
         self.root.insert(layout, rows, &mut change);
         self.held += change.grown;
         self.note_garbage(change.garbage);
+    }
+
+    /// Takes an inserted event out again: what remains is the state of the other events. `false` where it is not there,
+    /// because it never was or because it was forgotten.
+    ///
+    /// # Errors
+    /// Those of `chunks`, and `Corrupt` where a chunk cannot be read; the state is as it was then.
+    pub fn remove(&mut self, layout: &Layout, at: Position, chunks: &dyn Chunks) -> Result<bool> {
+        let loaded = &self.loaded;
+        let grown = |bytes: usize| {
+            loaded.fetch_add(bytes, Ordering::Relaxed);
+        };
+        let mut change = Change::default();
+        if !self.root.remove(&Removal { layout, at, chunks, grown: &grown }, &mut change)? {
+            return Ok(false);
+        }
+        self.note_garbage(change.garbage);
+        self.held = self.held.saturating_sub(8 * layout.shape.stride);
+        // Where all others were forgotten, the time of their last is not known any more: it stays too late.
+        if self.last == Some(biased(at.time.0)) && !(self.root.is_empty() && self.base.is_some()) {
+            self.last = self.root.latest(layout);
+        }
+        Ok(true)
     }
 
     /// Appends the values (defaults applied) of `features`, indices into the view's, at query time `q`. `current` are

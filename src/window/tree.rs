@@ -32,7 +32,7 @@ pub(super) struct Inner {
     pub(super) children: [Node; 4],
 }
 
-/// What an insertion changed besides the tree.
+/// What an insertion or a removal changed besides the tree.
 #[derive(Default)]
 pub(super) struct Change {
     /// Bytes of memory more, roughly.
@@ -67,6 +67,11 @@ impl Inner {
     #[inline]
     fn covers(&self, time: u64) -> bool {
         (time ^ self.start) & !span_mask(self.level + 1) == 0
+    }
+
+    /// The slot that a time falls into, where it falls into the node.
+    pub(super) fn slot_of(&self, time: u64) -> Option<usize> {
+        self.covers(time).then(|| self.slot(time))
     }
 
     #[inline]

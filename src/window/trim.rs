@@ -4,7 +4,7 @@ use super::base::Base;
 use super::chunk::{ChunkId, Chunks};
 use super::layout::Layout;
 use super::leaf::{Leaf, count_before, slice};
-use super::tree::{Inner, LEAF_MAX, Node};
+use super::tree::{Inner, Node};
 use crate::aggregate::{Partial, Rows};
 use crate::error::Result;
 
@@ -28,7 +28,7 @@ impl Trim<'_> {
             Node::Inner(inner) => {
                 let changed = self.inner(inner)?;
                 if changed {
-                    self.settle(node);
+                    node.settle(self.layout);
                 }
                 Ok(changed)
             }
@@ -104,19 +104,6 @@ impl Trim<'_> {
             changed = true;
         }
         Ok(changed)
-    }
-
-    /// Brings a node that lost events to the form that the remaining ones have.
-    fn settle(&mut self, node: &mut Node) {
-        let Node::Inner(inner) = node else { return };
-        let mut held = inner.children.iter_mut().filter(|child| !child.is_empty());
-        if let (only, None) = (held.next(), held.next()) {
-            *node = only.map(std::mem::take).unwrap_or_default();
-        } else if inner.count <= LEAF_MAX as u64 && !inner.children.iter().any(Node::holds_chunks) {
-            let mut leaf = Leaf::default();
-            node.gather(self.layout, &mut leaf);
-            *node = Node::Leaf(leaf);
-        }
     }
 
     /// Notes the stored chunks below a node that goes.

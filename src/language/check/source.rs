@@ -8,7 +8,7 @@ use arrow::datatypes::{Field as ArrowField, Schema, SchemaRef};
 use super::Checker;
 use super::columns::SourceScope;
 use crate::language::diagnostics::{Diagnostic, codes};
-use crate::language::parse::tree::{Name, SourceBody};
+use crate::language::parse::tree::{Name, SourceBody, Sql};
 use crate::plan::{Dedup, Expect, Expression, Field, Format, Origin, Relation, Source, identity};
 use crate::time::Span;
 use crate::value::DataType;
@@ -48,19 +48,28 @@ impl Checker<'_> {
             let columns = self.indices(&name.text, &clause.value.columns, &fields, &mut reported);
             Dedup { columns, within: clause.value.within }
         });
-        let mut expects = Vec::new();
-        for clause in &body.expects {
-            let condition = &clause.value.condition;
+        let mut condition = |condition: &Sql, clause: &str| {
             let place = self.place(file, condition);
             let mut scope = SourceScope { what: "source", source: &name.text, fields: &fields, reported: &mut reported };
             let resolved = self.planner.resolve(condition, place, &mut scope, self.problems);
-            let planned = resolved.and_then(|expr| self.planner.plan(&expr, &schema, place, self.problems));
-            if let Some(planned) = planned {
-                self.boolean(&planned.expression, condition.at, "expect");
-                expects.push(Expect { condition: planned.expression });
-            }
+            let planned = resolved.and_then(|expr| self.planner.plan(&expr, &schema, place, self.problems))?;
+            self.boolean(&planned.expression, condition.at, clause);
+            Some(planned.expression)
+        };
+        let expects = body.expects.iter().filter_map(|clause| condition(&clause.value.condition, "expect"));
+        let expects = expects.map(|condition| Expect { condition }).collect();
+        let deletes = body.deletes.as_ref().and_then(|clause| condition(&clause.value, "deletes when"));
+        if let (Some(clause), None) = (&body.deletes, &dedup) {
+            let problem = Diagnostic::error(
+                codes::DELETES_WITHOUT_ID,
+                clause.at,
+                format!("source `{}` does not say by what a delete names its event", name.text),
+                "needs `dedup by`",
+            );
+            self.report(problem.help("write dedup by <the columns that identify an event> within '<duration>'"));
         }
-        let id = identity::source(&name.text, &origin, &fields[event_time], dedup.as_ref(), &fields);
+        let text = deletes.as_ref().map(|condition| condition.text.as_ref());
+        let id = identity::source(&name.text, &origin, &fields[event_time], dedup.as_ref(), text, &fields);
         let name = name.text.clone();
         self.plan.sources.push(Source {
             name,
@@ -75,6 +84,7 @@ impl Checker<'_> {
             history,
             dedup,
             expects,
+            deletes,
         });
         let index = self.plan.sources.len() - 1;
         self.relations.push(Arc::new(Relation::of_source(index, &self.plan.sources[index])));

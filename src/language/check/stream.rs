@@ -93,8 +93,8 @@ impl<'a> Checker<'a> {
         };
         let id = identity::stream(&parts.iter().map(select).collect::<Vec<_>>());
         let branches_of = |part: Part<'_>| {
-            let columns = part.columns.into_iter().map(|column| column.planned.expression).collect();
-            let step = Step { filter: part.filter.map(|filter| filter.expression), columns, schema: Arc::clone(&schema) };
+            let (columns, reads) = part.columns.into_iter().map(|column| (column.planned.expression, column.planned.columns)).unzip();
+            let step = Step { filter: part.filter.map(|filter| filter.expression), columns, reads, schema: Arc::clone(&schema) };
             let branch = |branch: &Branch| {
                 let steps = branch.steps.iter().cloned().chain([step.clone()]).collect();
                 Branch { source: branch.source, steps }

@@ -64,7 +64,8 @@ impl Checker<'_> {
         }
         let id = identity::vector(frame.on.map(|on| self.plan.sources[on].id), &meanings);
         let Frame { on, keys, key_columns, request, reads, .. } = frame;
-        self.plan.vectors.push(Vector { name: name.text.clone(), id, on, keys, key_columns, request, reads, frame: schema, columns });
+        let (frame, schema) = (schema, Vector::schema_of(&columns));
+        self.plan.vectors.push(Vector { name: name.text.clone(), id, on, keys, key_columns, request, reads, frame, columns, schema });
         Some(self.plan.vectors.len() - 1)
     }
 

@@ -81,12 +81,13 @@ codes! {
     AMBIGUOUS_NAME = "FB0113", "ambiguous name",
         "Several views read by this vector have a feature of that name. Write `view.feature`.";
     RESERVED_NAME = "FB0114", "reserved name",
-        "Event batches and training sets have columns `partition`, `offset`, `ingest_time` and `seq` of their own.";
+        "Event batches and training sets have columns `partition`, `offset`, `ingest_time`, `seq`, `retracts_time` and \
+         `retracts_offset` of their own.";
 
     UNKNOWN_TYPE = "FB0201", "unknown type",
         "Columns are boolean, bigint, double, text or timestamp.";
     NOT_BOOLEAN = "FB0202", "condition that is not boolean",
-        "`where` and `expect` take a condition: an expression that is true, false or null.";
+        "`where`, `expect` and `deletes when` take a condition: an expression that is true, false or null.";
     KEY_TYPE = "FB0203", "key of another type",
         "A column that holds an entity's key must have the type that the entity declares; otherwise no event would meet its key.";
     MIXED_TYPES = "FB0204", "operands of different kinds",
@@ -128,6 +129,8 @@ codes! {
         "The partitions of a Kafka topic are the broker's to choose; only an embedded log is partitioned here.";
     QUARANTINE = "FB0407", "expectation without its consequence",
         "`expect` says what happens to events that fail: `else quarantine` sends them to the dead-letter topic.";
+    DELETES_WITHOUT_ID = "FB0408", "delete that names no event",
+        "A record for which `deletes when` holds retracts the event with its `dedup by` columns, so the source needs that clause.";
 
     ZERO_WINDOW = "FB0501", "window of no length",
         "A range window is longer than nothing.";
@@ -211,8 +214,6 @@ codes! {
         "The language names avro, protobuf and debezium, this version reads json.";
     NOT_YET_AGGREGATE = "FB0911", "aggregate cannot run yet",
         "The language names this aggregate, this version does not compute it.";
-    NOT_YET_DELETES = "FB0912", "deletes cannot run yet",
-        "The language names `deletes when`, this version does not retract events.";
     NOT_YET_UNNEST = "FB0914", "unnest cannot run yet",
         "The language names `unnest`, this version makes at most one row of a stream of each event.";
 }

@@ -1,4 +1,4 @@
-//! `source name (columns) from .. format .. event time .. lateness .. history .. dedup by .. expect ..`
+//! `source name (columns) from .. format .. event time .. lateness .. history .. dedup by .. deletes when .. expect ..`
 
 use sqlparser::tokenizer::Token;
 
@@ -73,11 +73,10 @@ fn clause(cursor: &mut Cursor<'_>, body: &mut SourceBody) -> Parsed<()> {
         let condition = cursor.sql(tokens.clone(), "a condition");
         cursor.next = tokens.end;
         let clause = cursor.clause(start, condition);
-        cursor.fail(codes::NOT_YET_DELETES, clause.at, "`deletes when` cannot run yet", "not yet");
         cursor.once(&mut body.deletes, clause, "deletes when");
     } else {
         return Err(cursor.expected(
-            "a clause of a source (from, partitions, format, event time, lateness, max ahead, history, dedup by, expect) or `;`",
+            "a clause of a source (from, partitions, format, event time, lateness, max ahead, history, dedup by, deletes when, expect) or `;`",
         ));
     }
     Ok(())

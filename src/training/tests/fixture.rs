@@ -91,6 +91,7 @@ fn source() -> Source {
         history: Span::DAY,
         dedup: Some(Dedup { columns: vec![0], within: Span::DAY }),
         expects: Vec::new(),
+        deletes: None,
     }
 }
 
@@ -173,6 +174,7 @@ fn vector(name: &str, view: &View, features: &[usize]) -> Vector {
         request: request.into(),
         reads: vec![Read { view: 0, keys: vec![0], features: features.to_vec() }],
         frame: Arc::new(Schema::new(frame)),
+        schema: Vector::schema_of(&columns),
         columns,
     }
 }

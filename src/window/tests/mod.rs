@@ -2,6 +2,7 @@
 
 mod bytes;
 mod fixture;
+mod remove;
 mod scan;
 
 use proptest::prelude::*;

@@ -1,0 +1,92 @@
+//! What a start has to learn from events of before: which were retracted since, and the places of those whose ids were
+//! stored before anything could be retracted. Reads Parquet and blocks; must never apply anything.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use super::commit::Committer;
+use super::shared::Shared;
+use super::work::{LeftOut, dedup_ids, fit, key_columns, key_hashes};
+use crate::error::Result;
+use crate::event::EventBatch;
+use crate::id::{Partition, Seq};
+use crate::offline::{FileEntry, Store};
+use crate::online::Place;
+
+/// What a rebuild of these views leaves out: events that something up to `upto` retracts. A retraction names keys of the
+/// views of its time, which others may lack: for them its event must never have been there.
+pub fn left_out(shared: &Shared, offline: &Store, views: &[usize], upto: Seq) -> Result<Arc<LeftOut>> {
+    let plan = shared.plan();
+    let mut events = HashSet::new();
+    let sources: HashSet<usize> = views.iter().flat_map(|view| plan.views[*view].rows.sources()).collect();
+    for source in sources {
+        each(
+            shared,
+            offline,
+            source,
+            |file| file.retractions > 0,
+            |batch| {
+                let seqs = batch.seqs()?.clone();
+                let retracted = batch.retractions()?.zip(seqs.values()).filter(|(_, seq)| **seq <= upto.0);
+                events.extend(retracted.filter_map(|(event, _)| Some((source, event?))));
+                Ok(())
+            },
+        )?;
+    }
+    Ok(Arc::new(LeftOut { views: views.to_vec(), events }))
+}
+
+/// Tells the gates of sources with `deletes when` the places of events whose ids were stored without, or with the hashes
+/// of other keys than today's.
+pub fn link(shared: &Arc<Shared>, offline: &Store, committer: &mut Committer) -> Result<()> {
+    let plan = shared.plan();
+    for (source, declared) in plan.sources.iter().enumerate().filter(|(_, source)| source.deletes.is_some()) {
+        let unlinked: HashSet<Partition> =
+            committer.gates(source).filter(|(_, gate)| gate.is_unlinked()).map(|(partition, _)| partition).collect();
+        if unlinked.is_empty() {
+            continue;
+        }
+        tracing::info!(source = declared.name, "learning from the events where they are, so that they can be retracted");
+        let columns = key_columns(plan, source);
+        let mut gates: HashMap<Partition, _> = committer.gates(source).collect();
+        each(
+            shared,
+            offline,
+            source,
+            |_| true,
+            |batch| {
+                let own = fit(&batch.own(), declared)?;
+                let (ids, keys) = (dedup_ids(declared, &own).unwrap_or_default(), key_hashes(&columns, &own));
+                for (row, retracted) in batch.retractions()?.enumerate() {
+                    let at = batch.position(declared.event_time, row)?;
+                    if let (None, Some(Some(id)), Some(gate)) = (retracted, ids.get(row), gates.get_mut(&at.partition)) {
+                        gate.link(*id, at.time, Place { offset: at.offset.0, keys: keys[row] });
+                    }
+                }
+                Ok(())
+            },
+        )?;
+    }
+    Ok(())
+}
+
+/// All committed events of a source, those of the wanted files and of all blocks; some may come twice.
+fn each(
+    shared: &Shared,
+    offline: &Store,
+    source: usize,
+    wanted: impl Fn(&FileEntry) -> bool,
+    mut take: impl FnMut(&EventBatch) -> Result<()>,
+) -> Result<()> {
+    let declared = &shared.plan().sources[source];
+    let snapshot = offline.snapshot();
+    for file in snapshot.files(declared)?.into_iter().filter(|file| wanted(file)) {
+        take(&EventBatch { source: declared.name.clone(), rows: snapshot.read(file, declared)? })?;
+    }
+    shared.store.blocks_after(Seq(0), |_, batches| {
+        for batch in batches.iter().filter(|batch| batch.source == declared.name) {
+            take(batch)?;
+        }
+        Ok(true)
+    })
+}
