@@ -38,6 +38,33 @@ pub struct Position {
     pub offset: Offset,
 }
 
+impl Partition {
+    /// The highest partition of a source: above its bits stands the branch of a stream.
+    pub const MAX: Self = Self((1 << Self::BITS) - 1);
+    const BITS: u32 = 24;
+}
+
+impl Position {
+    /// The place among the rows of a stream, whose order at equal times is by branch, then partition and offset. Branch 0
+    /// leaves a place as it is in its source's log.
+    #[must_use]
+    pub fn in_branch(self, branch: u8) -> Self {
+        Self { partition: Partition(self.partition.0 | u32::from(branch) << Partition::BITS), ..self }
+    }
+
+    /// The place in the source's log of what stands here among the rows of a stream.
+    #[must_use]
+    pub fn in_log(self) -> Self {
+        Self { partition: Partition(self.partition.0 & Partition::MAX.0), ..self }
+    }
+
+    /// The branch of a place among the rows of a stream.
+    #[must_use]
+    pub fn branch(self) -> u8 {
+        (self.partition.0 >> Partition::BITS) as u8
+    }
+}
+
 /// The hash of a normalised meaning (first 16 bytes of SHA-256): equal for definitions that mean the same.
 #[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Identity(pub [u8; 16]);

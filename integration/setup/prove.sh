@@ -12,7 +12,7 @@ end=$((SECONDS + 60 * minutes)) first=$seed log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 
 while [ "$SECONDS" -lt "$end" ]; do
-  if ! FOREBAY_SEED=$seed cargo test -q -p forebay-integration --test state_equals_oracle --test online_offline_oracle >"$log" 2>&1; then
+  if ! FOREBAY_SEED=$seed cargo test -q -p forebay-integration --test state_equals_oracle --test online_offline_oracle --test streams_oracle >"$log" 2>&1; then
     cat "$log"
     echo "prove: seed $seed fails; repeat it with FOREBAY_SEED=$seed cargo test -p forebay-integration"
     exit 1

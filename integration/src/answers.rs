@@ -3,6 +3,8 @@
 
 use serde_json::Value as Json;
 
+use crate::oracle::Cell;
+
 /// One JSON value.
 ///
 /// # Panics
@@ -35,6 +37,28 @@ fn take_zeros(exact: &mut Json, signed: &Json) {
 #[must_use]
 pub fn read_ndjson(text: &str) -> Vec<Json> {
     text.lines().filter(|line| !line.trim().is_empty()).map(read_json).collect()
+}
+
+/// Whether JSON spells this very value. Doubles that JSON has no number for are text.
+#[must_use]
+pub fn agrees(expected: &Cell, actual: &Json) -> bool {
+    match (expected, actual) {
+        (Cell::Null, Json::Null) => true,
+        (Cell::Bool(a), Json::Bool(b)) => a == b,
+        (Cell::Int(a), Json::Number(b)) => b.as_i64() == Some(*a),
+        (Cell::Float(a), Json::Number(b)) => b.as_f64().is_some_and(|b| b.to_bits() == a.to_bits()),
+        (Cell::Float(a), Json::String(_)) => !a.is_finite() && expected.to_json() == *actual,
+        (Cell::Text(a), Json::String(b)) => a == b,
+        (Cell::Time(a), Json::String(b)) => micros(b) == Some(*a),
+        (Cell::Map(a), Json::Object(b)) => a.len() == b.len() && a.iter().zip(b).all(|((key, a), (other, b))| key == other && agrees(a, b)),
+        (Cell::List(a), Json::Array(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| agrees(a, b)),
+        _ => false,
+    }
+}
+
+/// A time as the engine writes it: RFC 3339 with as many digits as it needs; the zone may be left out.
+fn micros(text: &str) -> Option<i64> {
+    forebay::EventTime::parse(text).map(|time| time.0)
 }
 
 #[cfg(test)]

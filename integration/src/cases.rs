@@ -290,26 +290,123 @@ fn number(of: Type) -> bool {
     matches!(of, Type::Int | Type::Float)
 }
 
-/// Definitions with one view of `count` features over the source `events`, and a vector `v` of all of them.
+/// Definitions with one view of `count` features over the source `events`, or over a stream of it and `others`, and a
+/// vector `v` of all of them.
 pub struct Definitions {
     pub text: String,
     pub features: Vec<Feature>,
     /// Of the view, in microseconds.
     pub ttl: Option<i64>,
+    /// What the view's rows are: the source as it is, or the parts of the stream.
+    pub parts: Vec<Part>,
+}
+
+/// What one part of a stream makes of the events of its source.
+pub struct Part {
+    pub source: &'static str,
+    pub columns: Vec<Input>,
+    pub filter: Option<Input>,
+}
+
+/// A row of a view, and the event that it is made of.
+#[derive(Clone)]
+pub struct Row {
+    /// Its place has the part before the partition.
+    pub event: Event,
+    pub of: (&'static str, Place),
+}
+
+impl Definitions {
+    /// Sources, each once.
+    #[must_use]
+    pub fn sources(&self) -> Vec<&'static str> {
+        let mut sources: Vec<&str> = self.parts.iter().map(|part| part.source).collect();
+        sources.sort_unstable();
+        sources.dedup();
+        sources
+    }
+
+    /// The rows of the view for these events of each source.
+    #[must_use]
+    pub fn rows(&self, events: &[(&str, Vec<Event>)]) -> Vec<Row> {
+        let mut rows = Vec::new();
+        for (place, part) in (0..).zip(&self.parts) {
+            for event in events.iter().filter(|(source, _)| *source == part.source).flat_map(|(_, events)| events) {
+                if part.filter.as_ref().is_none_or(|filter| matches!(filter(event), Cell::Bool(true))) {
+                    let at = Place { partition: place * 1000 + event.place.partition, ..event.place };
+                    let cells = part.columns.iter().map(|column| column(event)).collect();
+                    rows.push(Row { event: Event { place: at, cells }, of: (part.source, event.place) });
+                }
+            }
+        }
+        rows
+    }
+}
+
+/// A part as it is written, and what it means. The second of one source may take another column for the key.
+fn random_part(chance: &mut Chance, source: &'static str, keyed_by_i: bool) -> (String, Part) {
+    let all = scalars();
+    let mut texts = Vec::new();
+    let mut columns = Vec::new();
+    for (index, field) in FIELDS.iter().enumerate() {
+        let of = [Type::Int, Type::Int, Type::Int, Type::Float, Type::Text, Type::Bool, Type::Time, Type::Time, Type::Bool][index];
+        let fitting: Vec<&Scalar> = all.iter().filter(|scalar| scalar.of == of && ![ID, K, T, D].contains(&index)).collect();
+        if index == K && keyed_by_i {
+            texts.push("i".to_owned());
+            columns.push(column(I));
+        } else if fitting.is_empty() || chance.once_in(2) {
+            texts.push((*field).to_owned());
+            columns.push(column(index));
+        } else {
+            let scalar = *chance.pick(&fitting);
+            texts.push(format!("{} as {field}", scalar.text));
+            columns.push(scalar.input.clone());
+        }
+    }
+    let mut text = format!("  select {} from {source}", texts.join(", "));
+    let filter = chance.once_in(2).then(|| chance.pick(&filters()).clone());
+    if let Some((condition, _)) = &filter {
+        let _ = write!(text, " where {condition}");
+    }
+    (text, Part { source, columns, filter: filter.map(|(_, input)| input) })
 }
 
 #[must_use]
 pub fn random_definitions(chance: &mut Chance, count: usize, partitions: usize) -> Definitions {
-    let mut text = String::from(
-        "source events (\n  id bigint, k bigint, i bigint, x double, s text, b boolean, u timestamp, t timestamp, d boolean\n)\n",
-    );
-    let _ = writeln!(text, "from log 'events' partitions {partitions} by id");
-    text.push_str(
-        "format json\nevent time t\nlateness '60 days' history '90 days'\ndedup by id within '90 days'\ndeletes when d;\n\nentity thing (k bigint);\n\n",
-    );
+    let as_it_is = Part { source: "events", columns: (0..FIELDS.len()).map(column).collect(), filter: None };
+    declared(chance, count, partitions, "events", vec![(String::new(), as_it_is)])
+}
+
+/// The same over a stream of two sources, of which one stands in two parts.
+#[must_use]
+pub fn random_stream_definitions(chance: &mut Chance, count: usize, partitions: usize) -> Definitions {
+    let mut parts = vec![random_part(chance, "events", false), random_part(chance, "others", false), random_part(chance, "events", true)];
+    // Names come from the first part.
+    parts[..2].rotate_left(chance.below(2));
+    declared(chance, count, partitions, "rows", parts)
+}
+
+fn declared(chance: &mut Chance, count: usize, partitions: usize, from: &str, parts: Vec<(String, Part)>) -> Definitions {
+    let mut sources: Vec<&str> = parts.iter().map(|(_, part)| part.source).collect();
+    sources.sort_unstable();
+    sources.dedup();
+    let mut text = String::new();
+    for source in sources {
+        let _ = write!(
+            text,
+            "source {source} (\n  id bigint, k bigint, i bigint, x double, s text, b boolean, u timestamp, t timestamp, d boolean\n)\n"
+        );
+        let _ = writeln!(text, "from log '{source}' partitions {partitions} by id");
+        text.push_str("format json\nevent time t\nlateness '60 days' history '90 days'\ndedup by id within '90 days'\ndeletes when d;\n\n");
+    }
+    text.push_str("entity thing (k bigint);\n\n");
+    let (texts, parts): (Vec<String>, Vec<Part>) = parts.into_iter().unzip();
+    if from != "events" {
+        let _ = writeln!(text, "stream {from} as\n{};\n", texts.join("\n  union all\n"));
+    }
     let ttl = chance.once_in(4).then(|| *chance.pick(&LENGTHS));
     let clause = ttl.map(|(length, _)| format!(" ttl '{length}'")).unwrap_or_default();
-    let _ = writeln!(text, "features things of thing from events{clause} (");
+    let _ = writeln!(text, "features things of thing from {from}{clause} (");
     let mut features = Vec::new();
     for index in 0..count {
         let (line, feature) = random_feature(chance, format!("f{index}"));
@@ -317,7 +414,7 @@ pub fn random_definitions(chance: &mut Chance, count: usize, partitions: usize) 
         features.push(feature);
     }
     text.push_str(");\n\nvector v on events (things.*);\n");
-    Definitions { text, features, ttl: ttl.map(|(_, micros)| micros) }
+    Definitions { text, features, ttl: ttl.map(|(_, micros)| micros), parts }
 }
 
 /// A time on a grid where ties and the edges of windows are common.

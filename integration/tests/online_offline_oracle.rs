@@ -5,7 +5,7 @@
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 
-use forebay_integration::answers::read_ndjson;
+use forebay_integration::answers::{agrees, read_ndjson};
 use forebay_integration::cases::{
     Definitions, FIELDS, key_of, payload, random_cells, random_definitions, random_query, retraction, time_of,
 };
@@ -191,25 +191,4 @@ fn compare(definitions: &Definitions, events: &[Event], row: &Json, (key, q): (i
             );
         }
     }
-}
-
-/// Whether JSON spells this very value. Doubles that JSON has no number for are text.
-fn agrees(expected: &Cell, actual: &Json) -> bool {
-    match (expected, actual) {
-        (Cell::Null, Json::Null) => true,
-        (Cell::Bool(a), Json::Bool(b)) => a == b,
-        (Cell::Int(a), Json::Number(b)) => b.as_i64() == Some(*a),
-        (Cell::Float(a), Json::Number(b)) => b.as_f64().is_some_and(|b| b.to_bits() == a.to_bits()),
-        (Cell::Float(a), Json::String(_)) => !a.is_finite() && expected.to_json() == *actual,
-        (Cell::Text(a), Json::String(b)) => a == b,
-        (Cell::Time(a), Json::String(b)) => micros(b) == Some(*a),
-        (Cell::Map(a), Json::Object(b)) => a.len() == b.len() && a.iter().zip(b).all(|((key, a), (other, b))| key == other && agrees(a, b)),
-        (Cell::List(a), Json::Array(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| agrees(a, b)),
-        _ => false,
-    }
-}
-
-/// A time as the engine writes it: RFC 3339 with as many digits as it needs; the zone may be left out.
-fn micros(text: &str) -> Option<i64> {
-    forebay::EventTime::parse(text).map(|time| time.0)
 }

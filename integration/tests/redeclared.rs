@@ -180,3 +180,53 @@ fn silent_keys_begin_anew_after_a_restart_too() {
     assert_eq!((row["total"].as_f64(), row["visit_session_2d"].as_i64()), (None, Some(0)), "silent for years");
     assert_eq!(server.stop(), Some(0));
 }
+
+fn streamed(history: &str, stream: &str) -> String {
+    format!(
+        "source s (k bigint, x double, t timestamp) from log 's' event time t lateness '1 hour' history '1 day';
+source r (k bigint, y double, at timestamp) from log 'r' event time at lateness '1 hour' history '{history}';
+entity e (k bigint);
+stream m as {stream};
+features v of e from m (n = count(*), total = sum(x) over all, spend = sum(x) over 1d, newest = last_n(x, 3) over 20d);
+vector w (v.*);
+"
+    )
+}
+
+#[test]
+fn values_of_a_stream_are_those_of_todays_declaration() {
+    let both = "select k, x, t from s union all select k, -y, at from r where y > 3.0";
+    let project = Project::new(&streamed("1 day", both));
+    let _ = project.push("s", &events()).ok();
+    let refunds: Vec<Json> = events().iter().map(|event| json!({"k": event["k"], "y": event["x"], "at": event["t"]})).collect();
+    let _ = project.push("r", &refunds).ok();
+    project.catch_up();
+    let steps = [
+        ("1 day", both),
+        // Another filter, another order of parts, one source twice, one alone.
+        ("1 day", "select k, x, t from s union all select k, -y, at from r where y > 4.0"),
+        ("1 day", "select k, -y as x, at as t from r where y > 4.0 union all select k, x, t from s"),
+        ("1 day", "select k, x, t from s union all select 2 - k, x, t from s where k < 2"),
+        ("1 day", "select k, x, t from s where x > 2.0"),
+        ("1 day", both),
+        // Lookups may ask further back, into what the other source's history alone would have kept.
+        ("30 days", both),
+        ("2 hours", both),
+    ];
+    for (history, stream) in steps {
+        project.write("features/test.bay", streamed(history, stream));
+        project.catch_up();
+        let verified = project.run(&["verify", "--samples", "60"]);
+        assert_eq!(verified.code, Some(0), "{history}, {stream}\n{}\n{}", verified.stdout, verified.stderr);
+    }
+    let server = project.serve();
+    let row = &server.lookup("w", &json!({"keys": [{"k": 0}]}))[0];
+    let amounts: Vec<f64> = (0..400).filter(|n| n % 3 == 0).map(|n| f64::from(n) / 4.0).collect();
+    let refunded = amounts.iter().filter(|amount| **amount > 3.0);
+    let n = amounts.len() + refunded.clone().count();
+    let total = amounts.iter().sum::<f64>() - refunded.sum::<f64>();
+    assert_eq!((row["total"].as_f64(), row["n"].as_u64()), (Some(total), Some(n as u64)));
+    let explained = project.run(&["explain", "w.total", "k=0"]).ok();
+    assert!(explained.stdout.contains(" s partition 0 ") && explained.stdout.contains(" r partition 0 "), "{}", explained.stdout);
+    assert_eq!(server.stop(), Some(0));
+}

@@ -1,8 +1,9 @@
-//! Golden scenarios: `scenarios/NAME/` holds definitions, events, questions and a spine; `expected.json` what comes out
-//! online and offline. Every question that is asked online is also asked of a training set: the bits must be equal.
-//! `BLESS=1` writes `expected.json` anew.
+//! Golden scenarios: `scenarios/NAME/` holds definitions, events (`SOURCE.ndjson` those of further sources), questions and
+//! a spine; `expected.json` what comes out online and offline. Every question that is asked online is also asked of a
+//! training set: the bits must be equal. `BLESS=1` writes `expected.json` anew.
 
 use std::fs;
+use std::path::Path;
 
 use forebay_integration::answers::{read_json, read_ndjson};
 use forebay_integration::folders::here;
@@ -39,6 +40,7 @@ scenarios!(
     sessions,
     set_aside,
     silence,
+    streams,
     where_and_default,
     wide_integers,
 );
@@ -60,6 +62,9 @@ fn run(name: &str) {
     // A push that sets records aside says so by its exit code; what was set aside is in the golden file.
     let pushed = project.run_with_input(&["push", "events", "-"], text("events.ndjson").as_bytes());
     assert!(matches!(pushed.code, Some(0 | 1)), "{pushed:?}");
+    for source in other_sources(&folder) {
+        let _ = project.run_with_input(&["push", &source, "-"], text(&format!("{source}.ndjson")).as_bytes()).ok();
+    }
     project.catch_up();
 
     let server = project.serve();
@@ -74,6 +79,16 @@ fn run(name: &str) {
     }
     let offline = training_set(&project, &asked);
     golden::check_json(&folder.join("expected.json"), &json!({"online": online, "offline": offline, "set_aside": dead}));
+}
+
+/// Sources beside `events` that have a file of events of their own.
+fn other_sources(folder: &Path) -> Vec<String> {
+    let entries = fs::read_dir(folder).expect("the scenario's folder");
+    let names = entries.map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned());
+    let mut sources: Vec<String> = names.filter_map(|name| name.strip_suffix(".ndjson").map(str::to_owned)).collect();
+    sources.retain(|source| source != "events");
+    sources.sort();
+    sources
 }
 
 fn vector_of<'a>(asked: &'a Json, lookup: &'a Json) -> &'a str {

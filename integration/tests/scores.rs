@@ -146,3 +146,60 @@ model late from 'sum_of_named.onnx' takes both score orders into topic 'late-sco
     let error = predictions[0].value["error"].as_str().unwrap_or_default();
     assert!(predictions[0].value["score"].is_null() && error.contains("forebay score --spine"), "{}", predictions[0].value);
 }
+
+/// An event may stand in a key's rows twice, by two parts of a stream: neither is seen when it is scored.
+#[test]
+fn the_scored_event_is_left_out_of_every_part_of_a_stream() {
+    if !onnx_runtime() {
+        return;
+    }
+    let definitions = shop_definitions()
+        + "
+source visits (user_id bigint, t timestamp) from log 'visits' event time t;
+stream moves as
+  select user_id, x, t from orders
+  union all
+  select (order_id * 3) % 5, -x, t from orders where order_id % 2 = 0
+  union all
+  select user_id, 0.25, t from visits;
+features user_moves of user from moves (
+  n = count(*) over 1h excluding current as n_1h,
+  spend = sum(x) over 1h excluding current as spend_1h default 0,
+);
+vector moved on orders ( user_moves.*, x );
+model moved from 'sum_of_named.onnx' takes moved score orders into topic 'moved-scores';
+";
+    let project = shop(&definitions);
+    let orders: Vec<Json> = (0..EVENTS).map(order).collect();
+    let visits: Vec<Json> = orders.iter().map(|order| json!({"user_id": 0, "t": order["t"]})).collect();
+    // Two runs of the engine: the second goes on with the first one's states.
+    for half in [0..30, 30..60] {
+        let _ = project.push("orders", &orders[half.clone()]).ok();
+        let _ = project.push("visits", &visits[half]).ok();
+        project.catch_up();
+    }
+    project.write("spine.ndjson", ndjson(&orders));
+    let asked = |out: &str, more: &[&str]| {
+        let mut arguments = vec!["training-set", "moved", "--spine", "spine.ndjson", "--out", out, "--event", "orders"];
+        arguments.extend(more);
+        let _ = project.run(&arguments).ok();
+        read_ndjson(&project.read(out))
+    };
+    let (known, as_of) = (asked("known.ndjson", &["--as-known"]), asked("as_of.ndjson", &[]));
+    let predictions = read_topic(&project, "moved-scores");
+    assert_eq!(predictions.len(), orders.len());
+    for (id, order) in (0..).zip(&orders) {
+        let prediction = predictions.iter().find(|prediction| prediction.value["event_time"] == short(&order["t"])).expect("a prediction");
+        for name in ["n_1h", "spend_1h"] {
+            let row = &known[usize::try_from(id).expect("small")];
+            assert_eq!(prediction.value["features"][name].to_string(), row[name].to_string(), "{name} of {order}");
+        }
+        let within = |other: &i64| (id - other) * 97 <= 3600 && *other <= id;
+        let own = (0..EVENTS)
+            .filter(within)
+            .filter(|other| *other != id)
+            .map(|other| i64::from(other % 5 == id % 5) + i64::from(other % 2 == 0 && (other * 3) % 5 == id % 5));
+        let visits = if id % 5 == 0 { (0..EVENTS).filter(within).count() as i64 } else { 0 };
+        assert_eq!(as_of[usize::try_from(id).expect("small")]["n_1h"], json!(own.sum::<i64>() + visits), "as of {order}");
+    }
+}

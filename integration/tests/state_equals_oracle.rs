@@ -73,7 +73,7 @@ impl Subject<'_> {
         let reaches = |feature: &usize| q.saturating_sub(definitions.features[*feature].window.reach()) >= horizon;
         let asked: Vec<usize> = (0..definitions.features.len()).filter(reaches).collect();
         let mut values = Vec::new();
-        let read = self.state.read(self.layout, EventTime(q), current.map(position), &asked, &self.kept, &mut values);
+        let read = self.state.read(self.layout, EventTime(q), current.map(position).as_slice(), &asked, &self.kept, &mut values);
         read.expect("a read of what is kept");
         let living = living(seen, q, definitions.ttl);
         for (feature, value) in asked.iter().map(|feature| &definitions.features[*feature]).zip(&values) {

@@ -53,7 +53,8 @@ fn text(explanation: &Explanation) -> String {
         let inputs: Vec<String> = event.inputs.iter().map(value).collect();
         let counted = if event.counted { "" } else { "  (its where does not hold)" };
         let at = event.position;
-        text += &format!("  {} partition {} offset {}  {}{counted}\n", at.time, at.partition.0, at.offset.0, inputs.join(", "));
+        let (source, inputs) = (&event.source, inputs.join(", "));
+        text += &format!("  {} {source} partition {} offset {}  {inputs}{counted}\n", at.time, at.partition.0, at.offset.0);
     }
     text
 }
@@ -61,7 +62,7 @@ fn text(explanation: &Explanation) -> String {
 fn object(explanation: &Explanation) -> serde_json::Value {
     let event = |event: &proof::UsedEvent| {
         json!({
-            "time": event.position.time.to_string(), "partition": event.position.partition.0, "offset": event.position.offset.0,
+            "source": event.source, "time": event.position.time.to_string(), "partition": event.position.partition.0, "offset": event.position.offset.0,
             "inputs": event.inputs.iter().map(as_json).collect::<Vec<_>>(), "counted": event.counted,
         })
     };

@@ -64,7 +64,7 @@ pub(super) fn as_json(difference: &Difference) -> Json {
 /// What rebuilding a view takes.
 struct Cost {
     view: String,
-    /// Stored events of its source.
+    /// Stored events of its sources.
     events: u64,
     /// Of the events within the longest window and the history.
     state_bytes: u64,
@@ -77,15 +77,18 @@ fn costs(folder: &Path, plan: &Plan, difference: &Difference) -> Result<Vec<Cost
     let rebuilt = plan.views.iter().filter(|view| difference.views_rebuilt.contains(&view.name));
     let store = offline::Store::open_read_only(folder)?.snapshot();
     let cost = |view: &plan::View| {
-        let source = &plan.sources[view.source];
-        let files = store.files(source)?;
-        let events = files.iter().map(|file| file.rows).sum();
-        let last = files.iter().map(|file| file.time_max).max();
         let lifetime = view.features.iter().any(|feature| feature.window.frame == Frame::All && feature.window.limit.is_none());
-        let reach = plan::View::window_max(view).0.saturating_add(source.history.0);
-        let kept = |file: &&&offline::FileEntry| lifetime || last.is_some_and(|last| file.time_max.0 >= last.0.saturating_sub(reach));
-        let kept: u64 = files.iter().filter(kept).map(|file| file.rows).sum();
-        Ok(Cost { view: view.name.clone(), events, state_bytes: kept * EVENT_BYTES })
+        let mut cost = Cost { view: view.name.clone(), events: 0, state_bytes: 0 };
+        for source in view.rows.sources() {
+            let source = &plan.sources[source];
+            let files = store.files(source)?;
+            cost.events += files.iter().map(|file| file.rows).sum::<u64>();
+            let last = files.iter().map(|file| file.time_max).max();
+            let reach = plan::View::window_max(view).0.saturating_add(source.history.0);
+            let kept = |file: &&&offline::FileEntry| lifetime || last.is_some_and(|last| file.time_max.0 >= last.0.saturating_sub(reach));
+            cost.state_bytes += files.iter().filter(kept).map(|file| file.rows).sum::<u64>() * EVENT_BYTES;
+        }
+        Ok(cost)
     };
     rebuilt.map(cost).collect()
 }

@@ -78,7 +78,7 @@ impl Handle {
                     }
                     let hash = xxhash_rust::xxh3::xxh3_64(&key);
                     let shard = self.shared.shards[shard_of(hash, self.shared.shards.len())].read();
-                    let at = ReadAt { view: read.view, key: &key, hash, q, current: None };
+                    let at = ReadAt { view: read.view, key: &key, hash, q, current: &[] };
                     shard.read(&self.shared.definitions, &self.shared.store, &at, &read.features, &mut features)?;
                 }
             }
@@ -90,7 +90,8 @@ impl Handle {
         let labels = [("vector", vector.name.as_str())];
         self.shared.metrics.add(names::LOOKUP_ROWS, &labels, rows.len() as u64);
         self.shared.metrics.observe(names::LOOKUP_SECONDS, &labels, started.elapsed().as_secs_f64());
-        let sources = self.freshness(&applied, |source| vector.reads.iter().any(|read| plan.views[read.view].source == source));
+        let is_read = |source| vector.reads.iter().any(|read| plan.views[read.view].rows.branches_of(source).next().is_some());
+        let sources = self.freshness(&applied, is_read);
         Ok(LookupAnswer { columns, seq: applied.seq, as_of: q, sources })
     }
 
@@ -201,7 +202,7 @@ impl Handle {
     #[must_use]
     pub fn horizon(&self, vector: &Vector) -> EventTime {
         let applied = self.shared.applied();
-        let of = |read: &crate::plan::Read| applied.horizons[self.plan().views[read.view].source];
+        let of = |read: &crate::plan::Read| self.plan().views[read.view].rows.horizon(&applied.horizons);
         vector.reads.iter().map(of).max().unwrap_or(EventTime::MIN)
     }
 
@@ -220,10 +221,11 @@ impl Handle {
 
     fn check_history(&self, vector: &Vector, applied: &Applied, q: EventTime) -> Result<()> {
         for read in &vector.reads {
-            let source = self.plan().views[read.view].source;
-            let horizon = applied.horizons[source];
+            let rows = &self.plan().views[read.view].rows;
+            let horizon = rows.horizon(&applied.horizons);
             if q < horizon {
-                let source = &self.plan().sources[source];
+                let furthest = rows.sources().find(|source| applied.horizons[*source] == horizon);
+                let source = &self.plan().sources[furthest.unwrap_or_default()];
                 return Err(Error::input(format!(
                     "as_of {q} is before {horizon}, where the online history of source {} ends (history {}); ask for a training set, which knows all events",
                     source.name, source.history

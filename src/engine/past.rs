@@ -18,7 +18,7 @@ use crate::online::Place;
 pub fn left_out(shared: &Shared, offline: &Store, views: &[usize], upto: Seq) -> Result<Arc<LeftOut>> {
     let plan = shared.plan();
     let mut events = HashSet::new();
-    let sources: HashSet<usize> = views.iter().map(|view| plan.views[*view].source).collect();
+    let sources: HashSet<usize> = views.iter().flat_map(|view| plan.views[*view].rows.sources()).collect();
     for source in sources {
         each(
             shared,

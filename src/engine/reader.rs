@@ -94,6 +94,7 @@ fn step(
         None => {
             let mut opened = shared.logs.reader(declared)?;
             for partition in opened.partitions()? {
+                check_partition(partition)?;
                 opened.seek(partition, *next.entry(partition).or_default())?;
             }
             reader.insert(opened)
@@ -107,6 +108,7 @@ fn step(
     let ends = if look || runs.is_empty() { reader.ends()? } else { Vec::new() };
     for (partition, _) in &ends {
         if let Entry::Vacant(new) = next.entry(*partition) {
+            check_partition(*partition)?;
             tracing::info!(source = declared.name, "reading the new partition {}", partition.0);
             reader.seek(*partition, *new.insert(Offset(0)))?;
         }
@@ -133,6 +135,15 @@ fn step(
         shared.metrics.set(names::LAG_RECORDS, &[("source", &declared.name)], lag as f64);
     }
     Ok(true)
+}
+
+/// Among the rows of a stream, the bits above a partition's are its branch's.
+fn check_partition(partition: Partition) -> Result<()> {
+    if partition <= Partition::MAX {
+        return Ok(());
+    }
+    let (found, most) = (partition.0, Partition::MAX.0);
+    Err(Error::input(format!("partition {found} is beyond {most}, the highest that is read; use a topic with fewer partitions")))
 }
 
 fn decode(shared: &Shared, source: usize, decoder: &mut Decoder, run: RecordRun, next: Offset) -> Result<Incoming> {

@@ -55,7 +55,8 @@ pub fn restore(
         Rows::Rebuild(views) => views,
     };
     // A source whose views are all built again remembers what its history says now.
-    let starts_anew = |source: usize| plan.views.iter().enumerate().all(|(index, view)| view.source != source || rebuilt.contains(&index));
+    let reads = |index: usize, source: usize| plan.views[index].rows.branches_of(source).next().is_some();
+    let starts_anew = |source: usize| (0..plan.views.len()).all(|index| !reads(index, source) || rebuilt.contains(&index));
     let horizon = |source: usize| {
         let kept = progress.horizons.iter().find(|(name, _)| *name == plan.sources[source].name && !starts_anew(source));
         horizon(&plan, &gates, source).max(kept.map_or(EventTime::MIN, |(_, time)| EventTime(*time)))

@@ -4,6 +4,7 @@
 use std::collections::VecDeque;
 
 use hashbrown::HashTable;
+use smallvec::SmallVec;
 
 use super::shared::Definitions;
 use super::work::{Pass, Segment, Work};
@@ -151,16 +152,17 @@ impl Shard {
                             continue;
                         }
                         let position = segment.positions[place];
-                        // The event is a row of the view's own source: only then can the window leave it out.
-                        let current = (definitions.plan.views[read.view].source == segment.source).then_some(position);
+                        let rows = &definitions.plan.views[read.view].rows;
+                        // Only where the event is a row of the view can a window leave it out.
+                        let current = rows.places(segment.source, position);
                         let features = &vector.reads[read_index].features;
                         into.cells.push((event, read_index as u16));
-                        if position.time < work.horizons[definitions.plan.views[read.view].source] {
+                        if position.time < rows.horizon(&work.horizons) {
                             into.too_old.push(event);
                         }
                         match key {
                             Some((key, hash)) => {
-                                let at = ReadAt { view: read.view, key, hash, q: position.time, current };
+                                let at = ReadAt { view: read.view, key, hash, q: position.time, current: &current };
                                 self.read(definitions, store, &at, features, &mut into.values)?;
                             }
                             None => read_empty(&definitions.layouts[read.view], position.time, features, &mut into.values),
@@ -185,9 +187,13 @@ impl Shard {
     ) -> Result<()> {
         let row = segment.rows[place] as usize;
         let seq = Seq(segment.seqs[place]);
+        // Keys into which an earlier branch of the same view has put this event.
+        let mut before: SmallVec<[(usize, &[u8]); 2]> = SmallVec::new();
         for rows in &segment.prepared.views {
-            let Some((key, hash)) = segment.prepared.keys[rows.keys].get(row) else { continue };
             let retracts = segment.retracts(place);
+            let keys = &segment.prepared.keys[rows.keys];
+            // What retracts an event names its key, and need not pass the filters that the event has passed.
+            let Some((key, hash)) = (if retracts.is_some() { keys.of_event(row) } else { keys.get(row) }) else { continue };
             let event = retracts.unwrap_or(segment.positions[place]);
             let takes = work.pass.takes(rows.view, segment.source, event, retracts.is_some());
             if !takes || shard_of(hash, definitions.shards) != self.index {
@@ -205,14 +211,18 @@ impl Shard {
                     table.insert_unique(hash, entry, |entry| entry.hash).into_mut()
                 }
             };
-            if seq <= entry.applied && !matches!(work.pass, Pass::Rebuild(_)) {
+            if seq <= entry.applied && !matches!(work.pass, Pass::Rebuild(_)) && !before.contains(&(rows.view, key)) {
                 continue;
             }
+            if rows.is_one_of_several {
+                before.push((rows.view, key));
+            }
+            let event = event.in_branch(rows.branch);
             if retracts.is_some() {
                 let chunks = StoredChunks { store, definitions, view: rows.view, key };
                 let removed = entry.state.remove(layout, event, &chunks)?;
                 // A row that held nothing any more is deleted, and what it held up to is not known in a replay.
-                if !removed && matches!(work.pass, Pass::New) {
+                if !removed && matches!(work.pass, Pass::New) && !rows.is_filtered {
                     let view = &definitions.plan.views[rows.view].name;
                     return Err(Error::internal(format!(
                         "view {view}: the event that seq {} retracts is not in the state of its key",
@@ -253,7 +263,7 @@ impl Shard {
             };
             if trims {
                 let chunks = StoredChunks { store, definitions, view: dirty.view, key: &dirty.key };
-                entry.state.trim(layout, work.horizons[view.source].minus(definitions.window_max[dirty.view]), &chunks)?;
+                entry.state.trim(layout, view.rows.horizon(&work.horizons).minus(definitions.window_max[dirty.view]), &chunks)?;
             }
             let mut chunks = Vec::new();
             let row = entry.state.encode(layout, entry.applied, &mut |id, bytes| chunks.push((id, bytes.map(<[u8]>::to_vec))));
@@ -322,7 +332,8 @@ pub struct ReadAt<'a> {
     pub key: &'a [u8],
     pub hash: u64,
     pub q: EventTime,
-    pub current: Option<Position>,
+    /// The places of the event that windows with `excluding current` leave out.
+    pub current: &'a [Position],
 }
 
 fn load(definitions: &Definitions, store: &Store, view: usize, key: &[u8], loads: &mut u64) -> Result<(KeyState, Seq)> {

@@ -46,7 +46,7 @@ impl Definitions {
 
 /// What the rows of each of a plan's views hold.
 pub fn contents_of(plan: &Plan) -> Vec<(Identity, Contents)> {
-    plan.views.iter().map(|view| (view.id, Contents::of(view, &plan.sources[view.source]))).collect()
+    plan.views.iter().map(|view| (view.id, Contents::of(view, &plan.sources))).collect()
 }
 
 /// How far the state that lookups see has come.

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, Int64Array, StringArray, TimestampMicrosecondArray, UInt32Array};
+use arrow::array::{Array, ArrayRef, BooleanArray, Int64Array, StringArray, TimestampMicrosecondArray, UInt32Array};
 use arrow::compute;
 use arrow::record_batch::RecordBatch;
 use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
@@ -14,13 +14,15 @@ use crate::error::{Error, Result};
 use crate::event::EventBatch;
 use crate::id::{Offset, Partition, Position, Seq};
 use crate::key::{append_key_int, append_key_text, append_key_value};
-use crate::plan::{Plan, Source};
+use crate::plan::{Derived, Plan, Source, Step, View};
 use crate::time::{EventTime, IngestTime};
 use crate::vector::value_at;
 use crate::window::Inputs;
 
 /// Entity keys of the rows of a batch, for one choice of key columns.
 pub struct Keys {
+    /// Of which rows.
+    made: usize,
     columns: Vec<usize>,
     bytes: Vec<u8>,
     /// Where each row's key ends in `bytes`; it starts where the one before ends.
@@ -28,23 +30,30 @@ pub struct Keys {
     hashes: Vec<u64>,
     /// Whether no column of the row's key is null.
     valid: Vec<bool>,
+    /// Which rows a stream does not leave out; `None`: all.
+    kept: Option<BooleanArray>,
+    missing: usize,
 }
 
 impl Keys {
-    /// The keys of all rows, from these columns of `own`.
-    fn of(own: &RecordBatch, columns: &[usize]) -> Self {
-        let rows = own.num_rows();
-        let arrays: Vec<KeyColumn<'_>> = columns.iter().map(|column| KeyColumn::of(own.column(*column))).collect();
+    /// The keys of all rows, from these columns of the `made`th rows that were made of the batch.
+    fn of(made: usize, derived: &Derived, columns: &[usize]) -> Self {
+        let rows = derived.rows.num_rows();
+        let arrays: Vec<KeyColumn<'_>> = columns.iter().map(|column| KeyColumn::of(derived.rows.column(*column))).collect();
         let mut keys = Self {
+            made,
             columns: columns.to_vec(),
             bytes: Vec::with_capacity(rows * 9 * columns.len()),
             ends: Vec::with_capacity(rows),
             hashes: Vec::with_capacity(rows),
             valid: Vec::with_capacity(rows),
+            kept: derived.kept.clone(),
+            missing: 0,
         };
         for row in 0..rows {
             let start = keys.bytes.len();
             let valid = arrays.iter().all(|array| array.append(&mut keys.bytes, row));
+            keys.missing += usize::from(derived.keeps(row) && !valid);
             if !valid {
                 keys.bytes.truncate(start);
             }
@@ -55,15 +64,21 @@ impl Keys {
         keys
     }
 
-    /// The key of a row and its hash (whose low byte is the slot); `None` when a column of it is null.
+    /// The key of a row and its hash (whose low byte is the slot); `None` when a column of it is null, or when a stream
+    /// leaves the row out.
     pub fn get(&self, row: usize) -> Option<(&[u8], u64)> {
+        self.of_event(row).filter(|_| self.kept.as_ref().is_none_or(|kept| kept.value(row)))
+    }
+
+    /// The same, whether or not a stream leaves the row out.
+    pub fn of_event(&self, row: usize) -> Option<(&[u8], u64)> {
         let start = if row == 0 { 0 } else { self.ends[row - 1] as usize };
         self.valid[row].then(|| (&self.bytes[start..self.ends[row] as usize], self.hashes[row]))
     }
 
-    /// How many rows have no key.
+    /// How many rows have no key although no stream leaves them out.
     pub fn missing(&self) -> usize {
-        self.valid.iter().filter(|valid| !**valid).count()
+        self.missing
     }
 }
 
@@ -96,9 +111,14 @@ impl<'a> KeyColumn<'a> {
     }
 }
 
-/// What one view folds of a batch.
+/// What one view folds of a batch by one of its branches.
 pub struct ViewRows {
     pub view: usize,
+    pub branch: u8,
+    /// Whether the view reads the source by other branches, too.
+    pub is_one_of_several: bool,
+    /// Whether the branch leaves events out.
+    pub is_filtered: bool,
     pub inputs: Inputs,
     /// Into `Prepared::keys`.
     pub keys: usize,
@@ -124,16 +144,38 @@ impl Prepared {
     /// Evaluates all that the plan computes from rows of this source. An error means that some row cannot be
     /// computed; `split_failing` says which.
     pub fn new(plan: &Plan, source: usize, own: RecordBatch) -> Result<Self> {
+        // The source's own rows, then those of streams, each made once.
+        let mut made = vec![Derived { rows: own.clone(), kept: None }];
+        let mut steps: Vec<&Arc<[Step]>> = Vec::new();
         let mut keys: Vec<Keys> = Vec::new();
-        let mut key_index = |columns: &[usize]| {
-            keys.iter().position(|keys| keys.columns == columns).unwrap_or_else(|| {
-                keys.push(Keys::of(&own, columns));
+        let mut key_index = |made: usize, derived: &Derived, columns: &[usize]| {
+            keys.iter().position(|keys| keys.made == made && keys.columns == columns).unwrap_or_else(|| {
+                keys.push(Keys::of(made, derived, columns));
                 keys.len() - 1
             })
         };
         let mut views = Vec::new();
-        for (index, view) in plan.views.iter().enumerate().filter(|(_, view)| view.source == source) {
-            views.push(ViewRows { view: index, inputs: Inputs::evaluate(view, &own)?, keys: key_index(&view.key_columns) });
+        for (index, view) in plan.views.iter().enumerate() {
+            let is_one_of_several = view.rows.branches_of(source).nth(1).is_some();
+            for (branch, of) in view.rows.branches_of(source) {
+                let known = if of.steps.is_empty() {
+                    Some(0)
+                } else {
+                    steps.iter().position(|steps| Arc::ptr_eq(steps, &of.steps)).map(|at| at + 1)
+                };
+                let place = match known {
+                    Some(place) => place,
+                    None => {
+                        made.push(of.derive(&own)?);
+                        steps.push(&of.steps);
+                        steps.len()
+                    }
+                };
+                let derived = &made[place];
+                let (inputs, keys) = (Inputs::evaluate(view, &derived.rows)?, key_index(place, derived, &view.key_columns));
+                let is_filtered = of.steps.iter().any(|step| step.filter.is_some());
+                views.push(ViewRows { view: index, branch, is_one_of_several, is_filtered, inputs, keys });
+            }
         }
         let mut models = Vec::new();
         for (index, model) in plan.models.iter().enumerate() {
@@ -142,7 +184,7 @@ impl Prepared {
                 let mut reads = Vec::new();
                 for read in &vector.reads {
                     let columns: Vec<usize> = read.keys.iter().map(|key| vector.key_columns[*key]).collect();
-                    reads.push(ScoreRead { view: read.view, keys: key_index(&columns) });
+                    reads.push(ScoreRead { view: read.view, keys: key_index(0, &made[0], &columns) });
                 }
                 models.push((index, reads));
             }
@@ -175,10 +217,10 @@ pub fn dedup_ids(source: &Source, own: &RecordBatch) -> Option<Vec<Option<u128>>
     Some((0..own.num_rows()).map(&mut id_of).collect())
 }
 
-/// The columns that hold keys of a source's views, each once, by name: what a retraction repeats of its event.
+/// The columns that keys of a source's views are made of, each once, by name: what a retraction repeats of its event.
 pub fn key_columns(plan: &Plan, source: usize) -> Vec<usize> {
-    let views = plan.views.iter().filter(|view| view.source == source);
-    let mut columns: Vec<usize> = views.flat_map(|view| view.key_columns.iter().copied()).collect();
+    let of_view = |view: &View| view.rows.branches_of(source).flat_map(|(_, branch)| branch.origins(&view.key_columns)).collect::<Vec<_>>();
+    let mut columns: Vec<usize> = plan.views.iter().flat_map(of_view).collect();
     columns.sort_by_key(|column| &plan.sources[source].fields[*column].name);
     columns.dedup();
     columns

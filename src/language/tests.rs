@@ -59,6 +59,21 @@ vector delay_v1 on flights (
 );
 ";
 
+const STREAMS: &str = "
+source payments (user_id bigint, receiver_id bigint, amount double, status text, event_time timestamp)
+from log 'payments' event time event_time;
+source refunds (id bigint, user_id bigint, amount double, at timestamp) from log 'refunds' event time at;
+stream large as SELECT * from movements where moved and case when amount > 10.0 then true else false end;
+stream movements as
+  select user_id, amount, extract(hour from event_time) as hour, amount is distinct from 0.0 as moved, event_time -- approved ones
+  from payments where status = 'approved' union all
+  -- given back
+  select user_id, -amount, 0 , true, at from refunds;
+entity user (user_id bigint);
+features moves of user from large ( balance = sum(amount) over 1h, n = count(*) where hour < 6 over 1d );
+vector v on payments ( moves.*, their_n = moves.n_1d for user = receiver_id, amount );
+";
+
 fn no_model(path: &Path) -> Result<ModelSignature> {
     Err(Error::not_found(format!("no model {}", path.display())))
 }
@@ -164,7 +179,7 @@ features f of e from s ttl '90 Days' (
 
 #[test]
 fn formatting_keeps_meaning_and_comments_and_is_idempotent() {
-    for text in [FRAUD, FLIGHTS] {
+    for text in [FRAUD, FLIGHTS, STREAMS] {
         let once = format(&file(text)).unwrap();
         assert_eq!(format(&file(&once)).unwrap(), once);
         assert_eq!(text.matches("--").count(), once.matches("--").count());
@@ -220,7 +235,7 @@ fn relaid(text: &str, seed: u64) -> String {
 #[test]
 fn formatting_any_layout_is_idempotent_and_keeps_every_comment() {
     for seed in 0..200 {
-        let text = relaid(if seed % 2 == 0 { FRAUD } else { FLIGHTS }, seed);
+        let text = relaid([FRAUD, FLIGHTS, STREAMS][seed as usize % 3], seed);
         let once = format(&file(&text)).unwrap_or_else(|problems| panic!("{text}\n{}", render(&problems, &[file(&text)], false)));
         assert_eq!(format(&file(&once)).unwrap(), once, "{text}");
         assert_eq!(text.matches("comment ").count(), once.matches("comment ").count(), "{text}\n=>\n{once}");
@@ -316,4 +331,38 @@ fn identities_are_of_meaning() {
     assert_eq!(difference.views_rebuilt, ["user_payments"]);
     assert!(difference.to_string().contains("~ feature user_payments.declined_1h"));
     assert!(diff(&base, &base).is_empty());
+}
+
+#[test]
+fn streams_are_flattened_into_branches() {
+    let plan = plan(STREAMS);
+    let rows = &plan.views[0].rows;
+    assert_eq!(
+        rows.fields.iter().map(|field| field.name.as_str()).collect::<Vec<_>>(),
+        ["user_id", "amount", "hour", "moved", "event_time"]
+    );
+    assert_eq!((rows.event_time, rows.name.as_str(), rows.as_source()), (4, "large", None));
+    let branches: Vec<_> = rows.branches.iter().map(|branch| (branch.source, branch.steps.len())).collect();
+    assert_eq!(branches, [(0, 2), (1, 2)]);
+    assert_eq!(plan.streams.iter().map(|stream| stream.name.as_str()).collect::<Vec<_>>(), ["movements", "large"]);
+    assert_eq!(plan.vectors[0].keys.iter().map(|key| key.name.as_str()).collect::<Vec<_>>(), ["user_id", "receiver_id"]);
+}
+
+#[test]
+fn a_streams_identity_is_its_meaning() {
+    let base = plan(STREAMS);
+    let same = [("movements", "moved"), ("select user_id, amount,", "select payments.user_id as user_id, amount as amount,")];
+    for (from, to) in same {
+        assert!(diff(&base, &plan(&STREAMS.replace(from, to))).is_empty(), "{from} as {to}");
+    }
+    let other = [
+        ("-amount", "amount"),
+        ("'approved'", "'declined'"),
+        ("10.0", "11.0"),
+        (" 0 , true", " 1 , true"),
+        ("from log 'refunds'", "from log 'r'"),
+    ];
+    for (from, to) in other {
+        assert_eq!(diff(&base, &plan(&STREAMS.replace(from, to))).views_rebuilt, ["moves"], "{from} as {to}");
+    }
 }

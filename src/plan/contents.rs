@@ -12,7 +12,8 @@ use crate::time::Span;
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Contents {
     folds: BTreeSet<Identity>,
-    /// What is kept of forgotten events, for windows that are not bounded in time: folds, runs and last rows.
+    /// What is kept of forgotten events, for windows that are not bounded in time: folds, runs and last rows. And the
+    /// histories of a stream's sources after the first, which must be the same.
     lifetime: BTreeSet<Identity>,
     /// How far behind the frontier raw events are kept: the longest window and the source's history.
     reach: Span,
@@ -21,11 +22,14 @@ pub struct Contents {
 impl Contents {
     /// What rows hold that are written under this declaration.
     #[must_use]
-    pub fn of(view: &View, source: &Source) -> Self {
+    pub fn of(view: &View, sources: &[Source]) -> Self {
+        let history = |source: usize| sources[source].history;
+        let others = view.rows.sources().enumerate().skip(1);
+        let others = others.map(|(at, source)| Identity::of(&format!("source {at} with a history of {}", history(source).0)));
         Self {
             folds: view.folds.iter().map(|fold| fold.id).collect(),
-            lifetime: view.features.iter().flat_map(|feature| lifetime(view, feature)).collect(),
-            reach: Span(view.window_max().0.saturating_add(source.history.0)),
+            lifetime: view.features.iter().flat_map(|feature| lifetime(view, feature)).chain(others).collect(),
+            reach: Span(view.window_max().0.saturating_add(view.rows.sources().next().map_or(0, |source| history(source).0))),
         }
     }
 

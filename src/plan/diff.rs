@@ -57,8 +57,8 @@ fn features(old: &Plan, new: &Plan, difference: &mut Difference) {
 
 fn views(old: &Plan, new: &Plan, difference: &mut Difference) {
     for view in &new.views {
-        let held = old.views.iter().find(|former| former.id == view.id).map(|former| Contents::of(former, &old.sources[former.source]));
-        let reused = held.is_some_and(|held| held.serve(&Contents::of(view, &new.sources[view.source])));
+        let held = old.views.iter().find(|former| former.id == view.id).map(|former| Contents::of(former, &old.sources));
+        let reused = held.is_some_and(|held| held.serve(&Contents::of(view, &new.sources)));
         if reused { &mut difference.views_reused } else { &mut difference.views_rebuilt }.push(view.name.clone());
     }
     difference.views_removed =

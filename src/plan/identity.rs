@@ -57,6 +57,26 @@ pub(crate) fn source(
     meaning.identity()
 }
 
+/// What identifies one `select` of a stream: what it reads, the name and meaning of each column, and the filter's meaning.
+pub(crate) struct Select {
+    pub from: Identity,
+    pub columns: Vec<(String, String)>,
+    pub filter: Option<String>,
+}
+
+/// Of the rows of a stream; its name is not.
+pub(crate) fn stream(selects: &[Select]) -> Identity {
+    let mut meaning = Meaning::of("stream");
+    for select in selects {
+        meaning = meaning.part("from", select.from);
+        for (name, column) in &select.columns {
+            meaning = meaning.part("name", name).part("column", column);
+        }
+        meaning = meaning.part("filter", select.filter.as_deref().unwrap_or_default());
+    }
+    meaning.identity()
+}
+
 /// Of what a view's keys are, its name apart.
 pub(crate) fn keys(source: Identity, columns: &[Field], entity: &str, ttl: Option<Span>) -> Identity {
     let mut meaning = Meaning::of("keys").part("source", source).part("entity", entity);

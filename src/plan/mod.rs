@@ -4,6 +4,7 @@
 mod contents;
 mod diff;
 pub(crate) mod identity;
+mod relation;
 mod window;
 
 use std::fmt;
@@ -22,12 +23,15 @@ use crate::value::{DataType, Value};
 
 pub use contents::Contents;
 pub use diff::{Difference, diff};
+pub use relation::{BRANCHES_MAX, Branch, Derived, Relation, Step};
 pub use window::{Frame, Window};
 
 /// Everything that a folder of definitions declares. Indices in its parts point into these lists.
 #[derive(Clone, Debug, Default)]
 pub struct Plan {
     pub sources: Vec<Source>,
+    /// Derived streams, in the order of their names' first use.
+    pub streams: Vec<Arc<Relation>>,
     pub entities: Vec<Entity>,
     pub views: Vec<View>,
     pub vectors: Vec<Vector>,
@@ -115,18 +119,19 @@ pub struct Entity {
     pub keys: Vec<Field>,
 }
 
-/// The features of one entity from one source: the unit of state.
+/// The features of one entity from one source or stream: the unit of state.
 #[derive(Clone, Debug)]
 pub struct View {
     pub name: String,
     /// Of source, key columns, entity, `ttl` and name: what a state row is stored under. Features come and go within it.
     pub id: Identity,
     pub entity: usize,
-    pub source: usize,
-    /// For each key of the entity, the source's field that holds it.
+    /// What its events are.
+    pub rows: Arc<Relation>,
+    /// For each key of the entity, the field of `rows` that holds it.
     pub key_columns: Vec<usize>,
     pub ttl: Option<Span>,
-    /// The distinct inputs of all folds, evaluated on the source's batches.
+    /// The distinct inputs of all folds, evaluated on batches of `rows`.
     pub inputs: Vec<Expression>,
     /// The distinct `where` conditions of all folds.
     pub filters: Vec<Expression>,

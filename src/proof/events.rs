@@ -1,14 +1,15 @@
-//! All logged events of a source, and those of some keys in a window, by a plain scan.
+//! All logged events of a view, and those of some keys in a window, by a plain scan.
 
 use std::collections::{HashMap, HashSet};
 
-use arrow::array::BooleanArray;
+use arrow::array::{AsArray, BooleanArray};
 use arrow::compute::filter_record_batch;
+use arrow::datatypes::TimestampMicrosecondType;
 use arrow::record_batch::RecordBatch;
 
 use crate::error::Result;
 use crate::event::EventBatch;
-use crate::id::{Position, Seq};
+use crate::id::{Offset, Partition, Position, Seq};
 use crate::key::append_key_value;
 use crate::offline::Snapshot;
 use crate::plan::{Frame, Plan, View};
@@ -20,13 +21,18 @@ use crate::window::{Inputs, Layout, fold_directly};
 /// An event found: its place in the total order, its batch, its row there.
 pub type Found = (Position, usize, usize);
 
-/// The events of one view's source, evaluated for the view.
+/// The events of one view, evaluated for it.
 pub struct ViewEvents<'a> {
     pub view: &'a View,
     layout: Layout,
     batches: Vec<(RecordBatch, Inputs)>,
     /// For each key that was asked for, its events in total order.
     by_key: HashMap<Vec<u8>, Vec<Found>>,
+}
+
+/// All events of a view up to a cut, by the branches of its rows.
+pub fn load_view(plan: &Plan, view: &View, snapshot: &Snapshot, recent: &[EventBatch], cut: Seq) -> Result<Vec<Vec<EventBatch>>> {
+    view.rows.branches.iter().map(|branch| load(plan, branch.source, snapshot, recent, cut)).collect()
 }
 
 /// All events of a source up to a cut, those apart that were retracted by then: those of the Parquet log, then the recent
@@ -55,24 +61,29 @@ pub fn load(plan: &Plan, source: usize, snapshot: &Snapshot, recent: &[EventBatc
 }
 
 impl<'a> ViewEvents<'a> {
-    /// Scans all events once for those of `keys`.
-    pub fn scan(plan: &'a Plan, view: usize, events: &[EventBatch], keys: impl Iterator<Item = Vec<u8>>) -> Result<Self> {
-        let view = &plan.views[view];
-        let event_time = plan.sources[view.source].event_time;
+    /// Scans all events once for those of `keys`; `events` are those of each branch of the view.
+    pub fn scan(view: &'a View, events: &[Vec<EventBatch>], keys: impl Iterator<Item = Vec<u8>>) -> Result<Self> {
         let mut by_key: HashMap<Vec<u8>, Vec<Found>> = keys.map(|key| (key, Vec::new())).collect();
         let mut batches = Vec::new();
         let mut key = Vec::new();
-        for batch in events {
-            let own = batch.own();
-            for row in 0..own.num_rows() {
-                key.clear();
-                let valid = view.key_columns.iter().all(|column| append_key_value(&mut key, &value_at(own.column(*column).as_ref(), row)));
-                if valid && let Some(found) = by_key.get_mut(&key) {
-                    found.push((batch.position(event_time, row)?, batches.len(), row));
+        for ((place, branch), events) in (0..=u8::MAX).zip(&view.rows.branches).zip(events) {
+            for batch in events {
+                let derived = branch.derive(&batch.own())?;
+                let times = derived.rows.column(view.rows.event_time).as_primitive::<TimestampMicrosecondType>();
+                let (partitions, offsets) = (batch.partitions()?, batch.offsets()?);
+                for row in (0..batch.len()).filter(|row| derived.keeps(*row)) {
+                    key.clear();
+                    let value = |column: &usize| value_at(derived.rows.column(*column).as_ref(), row);
+                    let valid = view.key_columns.iter().all(|column| append_key_value(&mut key, &value(column)));
+                    if valid && let Some(found) = by_key.get_mut(&key) {
+                        let (time, partition, offset) = (times.value(row), partitions.value(row), offsets.value(row));
+                        let at = Position { time: EventTime(time), partition: Partition(partition), offset: Offset(offset) };
+                        found.push((at.in_branch(place), batches.len(), row));
+                    }
                 }
+                let inputs = Inputs::evaluate(view, &derived.rows)?;
+                batches.push((derived.rows, inputs));
             }
-            let inputs = Inputs::evaluate(view, &own)?;
-            batches.push((own, inputs));
         }
         by_key.values_mut().for_each(|events| events.sort_unstable());
         Ok(Self { view, layout: Layout::new(view), batches, by_key })
@@ -122,7 +133,7 @@ impl<'a> ViewEvents<'a> {
         fold_directly(&self.layout, feature, q, events.iter().map(|(at, batch, row)| (*at, &self.batches[*batch].1, *row)))
     }
 
-    /// The source's own columns of a batch.
+    /// The columns of the view's rows, of a batch.
     pub fn own(&self, batch: usize) -> &RecordBatch {
         &self.batches[batch].0
     }

@@ -1,6 +1,6 @@
 //! What is behind one value: the events of its window and what each contributes.
 
-use super::events::{ViewEvents, load};
+use super::events::{ViewEvents, load_view};
 use crate::engine::{Handle, LookupRequest, LookupRow};
 use crate::error::{Error, Result};
 use crate::event::EventBatch;
@@ -30,6 +30,7 @@ pub struct Explanation {
 /// One event of a window.
 #[derive(Clone, Debug)]
 pub struct UsedEvent {
+    pub source: String,
     pub position: Position,
     /// The aggregate's inputs for this event.
     pub inputs: Vec<Value>,
@@ -93,12 +94,8 @@ pub fn explain(
                 let named = |index: &usize| row.keys.iter().find(|(name, _)| *name == vector.keys[*index].name).map(|(_, value)| value);
                 let valid = vector.reads[read].keys.iter().all(|index| named(index).is_some_and(|value| append_key_value(&mut key, value)));
                 if valid {
-                    let events = ViewEvents::scan(
-                        plan,
-                        view_index,
-                        &load(plan, view.source, &store.snapshot(), recent, answer.seq)?,
-                        std::iter::once(key.clone()),
-                    )?;
+                    let logged = load_view(plan, view, &store.snapshot(), recent, answer.seq)?;
+                    let events = ViewEvents::scan(view, &logged, std::iter::once(key.clone()))?;
                     for (position, batch, at) in events.in_window(&key, feature, as_of) {
                         let own = events.own(batch).slice(at, 1);
                         let evaluate =
@@ -108,7 +105,9 @@ pub fn explain(
                             Some(filter) => evaluate(&view.filters[filter])? == Value::Bool(true),
                             None => true,
                         };
-                        explanation.events.push(UsedEvent { position, inputs, counted });
+                        let source = view.rows.branches[usize::from(position.branch())].source;
+                        let (source, position) = (plan.sources[source].name.clone(), position.in_log());
+                        explanation.events.push(UsedEvent { source, position, inputs, counted });
                     }
                 }
             }

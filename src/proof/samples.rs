@@ -100,9 +100,9 @@ fn key_column(plan: &Plan, vector: &Vector, source: usize, key: usize, own: &Rec
     for read in &vector.reads {
         let view = &plan.views[read.view];
         if let Some(place) = read.keys.iter().position(|of| *of == key)
-            && view.source == source
+            && let Some((_, branch)) = view.rows.branches_of(source).next()
         {
-            return Ok(Arc::clone(own.column(view.key_columns[place])));
+            return Ok(Arc::clone(branch.derive(own)?.rows.column(view.key_columns[place])));
         }
     }
     vector::array_of(&vector.keys[key].data_type, std::iter::repeat_n(&Value::Null, own.num_rows()))

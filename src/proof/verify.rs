@@ -7,7 +7,7 @@ use arrow::array::{ArrayRef, RecordBatch, TimestampMicrosecondArray, UInt64Array
 use arrow::compute::concat_batches;
 use arrow::datatypes::{Field, Schema};
 
-use super::events::{ViewEvents, load};
+use super::events::{ViewEvents, load, load_view};
 use super::samples::Samples;
 use crate::engine::{Handle, LookupRequest, LookupRow};
 use crate::error::{Error, Result};
@@ -66,7 +66,7 @@ pub async fn verify(
     let cut = handle.status().seq;
     store.reload()?;
     let snapshot = store.snapshot();
-    let source = vector.on.or_else(|| vector.reads.first().map(|read| plan.views[read.view].source));
+    let source = vector.on.or_else(|| vector.reads.first().and_then(|read| plan.views[read.view].rows.sources().next()));
     let source = source.ok_or_else(|| Error::input(format!("vector {} reads no features: there is nothing to verify", vector.name)))?;
     let drawn = Samples::draw(plan, vector, &load(plan, source, &snapshot, &recent, cut)?, source, handle.horizon(vector), samples, seed)?;
     let online = online(handle, vector, &drawn)?;
@@ -146,9 +146,10 @@ impl<'a> Naive<'a> {
     fn of(plan: &'a Plan, vector: &Vector, samples: &Samples, snapshot: &Snapshot, recent: &[EventBatch], cut: Seq) -> Result<Self> {
         let mut reads = Vec::new();
         for (index, read) in vector.reads.iter().enumerate() {
-            let events = load(plan, plan.views[read.view].source, snapshot, recent, cut)?;
+            let view = &plan.views[read.view];
+            let events = load_view(plan, view, snapshot, recent, cut)?;
             let keys: BTreeSet<Vec<u8>> = (0..samples.len()).filter_map(|row| samples.key(vector, index, row)).collect();
-            reads.push(ViewEvents::scan(plan, read.view, &events, keys.into_iter())?);
+            reads.push(ViewEvents::scan(view, &events, keys.into_iter())?);
         }
         Ok(Self { reads })
     }
@@ -180,6 +181,6 @@ impl<'a> Naive<'a> {
         let Some(key) = samples.key(vector, index, row) else { return Vec::new() };
         let events = &self.reads[index];
         let found = events.in_window(&key, feature, EventTime(samples.times[row]));
-        found.into_iter().map(|(position, ..)| position).collect()
+        found.into_iter().map(|(position, ..)| position.in_log()).collect()
     }
 }

@@ -6,7 +6,7 @@ use axum::extract::State as Shared;
 use axum::response::Response;
 use serde_json::{Value as Json, json};
 
-use crate::plan::{ColumnSource, Field, Origin, Plan, Source, Vector, View};
+use crate::plan::{ColumnSource, Field, Origin, Plan, Relation, Source, Vector, View};
 use crate::value::Value;
 
 use super::exact::read_exact;
@@ -31,6 +31,7 @@ pub fn catalog(plan: &Plan) -> Json {
     };
     json!({
         "sources": plan.sources.iter().map(source).collect::<Vec<_>>(),
+        "streams": plan.streams.iter().map(|each| stream(plan, each)).collect::<Vec<_>>(),
         "entities": plan.entities.iter().map(|entity| json!({"name": entity.name, "keys": fields(&entity.keys)})).collect::<Vec<_>>(),
         "views": plan.views.iter().map(|each| view(plan, each)).collect::<Vec<_>>(),
         "vectors": plan.vectors.iter().map(|each| vector(plan, each)).collect::<Vec<_>>(),
@@ -60,6 +61,16 @@ fn source(source: &Source) -> Json {
     })
 }
 
+fn stream(plan: &Plan, stream: &Relation) -> Json {
+    json!({
+        "name": stream.name,
+        "id": stream.id.to_string(),
+        "fields": fields(&stream.fields),
+        "event_time": stream.fields[stream.event_time].name,
+        "sources": stream.sources().map(|source| plan.sources[source].name.as_str()).collect::<Vec<_>>(),
+    })
+}
+
 fn view(plan: &Plan, view: &View) -> Json {
     let feature = |feature: &crate::plan::Feature| {
         json!({
@@ -73,7 +84,7 @@ fn view(plan: &Plan, view: &View) -> Json {
         "name": view.name,
         "id": view.id.to_string(),
         "entity": plan.entities[view.entity].name,
-        "source": plan.sources[view.source].name,
+        "source": view.rows.name,
         "features": view.features.iter().map(feature).collect::<Vec<_>>(),
     })
 }

@@ -230,7 +230,7 @@ fn schemas(plan: &Plan) -> Json {
             }),
         ),
     );
-    let lists = ["sources", "entities", "views", "vectors", "models"];
+    let lists = ["sources", "streams", "entities", "views", "vectors", "models"];
     let properties: Map<_, _> =
         lists.into_iter().map(|list| (list.to_owned(), json!({"type": "array", "items": {"type": "object"}}))).collect();
     add("Catalog", object(&lists, Json::Object(properties)));

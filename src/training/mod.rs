@@ -7,6 +7,7 @@ mod assembly;
 mod cast;
 mod current;
 mod cut;
+mod derive;
 mod files;
 mod point_in_time;
 mod query;
@@ -94,7 +95,7 @@ pub async fn training_set(plan: &Plan, store: &Store, recent: Vec<EventBatch>, r
     let mut times = spine.times(plan, vector, event, request.time.as_deref())?;
     let fields = event.map(|source| event_fields(plan, vector, source)).unwrap_or_default();
     let reading = if request.as_known { Reading::AsKnown } else { Reading::AsOf };
-    let involved: BTreeSet<usize> = vector.reads.iter().map(|read| plan.views[read.view].source).chain(event).collect();
+    let involved: BTreeSet<usize> = vector.reads.iter().flat_map(|read| plan.views[read.view].rows.sources()).chain(event).collect();
     let mut retracted: BTreeMap<usize, Arc<Retracted>> = BTreeMap::new();
     for source in involved {
         retracted.insert(source, Arc::new(Retracted::of(&events(source)?, resources.threads, &resources.context()).await?));
@@ -122,6 +123,7 @@ pub async fn training_set(plan: &Plan, store: &Store, recent: Vec<EventBatch>, r
         keys: &keys,
         times: &times,
         cuts: cuts.as_deref(),
+        event,
         positions: current.as_ref().map(|current| current.positions.as_slice()),
         reading,
     };
@@ -130,14 +132,16 @@ pub async fn training_set(plan: &Plan, store: &Store, recent: Vec<EventBatch>, r
     let mut reads = Vec::new();
     for read in &vector.reads {
         let view = &plan.views[read.view];
-        reads.push(query::read_plan(view, read, &events(view.source)?, retracted(view.source), &queries, resources.threads)?);
+        let sources = view.rows.branches.iter().map(|branch| branch.source);
+        let events = sources.clone().map(&events).collect::<Result<Vec<_>>>()?;
+        reads.push(query::read_plan(view, read, &events, sources.map(&retracted).collect(), &queries, resources.threads)?);
     }
     let root: Arc<dyn ExecutionPlan> =
         Arc::new(assembly::AssembleExec::new(assembly.clone(), reads.iter().map(|read| read.plan.clone()).collect()));
     let batches = collect(root.clone(), resources.context()).await.map_err(query_error)?;
     let report = Report {
         rows: spine.len() as u64,
-        events: query::events_read(vector, plan, &reads),
+        events: query::events_read(&reads),
         matched: current.map_or(0, |current| current.positions.len() as u64),
         stages: query::stages(&root),
     };
@@ -208,7 +212,7 @@ fn event_fields(plan: &Plan, vector: &Vector, source: usize) -> Vec<usize> {
 }
 
 fn source_events<'a>(plan: &'a Plan, vector: &Vector, snapshot: &'a Snapshot, recent: &[EventBatch]) -> Result<Vec<Events<'a>>> {
-    let sources: BTreeSet<usize> = vector.reads.iter().map(|read| plan.views[read.view].source).collect();
+    let sources: BTreeSet<usize> = vector.reads.iter().flat_map(|read| plan.views[read.view].rows.sources()).collect();
     sources.into_iter().map(|source| Events::new(&plan.sources[source], snapshot, recent)).collect()
 }
 

@@ -21,8 +21,10 @@ use datafusion::physical_plan::joins::{HashJoinExec, PartitionMode};
 use datafusion::physical_plan::repartition::RepartitionExec;
 use datafusion::physical_plan::sorts::sort::SortExec;
 use datafusion::physical_plan::sorts::sort_preserving_merge::SortPreservingMergeExec;
+use datafusion::physical_plan::union::UnionExec;
 use datafusion::prelude::SessionConfig;
 
+use super::derive::{self, Derivation, DeriveExec};
 use super::point_in_time::PointInTimeExec;
 use super::retracted::Retracted;
 use super::scan::{Bounds, Events};
@@ -30,7 +32,7 @@ use super::sweep::{ANSWERS, QueryColumn, Reading, Work, reach};
 use super::{query_error, span_of};
 use crate::error::{Error, Result};
 use crate::id::Position;
-use crate::plan::{Plan, Read, Source, Vector, View};
+use crate::plan::{Branch, Expression, Read, Source, View};
 use crate::window::Layout;
 
 /// What all sorts of one training set may hold in memory before they spill to the temporary folder.
@@ -61,6 +63,8 @@ pub struct Queries<'a> {
     pub keys: &'a [ArrayRef],
     pub times: &'a [i64],
     pub cuts: Option<&'a [u64]>,
+    /// The source whose events the rows are, and the event of each row.
+    pub event: Option<usize>,
     pub positions: Option<&'a [Position]>,
     pub reading: Reading,
 }
@@ -68,21 +72,22 @@ pub struct Queries<'a> {
 /// The plan of one read: one partition, answers in the order of the rows.
 pub struct ReadPlan {
     pub plan: Arc<dyn ExecutionPlan>,
-    pub events: u64,
+    /// For each branch of the view its source, and how many events it reads of that, at most.
+    pub events: Vec<(usize, u64)>,
 }
 
-/// Plans one read of a vector.
+/// Plans one read of a vector; `events` are those of each branch of the view, and `retracted` what is none of them.
 pub fn read_plan(
     view: &View,
     read: &Read,
-    events: &Events<'_>,
-    retracted: Arc<Retracted>,
+    events: &[Events<'_>],
+    retracted: Vec<Arc<Retracted>>,
     queries: &Queries<'_>,
     threads: usize,
 ) -> Result<ReadPlan> {
-    let columns = needed(view, events.source);
-    let place = |column: usize| columns.binary_search(&column).map_err(|_| Error::internal("a column that is not scanned"));
-    let own = events.source.fields.len();
+    let (from, to) = reach(view, &read.features, span_of(queries.times).0, span_of(queries.times).1);
+    // Also at a cut, an event after its query's time does not count.
+    let rows = rows(view, events, Bounds { from, to }, threads)?;
     let mut fields = vec![Field::new("row", ArrowType::UInt64, false)];
     for feature in &read.features {
         let feature = &view.features[*feature];
@@ -94,22 +99,19 @@ pub fn read_plan(
         features: read.features.clone(),
         retracted,
         reading: queries.reading,
-        own: (0..own).map(|field| columns.binary_search(&field).ok()).collect(),
-        source_schema: events.source.schema.clone(),
-        event_keys: view.key_columns.iter().map(|key| place(*key)).collect::<Result<_>>()?,
-        event_time: place(events.source.event_time)?,
-        partition: place(own)?,
-        offset: place(own + 1)?,
-        seq: place(own + 3)?,
+        current: queries.event.map_or_else(Vec::new, |event| view.rows.branches_of(event).map(|(branch, _)| branch).collect()),
+        event_keys: view.key_columns.iter().map(|key| place(rows.own[*key])).collect::<Result<_>>()?,
+        event_time: place(rows.own[view.rows.event_time])?,
+        own: rows.own,
+        partition: rows.partition,
+        offset: rows.offset,
+        seq: rows.seq,
         schema: Arc::new(Schema::new(fields)),
     };
     let keys: Vec<ArrayRef> = read.keys.iter().map(|key| queries.keys[*key].clone()).collect();
     let batch = query_batch(&keys, queries)?;
 
-    let (from, to) = reach(view, &read.features, span_of(queries.times).0, span_of(queries.times).1);
-    // Also at a cut, an event after its query's time does not count.
-    let scan = events.scan(&columns, Bounds { from, to }, threads)?;
-    let asked = of_keys(scan.plan, &work.event_keys, &batch, keys.len())?;
+    let asked = of_keys(rows.plan, &work.event_keys, &batch, keys.len())?;
     let order = if queries.reading == Reading::AsOf { work.event_time } else { work.seq };
     let events_sorted = by_key(asked, &work.event_keys, order, threads)?;
 
@@ -122,20 +124,67 @@ pub fn read_plan(
     let answers: Arc<dyn ExecutionPlan> = Arc::new(PointInTimeExec::new(Arc::new(work), events_sorted, asks));
     let order = ordering(&answers, &[0])?;
     let sorted = Arc::new(SortExec::new(order.clone(), answers).with_preserve_partitioning(true));
-    Ok(ReadPlan { plan: Arc::new(SortPreservingMergeExec::new(order, sorted)), events: scan.events })
+    Ok(ReadPlan { plan: Arc::new(SortPreservingMergeExec::new(order, sorted)), events: rows.events })
 }
 
-/// The columns of event batches that a view's state is made from, rising. A field that an expression may name is one
-/// whose name occurs in its text.
-fn needed(view: &View, source: &Source) -> Vec<usize> {
-    let texts: Vec<String> = view.inputs.iter().chain(&view.filters).map(|expression| expression.text.to_lowercase()).collect();
+/// The rows of a view, and where their columns are.
+struct ViewRows {
+    plan: Arc<dyn ExecutionPlan>,
+    events: Vec<(usize, u64)>,
+    own: Vec<Option<usize>>,
+    partition: usize,
+    offset: usize,
+    seq: usize,
+}
+
+fn place(column: Option<usize>) -> Result<usize> {
+    column.ok_or_else(|| Error::internal("a column that is not scanned"))
+}
+
+fn rows(view: &View, events: &[Events<'_>], bounds: Bounds, threads: usize) -> Result<ViewRows> {
+    let scanned = |branch: &Branch, events: &Events<'_>, expressions: &[&Expression], fields: &[usize]| -> Result<ViewRows> {
+        let columns = needed(expressions, events.source, fields);
+        let own = events.source.fields.len();
+        let at = |column: usize| columns.binary_search(&column).ok();
+        let scan = events.scan(&columns, bounds, threads)?;
+        Ok(ViewRows {
+            plan: scan.plan,
+            events: vec![(branch.source, scan.events)],
+            own: (0..own).map(at).collect(),
+            partition: place(at(own))?,
+            offset: place(at(own + 1))?,
+            seq: place(at(own + 3))?,
+        })
+    };
+    if view.rows.as_source().is_some() {
+        let expressions: Vec<&Expression> = view.inputs.iter().chain(&view.filters).collect();
+        return scanned(&view.rows.branches[0], &events[0], &expressions, &view.key_columns);
+    }
+    let schema = derive::schema(&view.rows.schema);
+    let (mut parts, mut read): (Vec<Arc<dyn ExecutionPlan>>, Vec<(usize, u64)>) = (Vec::new(), Vec::new());
+    for ((place, branch), events) in (0..=u8::MAX).zip(&view.rows.branches).zip(events) {
+        let expressions: Vec<&Expression> = branch.steps.iter().take(1).flat_map(|step| step.columns.iter().chain(&step.filter)).collect();
+        let ViewRows { plan, events: count, own, partition, offset, seq } = scanned(branch, events, &expressions, &[])?;
+        let source_schema = events.source.schema.clone();
+        let derivation = Derivation { branch: branch.clone(), place, source_schema, own, partition, offset, seq, schema: schema.clone() };
+        parts.push(Arc::new(DeriveExec::new(Arc::new(derivation), plan)));
+        read.extend(count);
+    }
+    let plan = if parts.len() == 1 { parts.remove(0) } else { UnionExec::try_new(parts).map_err(query_error)? };
+    let own = view.rows.fields.len();
+    Ok(ViewRows { plan, events: read, own: (0..own).map(Some).collect(), partition: own, offset: own + 1, seq: own + 2 })
+}
+
+/// The columns of event batches that expressions and these fields need, rising. A field that an expression may name is
+/// one whose name occurs in its text.
+fn needed(expressions: &[&Expression], source: &Source, fields: &[usize]) -> Vec<usize> {
+    let texts: Vec<String> = expressions.iter().map(|expression| expression.text.to_lowercase()).collect();
     let named = |field: usize| {
         let name = source.fields[field].name.to_lowercase();
         texts.iter().any(|text| text.contains(&name))
     };
     let own = source.fields.len();
-    let mut columns: Vec<usize> =
-        (0..own).filter(|field| *field == source.event_time || view.key_columns.contains(field) || named(*field)).collect();
+    let mut columns: Vec<usize> = (0..own).filter(|field| *field == source.event_time || fields.contains(field) || named(*field)).collect();
     columns.extend([own, own + 1, own + 3]);
     columns
 }
@@ -224,11 +273,11 @@ fn column(input: &Arc<dyn ExecutionPlan>, at: usize) -> Arc<dyn PhysicalExpr> {
 }
 
 /// How many events the reads took from their sources; a source that several reads scan counts once.
-pub fn events_read(vector: &Vector, plan: &Plan, reads: &[ReadPlan]) -> u64 {
+pub fn events_read(reads: &[ReadPlan]) -> u64 {
     let mut by_source: BTreeMap<usize, u64> = BTreeMap::new();
-    for (read, planned) in vector.reads.iter().zip(reads) {
-        let most = by_source.entry(plan.views[read.view].source).or_default();
-        *most = planned.events.max(*most);
+    for (source, events) in reads.iter().flat_map(|read| &read.events) {
+        let most = by_source.entry(*source).or_default();
+        *most = (*events).max(*most);
     }
     by_source.values().sum()
 }
@@ -243,8 +292,9 @@ pub struct Stage {
 
 /// What each kind of operator took, in the order of the work.
 pub fn stages(root: &Arc<dyn ExecutionPlan>) -> Vec<Stage> {
-    const NAMES: [(&str, &str); 6] = [
+    const NAMES: [(&str, &str); 7] = [
         ("DataSourceExec", "scan"),
+        ("DeriveExec", "derive"),
         ("HashJoinExec", "keys"),
         ("RepartitionExec", "partition"),
         ("SortExec", "sort"),

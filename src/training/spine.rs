@@ -173,11 +173,11 @@ impl SpineRows<'_> {
 /// What the column of times may be called: as the event times of the event's source, of the vector's, of those that it
 /// reads, then `event_time` and `time`.
 fn time_names<'a>(plan: &'a Plan, vector: &Vector, event: Option<usize>) -> Vec<&'a str> {
-    let reads = vector.reads.iter().map(|read| plan.views[read.view].source);
-    let mut names: Vec<&str> = Vec::new();
-    for source in event.into_iter().chain(vector.on).chain(reads) {
-        let source = &plan.sources[source];
-        names.push(&source.fields[source.event_time].name);
+    let sources = event.into_iter().chain(vector.on).map(|source| &plan.sources[source]);
+    let mut names: Vec<&str> = sources.map(|source| source.fields[source.event_time].name.as_str()).collect();
+    for read in &vector.reads {
+        let rows = &plan.views[read.view].rows;
+        names.push(&rows.fields[rows.event_time].name);
     }
     names.extend(["event_time", "time"]);
     let mut once: Vec<&str> = Vec::new();

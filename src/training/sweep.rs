@@ -11,6 +11,7 @@ use arrow::array::{Array, ArrayRef, AsArray, PrimitiveArray, RecordBatch};
 use arrow::buffer::ScalarBuffer;
 use arrow::datatypes::{ArrowPrimitiveType, Int64Type, SchemaRef, TimestampMicrosecondType, UInt32Type, UInt64Type};
 use arrow::row::{OwnedRow, Row, RowConverter, Rows, SortField};
+use smallvec::SmallVec;
 
 use super::retracted::{Retracted, Since};
 use crate::error::{Error, Result};
@@ -42,10 +43,13 @@ pub struct Work {
     /// Into the view's features.
     pub features: Vec<usize>,
     pub reading: Reading,
-    pub retracted: Arc<Retracted>,
-    /// For each field of the source, the column of the event batches that holds it; a field that no input needs is null.
+    /// For each branch of the view, the rows of its source that are no events.
+    pub retracted: Vec<Arc<Retracted>>,
+    /// The branches of the view whose rows the event of a query is one of.
+    pub current: Vec<u8>,
+    /// For each field of the view's rows, the column of the event batches that holds it; a field that no input needs is
+    /// null.
     pub own: Vec<Option<usize>>,
-    pub source_schema: SchemaRef,
     pub event_keys: Vec<usize>,
     pub event_time: usize,
     pub partition: usize,
@@ -127,7 +131,7 @@ impl fmt::Debug for Work {
 
 impl Sweep {
     pub fn new(work: Arc<Work>) -> Result<Self> {
-        let source = &work.source_schema;
+        let source = &work.view.rows.schema;
         let fields = work.view.key_columns.iter().map(|key| SortField::new(source.field(*key).data_type().clone()));
         let converter = RowConverter::new(fields.collect())?;
         // A state that was trimmed cannot leave out an event that it no longer holds by itself.
@@ -158,11 +162,11 @@ impl Sweep {
             return Ok(());
         };
         let work = &self.work;
-        let own = work.source_schema.fields().iter().zip(&work.own).map(|(field, column)| match column {
+        let own = work.view.rows.schema.fields().iter().zip(&work.own).map(|(field, column)| match column {
             Some(column) => batch.column(*column).clone(),
             None => arrow::array::new_null_array(field.data_type(), batch.num_rows()),
         });
-        let own = RecordBatch::try_new(work.source_schema.clone(), own.collect())?;
+        let own = RecordBatch::try_new(work.view.rows.schema.clone(), own.collect())?;
         let keys: Vec<ArrayRef> = work.event_keys.iter().map(|key| batch.column(*key).clone()).collect();
         let times = values::<TimestampMicrosecondType>(batch, work.event_time)?;
         let order = match work.reading {
@@ -277,8 +281,10 @@ impl QueryRows {
             partition: Partition(self.current_partitions[at]),
             offset: Offset(self.current_offsets[at]),
         });
+        let places = current.iter().flat_map(|event| work.current.iter().map(|branch| event.in_branch(*branch)));
+        let places: SmallVec<[Position; 1]> = places.collect();
         match state {
-            Some(state) => state.read(&work.layout, EventTime(self.times[at]), current, &work.features, &NoChunks, values),
+            Some(state) => state.read(&work.layout, EventTime(self.times[at]), &places, &work.features, &NoChunks, values),
             None => {
                 read_empty(&work.layout, EventTime(self.times[at]), &work.features, values);
                 Ok(())
@@ -309,7 +315,8 @@ impl Apply<'_> {
                         offset: Offset(events.offsets[at]),
                     };
                     events.at += 1;
-                    match (self.work.retracted.since(events.partitions[at], events.offsets[at]), self.work.reading) {
+                    let retracted = &self.work.retracted[usize::from(position.branch())];
+                    match (retracted.since(position.in_log().partition.0, events.offsets[at]), self.work.reading) {
                         (None, _) => {}
                         (Some(Since::Seq(seq)), Reading::AsKnown) => self.retractions.push(Reverse((seq as i64, position))),
                         (Some(Since::Ever), _) | (Some(_), Reading::AsOf) => continue,

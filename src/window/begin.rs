@@ -40,8 +40,8 @@ pub(super) struct Search<'a> {
     pub(super) query: i128,
     /// The last time that counts; `None` when none does.
     pub(super) until: Option<u64>,
-    /// The event to leave out.
-    pub(super) skip: Option<Place>,
+    /// The places to leave out, all of one time.
+    pub(super) skip: &'a [Place],
     /// Where the events begin that still count at all.
     pub(super) life: Option<Begin>,
 }
@@ -119,7 +119,7 @@ impl Search<'_> {
     }
 
     fn counts(&self, filter: Option<usize>, row: &[u64]) -> bool {
-        self.layout.matches(filter, row) && self.skip.is_none_or(|skip| Place::of(row) != skip)
+        self.layout.matches(filter, row) && (self.skip.is_empty() || !self.skip.contains(&Place::of(row)))
     }
 }
 
@@ -168,7 +168,7 @@ impl NthLast<'_> {
         if last < self.first.time {
             return Ok(Some(Found::Bound));
         }
-        let skips = self.search.skip.is_some_and(|skip| (start..=last).contains(&skip.time));
+        let skips = self.search.skip.first().is_some_and(|skip| (start..=last).contains(&skip.time));
         let is_whole = last <= self.until && place_at(start) >= self.first && !skips;
         if let (true, Some(part)) = (is_whole, self.counts)
             && let Partial::Count(count) = &inner.partials(slot)[part]

@@ -104,8 +104,8 @@ impl KeyState {
         Ok(true)
     }
 
-    /// Appends the values (defaults applied) of `features`, indices into the view's, at query time `q`. `current` is
-    /// the event that windows with `excluding current` leave out.
+    /// Appends the values (defaults applied) of `features`, indices into the view's, at query time `q`. `current` are
+    /// the places, all of one time, of the event that windows with `excluding current` leave out.
     ///
     /// # Errors
     /// Those of `chunks`, and `Corrupt` where a chunk cannot be read.
@@ -113,7 +113,7 @@ impl KeyState {
         &self,
         layout: &Layout,
         q: EventTime,
-        current: Option<Position>,
+        current: &[Position],
         features: &[usize],
         chunks: &dyn Chunks,
         out: &mut Vec<Value>,

@@ -49,7 +49,7 @@ pub(super) fn read(
     view: &View<'_>,
     layout: &Layout,
     q: EventTime,
-    current: Option<Position>,
+    current: &[Position],
     features: &[usize],
     out: &mut [Value],
 ) -> Result<()> {
@@ -62,7 +62,7 @@ pub(super) fn read(
     let life = match layout.ttl {
         Some(ttl) => {
             let until = Some(view.whole(biased(q.0)));
-            Some(Search { state: view, layout, query: i128::from(q.0), until, skip: None, life: None }.life(ttl)?)
+            Some(Search { state: view, layout, query: i128::from(q.0), until, skip: &[], life: None }.life(ttl)?)
         }
         None => None,
     };
@@ -86,8 +86,8 @@ struct Walk<'a, 'o> {
     /// The window that is being filled; those before it are finished.
     filling: usize,
     out: &'o mut [Value],
-    /// The event to leave out.
-    skip: Option<Place>,
+    /// The places to leave out, all of one time.
+    skip: SmallVec<[Place; 1]>,
     /// The last time that counts; `None` when none does.
     until: Option<u64>,
     q: EventTime,
@@ -105,7 +105,7 @@ impl<'a, 'o> Walk<'a, 'o> {
     fn new(
         view: &'a View<'a>,
         layout: &'a Layout,
-        (q, current): (EventTime, Option<Position>),
+        (q, current): (EventTime, &[Position]),
         life: Option<Begin>,
         wanted: &'a [Wanted],
         out: &'o mut [Value],
@@ -113,9 +113,9 @@ impl<'a, 'o> Walk<'a, 'o> {
         let bound: &Bound = &layout.bounds[wanted[0].bound];
         let query = i128::from(q.0) - i128::from(bound.offset);
         let until = i64::try_from(query - i128::from(bound.before)).ok().map(|until| view.whole(biased(until)));
-        let skip = current.filter(|_| bound.excluding_current);
-        let skip = skip.map(|at| Place { time: biased(at.time.0), partition: at.partition.0, offset: at.offset.0 });
-        let search = Search { state: view, layout, query, until, skip, life };
+        let place = |at: &Position| Place { time: biased(at.time.0), partition: at.partition.0, offset: at.offset.0 };
+        let skip: SmallVec<[Place; 1]> = current.iter().filter(|_| bound.excluding_current).map(place).collect();
+        let search = Search { state: view, layout, query, until, skip: &skip, life };
         let mut windows: SmallVec<[Window<'a>; 8]> = SmallVec::new();
         for wanted in wanted.chunk_by(|a, b| a.bound == b.bound) {
             windows.push(Window { begin: search.begin(&layout.bounds[wanted[0].bound])?, wanted });
@@ -248,7 +248,7 @@ impl<'a, 'o> Walk<'a, 'o> {
                 return Ok(());
             }
         }
-        let skips = self.skip.is_some_and(|skip| (first..=last).contains(&skip.time));
+        let skips = self.skip.first().is_some_and(|skip| (first..=last).contains(&skip.time));
         if last > until || place_at(first) < self.from || skips {
             return self.visit(child, until);
         }
@@ -296,19 +296,24 @@ impl<'a, 'o> Walk<'a, 'o> {
     }
 
     fn fold(&mut self, rows: Rows<'a>) {
-        let skipped = self.skip.and_then(|skip| rows.words.chunks_exact(rows.stride).position(|row| Place::of(row) == skip));
-        let (before, after) = match skipped {
-            Some(at) => (slice(rows, 0, at), slice(rows, at + 1, rows.len())),
-            None => (rows, slice(rows, 0, 0)),
-        };
-        for (part, _, partial) in &mut self.folds {
-            self.layout.parts[*part].add(partial, before);
-            if !after.words.is_empty() {
-                self.layout.parts[*part].add(partial, after);
+        // The runs between the rows that are left out.
+        let mut runs: SmallVec<[Rows<'a>; 2]> = SmallVec::new();
+        let mut start = 0;
+        if !self.skip.is_empty() {
+            for (at, row) in rows.words.chunks_exact(rows.stride).enumerate() {
+                if self.skip.contains(&Place::of(row)) {
+                    runs.push(slice(rows, start, at));
+                    start = at + 1;
+                }
             }
         }
+        runs.push(slice(rows, start, rows.len()));
+        runs.retain(|run| !run.words.is_empty());
+        for (part, _, partial) in &mut self.folds {
+            runs.iter().for_each(|run| self.layout.parts[*part].add(partial, *run));
+        }
         if !self.ordered.is_empty() {
-            self.runs.extend([after, before]);
+            self.runs.extend(runs.into_iter().rev());
         }
     }
 }

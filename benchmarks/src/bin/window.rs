@@ -9,7 +9,7 @@ use arrow::array::{ArrayRef, Float64Array};
 use arrow::datatypes::{Field, Schema};
 use arrow::record_batch::RecordBatch;
 use forebay::aggregate::{Keep, bind};
-use forebay::plan::{Evaluate, Expression, Feature, Fold, Frame, View, Window};
+use forebay::plan::{Evaluate, Expression, Feature, Fold, Frame, Relation, View, Window};
 use forebay::window::{ChunkId, Chunks, Decoded, Inputs, KeyState, Layout};
 use forebay::{DataType, Error, EventTime, Identity, Offset, Partition, Position, Result, Seq, Span};
 
@@ -80,7 +80,7 @@ fn measure(events: usize) {
             let q = end.plus(Span((next() % 3_600_000_000) as i64));
             out.clear();
             let start = Instant::now();
-            state.read(&layout, q, None, &features, &Memory::default(), &mut out).expect("nothing is stored");
+            state.read(&layout, q, &[], &features, &Memory::default(), &mut out).expect("nothing is stored");
             black_box(&out);
             start.elapsed().as_nanos()
         })
@@ -104,6 +104,11 @@ fn measure(events: usize) {
     let late_ns = start.elapsed().as_nanos() as usize / late.len().max(1);
     let percentile = |share: usize| times[times.len() * share / 100];
     println!("{events:>10} {insert:>12} {:>12} {:>12} {late_ns:>12} {memory:>12} {stored:>12}", percentile(50), percentile(99));
+}
+
+fn rows() -> Relation {
+    let schema = Arc::new(Schema::empty());
+    Relation { name: "payments".into(), id: Identity::default(), fields: vec![], schema, event_time: 0, branches: vec![] }
 }
 
 fn view() -> View {
@@ -130,7 +135,7 @@ fn view() -> View {
         name: "payments".into(),
         id: Identity::default(),
         entity: 0,
-        source: 0,
+        rows: Arc::new(rows()),
         key_columns: vec![],
         ttl: None,
         inputs: vec![amount],

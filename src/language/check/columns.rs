@@ -7,7 +7,7 @@ use crate::event::SYSTEM_COLUMNS;
 use crate::language::diagnostics::{Diagnostic, codes};
 use crate::language::expression::Scope;
 use crate::language::parse::tree::{Column, List, Name};
-use crate::plan::Field;
+use crate::plan::{Field, Relation};
 use crate::value::DataType;
 
 const TYPES: [(&str, DataType); 5] = [
@@ -76,15 +76,26 @@ impl Checker<'_> {
     }
 }
 
-/// The columns of one source.
+/// The columns of one source or stream.
 pub(super) struct SourceScope<'a> {
+    /// `source` or `stream`
+    pub what: &'static str,
     pub source: &'a str,
     pub fields: &'a [Field],
     /// Unknown names that were reported in this declaration.
     pub reported: &'a mut HashSet<String>,
 }
 
-impl SourceScope<'_> {
+/// What a relation is called in diagnostics.
+pub(super) fn what(rows: &Relation) -> &'static str {
+    if rows.as_source().is_some() { "source" } else { "stream" }
+}
+
+impl<'a> SourceScope<'a> {
+    pub(super) fn of(rows: &'a Relation, reported: &'a mut HashSet<String>) -> Self {
+        Self { what: what(rows), source: &rows.name, fields: &rows.fields, reported }
+    }
+
     /// The place of a column among the fields.
     pub(super) fn index(&mut self, name: &Name, problems: &mut Vec<Diagnostic>) -> Option<usize> {
         let found = self.fields.iter().position(|field| field.name == name.text);
@@ -93,7 +104,7 @@ impl SourceScope<'_> {
             let problem = Diagnostic::error(
                 codes::UNKNOWN_COLUMN,
                 name.at,
-                format!("source `{}` has no column `{}`", self.source, name.text),
+                format!("{} `{}` has no column `{}`", self.what, self.source, name.text),
                 "unknown column",
             );
             problems.push(problem.suggest(&name.text, &known, "column"));
@@ -114,7 +125,7 @@ impl Scope for SourceScope<'_> {
                     let problem = Diagnostic::error(
                         codes::UNKNOWN_COLUMN,
                         at,
-                        format!("`{text}` is no column of source `{}`", self.source),
+                        format!("`{text}` is no column of {} `{}`", self.what, self.source),
                         "unknown column",
                     );
                     problems.push(problem.help("an event has columns only; other events and features are not in sight here"));

@@ -1,6 +1,7 @@
 //! One line of a view: an aggregate bound to its inputs, folded once and read under one window for each feature.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use super::Checker;
 use super::columns::SourceScope;
@@ -11,13 +12,13 @@ use crate::language::diagnostics::{Diagnostic, codes};
 use crate::language::expression::{self, Planned};
 use crate::language::parse::tree::{Call, Clause, FeatureItem, Sql, WindowItem};
 use crate::language::source::At;
-use crate::plan::{Expression, Feature, Fold, Frame, Source, Window, identity};
+use crate::plan::{Expression, Feature, Fold, Frame, Relation, Window, identity};
 use crate::value::{DataType, Value};
 
 /// A view while its features are read.
 pub(super) struct Draft {
     file: usize,
-    source: Source,
+    rows: Arc<Relation>,
     keys: Identity,
     reported: HashSet<String>,
     first: First,
@@ -32,10 +33,10 @@ pub(super) struct Draft {
 }
 
 impl Draft {
-    pub(super) fn new(file: usize, source: Source, keys: Identity, reported: HashSet<String>) -> Self {
+    pub(super) fn new(file: usize, rows: Arc<Relation>, keys: Identity, reported: HashSet<String>) -> Self {
         Self {
             file,
-            source,
+            rows,
             keys,
             reported,
             first: First::new(),
@@ -120,12 +121,12 @@ impl Checker<'_> {
         Some(Keep { limit: number?, by_value: by.by_value })
     }
 
-    /// Plans an expression over the columns of the view's source.
+    /// Plans an expression over the columns of the view's source or stream.
     fn over_source(&mut self, draft: &mut Draft, sql: &Sql) -> Option<Planned> {
         let place = self.place(draft.file, sql);
-        let mut scope = SourceScope { source: &draft.source.name, fields: &draft.source.fields, reported: &mut draft.reported };
+        let mut scope = SourceScope::of(&draft.rows, &mut draft.reported);
         let expr = self.planner.resolve(sql, place, &mut scope, self.problems)?;
-        self.planner.plan(&expr, &draft.source.schema, place, self.problems)
+        self.planner.plan(&expr, &draft.rows.schema, place, self.problems)
     }
 
     fn aggregate(&mut self, draft: &mut Draft, call: &Call) -> Option<(Aggregate, Vec<Planned>)> {

@@ -220,7 +220,7 @@ impl VectorScope<'_, '_> {
         for (position, key) in entity.keys.iter().enumerate() {
             let named = self.role.iter().find(|(name, _)| name.text == key.name || (entity.keys.len() == 1 && name.text == entity.name));
             let own = match self.frame.on {
-                Some(on) if on == of.source => plan.sources[on].fields[of.key_columns[position]].name.as_str(),
+                Some(on) if of.rows.as_source() == Some(on) => plan.sources[on].fields[of.key_columns[position]].name.as_str(),
                 _ => key.name.as_str(),
             };
             let (column, column_at) = named.map_or((own, at), |(_, column)| (column.text.as_str(), column.at));

@@ -8,11 +8,13 @@ mod model;
 mod names;
 mod signature;
 mod source;
+mod stream;
 mod vector;
 mod view;
 
 use std::collections::HashSet;
 use std::path::Path;
+use std::sync::Arc;
 
 use super::diagnostics::Diagnostic;
 use super::expression::{Place, Planner};
@@ -20,7 +22,7 @@ use super::parse::Lexeme;
 use super::parse::tree::{Body, Kind, Sql, Tree};
 use super::source::SourceFile;
 use crate::error::Result;
-use crate::plan::{Entity, ModelSignature, Plan};
+use crate::plan::{Entity, ModelSignature, Plan, Relation};
 use names::Names;
 
 /// Everything that checking one declaration needs of the others.
@@ -30,6 +32,8 @@ struct Checker<'a> {
     planner: Planner,
     names: Names,
     plan: Plan,
+    /// What features can be of: sources, then streams. The places that `names` has of both are of this list.
+    relations: Vec<Arc<Relation>>,
     /// Views of which some features could not be read: an unknown feature of theirs may be one of those.
     partial_views: HashSet<usize>,
     signature: &'a dyn Fn(&Path) -> Result<ModelSignature>,
@@ -45,9 +49,23 @@ pub(super) fn check(
 ) -> Plan {
     let names = Names::declare(trees, problems);
     let planner = Planner::new();
-    let mut checker = Checker { files, trees, planner, names, plan: Plan::default(), partial_views: HashSet::new(), signature, problems };
+    let mut checker = Checker {
+        files,
+        trees,
+        planner,
+        names,
+        plan: Plan::default(),
+        relations: Vec::new(),
+        partial_views: HashSet::new(),
+        signature,
+        problems,
+    };
     // What a declaration may name comes before it, whatever the order in the files.
-    for kind in [Kind::Source, Kind::Entity, Kind::Features, Kind::Vector, Kind::Model] {
+    for kind in [Kind::Source, Kind::Stream, Kind::Entity, Kind::Features, Kind::Vector, Kind::Model] {
+        if kind == Kind::Stream {
+            checker.streams();
+            continue;
+        }
         for (file, tree) in trees.iter().enumerate() {
             for (index, declaration) in tree.declarations.iter().enumerate() {
                 if let (true, Some(body), Some(name)) = (declaration.kind == kind, &declaration.body, &declaration.name) {
@@ -60,6 +78,7 @@ pub(super) fn check(
                         Body::Features(body) => checker.view(file, name, body),
                         Body::Vector(body) => checker.vector(file, name, body),
                         Body::Model(body) => checker.model(file, name, body),
+                        Body::Stream(_) => None,
                     };
                     if let Some(place) = ready {
                         checker.names.ready(kind, &name.text, (file, index), place);

@@ -33,7 +33,7 @@ impl Checker<'_> {
         let path = body.from.as_ref().map(|clause| self.beside(file, &clause.value));
         let score = body.score.as_ref().map(|clause| {
             self.topic(&clause.value.topic);
-            let source = self.names.find(Kind::Source, &clause.value.source, self.problems)?;
+            let source = self.source_named(&clause.value.source, "a model scores the events of a source")?;
             if let Some(vector) = vector {
                 self.scored_source(vector, source, &clause.value.source);
             }

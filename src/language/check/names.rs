@@ -6,9 +6,9 @@ use crate::language::diagnostics::{Code, Diagnostic, codes};
 use crate::language::parse::tree::{Kind, Name, Tree};
 use crate::language::source::At;
 
-/// Derived streams and tables stand where sources do, so they share their names.
+/// Streams and tables stand where sources do, so they share their names.
 fn space(kind: Kind) -> Kind {
-    if kind == Kind::Later { Kind::Source } else { kind }
+    if matches!(kind, Kind::Stream | Kind::Later) { Kind::Source } else { kind }
 }
 
 struct Known {
@@ -47,11 +47,16 @@ impl Names {
 
     /// Says where in the plan a declaration came to be.
     pub(super) fn ready(&mut self, kind: Kind, name: &str, declared: (usize, usize), place: usize) {
-        if let Some(known) = self.known.get_mut(&(kind, name.to_owned()))
+        if let Some(known) = self.known.get_mut(&(space(kind), name.to_owned()))
             && known.declared == declared
         {
             known.ready = Some(place);
         }
+    }
+
+    /// File and index of the declaration that has a name.
+    pub(super) fn declared(&self, kind: Kind, name: &str) -> Option<(usize, usize)> {
+        self.known.get(&(space(kind), name.to_owned())).map(|known| known.declared)
     }
 
     pub(super) fn is_declared(&self, kind: Kind, name: &str) -> bool {
@@ -77,7 +82,7 @@ impl Names {
 
 fn what(kind: Kind) -> &'static str {
     match kind {
-        Kind::Source | Kind::Later => "source",
+        Kind::Source | Kind::Stream | Kind::Later => "source",
         Kind::Entity => "entity",
         Kind::Features => "feature view",
         Kind::Vector => "vector",
@@ -91,6 +96,6 @@ fn unknown(kind: Kind) -> Code {
         Kind::Entity => codes::UNKNOWN_ENTITY,
         Kind::Features => codes::UNKNOWN_VIEW,
         Kind::Vector => codes::UNKNOWN_VECTOR,
-        Kind::Source | Kind::Model | Kind::Later | Kind::Unknown => codes::UNKNOWN_SOURCE,
+        Kind::Source | Kind::Stream | Kind::Model | Kind::Later | Kind::Unknown => codes::UNKNOWN_SOURCE,
     }
 }

@@ -9,7 +9,7 @@ use super::Checker;
 use super::columns::SourceScope;
 use crate::language::diagnostics::{Diagnostic, codes};
 use crate::language::parse::tree::{Name, SourceBody, Sql};
-use crate::plan::{Dedup, Expect, Expression, Field, Format, Origin, Source, identity};
+use crate::plan::{Dedup, Expect, Expression, Field, Format, Origin, Relation, Source, identity};
 use crate::time::Span;
 use crate::value::DataType;
 
@@ -19,7 +19,7 @@ const PARTITIONS_MAX: u32 = 1024;
 const FORMATS_NOT_YET: [&str; 3] = ["avro", "protobuf", "debezium"];
 
 impl Checker<'_> {
-    /// The place of the checked source in the plan; `None` when its columns are not known. One whose clauses are wrong
+    /// The place among the relations of the checked source; `None` when its columns are not known. One whose clauses are wrong
     /// is there, so that what uses it is still checked.
     pub(super) fn source(&mut self, file: usize, name: &Name, body: &SourceBody) -> Option<usize> {
         let fields = body.columns.as_ref().and_then(|columns| self.columns(columns, "source"))?;
@@ -50,7 +50,7 @@ impl Checker<'_> {
         });
         let mut condition = |condition: &Sql, clause: &str| {
             let place = self.place(file, condition);
-            let mut scope = SourceScope { source: &name.text, fields: &fields, reported: &mut reported };
+            let mut scope = SourceScope { what: "source", source: &name.text, fields: &fields, reported: &mut reported };
             let resolved = self.planner.resolve(condition, place, &mut scope, self.problems);
             let planned = resolved.and_then(|expr| self.planner.plan(&expr, &schema, place, self.problems))?;
             self.boolean(&planned.expression, condition.at, clause);
@@ -86,7 +86,9 @@ impl Checker<'_> {
             expects,
             deletes,
         });
-        Some(self.plan.sources.len() - 1)
+        let index = self.plan.sources.len() - 1;
+        self.relations.push(Arc::new(Relation::of_source(index, &self.plan.sources[index])));
+        Some(self.relations.len() - 1)
     }
 
     fn origin(&mut self, name: &Name, body: &SourceBody, fields: &[Field], reported: &mut HashSet<String>) -> Origin {
@@ -171,7 +173,7 @@ impl Checker<'_> {
             self.report(problem.help(format!("write `event time {}`", times.first().unwrap_or(&"<a timestamp column>"))));
             return None;
         };
-        let mut scope = SourceScope { source: &name.text, fields, reported };
+        let mut scope = SourceScope { what: "source", source: &name.text, fields, reported };
         let index = scope.index(&clause.value, self.problems)?;
         let field = &fields[index];
         if field.data_type != DataType::Timestamp {
@@ -184,7 +186,7 @@ impl Checker<'_> {
 
     /// The places of these columns; those that are unknown are reported and left out.
     pub(super) fn indices(&mut self, source: &str, names: &[Name], fields: &[Field], reported: &mut HashSet<String>) -> Vec<usize> {
-        let mut scope = SourceScope { source, fields, reported };
+        let mut scope = SourceScope { what: "source", source, fields, reported };
         names.iter().filter_map(|name| scope.index(name, self.problems)).collect()
     }
 

@@ -34,7 +34,7 @@ impl Checker<'_> {
         let mut sound = !(body.items.partial || body.on.is_some() && body.request.is_some());
         let mut frame = Frame::default();
         if let Some(on) = &body.on {
-            frame.on = Some(self.names.find(Kind::Source, on, self.problems)?);
+            frame.on = Some(self.source_named(on, "a vector is `on` a source")?);
         } else if let Some(request) = &body.request {
             match self.columns(&request.value, "request") {
                 Some(fields) => frame.declared = fields,

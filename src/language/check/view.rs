@@ -1,26 +1,27 @@
 //! Feature views: which columns hold the entity's key, and the features that share one state.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use super::Checker;
+use super::columns::{SourceScope, what};
 use super::features::Draft;
 use crate::language::diagnostics::{Diagnostic, codes};
 use crate::language::parse::tree::{FeaturesBody, Kind, Name};
-use crate::plan::{Field, View, identity};
+use crate::plan::{Field, Relation, View, identity};
 
 impl Checker<'_> {
     /// The place of the checked view in the plan; `None` when its source, entity or keys are not known.
     pub(super) fn view(&mut self, file: usize, name: &Name, body: &FeaturesBody) -> Option<usize> {
         let entity = self.names.find(Kind::Entity, &body.entity, self.problems);
-        let source = self.names.find(Kind::Source, &body.source, self.problems)?;
+        let rows = Arc::clone(&self.relations[self.names.find(Kind::Source, &body.source, self.problems)?]);
         let mut reported = HashSet::new();
-        let key_columns = entity.and_then(|entity| self.key_columns(entity, source, body, &mut reported));
+        let key_columns = entity.and_then(|entity| self.key_columns(entity, &rows, body, &mut reported));
         let ttl = body.ttl.as_ref().map(|clause| clause.value);
-        let of = &self.plan.sources[source];
-        let columns: Vec<Field> = key_columns.iter().flatten().map(|index| of.fields[*index].clone()).collect();
+        let columns: Vec<Field> = key_columns.iter().flatten().map(|index| rows.fields[*index].clone()).collect();
         let entity_name = entity.map_or("", |entity| self.plan.entities[entity].name.as_str());
-        let keys = identity::keys(of.id, &columns, entity_name, ttl);
-        let mut draft = Draft::new(file, of.clone(), keys, reported);
+        let keys = identity::keys(rows.id, &columns, entity_name, ttl);
+        let mut draft = Draft::new(file, Arc::clone(&rows), keys, reported);
         for item in &body.items.items {
             if self.feature(&mut draft, item).is_none() {
                 draft.partial = true;
@@ -34,14 +35,14 @@ impl Checker<'_> {
         }
         let id = identity::view(keys, &name.text);
         let Draft { inputs, filters, folds, features, .. } = draft;
-        self.plan.views.push(View { name: name.text.clone(), id, entity, source, key_columns, ttl, inputs, filters, folds, features });
+        self.plan.views.push(View { name: name.text.clone(), id, entity, rows, key_columns, ttl, inputs, filters, folds, features });
         Some(place)
     }
 
-    /// For each key of the entity, the field of the source that holds it.
-    fn key_columns(&mut self, entity: usize, source: usize, body: &FeaturesBody, reported: &mut HashSet<String>) -> Option<Vec<usize>> {
+    /// For each key of the entity, the field of the source or stream that holds it.
+    fn key_columns(&mut self, entity: usize, rows: &Relation, body: &FeaturesBody, reported: &mut HashSet<String>) -> Option<Vec<usize>> {
         let keys = self.plan.entities[entity].keys.clone();
-        let (source_name, fields) = (self.plan.sources[source].name.clone(), self.plan.sources[source].fields.clone());
+        let fields = &rows.fields;
         let mut indices = Vec::new();
         if let (Some(first), Some(last)) = (body.by.first(), body.by.last()) {
             if body.by.len() != keys.len() {
@@ -51,14 +52,15 @@ impl Checker<'_> {
                 self.report(problem.help(format!("name one column each for {}", names.join(", "))));
                 return None;
             }
-            indices = self.indices(&source_name, &body.by, &fields, reported);
+            let mut scope = SourceScope::of(rows, reported);
+            indices = body.by.iter().filter_map(|name| scope.index(name, self.problems)).collect();
             if indices.len() < keys.len() {
                 return None;
             }
         } else {
             for key in &keys {
                 let Some(index) = fields.iter().position(|field| field.name == key.name) else {
-                    self.key_missing(key, &source_name, &fields, body);
+                    self.key_missing(key, rows, body);
                     return None;
                 };
                 indices.push(index);
@@ -69,8 +71,14 @@ impl Checker<'_> {
             if field.data_type != key.data_type {
                 let at = body.by.get(position).map_or(body.entity.at, |name| name.at);
                 let message = format!(
-                    "key `{}` of entity `{}` is {}, column `{}` of source `{source_name}` is {}",
-                    key.name, body.entity.text, key.data_type, field.name, field.data_type
+                    "key `{}` of entity `{}` is {}, column `{}` of {} `{}` is {}",
+                    key.name,
+                    body.entity.text,
+                    key.data_type,
+                    field.name,
+                    what(rows),
+                    rows.name,
+                    field.data_type
                 );
                 let problem = Diagnostic::error(codes::KEY_TYPE, at, message, "types differ");
                 self.report(problem.help(format!("declare both as {} or both as {}", key.data_type, field.data_type)));
@@ -80,13 +88,14 @@ impl Checker<'_> {
         Some(indices)
     }
 
-    fn key_missing(&mut self, key: &Field, source: &str, fields: &[Field], body: &FeaturesBody) {
-        let message = format!("source `{source}` has no column `{}` to hold the key of entity `{}`", key.name, body.entity.text);
+    fn key_missing(&mut self, key: &Field, rows: &Relation, body: &FeaturesBody) {
+        let (what, source, fields) = (what(rows), rows.name.as_str(), &rows.fields);
+        let message = format!("{what} `{source}` has no column `{}` to hold the key of entity `{}`", key.name, body.entity.text);
         let problem = Diagnostic::error(codes::KEY_COLUMN_MISSING, body.source.at, message, "has no such column");
         let fitting: Vec<_> =
             fields.iter().filter(|field| field.data_type == key.data_type).map(|field| format!("`{}`", field.name)).collect();
         self.report(match fitting.is_empty() {
-            true => problem.help(format!("the source has no column of type {}", key.data_type)),
+            true => problem.help(format!("the {what} has no column of type {}", key.data_type)),
             false => problem.help(format!(
                 "say which column holds it: `of {} by <column> from {source}`; of its type are {}",
                 body.entity.text,

@@ -38,7 +38,7 @@ codes! {
     EXPECTED = "FB0003", "something else was expected",
         "The declaration cannot go on like this. The label says what may stand here.";
     UNKNOWN_DECLARATION = "FB0004", "unknown declaration",
-        "A declaration starts with source, entity, features, vector or model.";
+        "A declaration starts with source, stream, entity, features, vector or model.";
     MISSING_SEMICOLON = "FB0005", "missing semicolon",
         "Every declaration ends with `;`.";
     BAD_EXPRESSION = "FB0006", "expression that cannot be read",
@@ -56,7 +56,7 @@ codes! {
     DUPLICATE_DECLARATION = "FB0101", "name declared twice",
         "Two declarations of one kind have the same name. Names are shared by all files of a folder.";
     UNKNOWN_SOURCE = "FB0102", "unknown source",
-        "No source of that name is declared in any file.";
+        "No source or stream of that name is declared in any file.";
     UNKNOWN_ENTITY = "FB0103", "unknown entity",
         "No entity of that name is declared in any file.";
     UNKNOWN_VIEW = "FB0104", "unknown feature view",
@@ -188,16 +188,34 @@ codes! {
     UNKNOWN_METRIC = "FB0708", "unknown drift metric",
         "Alerts are on psi, ks or missing_rate.";
 
+    STREAM_QUERY = "FB0801", "stream that is not row by row",
+        "A stream is made of its sources' events one by one: `select expressions from source where condition`, several of them put \
+         together by `union all`. Joins, grouping, ordering and limits look at many rows.";
+    STREAM_WIDTH = "FB0802", "parts of another number of columns",
+        "The parts of a stream that `union all` puts together have the same columns, in the same order.";
+    STREAM_TYPES = "FB0803", "parts of other types",
+        "The columns of a stream have the types of its first part; a value of another type is cast.";
+    STREAM_TIME = "FB0804", "stream without its events' time",
+        "The event time of a stream's row is that of its event: every part selects the event time of its source, unchanged and in the \
+         same place.";
+    STREAM_CYCLE = "FB0805", "stream of itself",
+        "A stream reads sources, or streams that do not read it.";
+    STREAM_PLACE = "FB0806", "stream where only a source can stand",
+        "A vector is `on` a source, and a model scores one: request columns, keys and the place in the order are of one record of one \
+         log. Features read streams.";
+    STREAM_BRANCHES = "FB0807", "stream of too many parts",
+        "A stream has at most 256 parts, those of the streams that it reads counted in.";
+
     NOT_YET_LABEL = "FB0907", "labels cannot be joined yet",
         "The language names `label`, this version does not join labels. Bring them in the spine of a training set.";
-    NOT_YET_STREAM = "FB0908", "derived streams cannot run yet",
-        "The language names `stream`, this version does not compute it. Declare features on the source, with `where`.";
     NOT_YET_TABLE = "FB0909", "tables cannot be read yet",
         "The language names `table`, this version does not read it.";
     NOT_YET_FORMAT = "FB0910", "format cannot be read yet",
         "The language names avro, protobuf and debezium, this version reads json.";
     NOT_YET_AGGREGATE = "FB0911", "aggregate cannot run yet",
         "The language names this aggregate, this version does not compute it.";
+    NOT_YET_UNNEST = "FB0914", "unnest cannot run yet",
+        "The language names `unnest`, this version makes at most one row of a stream of each event.";
 }
 
 #[cfg(test)]

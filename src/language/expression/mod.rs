@@ -20,7 +20,7 @@ use datafusion::sql::sqlparser::ast::{Expr, ExprWithAlias};
 use sqlparser::tokenizer::Span as SqlSpan;
 
 pub(super) use literal::{fit, literal};
-pub(super) use resolve::Scope;
+pub(super) use resolve::{Scope, identifier};
 
 use super::diagnostics::{Diagnostic, codes};
 use super::parse::Lexeme;
@@ -39,6 +39,8 @@ pub(super) struct Planner {
 pub(super) struct Planned {
     pub expression: Expression,
     pub meaning: String,
+    /// The columns that it reads.
+    pub columns: Vec<usize>,
 }
 
 /// Where an expression stands, for the places in its diagnostics.
@@ -124,14 +126,14 @@ impl Planner {
         let physical = evaluate::exact(self.state.create_physical_expr(logical, names)?)?;
         let Some(data_type) = language_type(&physical.data_type(schema)?) else { return Ok(None) };
         let text: Arc<str> = expr.to_string().into();
-        let mut columns: Vec<_> = collect_columns(&physical)
-            .into_iter()
-            .map(|column| format!("{}: {}", column.name(), schema.field(column.index()).data_type()))
-            .collect();
+        let read = collect_columns(&physical);
+        let places = read.iter().map(|column| column.index()).collect();
+        let mut columns: Vec<_> =
+            read.into_iter().map(|column| format!("{}: {}", column.name(), schema.field(column.index()).data_type())).collect();
         columns.sort();
         let meaning = format!("{text} :: {data_type} of ({})", columns.join(", "));
         let evaluator = evaluate::evaluator(physical, data_type.arrow());
-        Ok(Some(Planned { expression: Expression { text, data_type, evaluator }, meaning }))
+        Ok(Some(Planned { expression: Expression { text, data_type, evaluator }, meaning, columns: places }))
     }
 
     /// The type of a part, before any coercion; `None` where it has none, which planning the whole will report.

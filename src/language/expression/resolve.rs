@@ -72,14 +72,18 @@ fn name_before_brackets(expr: &mut Expr) {
 
 fn column(names: &[Ident], place: Place<'_>, scope: &mut dyn Scope, problems: &mut Vec<Diagnostic>) -> Option<Ident> {
     let parts: Vec<_> = names.iter().map(|name| Name { text: name.value.clone(), at: place.part(name.span) }).collect();
-    let column = scope.column(&parts, problems)?;
-    let plain = column.chars().all(|letter| letter.is_ascii_alphanumeric() || letter == '_')
-        && !column.starts_with(|letter: char| letter.is_ascii_digit());
-    let mut ident = if plain { Ident::new(column) } else { Ident::with_quote('"', column) };
+    let mut ident = identifier(&scope.column(&parts, problems)?);
     if let (Some(first), Some(last)) = (names.first(), names.last()) {
         ident.span = first.span.union(&last.span);
     }
     Some(ident)
+}
+
+/// A column as it is written in normalised text.
+pub(crate) fn identifier(column: &str) -> Ident {
+    let plain = column.chars().all(|letter| letter.is_ascii_alphanumeric() || letter == '_')
+        && !column.starts_with(|letter: char| letter.is_ascii_digit());
+    if plain { Ident::new(column) } else { Ident::with_quote('"', column) }
 }
 
 /// Whether a call may stand in an expression; its name is put into lower case.

@@ -2,7 +2,9 @@
 
 use super::spacing::spaced;
 use crate::language::parse::Lexeme;
-use crate::language::parse::tree::{Body, Clause, Declaration, FeatureItem, FeaturesBody, List, ModelBody, SourceBody, Tokens, VectorBody};
+use crate::language::parse::tree::{
+    Body, Clause, Declaration, FeatureItem, FeaturesBody, List, ModelBody, SourceBody, StreamBody, Tokens, VectorBody,
+};
 use crate::language::source::At;
 
 #[derive(Clone, Debug)]
@@ -29,6 +31,7 @@ pub(super) fn units(text: &str, tokens: &[Lexeme], declaration: &Declaration) ->
     let writer = Writer { text, tokens };
     let mut units = match &declaration.body {
         Some(Body::Source(body)) => writer.source(declaration, body),
+        Some(Body::Stream(body)) => writer.stream(declaration, body),
         Some(Body::Features(body)) => writer.features(declaration, body),
         Some(Body::Vector(body)) => writer.vector(declaration, body),
         Some(Body::Model(body)) => writer.model(declaration, body),
@@ -123,6 +126,29 @@ impl Writer<'_> {
             units.push(self.unit(expect.tokens.clone(), format!("expect {condition} else quarantine"), CLAUSES + 8));
         }
         units.extend(body.deletes.as_ref().map(|clause| self.clause(clause, "deletes when", 2, 9)));
+        units
+    }
+
+    /// The head, and a line for each part and for what stands between them.
+    fn stream(&self, declaration: &Declaration, body: &StreamBody) -> Vec<Unit> {
+        let start = declaration.tokens.start;
+        let mut units = vec![self.unit(start..start + 3, format!("stream {} as", self.name(declaration)), HEAD)];
+        let mut end = start + 3;
+        for select in &body.selects {
+            if end < select.tokens.start {
+                units.push(self.unit(end..select.tokens.start, "union all".to_owned(), units.len()));
+            }
+            let items: Vec<_> = select.items.iter().map(|item| self.spaced(&item.tokens)).collect();
+            let mut line = format!("select {} from {}", items.join(", "), self.slice(select.source.at));
+            if let Some(filter) = &select.filter {
+                line.push_str(&format!(" where {}", self.spaced(&filter.value.tokens)));
+            }
+            units.push(self.unit(select.tokens.clone(), line, units.len()));
+            end = select.tokens.end;
+        }
+        for unit in units.iter_mut().skip(1) {
+            unit.indent = 2;
+        }
         units
     }
 

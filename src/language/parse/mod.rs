@@ -5,6 +5,7 @@ mod features;
 mod model;
 mod shape;
 mod source;
+mod stream;
 mod token;
 pub(crate) mod tree;
 mod vector;
@@ -23,7 +24,7 @@ const DECLARATIONS: [(&str, Kind); 7] = [
     ("features", Kind::Features),
     ("vector", Kind::Vector),
     ("model", Kind::Model),
-    ("stream", Kind::Later),
+    ("stream", Kind::Stream),
     ("table", Kind::Later),
 ];
 
@@ -70,6 +71,7 @@ fn body(cursor: &mut Cursor<'_>, kind: Kind) -> Parsed<Body> {
     cursor.name("a name")?;
     let body = match kind {
         Kind::Source => Body::Source(source::source(cursor)?),
+        Kind::Stream => Body::Stream(stream::stream(cursor)?),
         Kind::Entity => Body::Entity(EntityBody { keys: cursor.columns()? }),
         Kind::Features => Body::Features(features::features(cursor)?),
         Kind::Vector => Body::Vector(vector::vector(cursor)?),
@@ -93,21 +95,16 @@ fn unknown(cursor: &mut Cursor<'_>) {
     );
     let problem = match cursor.peek().and_then(Lexeme::word).and_then(|word| nearest(word, &words)) {
         Some(near) => problem.help(format!("did you mean `{near}`?")),
-        None => problem.help("a declaration starts with source, entity, features, vector or model"),
+        None => problem.help("a declaration starts with source, stream, entity, features, vector or model"),
     };
     cursor.report(problem);
 }
 
-/// `stream` and `table` are named by the language, and stand as they are written.
+/// `table` is named by the language, and stands as it is written.
 fn later(cursor: &mut Cursor<'_>) {
     let at = cursor.here();
-    let problem = if cursor.is("stream") {
-        Diagnostic::error(codes::NOT_YET_STREAM, at, "a derived stream cannot run yet", "not yet")
-            .help("declare the features on the source itself, with `where`")
-    } else {
-        Diagnostic::error(codes::NOT_YET_TABLE, at, "a table of attributes cannot be read yet", "not yet")
-            .help("send the changes of attributes as events of a source and read them with `last(..) over all`")
-    };
+    let problem = Diagnostic::error(codes::NOT_YET_TABLE, at, "a table of attributes cannot be read yet", "not yet")
+        .help("send the changes of attributes as events of a source and read them with `last(..) over all`");
     cursor.report(problem);
 }
 

@@ -34,11 +34,12 @@ pub(crate) struct Declaration {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Kind {
     Source,
+    Stream,
     Entity,
     Features,
     Vector,
     Model,
-    /// `stream` or `table`: used where a source is, but cannot run yet.
+    /// `table`: used where a source is, but cannot run yet.
     Later,
     Unknown,
 }
@@ -46,6 +47,7 @@ pub(crate) enum Kind {
 #[derive(Clone, Debug)]
 pub(crate) enum Body {
     Source(SourceBody),
+    Stream(StreamBody),
     Entity(EntityBody),
     Features(FeaturesBody),
     Vector(VectorBody),
@@ -132,6 +134,31 @@ pub(crate) struct Expect {
 #[derive(Clone, Debug)]
 pub(crate) struct EntityBody {
     pub keys: List<Column>,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct StreamBody {
+    pub selects: Vec<Select>,
+    /// Some part could not be read, which was reported.
+    pub partial: bool,
+}
+
+/// `select .. from .. where ..`
+#[derive(Clone, Debug)]
+pub(crate) struct Select {
+    pub items: Vec<SelectItem>,
+    pub source: Name,
+    pub filter: Option<Clause<Sql>>,
+    pub tokens: Tokens,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct SelectItem {
+    /// `None` is `*`.
+    pub sql: Option<Sql>,
+    pub name: Option<Name>,
+    pub tokens: Tokens,
+    pub at: At,
 }
 
 #[derive(Clone, Debug)]

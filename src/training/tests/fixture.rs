@@ -12,8 +12,8 @@ use crate::event::EventBatch;
 use crate::id::{Identity, Position, Seq};
 use crate::offline::Store;
 use crate::plan::{
-    ColumnSource, Dedup, Entity, Evaluate, Expression, Feature, Field, Fold, Format, Frame, Origin, Plan, Read, RequestColumn, Source,
-    Vector, VectorColumn, View, Window,
+    ColumnSource, Dedup, Entity, Evaluate, Expression, Feature, Field, Fold, Format, Frame, Origin, Plan, Read, Relation, RequestColumn,
+    Source, Vector, VectorColumn, View, Window,
 };
 use crate::time::{EventTime, Span};
 use crate::value::{DataType, Value};
@@ -131,7 +131,7 @@ pub fn plan() -> Plan {
         name: "user_payments".to_owned(),
         id: Identity::of("user_payments"),
         entity: 0,
-        source: 0,
+        rows: Arc::new(Relation::of_source(0, &source())),
         key_columns: vec![1],
         ttl: None,
         inputs: vec![expression("amount", DataType::Float, Pick("amount")), expression("payment_id", DataType::Text, Pick("payment_id"))],
@@ -142,6 +142,7 @@ pub fn plan() -> Plan {
     let vectors = vec![vector("user_v1", &view, &[0, 1, 2, 3, 4, 5, 6]), vector("user_v2", &view, &[0, 1, 2, 3])];
     Plan {
         sources: vec![source()],
+        streams: Vec::new(),
         entities: vec![Entity { name: "user".to_owned(), keys: vec![field("user_id", DataType::Int)] }],
         views: vec![view],
         vectors,

@@ -73,10 +73,10 @@ fn a_row_serves_fewer_features_and_asks_for_a_rebuild_for_more() {
         };
         let q = EventTime(count * 3 / 2);
         let (mut got, mut expected) = (Vec::new(), Vec::new());
-        narrowed.read(&narrow_layout, q, None, &all_features(&narrow_layout), &store, &mut got).unwrap();
+        narrowed.read(&narrow_layout, q, &[], &all_features(&narrow_layout), &store, &mut got).unwrap();
         let same: Vec<usize> =
             narrow.features.iter().map(|feature| wide.features.iter().position(|other| other.name == feature.name).unwrap()).collect();
-        state.read(&wide_layout, q, None, &same, &store, &mut expected).unwrap();
+        state.read(&wide_layout, q, &[], &same, &store, &mut expected).unwrap();
         assert_eq!(got, expected);
         let mut narrow_state = narrowed;
         let row = Store::default().put(&narrow_layout, &mut narrow_state);
@@ -109,7 +109,7 @@ fn wrong_bytes_are_errors_and_never_panics() {
             }
             if let Ok(Decoded::State(mut state, _)) = KeyState::decode(&layout, &wrong) {
                 let mut out = Vec::new();
-                let _ = state.read(&layout, EventTime(2_500), None, &all_features(&layout), &store, &mut out);
+                let _ = state.read(&layout, EventTime(2_500), &[], &all_features(&layout), &store, &mut out);
                 let _ = state.trim(&layout, EventTime(1_000), &store);
                 let _ = state.encode(&layout, Seq(1), &mut |_, _| {});
             }

@@ -11,7 +11,7 @@ use super::super::*;
 use crate::aggregate::{Aggregate, Keep, bind};
 use crate::error::Error;
 use crate::id::{Identity, Offset, Partition};
-use crate::plan::{Evaluate, Expression, Feature, Fold, Frame, View, Window};
+use crate::plan::{Evaluate, Expression, Feature, Fold, Frame, Relation, View, Window};
 use crate::time::{Span, Unit, Zone};
 use crate::value::DataType;
 
@@ -138,6 +138,17 @@ fn windows() -> Vec<(&'static str, Window)> {
     ]
 }
 
+fn rows() -> Relation {
+    Relation {
+        name: "events".into(),
+        id: Identity::default(),
+        fields: vec![],
+        schema: Arc::new(Schema::empty()),
+        event_time: 0,
+        branches: vec![],
+    }
+}
+
 pub(super) fn view() -> View {
     let plain = folds().into_iter().map(|(label, aggregate, inputs, filter)| (label, aggregate, inputs, filter, Keep::default()));
     let maps = maps().into_iter().map(|(label, aggregate, inputs, keep)| (label, aggregate, inputs, None, keep));
@@ -157,7 +168,7 @@ pub(super) fn view() -> View {
         name: "view".into(),
         id: Identity::default(),
         entity: 0,
-        source: 0,
+        rows: Arc::new(rows()),
         key_columns: vec![],
         ttl: None,
         inputs: (0..COLUMNS.len()).map(expression).collect(),

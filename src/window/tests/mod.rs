@@ -36,7 +36,7 @@ fn queries(events: &Events, seeds: &[u64]) -> Vec<(EventTime, Option<Position>)>
 fn same(view: &View, layout: &Layout, state: &KeyState, events: &Events, store: &Store, q: EventTime, current: Option<Position>) {
     let features = all_features(layout);
     let mut values = Vec::new();
-    state.read(layout, q, current, &features, store, &mut values).unwrap();
+    state.read(layout, q, current.as_slice(), &features, store, &mut values).unwrap();
     for (feature, value) in features.iter().zip(&values) {
         let expected = scan::value(view, events, *feature, q, current);
         assert_eq!(*value, expected, "{} at {} without {current:?}", view.features[*feature].name, q.0);
@@ -143,7 +143,7 @@ fn same_behind(view: &View, layout: &Layout, state: &KeyState, events: &Events, 
     let reaches = |feature: &usize| q.minus(view.features[*feature].window.reach()) >= EventTime(horizon);
     let features: Vec<usize> = all_features(layout).into_iter().filter(reaches).collect();
     let mut values = Vec::new();
-    state.read(layout, q, None, &features, store, &mut values).unwrap();
+    state.read(layout, q, &[], &features, store, &mut values).unwrap();
     for (feature, value) in features.iter().zip(&values) {
         assert_eq!(*value, scan::value(view, events, *feature, q, None), "{} at {}", view.features[*feature].name, q.0);
     }
@@ -165,7 +165,7 @@ fn a_map_of_very_many_keys_costs_little_beside_its_events() {
     let row = store.put(&layout, &mut state);
     assert!(row.len() < 20_000, "{} bytes of a row", row.len());
     let (q, mut found) = (events.positions[19_900].time, Vec::new());
-    state.read(&layout, q, None, &[0], &store, &mut found).unwrap();
+    state.read(&layout, q, &[], &[0], &store, &mut found).unwrap();
     let wide = view();
     let feature = wide.features.iter().position(|feature| feature.name == NAME).unwrap();
     assert_eq!(found, [scan::value(&wide, &events, feature, q, None)]);
@@ -269,7 +269,7 @@ fn only_what_changed_is_stored_again() {
     assert!(store.written - written < 3_000, "two hundred events are one segment: {}", store.written - written);
     let state = store.reload(&layout, state);
     let mut out = Vec::new();
-    state.read(&layout, EventTime(41_000), None, &all_features(&layout), &store, &mut out).unwrap();
+    state.read(&layout, EventTime(41_000), &[], &all_features(&layout), &store, &mut out).unwrap();
     assert_eq!(out[0], Value::Int(2), "the events at 40990 and 40995");
 }
 
@@ -289,7 +289,7 @@ fn what_was_encoded_is_read_before_it_is_stored() {
     state.encode(&layout, Seq(1), &mut |id, _| uncommitted.push(id));
     assert_eq!(uncommitted.len(), 1, "the new events are a segment of their own");
     let mut out = Vec::new();
-    state.read(&layout, EventTime(800), None, &[all_features(&layout)[0]], &store, &mut out).unwrap();
+    state.read(&layout, EventTime(800), &[], &[all_features(&layout)[0]], &store, &mut out).unwrap();
     assert_eq!(out, [Value::Int(11)]);
 }
 
@@ -304,7 +304,7 @@ fn windows_are_named_by_their_edges() {
         let feature = view().features.iter().position(|feature| feature.name == format!("count_{name}")).unwrap();
         let mut out = Vec::new();
         let current = current.map(|row| events.positions[row]);
-        state.read(&layout, EventTime(q), current, &[feature], &Store::default(), &mut out).unwrap();
+        state.read(&layout, EventTime(q), current.as_slice(), &[feature], &Store::default(), &mut out).unwrap();
         out.remove(0)
     };
     assert_eq!(count("10", 20, None), Value::Int(3), "closed: 10, 20, 20");
@@ -323,7 +323,7 @@ fn a_key_never_seen_has_defaults() {
     let layout = Layout::new(&view());
     let (mut empty, mut read) = (Vec::new(), Vec::new());
     read_empty(&layout, EventTime(0), &all_features(&layout), &mut empty);
-    KeyState::new(&layout).read(&layout, EventTime(0), None, &all_features(&layout), &Store::default(), &mut read).unwrap();
+    KeyState::new(&layout).read(&layout, EventTime(0), &[], &all_features(&layout), &Store::default(), &mut read).unwrap();
     assert_eq!(empty, read);
     assert!(
         view().features.iter().zip(&empty).any(|(feature, value)| feature.default.is_some() && feature.default.as_ref() == Some(value))
