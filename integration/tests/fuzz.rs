@@ -206,7 +206,7 @@ fn stored_state() {
         let mut values = Vec::new();
         for q in [i64::MIN, 0, 1_714_521_600_000_000, i64::MAX] {
             values.clear();
-            let _ = state.read(layout, EventTime(q), None, &all, &kept, &mut values);
+            let _ = state.read(layout, EventTime(q), &[], &all, &kept, &mut values);
         }
         let _ = state.trim(layout, EventTime(1_714_521_600_000_000), &kept);
         state.encode(layout, Seq(10), &mut |_, _| {});
