@@ -1,6 +1,7 @@
 //! The applier: hands each committed work to the shards, scores what was read, and tells what came of it. One work at
 //! a time, under one write guard; a worker thread for each shard.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
@@ -41,8 +42,9 @@ pub fn start(shared: &Arc<Shared>, tasks: Receiver<Task>, done: Sender<Result<Do
         let (work_sender, work_receiver) = bounded::<Arc<Work>>(1);
         let (reply_sender, reply_receiver) = bounded::<Reply>(1);
         workers.push((work_sender, reply_receiver));
-        let shared = Arc::clone(shared);
-        threads.push(spawn(format!("shard-{index}"), move || {
+        let owned = Arc::clone(shared);
+        threads.push(spawn(shared, format!("shard-{index}"), move || {
+            let shared = owned;
             for work in work_receiver {
                 let outcome = shared.shards[index].write().apply(&shared.definitions, &shared.store, &work);
                 if reply_sender.send(outcome).is_err() {
@@ -51,8 +53,9 @@ pub fn start(shared: &Arc<Shared>, tasks: Receiver<Task>, done: Sender<Result<Do
             }
         })?);
     }
-    let shared = Arc::clone(shared);
-    threads.push(spawn("applier".to_owned(), move || {
+    let owned = Arc::clone(shared);
+    threads.push(spawn(shared, "applier".to_owned(), move || {
+        let shared = owned;
         let mut scorer = Scorer::new(&shared);
         for task in tasks {
             let came = apply(&shared, &workers, &mut scorer, task);
@@ -73,8 +76,15 @@ pub fn apply_here(shared: &Shared, work: &Work) -> Result<()> {
     Ok(())
 }
 
-pub fn spawn(name: String, body: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>> {
-    thread::Builder::new().name(name).spawn(body).map_err(|error| Error::unavailable(format!("cannot start a thread: {error}")))
+/// Starts a thread of the engine. Its panic ends the engine with an error: nobody would notice that it is gone.
+pub fn spawn(shared: &Arc<Shared>, name: String, body: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>> {
+    let (owned, told) = (Arc::clone(shared), name.clone());
+    let watched = move || {
+        if catch_unwind(AssertUnwindSafe(body)).is_err() {
+            owned.fail(Error::internal(format!("the thread {told} panicked; report it with the message above")));
+        }
+    };
+    thread::Builder::new().name(name).spawn(watched).map_err(|error| Error::unavailable(format!("cannot start a thread: {error}")))
 }
 
 fn apply(shared: &Shared, workers: &[(Sender<Arc<Work>>, Receiver<Reply>)], scorer: &mut Scorer, task: Task) -> Result<Done> {

@@ -124,28 +124,29 @@ impl Engine {
         let applied = shared.applied();
         let mut readers = Vec::new();
         for source in 0..shared.plan().sources.len() {
-            let (shared, applied, incoming) = (Arc::clone(&shared), applied.clone(), incoming_sender.clone());
+            let (owned, applied, incoming) = (Arc::clone(&shared), applied.clone(), incoming_sender.clone());
             let batch_max = config.batch_events_max;
-            readers.push(spawn(format!("reader-{source}"), move || reader::read(&shared, source, &applied, batch_max, &incoming))?);
+            let read = move || reader::read(&owned, source, &applied, batch_max, &incoming);
+            readers.push(spawn(&shared, format!("reader-{source}"), read)?);
         }
         drop(incoming_sender);
         let committer = {
-            let shared = Arc::clone(&shared);
-            spawn("committer".to_owned(), move || {
+            let owned = Arc::clone(&shared);
+            spawn(&shared, "committer".to_owned(), move || {
                 if let Err(error) = committer.run() {
-                    shared.fail(error);
+                    owned.fail(error);
                 }
             })?
         };
         let publisher = {
-            let shared = Arc::clone(&shared);
-            spawn("publisher".to_owned(), move || publish::publish(&shared, &wake))?
+            let owned = Arc::clone(&shared);
+            spawn(&shared, "publisher".to_owned(), move || publish::publish(&owned, &wake))?
         };
         let (drain_stop, stop) = bounded(0);
         let drain = {
-            let (shared, offline, upto, interval) =
+            let (owned, offline, upto, interval) =
                 (Arc::clone(&shared), Arc::clone(&offline), Arc::clone(&offline_upto), config.offline_interval);
-            spawn("drain".to_owned(), move || drain::drain(&shared, &offline, &upto, interval, &stop))?
+            spawn(&shared, "drain".to_owned(), move || drain::drain(&owned, &offline, &upto, interval, &stop))?
         };
         let running = Running { readers, committer, appliers, publisher, drain, drain_stop };
         Ok(Self { shared, offline, offline_upto, running: Mutex::new(Some(running)) })
