@@ -1,5 +1,6 @@
 //! Random definitions, each as text for the engine and as a meaning for the oracle, and random events for them.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::rc::Rc;
 
@@ -203,15 +204,35 @@ fn random_window(chance: &mut Chance, text: &mut String, unbounded: bool) -> Win
     window
 }
 
-/// A call as text, what it means, and its inputs.
-fn random_aggregate(chance: &mut Chance) -> (String, Aggregate, Vec<Input>) {
+/// An aggregate with its literals.
+#[derive(Clone)]
+struct Call {
+    name: &'static str,
+    literals: String,
+    aggregate: Aggregate,
+    /// How many inputs it has.
+    inputs: usize,
+    /// Which types each of them may have.
+    accepts: fn(Type) -> bool,
+}
+
+impl Call {
+    /// As text, what it means, and its inputs.
+    fn of(self, inputs: &[&Scalar]) -> (String, Aggregate, Vec<Input>) {
+        let literals = Some(self.literals.as_str()).filter(|literals| !literals.is_empty());
+        let arguments: Vec<&str> = inputs.iter().map(|scalar| scalar.text).chain(literals).collect();
+        let call = format!("{}({})", self.name, arguments.join(", "));
+        (call, self.aggregate, inputs.iter().map(|scalar| scalar.input.clone()).collect())
+    }
+}
+
+/// Every aggregate, some with several literals.
+fn calls(chance: &mut Chance) -> Vec<Call> {
     use Aggregate::*;
-    let all = scalars();
     let one_to_four = 1 + chance.below(4);
     let (half_life, half_life_micros) = *chance.pick(&LENGTHS);
     let p = *chance.pick(&[0.0, 0.25, 0.5, 0.9, 1.0]);
-    // Name, literals, meaning, number of inputs, and what the first of them may be; the second is of any such type too.
-    let aggregates: Vec<(&str, String, Aggregate, usize, fn(Type) -> bool)> = vec![
+    let rows: Vec<(&str, String, Aggregate, usize, fn(Type) -> bool)> = vec![
         ("count", "*".to_owned(), CountAll, 0, any),
         ("count", String::new(), Count, 1, any),
         ("sum", String::new(), Sum, 1, number),
@@ -269,13 +290,17 @@ fn random_aggregate(chance: &mut Chance) -> (String, Aggregate, Vec<Input>) {
         ("percentile", format!("{p:?}"), Percentile(p), 1, number),
         ("median", String::new(), Percentile(0.5), 1, number),
     ];
-    let (name, literals, aggregate, count, accepts) = chance.pick(&aggregates).clone();
-    let fitting: Vec<&Scalar> = all.iter().filter(|scalar| accepts(scalar.of)).collect();
-    let chosen: Vec<&Scalar> = (0..count).map(|_| *chance.pick(&fitting)).collect();
-    let literals = Some(literals).filter(|literals| !literals.is_empty());
-    let arguments: Vec<&str> = chosen.iter().map(|scalar| scalar.text).chain(literals.as_deref()).collect();
-    let call = format!("{name}({})", arguments.join(", "));
-    (call, aggregate, chosen.iter().map(|scalar| scalar.input.clone()).collect())
+    let call = |(name, literals, aggregate, inputs, accepts)| Call { name, literals, aggregate, inputs, accepts };
+    rows.into_iter().map(call).collect()
+}
+
+fn random_aggregate(chance: &mut Chance) -> (String, Aggregate, Vec<Input>) {
+    let all = scalars();
+    let calls = calls(chance);
+    let call = chance.pick(&calls).clone();
+    let fitting: Vec<&Scalar> = all.iter().filter(|scalar| (call.accepts)(scalar.of)).collect();
+    let chosen: Vec<&Scalar> = (0..call.inputs).map(|_| *chance.pick(&fitting)).collect();
+    call.of(&chosen)
 }
 
 fn any(_: Type) -> bool {
@@ -373,8 +398,8 @@ fn random_part(chance: &mut Chance, source: &'static str, keyed_by_i: bool) -> (
 
 #[must_use]
 pub fn random_definitions(chance: &mut Chance, count: usize, partitions: usize) -> Definitions {
-    let as_it_is = Part { source: "events", columns: (0..FIELDS.len()).map(column).collect(), filter: None };
-    declared(chance, count, partitions, "events", vec![(String::new(), as_it_is)])
+    let (ttl, lines) = drawn(chance, count);
+    definitions(lines, ttl, partitions, "events", vec![(String::new(), as_it_is())])
 }
 
 /// The same over a stream of two sources, of which one stands in two parts.
@@ -383,10 +408,49 @@ pub fn random_stream_definitions(chance: &mut Chance, count: usize, partitions: 
     let mut parts = vec![random_part(chance, "events", false), random_part(chance, "others", false), random_part(chance, "events", true)];
     // Names come from the first part.
     parts[..2].rotate_left(chance.below(2));
-    declared(chance, count, partitions, "rows", parts)
+    let (ttl, lines) = drawn(chance, count);
+    definitions(lines, ttl, partitions, "rows", parts)
 }
 
-fn declared(chance: &mut Chance, count: usize, partitions: usize, from: &str, parts: Vec<(String, Part)>) -> Definitions {
+/// The source's rows, unchanged.
+fn as_it_is() -> Part {
+    Part { source: "events", columns: (0..FIELDS.len()).map(column).collect(), filter: None }
+}
+
+type Ttl = Option<(&'static str, i64)>;
+
+fn drawn(chance: &mut Chance, count: usize) -> (Ttl, Vec<(String, Feature)>) {
+    let ttl = chance.once_in(4).then(|| *chance.pick(&LENGTHS));
+    (ttl, (0..count).map(|index| random_feature(chance, format!("f{index}"))).collect())
+}
+
+/// Every aggregate that takes a double, of doubles, over a range and over rows.
+#[must_use]
+pub fn definitions_of_doubles(chance: &mut Chance, partitions: usize) -> Definitions {
+    let x = Scalar { text: "x", of: Type::Float, input: column(X) };
+    let of_doubles = calls(chance).into_iter().filter(|call| call.inputs > 0 && (call.accepts)(Type::Float));
+    let mut lines = Vec::new();
+    for call in of_doubles {
+        let inputs = vec![&x; call.inputs];
+        let (call, aggregate, inputs) = call.of(&inputs);
+        let rows = Window { frame: Frame::All, limit: Some(10), ..Window::range(0) };
+        for (over, window) in [("7d", Window::range(7 * DAY)), ("10 rows", rows)] {
+            let name = format!("f{}", lines.len());
+            let (aggregate, inputs) = (aggregate.clone(), inputs.clone());
+            let feature = Feature { name: name.clone(), aggregate, inputs, by: None, filter: None, window, default: None };
+            lines.push((format!("{name} = {call} over {over} as {name}"), feature));
+        }
+    }
+    definitions(lines, None, partitions, "events", vec![(String::new(), as_it_is())])
+}
+
+/// The names of all aggregates here.
+#[must_use]
+pub fn aggregate_names() -> BTreeSet<&'static str> {
+    calls(&mut Chance::new(0)).into_iter().map(|call| call.name).collect()
+}
+
+fn definitions(lines: Vec<(String, Feature)>, ttl: Ttl, partitions: usize, from: &str, parts: Vec<(String, Part)>) -> Definitions {
     let mut sources: Vec<&str> = parts.iter().map(|(_, part)| part.source).collect();
     sources.sort_unstable();
     sources.dedup();
@@ -404,12 +468,10 @@ fn declared(chance: &mut Chance, count: usize, partitions: usize, from: &str, pa
     if from != "events" {
         let _ = writeln!(text, "stream {from} as\n{};\n", texts.join("\n  union all\n"));
     }
-    let ttl = chance.once_in(4).then(|| *chance.pick(&LENGTHS));
     let clause = ttl.map(|(length, _)| format!(" ttl '{length}'")).unwrap_or_default();
     let _ = writeln!(text, "features things of thing from {from}{clause} (");
     let mut features = Vec::new();
-    for index in 0..count {
-        let (line, feature) = random_feature(chance, format!("f{index}"));
+    for (line, feature) in lines {
         let _ = writeln!(text, "  {line},");
         features.push(feature);
     }
@@ -463,6 +525,11 @@ pub fn random_cells(chance: &mut Chance, id: i64, keys: i64, odd: bool) -> Vec<C
     cells[U] = if chance.once_in(6) { Cell::Null } else { Cell::Time(chance.between(-3, 3) * HOUR + START) };
     cells[T] = Cell::Time(time);
     cells
+}
+
+/// Puts NaN, or an infinity, into the double of an event.
+pub fn put_odd(chance: &mut Chance, cells: &mut [Cell]) {
+    cells[X] = Cell::Float(*chance.pick(&[f64::NAN, f64::NAN, f64::INFINITY, f64::NEG_INFINITY]));
 }
 
 /// The time of an event's cells.

@@ -4,12 +4,14 @@
 use std::fs;
 use std::net::TcpListener;
 use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 use forebay_integration::answers::read_json;
 use forebay_integration::chance::Chance;
 use forebay_integration::folders::{here, onnx_runtime};
 use forebay_integration::golden;
 use forebay_integration::harness::{Project, Server, binary, ndjson, wait_for};
+use forebay_integration::oracle::cell::rfc3339;
 use forebay_integration::records::read_topic;
 use forebay_integration::transcript;
 use serde_json::{Value as Json, json};
@@ -292,5 +294,80 @@ fn a_lost_manifest() {
     project.catch_up();
     let server = project.serve();
     assert_eq!(as_of(&server, "2024-05-01T10:00:02Z")["n_1h"], 2, "nothing was lost");
+    assert_eq!(server.stop(), Some(0));
+}
+
+/// What a newer version wrote is not guessed at, by the engine or by what reads beside it, and is left as it is.
+#[test]
+fn a_folder_of_a_newer_version() {
+    let project = plain_shop();
+    let _ = project.push("orders", &[order(1, "2024-05-01T10:00:00Z")]).ok();
+    project.catch_up();
+    let manifest = project.data().join("offline/manifest.json");
+    let kept = fs::read_to_string(&manifest).expect("a manifest");
+    let newer = kept.replacen("\"format\":1", "\"format\":7", 1);
+    assert_ne!(newer, kept, "{kept}");
+    fs::write(&manifest, &newer).expect("a manifest");
+    let mut session = Session::new(&project);
+    session.ends(1, &["serve", "--until-caught-up"]);
+    project.write("spine.ndjson", "{\"user_id\":7,\"t\":\"2024-05-01T10:00:02Z\",\"x\":1.0}\n");
+    session.ends(1, &["training-set", "shop_details", "--spine", "spine.ndjson", "--out", "set.ndjson", "--time", "t"]);
+    session.check("a_newer_folder");
+    assert_eq!(fs::read_to_string(&manifest).expect("a manifest"), newer);
+}
+
+#[test]
+fn two_hundred_windows_on_one_line() {
+    let windows: Vec<String> = (1..=200).map(|seconds| format!("{seconds}s")).collect();
+    let project = Project::new(&format!(
+        "source s (k bigint, t timestamp) from log 's' format json event time t;\nentity e (k bigint);\n\
+         features f of e from s (n = count(*) over {});\nvector v (f.*);\n",
+        windows.join(", ")
+    ));
+    let start = 1_714_557_600_000_000; // 2024-05-01T10:00:00Z
+    let events: Vec<Json> = (0..=200).map(|seconds| json!({"k": 1, "t": rfc3339(start - seconds * 1_000_000)})).collect();
+    let _ = project.push("s", &events).ok();
+    project.catch_up();
+    let server = project.serve();
+    let row = server.lookup("v", &json!({"keys": [{"k": 1}], "as_of": rfc3339(start)})).remove(0);
+    for seconds in 1..=200 {
+        assert_eq!(row[format!("n_{seconds}s")], seconds + 1, "{row}");
+    }
+    assert_eq!(server.stop(), Some(0));
+}
+
+/// One key of a view with 100,000 different keys of a map: what a map has room for stays, the rest is merged, and neither
+/// taking the events in nor asking takes longer for it than anything else here.
+#[test]
+fn a_map_of_very_many_values() {
+    const MANY: i64 = 100_000;
+    let project = Project::new(
+        "source s (k bigint, name text, x bigint, t timestamp) from log 's' format json event time t;\nentity e (k bigint);\n\
+         features f of e from s (\n  often = count(*) by name limit 3 over 1d,\n  high = max(x) by name limit 2 by value over 1d,\n\
+         far = sum(x) by name limit 2 over 1d,\n);\nvector v (f.*);\n",
+    );
+    let start = 1_714_557_600_000_000; // 2024-05-01T10:00:00Z
+    let event = |index: i64| {
+        // One event in ten thousand is of `a`, one of `b` and one of `a` again.
+        let name = match index % 10_000 {
+            7 | 5_000 => "a".to_owned(),
+            9 => "b".to_owned(),
+            _ => format!("n{index}"),
+        };
+        json!({"k": 1, "name": name, "x": index, "t": rfc3339(start + index * 1_000)})
+    };
+    project.write("many.ndjson", ndjson(&(0..MANY).map(event).collect::<Vec<_>>()));
+    let _ = project.run(&["push", "s", "many.ndjson"]).ok();
+    project.catch_up();
+    let server = project.serve();
+    let begun = Instant::now();
+    let row = server.lookup("v", &json!({"keys": [{"k": 1}], "as_of": rfc3339(start + MANY * 1_000)})).remove(0);
+    let took = begun.elapsed();
+    assert!(took < Duration::from_secs(20), "a lookup took {took:?}");
+    // Of names that are there once the least in the order of texts has the third place.
+    assert_eq!(row["often_1d"], json!({"__other": MANY - 31, "a": 20, "b": 10, "n0": 1}));
+    assert_eq!(row["high_1d"], json!({"__other": MANY - 3, "n99998": MANY - 2, "n99999": MANY - 1}));
+    let (a, b): (i64, i64) = ((0..10).map(|i| 20_000 * i + 5_007).sum(), (0..10).map(|i| 10_000 * i + 9).sum());
+    assert_eq!(row["far_1d"], json!({"__other": MANY * (MANY - 1) / 2 - a - b, "a": a, "b": b}));
     assert_eq!(server.stop(), Some(0));
 }

@@ -120,3 +120,36 @@ vector w (of_others.*);
     assert_eq!(seen, 500);
     assert_eq!(server.stop(), Some(0));
 }
+
+/// What each reading of a feature goes through event by event, `forebay plan` says for features that are new or changed.
+#[test]
+fn a_plan_says_what_costs_more_with_more_events() {
+    let features = "features things of thing from events (
+  n = count(*) over 1h, session 30m,
+  middle = median(x) over 1d,
+  spread = ewma(x, '1h') over all, 5 rows,
+);
+";
+    let project = Project::new(&format!("{SOURCE}{features}"));
+    let said = |project: &Project, output: &str| project.run(&["plan", "--output", output]).stdout;
+    let table = said(&project, "table");
+    let lines: Vec<&str> = table.lines().filter(|line| line.contains(": each reading ")).collect();
+    assert_eq!(
+        lines,
+        [
+            "  things.middle_1d: each reading folds the events of its window one by one, so that it costs more the more there are",
+            "  things.n_session_30m: each reading goes back through the events of the session, so that it costs more the more there are",
+            "  things.spread: each reading folds the events within the history one by one, so that it costs more the more there are",
+            "  things.spread_5rows: each reading folds the events of its window one by one, so that it costs more the more there are",
+        ]
+    );
+    let scans = json!([
+        {"feature": "things.middle_1d", "events_of": "window"},
+        {"feature": "things.n_session_30m", "events_of": "session"},
+        {"feature": "things.spread", "events_of": "history"},
+        {"feature": "things.spread_5rows", "events_of": "window"},
+    ]);
+    assert_eq!(read_json(&said(&project, "json"))["scans"], scans);
+    let _ = project.run(&["apply"]).ok();
+    assert_eq!(read_json(&said(&project, "json"))["scans"], json!([]), "nothing is new any more");
+}

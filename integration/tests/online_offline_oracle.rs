@@ -3,13 +3,16 @@
 //! and offline must equal the oracle to the bit, before and after a restart. `FOREBAY_SEED` repeats a run.
 
 use std::collections::hash_map::Entry;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::fs;
 
 use forebay_integration::answers::{agrees, read_ndjson};
 use forebay_integration::cases::{
-    Definitions, FIELDS, key_of, payload, random_cells, random_definitions, random_query, retraction, time_of,
+    Definitions, FIELDS, aggregate_names, definitions_of_doubles, key_of, payload, put_odd, random_cells, random_definitions, random_query,
+    retraction, time_of,
 };
 use forebay_integration::chance::Chance;
+use forebay_integration::folders::workspace;
 use forebay_integration::harness::{Project, ndjson};
 use forebay_integration::oracle::{Cell, Event, Place, cell::rfc3339, compute, living};
 use forebay_integration::records::parquet_places;
@@ -23,29 +26,52 @@ const PARTITIONS: usize = 3;
 
 #[test]
 fn one_seed() {
-    run(11);
+    let mut chance = Chance::for_test(11);
+    let definitions = random_definitions(&mut chance, FEATURES, PARTITIONS);
+    let sent = sent(&mut chance);
+    run(&mut chance, &definitions, &sent);
 }
 
 #[test]
 fn another_seed() {
-    run(12);
+    let mut chance = Chance::for_test(12);
+    let definitions = random_definitions(&mut chance, FEATURES, PARTITIONS);
+    let sent = sent(&mut chance);
+    run(&mut chance, &definitions, &sent);
 }
 
-fn run(seed: u64) {
-    let mut chance = Chance::for_test(seed);
-    let definitions = random_definitions(&mut chance, FEATURES, PARTITIONS);
+/// Each aggregate of doubles, of which every third is NaN or infinite.
+#[test]
+fn nan_in_every_aggregate() {
+    let mut chance = Chance::for_test(13);
+    let definitions = definitions_of_doubles(&mut chance, PARTITIONS);
+    let mut sent = sent(&mut chance);
+    sent.iter_mut().step_by(3).for_each(|cells| put_odd(&mut chance, cells));
+    run(&mut chance, &definitions, &sent);
+}
+
+/// What is not among the cases is tested by none of these.
+#[test]
+fn every_aggregate_is_a_case() {
+    let page = fs::read_to_string(workspace().join("docs/aggregates.md")).expect("the page of the aggregates");
+    let documented: BTreeSet<&str> = page.lines().filter_map(|line| line.strip_prefix("## ")).collect();
+    assert_eq!(aggregate_names(), documented);
+}
+
+fn sent(chance: &mut Chance) -> Vec<Vec<Cell>> {
+    (0..EVENTS).map(|id| random_cells(chance, id as i64, KEYS, true)).collect()
+}
+
+fn run(chance: &mut Chance, definitions: &Definitions, sent: &[Vec<Cell>]) {
     let project = Project::new(&definitions.text);
-    let sent: Vec<Vec<Cell>> = (0..EVENTS).map(|id| random_cells(&mut chance, id as i64, KEYS, true)).collect();
     // One event in eight is sent again, and one in four is taken back, wherever the shuffle puts that: equal ids are one
     // event until it is taken back.
     let mut records: Vec<(usize, bool)> = (0..EVENTS).map(|id| (id, false)).collect();
     records.extend((0..EVENTS / 8).map(|_| (chance.below(EVENTS), false)));
     records.extend((0..EVENTS / 4).map(|_| (chance.below(EVENTS), true)));
     chance.shuffle(&mut records);
-    let payloads: Vec<Json> = records
-        .iter()
-        .map(|(id, retracts)| if *retracts { retraction(&mut chance, &sent[*id], KEYS) } else { payload(&sent[*id]) })
-        .collect();
+    let payloads: Vec<Json> =
+        records.iter().map(|(id, retracts)| if *retracts { retraction(chance, &sent[*id], KEYS) } else { payload(&sent[*id]) }).collect();
 
     // A third is there before the engine starts, a third comes in while it runs, and a third after a restart.
     let (first, rest) = payloads.split_at(payloads.len() / 3);
@@ -56,11 +82,11 @@ fn run(seed: u64) {
     assert_eq!(server.stop(), Some(0));
     let server = project.serve();
     let receipt = server.push("events", third);
-    let log = Placed::read(&project, &sent);
+    let log = Placed::read(&project, sent);
     let events = log.remaining();
     assert!(log.events.len() >= EVENTS && events.len() < EVENTS && events.len() > EVENTS / 2, "{} of {}", events.len(), log.events.len());
 
-    let queries: Vec<i64> = (0..QUERIES).map(|_| random_query(&mut chance, &events)).collect();
+    let queries: Vec<i64> = (0..QUERIES).map(|_| random_query(chance, &events)).collect();
     for (index, q) in queries.iter().enumerate() {
         let keys: Vec<Json> = (1..=KEYS + 1).map(|key| json!({"k": key})).collect();
         let mut request = json!({"keys": keys, "as_of": rfc3339(*q)});
@@ -69,14 +95,14 @@ fn run(seed: u64) {
         }
         let rows = server.lookup("v", &request);
         for (row, key) in rows.iter().zip(1..) {
-            compare(&definitions, &events, row, (key, *q), None, "online");
+            compare(definitions, &events, row, (key, *q), None, "online");
         }
     }
     assert_eq!(server.stop(), Some(0));
 
-    offline(&project, &definitions, &events, &queries);
-    current(&project, &definitions, &events);
-    as_known(&project, &definitions, &log);
+    offline(&project, definitions, &events, &queries);
+    current(&project, definitions, &events);
+    as_known(&project, definitions, &log);
 }
 
 /// What the log holds, by the rules of acceptance.

@@ -324,6 +324,12 @@ impl Aggregate {
         format!("{}({}){by}", self.definition.name, parameters.join(", "))
     }
 
+    /// Whether tiles keep partial results of it; one that is not reads its window's events each time.
+    #[must_use]
+    pub fn is_tiled(&self) -> bool {
+        self.fold().is_tiled()
+    }
+
     /// Why the aggregate cannot be computed without raw events, which windows without a lower bound forget.
     pub(crate) fn needs_bounded(&self) -> Option<&'static str> {
         self.fold().needs_bounded()

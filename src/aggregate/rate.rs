@@ -1,8 +1,8 @@
 //! `rate()`: events per second of the window; `rate(x)`: the sum of the values that are not null per second of the
 //! window. The window's seconds are those from its start to the query time (moved by its offset), so 3600 over `1h`;
-//! where its start is no matter of time alone (`all`, rows, sessions), those from its first event. A limit changes the
-//! events and not the seconds. The quotient is exact until it is rounded. bigint, double -> double; what is no finite
-//! number as in `sum`. Null over no rows, and over no seconds. Memory: 56 bytes per tile. Cost: that of `sum`.
+//! where its start is no matter of time alone (`all`, rows, sessions), those from the first event that it adds. A limit
+//! changes the events and not the seconds. The quotient is exact until it is rounded. bigint, double -> double; what is
+//! no finite number as in `sum`. Null over no rows, and over no seconds. Memory: 56 bytes per tile. Cost: that of `sum`.
 
 use super::bytes::{ByteReader, put_unsigned};
 use super::dyadic::Dyadic;

@@ -7,7 +7,7 @@ use serde_json::{Value as Json, json};
 
 use crate::error::Result;
 use crate::offline;
-use crate::plan::{self, Difference, Frame, Plan};
+use crate::plan::{self, Difference, Frame, Plan, Scan};
 
 use super::Outcome;
 use super::context::Context;
@@ -24,10 +24,15 @@ pub(super) fn run(context: &Context, _: &Arguments) -> Result<Outcome> {
     for cost in &costs {
         text.push_str(&format!("  {}: {} events to read, about {} of state\n", cost.view, cost.events, size(cost.state_bytes)));
     }
+    let scans = scans(&new, &difference);
+    for (feature, scan) in &scans {
+        text.push_str(&format!("  {feature}: {scan}\n"));
+    }
     let costs: Vec<_> =
         costs.iter().map(|cost| json!({"view": cost.view, "events": cost.events, "state_bytes": cost.state_bytes})).collect();
     let mut object = as_json(&difference);
     object["cost"] = Json::Array(costs);
+    object["scans"] = scans.iter().map(|(feature, scan)| json!({"feature": feature, "events_of": scan.name()})).collect();
     context.print.one(&text, &object)?;
     Ok(if difference.is_empty() { Outcome::Done } else { Outcome::Differences })
 }
@@ -91,6 +96,18 @@ fn costs(folder: &Path, plan: &Plan, difference: &Difference) -> Result<Vec<Cost
         Ok(cost)
     };
     rebuilt.map(cost).collect()
+}
+
+/// The new and changed features that are read event by event.
+fn scans(plan: &Plan, difference: &Difference) -> Vec<(String, Scan)> {
+    let named = |view: &plan::View, feature: &plan::Feature| {
+        let name = format!("{}.{}", view.name, feature.name);
+        let is_new = difference.features_added.contains(&name) || difference.features_changed.contains(&name);
+        Some((name, Scan::of(view, feature)?)).filter(|_| is_new)
+    };
+    let mut scans: Vec<_> = plan.views.iter().flat_map(|view| view.features.iter().filter_map(|feature| named(view, feature))).collect();
+    scans.sort_by(|a, b| a.0.cmp(&b.0));
+    scans
 }
 
 fn size(bytes: u64) -> String {

@@ -2,6 +2,7 @@
 //! `language` makes a plan from text; every room after it reads plans only. Must never parse, plan SQL or do I/O.
 
 mod contents;
+mod cost;
 mod diff;
 pub(crate) mod identity;
 mod relation;
@@ -22,6 +23,7 @@ use crate::time::Span;
 use crate::value::{DataType, Value};
 
 pub use contents::Contents;
+pub use cost::Scan;
 pub use diff::{Difference, diff};
 pub use relation::{BRANCHES_MAX, Branch, Derived, Relation, Step};
 pub use window::{Frame, Window};
