@@ -1,0 +1,73 @@
+"""How peers are timed: children with their CPU seconds, sides that take turns, medians in a table and as JSON.
+
+Never ends a process that it did not start.
+"""
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+ROUNDS = 5
+PEERS = Path(__file__).resolve().parent
+
+
+def cache():
+    """The folder of downloads and build products."""
+    return Path(os.environ.get("FOREBAY_CACHE") or Path.home() / ".cache" / "forebay")
+
+
+def child(*command):
+    """Runs a command to its end: (seconds, CPU seconds, what it printed). Fails with its messages when it fails."""
+    environment = {k: v for k, v in os.environ.items() if k not in ("FOREBAY_DATA", "FOREBAY_FEATURES", "FOREBAY_CONFIG")}
+    with tempfile.TemporaryFile("w+") as printed, tempfile.TemporaryFile("w+") as said:
+        started = time.perf_counter()
+        process = subprocess.Popen(list(map(str, command)), stdin=subprocess.DEVNULL, stdout=printed, stderr=said, env=environment)
+        try:
+            _, status, usage = os.wait4(process.pid, 0)
+        except BaseException:
+            process.kill()
+            process.wait()
+            raise
+        seconds = time.perf_counter() - started
+        process.returncode = os.waitstatus_to_exitcode(status)
+        printed.seek(0)
+        said.seek(0)
+        if process.returncode != 0:
+            sys.exit(f"{' '.join(map(str, command))} failed:\n{said.read()[-4000:]}")
+        return seconds, usage.ru_utime + usage.ru_stime, printed.read()
+
+
+def take_turns(sides):
+    """Runs every side once a round, each round beginning with another: {name: (median seconds, median CPU seconds)}.
+
+    `sides` maps names to functions that return (seconds, CPU seconds).
+    """
+    names, taken = list(sides), {name: [] for name in sides}
+    for turn in range(ROUNDS):
+        first = turn % len(names)
+        for name in names[first:] + names[:first]:
+            taken[name].append(sides[name]())
+    return {name: tuple(statistics.median(run[part] for run in runs) for part in (0, 1)) for name, runs in taken.items()}
+
+
+def report(title, medians, events=None):
+    """Prints medians as a table with ratios to Forebay's, then as one line of JSON. `events` maps names to how many
+    events a side took; rates are compared then, else seconds."""
+    cost = {name: seconds / (events[name] if events else 1) for name, (seconds, _) in medians.items()}
+    ours = cost["forebay"]
+    print(f"\n{title}")
+    print(f"  {'':<38} {'wall':>9} {'CPU':>9} {'events/s':>11} {'ratio':>8}")
+    rows = []
+    for name, (seconds, cpu) in medians.items():
+        rate = events[name] / seconds if events else None
+        shown = f"{rate:,.0f}" if rate else ""
+        print(f"  {name:<38} {seconds:>7.2f} s {cpu:>7.2f} s {shown:>11} {cost[name] / ours:>7.2f}x")
+        rows.append({"side": name, "seconds": seconds, "cpu_seconds": cpu, "events_per_second": rate, "ratio": cost[name] / ours})
+    load = os.getloadavg()
+    print(f"  load average at the end: {load[0]:.1f} {load[1]:.1f} {load[2]:.1f} on {os.cpu_count()} cores")
+    print(json.dumps({"title": title, "rounds": ROUNDS, "load": load, "sides": rows}), flush=True)
