@@ -84,7 +84,7 @@ bench-curves: setup ## what an event and a lookup cost as windows, features, key
 bench-peers: setup ## Forebay beside DuckDB, Polars, Kafka Streams and Pathway, in turns, equal answers asserted first
 	@$(SETUP) peers
 	@cargo build --release --bin forebay
-	@for script in points streams sliding; do "$(PEERS_PYTHON)" benchmarks/peers/$$script.py "$(CARGO_TARGET_DIR)/release/forebay"; done
+	@for script in points asof streams sliding; do "$(PEERS_PYTHON)" benchmarks/peers/$$script.py "$(CARGO_TARGET_DIR)/release/forebay"; done
 
 .PHONY: train
 train: setup build ## train the models under features/ again, each from Forebay's own training set

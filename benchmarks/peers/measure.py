@@ -5,6 +5,7 @@ Never ends a process that it did not start.
 
 import json
 import os
+import resource
 import statistics
 import subprocess
 import sys
@@ -13,6 +14,8 @@ import time
 from pathlib import Path
 
 ROUNDS = 5
+# What a child prints about itself may come before this.
+MARK = "measured:"
 PEERS = Path(__file__).resolve().parent
 
 
@@ -40,6 +43,20 @@ def child(*command):
         if process.returncode != 0:
             sys.exit(f"{' '.join(map(str, command))} failed:\n{said.read()[-4000:]}")
         return seconds, usage.ru_utime + usage.ru_stime, printed.read()
+
+
+def measured(query):
+    """In a child: runs a peer's query once and prints its seconds and CPU seconds, for `child_measured`."""
+    before, started = resource.getrusage(resource.RUSAGE_SELF), time.perf_counter()
+    query()
+    seconds, after = time.perf_counter() - started, resource.getrusage(resource.RUSAGE_SELF)
+    print(MARK, json.dumps([seconds, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime]))
+
+
+def child_measured(script, *arguments):
+    """Runs a script that measures itself: (seconds, CPU seconds) without its imports."""
+    printed = child(sys.executable, script, *arguments)[2]
+    return tuple(json.loads(printed.partition(MARK)[2]))
 
 
 def take_turns(sides):

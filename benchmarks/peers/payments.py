@@ -97,5 +97,5 @@ class Forebay:
         return found
 
 
-HOUR = PEERS / "definitions" / "hour.bay"
+HOUR = PEERS / "definitions" / "hour" / "hour.bay"
 ALL_FEATURES = PEERS.parent / "definitions" / "payments.bay"

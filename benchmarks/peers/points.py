@@ -6,13 +6,11 @@ Run by `make bench-peers` as `points.py FOREBAY`; it starts itself with a peer's
 """
 
 import json
-import resource
 import sys
 import tempfile
-import time
 from pathlib import Path
 
-from measure import PEERS, child, report, take_turns
+from measure import PEERS, child, child_measured, measured, report, take_turns
 
 EVENTS = 1_000_000
 EVERY = 10
@@ -97,28 +95,19 @@ def read_and_sort(folder):
 PEER_SIDES = {"duckdb": duckdb_frames, "polars": polars_rolling, "ceiling: read and sort (polars)": read_and_sort}
 
 
-def run_peer(name, folder):
-    """In a child: runs a peer once, prints its seconds and CPU seconds."""
-    query = PEER_SIDES[name](folder)
-    before, started = resource.getrusage(resource.RUSAGE_SELF), time.perf_counter()
-    query()
-    seconds, after = time.perf_counter() - started, resource.getrusage(resource.RUSAGE_SELF)
-    print(json.dumps([seconds, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime]))
-
-
-def prepare(forebay, folder):
-    """Events in Forebay's log and in Parquet; every tenth payment's user and time is a row of the spine."""
+def prepare(forebay, folder, definitions, every):
+    """Events in Forebay's log and in Parquet; the user and time of one payment in `every` is a row of the spine."""
     import duckdb
 
     child(forebay, "generate", "payments", "--events", EVENTS, "--out", folder / "payments.ndjson")
-    here = ["--data", folder / "data", "--features", DEFINITIONS]
+    here = ["--data", folder / "data", "--features", definitions]
     child(forebay, *here, "push", "payments", folder / "payments.ndjson")
     child(forebay, *here, "serve", "--until-caught-up")
     duckdb.sql(f"""copy (
       select user_id, event_time from (
         select row_number() over () - 1 as row, * from read_ndjson('{folder}/payments.ndjson',
           columns = {{user_id: 'bigint', event_time: 'timestamp'}})
-      ) where row % {EVERY} = 0
+      ) where row % {every} = 0
     ) to '{folder}/spine.parquet'""")
 
 
@@ -144,7 +133,7 @@ def check(folder, peer):
 def main(forebay):
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        prepare(forebay, folder)
+        prepare(forebay, folder, DEFINITIONS, EVERY)
 
         def ours():
             return child(
@@ -153,7 +142,7 @@ def main(forebay):
             )[:2]
 
         def peer(name):
-            return lambda: tuple(json.loads(child(sys.executable, __file__, name, folder)[2]))
+            return lambda: child_measured(__file__, name, folder)
 
         sides = {"forebay": ours} | {name: peer(name) for name in PEER_SIDES}
         for side in sides.values():
@@ -166,6 +155,6 @@ def main(forebay):
 
 if __name__ == "__main__":
     if len(sys.argv) == 3:
-        run_peer(sys.argv[1], Path(sys.argv[2]))
+        measured(PEER_SIDES[sys.argv[1]](Path(sys.argv[2])))
     else:
         main(sys.argv[1])

@@ -9,19 +9,15 @@ Run by `make bench-peers` as `sliding.py FOREBAY`; it starts itself with a folde
 import csv
 import itertools
 import json
-import resource
 import sys
 import tempfile
-import time
 from pathlib import Path
 
-from measure import child, report, take_turns
+from measure import child_measured, measured, report, take_turns
 from payments import HOUR, HOUR_MS, Forebay, check, expected, generate
 
 EVENTS, PEER_EVENTS = 1_000_000, 200_000
 ADVANCE_MS = 300_000
-# What Pathway prints about itself comes before this.
-MARK = "measured:"
 
 
 def run_pathway(folder):
@@ -43,10 +39,7 @@ def run_pathway(folder):
     )
     asked = totals.filter(pw.apply_with_type(lambda user: user in users, bool, pw.this.user))
     pw.io.csv.write(asked, str(folder / "answers.csv"))
-    before, started = resource.getrusage(resource.RUSAGE_SELF), time.perf_counter()
-    pw.run(monitoring_level=pw.MonitoringLevel.NONE)
-    seconds, after = time.perf_counter() - started, resource.getrusage(resource.RUSAGE_SELF)
-    print(MARK, json.dumps([seconds, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime]))
+    measured(lambda: pw.run(monitoring_level=pw.MonitoringLevel.NONE))
 
 
 def main(forebay):
@@ -59,11 +52,11 @@ def main(forebay):
 
         def pathway():
             """One run with its answers checked."""
-            printed = child(sys.executable, __file__, "--pathway", folder)[2]
+            taken = child_measured(__file__, "--pathway", folder)
             with (folder / "answers.csv").open() as file:
                 answers = {(int(row["user"]), int(float(row["start"]))): (int(row["count"]), float(row["total"])) for row in csv.DictReader(file)}
             check("pathway", windows, answers)
-            return tuple(json.loads(printed.partition(MARK)[2]))
+            return taken
 
         def ours(file, events):
             side = Forebay(forebay, folder / f"forebay-{next(numbers)}", HOUR, "from log 'payments'")
