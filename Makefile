@@ -83,7 +83,7 @@ bench-curves: setup ## what an event and a lookup cost as windows, features, key
 .PHONY: bench-peers
 bench-peers: setup ## Forebay beside DuckDB, Polars, Kafka Streams and Pathway, in turns, equal answers asserted first
 	@$(SETUP) peers
-	@cargo build --release --bin forebay
+	@cargo build --release --workspace
 	@for script in points asof streams sliding; do "$(PEERS_PYTHON)" benchmarks/peers/$$script.py "$(CARGO_TARGET_DIR)/release/forebay"; done
 
 .PHONY: train
