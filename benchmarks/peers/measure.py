@@ -73,18 +73,19 @@ def take_turns(sides):
 
 
 def report(title, medians, events=None):
-    """Prints medians as a table with ratios to Forebay's, then as one line of JSON. `events` maps names to how many
-    events a side took; rates are compared then, else seconds."""
-    cost = {name: seconds / (events[name] if events else 1) for name, (seconds, _) in medians.items()}
-    ours = cost["forebay"]
+    """Prints medians as a table with ratios of wall and CPU to Forebay's, then as one line of JSON. `events` maps names
+    to how many events a side took; the costs of an event are compared then."""
+    load = os.getloadavg()
     print(f"\n{title}")
-    print(f"  {'':<38} {'wall':>9} {'CPU':>9} {'events/s':>11} {'ratio':>8}")
+    print(f"  {'':<38} {'wall':>9} {'CPU':>9} {'events/s':>11} {'wall':>8} {'CPU':>8}")
     rows = []
     for name, (seconds, cpu) in medians.items():
+        share = events["forebay"] / events[name] if events else 1
+        wall_ratio, cpu_ratio = (cost * share / ours for cost, ours in zip((seconds, cpu), medians["forebay"]))
         rate = events[name] / seconds if events else None
         shown = f"{rate:,.0f}" if rate else ""
-        print(f"  {name:<38} {seconds:>7.2f} s {cpu:>7.2f} s {shown:>11} {cost[name] / ours:>7.2f}x")
-        rows.append({"side": name, "seconds": seconds, "cpu_seconds": cpu, "events_per_second": rate, "ratio": cost[name] / ours})
-    load = os.getloadavg()
+        print(f"  {name:<38} {seconds:>7.2f} s {cpu:>7.2f} s {shown:>11} {wall_ratio:>7.2f}x {cpu_ratio:>7.2f}x")
+        row = {"side": name, "seconds": seconds, "cpu_seconds": cpu, "events_per_second": rate}
+        rows.append(row | {"wall_ratio": wall_ratio, "cpu_ratio": cpu_ratio})
     print(f"  load average at the end: {load[0]:.1f} {load[1]:.1f} {load[2]:.1f} on {os.cpu_count()} cores")
     print(json.dumps({"title": title, "rounds": ROUNDS, "load": load, "sides": rows}), flush=True)
