@@ -23,6 +23,7 @@ endif
 
 FOREBAY := $(CARGO_TARGET_DIR)/debug/forebay
 PYTHON := $(FOREBAY_CACHE)/venv/bin/python
+PEERS_PYTHON := $(FOREBAY_CACHE)/peers-venv/bin/python
 DEMO_LISTEN ?= 127.0.0.1:8090
 SETUP := integration/setup/setup.sh
 
@@ -78,6 +79,12 @@ bench-curves: setup ## what an event and a lookup cost as windows, features, key
 	@cargo build --release --workspace
 	@$(CARGO_TARGET_DIR)/release/forebay-benchmarks curves
 	@$(CARGO_TARGET_DIR)/release/window
+
+.PHONY: bench-peers
+bench-peers: setup ## Forebay beside DuckDB, Polars, Kafka Streams and Pathway, in turns, equal answers asserted first
+	@$(SETUP) peers
+	@cargo build --release --workspace
+	@for script in points asof streams sliding; do "$(PEERS_PYTHON)" benchmarks/peers/$$script.py "$(CARGO_TARGET_DIR)/release/forebay"; done
 
 .PHONY: train
 train: setup build ## train the models under features/ again, each from Forebay's own training set

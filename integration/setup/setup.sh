@@ -5,6 +5,7 @@
 #   setup.sh python    the pinned environment that trains models and checks results independently
 #   setup.sh kafka     the jars of the broker that tests start
 #   setup.sh bench     the HTTP load generator
+#   setup.sh peers     what benchmarks run beside Forebay: a Python environment of its own, Kafka Streams, a Java compiler
 #
 # Says what it installs, and nothing when everything is there. A part is done again when what defines it changes.
 set -euo pipefail
@@ -130,16 +131,20 @@ find_python() {
   return 1
 }
 
+# Makes the environment in a folder of the cache.
 venv() {
-  [ -x "$cache/venv/bin/python" ] && return 0
+  [ -x "$cache/$1/bin/python" ] && return 0
   local python
   python=$(find_python) || fail "Python 3.11 or later is needed: install it, then run this again"
-  rm -rf "$cache/venv"
-  "$python" -m venv "$cache/venv"
+  rm -rf "${cache:?}/$1"
+  "$python" -m venv "$cache/$1"
 }
 
+# Installs into the environment in a folder of the cache.
 pip_install() {
-  quietly "$cache/venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-input --no-compile --only-binary=:all: "$@"
+  local folder=$1
+  shift
+  quietly "$cache/$folder/bin/python" -m pip install --quiet --disable-pip-version-check --no-input --no-compile --only-binary=:all: "$@"
 }
 
 # The wheel carries the library; a link under a fixed name spares everybody its version.
@@ -148,8 +153,8 @@ onnxruntime() {
   pin=$(grep '^onnxruntime==' "$here/requirements.txt")
   [ -e "$(stamp onnxruntime "$pin")" ] && [ -e "$link" ] && return 0
   say "ONNX Runtime ($pin) into $cache/onnxruntime"
-  venv
-  pip_install --constraint "$here/requirements.txt" "$pin"
+  venv venv
+  pip_install venv --constraint "$here/requirements.txt" "$pin"
   found=$(find "$cache/venv/lib" -name 'libonnxruntime.so.1.*' | head -n 1)
   [ -n "$found" ] || fail "the wheel $pin holds no libonnxruntime.so"
   mkdir -p "$cache/onnxruntime"
@@ -162,8 +167,8 @@ python() {
   what=$(cat "$here/requirements.txt")
   [ -e "$(stamp python "$what")" ] && [ -x "$cache/venv/bin/python" ] && return 0
   say "Python environment into $cache/venv: $(grep -v '^#' "$here/requirements.txt" | tr '\n' ' ')"
-  venv
-  pip_install --requirement "$here/requirements.txt"
+  venv venv
+  pip_install venv --requirement "$here/requirements.txt"
   mark python "$what"
 }
 
@@ -183,6 +188,25 @@ kafka() {
   mark kafka "$what"
 }
 
+# ---- peers -----------------------------------------------------------------------------------------------------
+
+peers() {
+  local folder=$here/../../benchmarks/peers what
+  has javac || install_packages default-jdk-headless
+  what=$(cat "$folder/requirements.txt" "$folder/pom.xml")
+  [ -e "$(stamp peers "$what")" ] && [ -x "$cache/peers-venv/bin/python" ] && [ -d "$cache/peers/lib" ] && return 0
+  need_java=yes system
+  say "peers of the benchmarks into $cache/peers-venv and $cache/peers: $(grep -v '^#' "$folder/requirements.txt" | tr '\n' ' ')and Kafka Streams"
+  venv peers-venv
+  pip_install peers-venv --requirement "$folder/requirements.txt"
+  work=$(mktemp -d "$cache/peers.XXXXXX")
+  quietly mvn -q -B -f "$folder/pom.xml" dependency:copy-dependencies -DoutputDirectory="$work/lib"
+  rm -rf "$cache/peers"
+  chmod 755 "$work"
+  mv "$work" "$cache/peers"
+  mark peers "$what"
+}
+
 # ----------------------------------------------------------------------------------------------------------------
 
 mkdir -p "$cache"
@@ -196,8 +220,8 @@ for part in "$@"; do
       [ "$rocksdb" = source ] || rocksdb
       onnxruntime
       ;;
-    python | kafka) $part ;;
+    python | kafka | peers) $part ;;
     bench) has wrk || install_packages wrk ;;
-    *) fail "there is no part $part: choose from build, python, kafka, bench" ;;
+    *) fail "there is no part $part: choose from build, python, kafka, bench, peers" ;;
   esac
 done

@@ -452,6 +452,14 @@ impl Committer {
     /// The earliest time that lookups may ask for follows the lowest frontier, and never goes back.
     fn move_horizons(&mut self) {
         for (source, horizon) in self.horizons.iter_mut().enumerate() {
+            // A partition of which nothing was read yet may bring events that are older than all others.
+            let unread = |(partition, end): (&Partition, &Offset)| {
+                let lane = self.lanes.get(&(source, *partition));
+                lane.is_none_or(|lane| lane.gate.frontier.is_none() && lane.idle_since.is_none() && lane.next < *end)
+            };
+            if self.shared.awaited[source].lock().iter().any(unread) {
+                continue;
+            }
             let lanes = self.lanes.range((source, Partition(0))..=(source, Partition(u32::MAX)));
             let lowest = lanes.filter(|(_, lane)| lane.idle_since.is_none()).filter_map(|(_, lane)| lane.gate.frontier).min();
             if let Some(lowest) = lowest {

@@ -1,6 +1,7 @@
 //! One thread for each source: polls its log, decodes, evaluates what depends on the rows alone, and hands batches to
 //! the committer through a bounded channel, so that back-pressure reaches the log.
 
+use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -54,7 +55,7 @@ pub fn read(shared: &Arc<Shared>, source: usize, from: &Applied, batch_max: usiz
     let mut reader: Option<Box<dyn LogReader>> = None;
     let mut decoder = Decoder::new(declared);
     let mut looked = Instant::now();
-    let mut next: std::collections::BTreeMap<Partition, Offset> =
+    let mut next: BTreeMap<Partition, Offset> =
         from.partitions.iter().filter(|((of, _), _)| *of == source).map(|((_, partition), (offset, _))| (*partition, *offset)).collect();
     while !shared.is_stopping() {
         let look = looked.elapsed() > LOOK_EVERY;
@@ -83,7 +84,7 @@ fn step(
     source: usize,
     reader: &mut Option<Box<dyn LogReader>>,
     decoder: &mut Decoder,
-    next: &mut std::collections::BTreeMap<Partition, Offset>,
+    next: &mut BTreeMap<Partition, Offset>,
     batch_max: usize,
     look: bool,
     incoming: &Sender<Incoming>,
@@ -97,6 +98,7 @@ fn step(
                 check_partition(partition)?;
                 opened.seek(partition, *next.entry(partition).or_default())?;
             }
+            await_unread(shared, source, next, &opened.ends()?);
             reader.insert(opened)
         }
     };
@@ -106,11 +108,12 @@ fn step(
         tracing::warn!(source = declared.name, "{problem}");
     }
     let ends = if look || runs.is_empty() { reader.ends()? } else { Vec::new() };
-    for (partition, _) in &ends {
+    for (partition, end) in &ends {
         if let Entry::Vacant(new) = next.entry(*partition) {
             check_partition(*partition)?;
             tracing::info!(source = declared.name, "reading the new partition {}", partition.0);
             reader.seek(*partition, *new.insert(Offset(0)))?;
+            await_unread(shared, source, next, &[(*partition, *end)]);
         }
     }
     for run in runs {
@@ -144,6 +147,12 @@ fn check_partition(partition: Partition) -> Result<()> {
     }
     let (found, most) = (partition.0, Partition::MAX.0);
     Err(Error::input(format!("partition {found} is beyond {most}, the highest that is read; use a topic with fewer partitions")))
+}
+
+/// Notes partitions that hold records from before anything was read of them.
+fn await_unread(shared: &Shared, source: usize, next: &BTreeMap<Partition, Offset>, ends: &[(Partition, Offset)]) {
+    let unread = |(partition, end): &&(Partition, Offset)| next.get(partition).is_none_or(|next| next < end);
+    shared.awaited[source].lock().extend(ends.iter().filter(unread).copied());
 }
 
 fn decode(shared: &Shared, source: usize, decoder: &mut Decoder, run: RecordRun, next: Offset) -> Result<Incoming> {

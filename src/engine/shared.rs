@@ -131,6 +131,8 @@ pub struct Shared {
     ready: AtomicBool,
     /// For each source: records in its log that are not committed, as last known.
     pub lag: Vec<AtomicU64>,
+    /// For each source: the partitions that held unread records when their reading began, and where they ended then.
+    pub awaited: Vec<Mutex<BTreeMap<Partition, Offset>>>,
 }
 
 impl Shared {
@@ -146,6 +148,7 @@ impl Shared {
         let views = definitions.plan.views.len();
         let shards = (0..definitions.shards).map(|index| RwLock::new(Shard::new(index, views))).collect();
         let lag = definitions.plan.sources.iter().map(|_| AtomicU64::new(0)).collect();
+        let awaited = definitions.plan.sources.iter().map(|_| Mutex::default()).collect();
         Self {
             definitions,
             store,
@@ -162,6 +165,7 @@ impl Shared {
             stopping: AtomicBool::new(false),
             ready: AtomicBool::new(false),
             lag,
+            awaited,
         }
     }
 
