@@ -150,6 +150,18 @@ fn progress_of_a_version_without_ledgers_is_read() {
     assert_eq!(store.progress().unwrap(), read);
 }
 
+#[test]
+fn progress_of_a_newer_version_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path(), 8 << 20, 16 << 20).unwrap();
+    let mut commit = store.begin();
+    let newer = codec::encode(PROGRESS_VERSION + 1, &Progress::default()).unwrap();
+    commit.batch.put_cf(store.family(META).unwrap(), PROGRESS, newer);
+    store.commit(commit).unwrap();
+    let refused = store.progress().unwrap_err();
+    assert_eq!(refused.to_string(), "progress: format 3 but this version reads 2; use the Forebay that wrote it");
+}
+
 fn keys(store: &Store, view: Identity) -> usize {
     let mut keys = 0;
     store
