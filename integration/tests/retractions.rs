@@ -143,3 +143,36 @@ fn as_undisturbed(project: &Project) {
     }
     assert_eq!((disturbed.stop(), undisturbed.stop()), (Some(0), Some(0)));
 }
+
+/// A backlog is read partition by partition: what was not read yet holds back what deletes may name.
+#[test]
+fn a_backlog_of_two_partitions_loses_no_delete() {
+    let project = Project::new(
+        "source p (id text, u bigint, gone boolean, t timestamp) from log 'p' partitions 2 by u format json event time t
+lateness '1h' max ahead '4000d' dedup by id within '1h' deletes when gone;
+entity user (u bigint);
+features f of user from p (c = count(*) over all);
+vector v on p (f.c);
+",
+    );
+    let mut records = Vec::new();
+    for hour in 0..240 {
+        for event in 0..60 {
+            for u in [1, 2] {
+                let record = |gone: bool| json!({"id": format!("{u}-{hour}-{event}"), "u": u, "gone": gone, "t": rfc3339(START + hour * 3600 * SECOND)});
+                records.push(record(false));
+                if event == 0 {
+                    records.push(record(true));
+                }
+            }
+        }
+    }
+    let _ = project.push("p", &records).ok();
+    project.catch_up();
+    let source = read_json(&project.run(&["sources", "--output", "json"]).ok().stdout)[0].clone();
+    assert_eq!(source["retracted"], json!(480), "{source}");
+    let server = project.serve();
+    let rows = server.lookup("v", &json!({"keys": [{"u": 1}, {"u": 2}]}));
+    assert_eq!(rows, [json!({"c": 14_160}), json!({"c": 14_160})]);
+    assert_eq!(server.stop(), Some(0));
+}

@@ -8,6 +8,7 @@ use crate::serve::Presence;
 use super::Outcome;
 use super::context::Context;
 use super::definitions::{self, Applied};
+use super::output::complain;
 use super::plan::{against_applied, as_json};
 
 #[derive(Args)]
@@ -21,7 +22,10 @@ pub(super) fn run(context: &Context, _: &Arguments) -> Result<Outcome> {
     }
     context.print.one(&difference.to_string(), &as_json(&difference))?;
     if !difference.is_empty() && Presence::find(&context.config.data).is_some() {
-        eprintln!("the server of {} goes on with the definitions that it started with: restart it", context.config.data.display());
+        complain(&format!(
+            "the server of {} goes on with the definitions that it started with: restart it\n",
+            context.config.data.display()
+        ));
     }
     Ok(Outcome::Done)
 }

@@ -8,6 +8,7 @@ use crate::language::{self, Diagnostic, Severity, SourceFile};
 
 use super::context::Context;
 use super::definitions::{colored, compile, counted};
+use super::output::complain;
 use super::{Outcome, output};
 
 #[derive(Args)]
@@ -18,7 +19,7 @@ pub(super) fn run(context: &Context, _: &Arguments) -> Result<Outcome> {
     let compiled = compile(&files);
     let errors = compiled.diagnostics.iter().filter(|diagnostic| diagnostic.severity == Severity::Error).count();
     if context.print.for_people() {
-        eprint!("{}", language::render(&compiled.diagnostics, &files, colored()));
+        complain(&language::render(&compiled.diagnostics, &files, colored()));
         if let Some(plan) = &compiled.plan {
             let parts = [
                 counted(plan.sources.len(), "source"),

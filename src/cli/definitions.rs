@@ -11,6 +11,7 @@ use crate::plan::Plan;
 use crate::time::EventTime;
 
 use super::context::Context;
+use super::output::complain;
 
 /// The plan of the features folder and the files that it was made from. Warnings go to standard error.
 ///
@@ -20,7 +21,7 @@ pub(super) fn current(context: &Context) -> Result<(Plan, Vec<SourceFile>)> {
     let files = language::load(&context.config.features)?;
     let compiled = compile(&files);
     if !compiled.diagnostics.is_empty() {
-        eprint!("{}", language::render(&compiled.diagnostics, &files, colored()));
+        complain(&language::render(&compiled.diagnostics, &files, colored()));
     }
     let errors = compiled.diagnostics.iter().filter(|diagnostic| diagnostic.severity == Severity::Error).count();
     match compiled.plan {

@@ -12,6 +12,7 @@ use crate::language::{self, SourceFile};
 use super::Outcome;
 use super::context::Context;
 use super::definitions::{colored, counted};
+use super::output::complain;
 
 #[derive(Args)]
 pub(super) struct Arguments {
@@ -40,7 +41,7 @@ pub(super) fn run(context: &Context, arguments: &Arguments) -> Result<Outcome> {
             }
             Err(diagnostics) => {
                 // Places in these diagnostics are of the one file.
-                eprint!("{}", language::render(&diagnostics, std::slice::from_ref(file), colored()));
+                complain(&language::render(&diagnostics, std::slice::from_ref(file), colored()));
                 unreadable += 1;
             }
         }

@@ -146,7 +146,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, environment: Vec<(Stri
         Ok(Outcome::Done) => DONE,
         Ok(Outcome::Differences) => DIFFERENCES,
         Err(error) => {
-            eprintln!("error: {error}");
+            output::complain(&format!("error: {error}\n"));
             FAILED
         }
     }

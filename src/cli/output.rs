@@ -60,6 +60,11 @@ pub(super) fn write_bytes(bytes: &[u8]) -> Result<()> {
     }
 }
 
+/// Writes to standard error. That nobody reads it any more is no failure.
+pub(super) fn complain(text: &str) {
+    let _ = io::stderr().lock().write_all(text.as_bytes());
+}
+
 /// Columns as wide as their widest cell, two blanks apart; numbers to the right.
 pub(super) fn table(columns: &[&str], rows: &[Vec<Json>]) -> String {
     let cells: Vec<Vec<String>> = rows.iter().map(|row| row.iter().map(cell).collect()).collect();

@@ -12,6 +12,7 @@ use crate::plan::{self, Difference, Frame, Plan, Scan};
 use super::Outcome;
 use super::context::Context;
 use super::definitions::{self, Applied};
+use super::output::complain;
 
 #[derive(Args)]
 pub(super) struct Arguments {}
@@ -45,7 +46,7 @@ pub(super) fn against_applied(context: &Context, new: &Plan) -> Result<(Differen
         None => Plan::default(),
         Some(Some(plan)) => plan,
         Some(None) => {
-            eprintln!("warning: the applied definitions no longer compile (a model's file may be gone), so everything is shown as new");
+            complain("warning: the applied definitions no longer compile (a model's file may be gone), so everything is shown as new\n");
             Plan::default()
         }
     };
