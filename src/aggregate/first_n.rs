@@ -2,8 +2,8 @@
 //! type. n is from 1 to 1000. Over no rows: null. Memory: at most 48 n bytes per tile (text beside it).
 //! Cost: one comparison for an event that is not among the first n, else a move of at most n values.
 
-use super::bytes::{ByteReader, put_unsigned};
-use super::fold::{Algorithm, Event, Own, Placed, Tiled, get_placed, put_placed};
+use super::bytes::ByteReader;
+use super::fold::{Algorithm, Event, Own, Placed, Tiled, get_list, put_list};
 use super::rows::Place;
 use super::{Bound, Definition, Example, Fold, Kind, Shape, small_integer};
 use crate::error::Result;
@@ -58,13 +58,11 @@ impl Algorithm for FirstN {
     }
 
     fn encode(&self, state: &Vec<Placed>, bytes: &mut Vec<u8>) {
-        put_unsigned(bytes, state.len() as u64);
-        state.iter().for_each(|placed| put_placed(bytes, placed));
+        put_list(bytes, state);
     }
 
     fn decode(&self, reader: &mut ByteReader<'_>) -> Result<Vec<Placed>> {
-        let length = reader.length()?.min(self.n);
-        (0..length).map(|_| get_placed(reader, self.kind)).collect()
+        get_list(reader, self.kind, self.n)
     }
 
     fn heap(state: &Vec<Placed>) -> usize {

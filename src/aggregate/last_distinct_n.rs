@@ -3,8 +3,8 @@
 //! numbers: every NaN is one value, and negative zero is zero. Over no rows: null.
 //! Memory: at most 48 n bytes per tile (text beside it). Cost: a search among n values and a move.
 
-use super::bytes::{ByteReader, put_unsigned};
-use super::fold::{Algorithm, Event, Own, Placed, Tiled, get_placed, put_placed};
+use super::bytes::ByteReader;
+use super::fold::{Algorithm, Event, Own, Placed, Tiled, get_list, put_list};
 use super::{Bound, Definition, Example, Fold, Kind, Shape, small_integer};
 use crate::error::Result;
 use crate::value::{DataType, Value};
@@ -63,13 +63,11 @@ impl Algorithm for LastDistinctN {
     }
 
     fn encode(&self, state: &Vec<Placed>, bytes: &mut Vec<u8>) {
-        put_unsigned(bytes, state.len() as u64);
-        state.iter().for_each(|placed| put_placed(bytes, placed));
+        put_list(bytes, state);
     }
 
     fn decode(&self, reader: &mut ByteReader<'_>) -> Result<Vec<Placed>> {
-        let length = reader.length()?.min(self.n);
-        (0..length).map(|_| get_placed(reader, self.kind)).collect()
+        get_list(reader, self.kind, self.n)
     }
 
     fn heap(state: &Vec<Placed>) -> usize {

@@ -423,8 +423,14 @@ impl Committer {
         self.lanes.iter().map(|(key, lane)| (*key, (lane.next, lane.gate.frontier))).collect()
     }
 
-    /// Sets aside partitions that fell silent while others of their source went on.
+    /// Sets aside partitions that fell silent while others of their source went on: also those of which nothing can be
+    /// read, because retention or a transaction took what they held.
     fn set_idle(&mut self) {
+        for (source, awaited) in self.shared.awaited.iter().enumerate() {
+            for partition in awaited.lock().keys() {
+                self.lanes.entry((source, *partition)).or_insert_with(Lane::new);
+            }
+        }
         let newest = |lanes: &BTreeMap<(usize, Partition), Lane>, source: usize| {
             lanes.range((source, Partition(0))..=(source, Partition(u32::MAX))).map(|(_, lane)| lane.last_event).max()
         };

@@ -21,7 +21,7 @@ use self::own::OwnState;
 pub(crate) use self::own::{Algorithm, Event, Own, Tiled};
 use self::placed::Chosen;
 pub(crate) use self::placed::Placed;
-pub(super) use self::stored::{get_cell, get_placed, put_cell, put_placed};
+pub(super) use self::stored::{get_cell, get_list, put_cell, put_list};
 use super::exact::ExactSum;
 use super::rows::Rows;
 use crate::value::Value;

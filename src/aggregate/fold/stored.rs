@@ -34,10 +34,7 @@ impl Part {
                 bytes.push(u8::from(placed.is_some()));
                 placed.iter().for_each(|placed| put_placed(bytes, placed));
             }
-            Partial::List(list) => {
-                put_unsigned(bytes, list.len() as u64);
-                list.iter().for_each(|placed| put_placed(bytes, placed));
-            }
+            Partial::List(list) => put_list(bytes, list),
             Partial::Chosen(chosen) => {
                 bytes.push(u8::from(chosen.is_some()));
                 if let Some(chosen) = chosen {
@@ -74,10 +71,7 @@ impl Part {
             }
             Fold::Least(kind) | Fold::Greatest(kind) => Partial::Extreme(reader.optional(|reader| get_cell(reader, *kind))?),
             Fold::First(kind) | Fold::Last(kind) => Partial::Placed(reader.optional(|reader| get_placed(reader, *kind).map(Box::new))?),
-            Fold::LastN(kind, n) => {
-                let length = reader.length()?.min(*n as usize);
-                Partial::List((0..length).map(|_| get_placed(reader, *kind)).collect::<Result<_>>()?)
-            }
+            Fold::LastN(kind, n) => Partial::List(get_list(reader, *kind, *n as usize)?),
             Fold::LeastBy(kind, by) | Fold::GreatestBy(kind, by) => Partial::Chosen(reader.optional(|reader| {
                 let by = get_cell(reader, *by)?;
                 Ok(Box::new(Chosen { by, placed: get_placed(reader, *kind)? }))
@@ -115,11 +109,22 @@ pub(in crate::aggregate) fn get_cell(reader: &mut ByteReader<'_>, kind: Kind) ->
     })
 }
 
-pub(in crate::aggregate) fn put_placed(bytes: &mut Vec<u8>, placed: &Placed) {
+pub(in crate::aggregate) fn put_list(bytes: &mut Vec<u8>, list: &[Placed]) {
+    put_unsigned(bytes, list.len() as u64);
+    list.iter().for_each(|placed| put_placed(bytes, placed));
+}
+
+/// Up to `most` of them.
+pub(in crate::aggregate) fn get_list(reader: &mut ByteReader<'_>, kind: Kind, most: usize) -> Result<Vec<Placed>> {
+    let length = reader.length()?.min(most);
+    (0..length).map(|_| get_placed(reader, kind)).collect()
+}
+
+fn put_placed(bytes: &mut Vec<u8>, placed: &Placed) {
     placed.place.encode(bytes);
     put_cell(bytes, &placed.value);
 }
 
-pub(in crate::aggregate) fn get_placed(reader: &mut ByteReader<'_>, kind: Kind) -> Result<Placed> {
+fn get_placed(reader: &mut ByteReader<'_>, kind: Kind) -> Result<Placed> {
     Ok(Placed { place: Place::decode(reader)?, value: get_cell(reader, kind)? })
 }
