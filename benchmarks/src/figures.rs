@@ -15,7 +15,7 @@ impl Figures {
         self.rows.push((what, value, unit, target));
     }
 
-    pub fn skip(&mut self, what: &str, why: &str) {
+    pub fn skip(&mut self, what: impl std::fmt::Display, why: &str) {
         eprintln!("skipped: {what}: {why}");
     }
 

@@ -28,13 +28,14 @@ pub struct Setting {
 }
 
 impl Setting {
-    pub fn new(events: u64) -> Result<Self> {
+    /// So many payments of so many users.
+    pub fn new(events: u64, users: u32) -> Result<Self> {
         let folder = tempfile::tempdir().map_err(|error| Error::unavailable(format!("no temporary folder: {error}")))?;
         let data = folder.path().join("data").display().to_string();
         let config = Layers { file: None, environment: Vec::new(), flags: vec![("data", data)] }.config()?;
         let files = language::load(&definitions())?;
         let mut payloads = Vec::new();
-        for payment in Generator::new(Options { events, ..Options::default() }) {
+        for payment in Generator::new(Options { events, users, ..Options::default() }) {
             let mut payload = Vec::with_capacity(192);
             payment.to_json(&mut payload);
             payloads.push(payload);

@@ -17,7 +17,7 @@ use super::shared::{Applied, Shared, contents_of, destination_of};
 use super::work::{LeftOut, Pass, Segment, Work, events_of};
 use crate::error::{Error, Result};
 use crate::id::{Identity, Offset, Partition, Seq};
-use crate::online::{AcceptedIds, Output, PartitionProgress, Progress};
+use crate::online::{AcceptedIds, Output, PartitionProgress, Progress, state_key};
 use crate::telemetry::names;
 use crate::time::{EventTime, IngestTime};
 
@@ -273,6 +273,9 @@ impl Committer {
             store.delete_ids(&mut commit, at)?;
         }
         let flushed_rows = self.rows.len() as u64;
+        // In the order of their keys, neighbours are found where the last one went.
+        let declared = &shared.plan().views;
+        self.rows.sort_by_cached_key(|row| state_key(declared[row.view].id, &row.key));
         for row in self.rows.drain(..) {
             let view = self.shared.plan().views[row.view].id;
             match &row.row {

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError};
 
@@ -16,17 +16,25 @@ use crate::telemetry::names;
 
 /// Events that one round takes at most, so that its memory is bounded.
 const ROUND_EVENTS_MAX: usize = 500_000;
-/// Rounds between two compactions.
-const COMPACT_EVERY: u64 = 16;
+/// So many events do not wait for the interval: a backlog is written while it is read, not after it.
+const EVENTS_ENOUGH: u64 = 100_000;
+/// How often a backlog is looked for.
+const LOOK: Duration = Duration::from_millis(50);
+/// Intervals between two compactions.
+const COMPACT_EVERY: u32 = 16;
 
-/// Drains every `interval` until `stop` is closed, and once more then.
+/// Drains every `interval`, or as soon as there is enough, until `stop` is closed, and once more then.
 pub fn drain(shared: &Arc<Shared>, offline: &Store, upto: &AtomicU64, interval: Duration, stop: &Receiver<()>) {
-    let mut rounds = 0_u64;
+    let mut tidied_at = Instant::now();
     loop {
-        let ended = matches!(stop.recv_timeout(interval), Err(RecvTimeoutError::Disconnected));
+        let ended = wait(shared, upto, interval, stop);
         let drained = drain_all(shared, offline, upto);
-        rounds += 1;
-        let tidied = if rounds.is_multiple_of(COMPACT_EVERY) || ended { tidy(shared, offline) } else { Ok(()) };
+        let tidied = if ended || tidied_at.elapsed() >= interval * COMPACT_EVERY {
+            tidied_at = Instant::now();
+            tidy(shared, offline)
+        } else {
+            Ok(())
+        };
         match drained.and(tidied) {
             Ok(()) => shared.set_problem("the Parquet log", None),
             Err(error) => {
@@ -36,6 +44,21 @@ pub fn drain(shared: &Arc<Shared>, offline: &Store, upto: &AtomicU64, interval: 
         }
         if ended {
             return;
+        }
+    }
+}
+
+/// Until there is something to drain; whether the engine stops.
+fn wait(shared: &Shared, upto: &AtomicU64, interval: Duration, stop: &Receiver<()>) -> bool {
+    let started = Instant::now();
+    loop {
+        let left = interval.saturating_sub(started.elapsed());
+        if matches!(stop.recv_timeout(left.min(LOOK)), Err(RecvTimeoutError::Disconnected)) {
+            return true;
+        }
+        let pending = shared.applied_seq().0.saturating_sub(upto.load(Ordering::Acquire));
+        if left <= LOOK || pending >= EVENTS_ENOUGH {
+            return false;
         }
     }
 }

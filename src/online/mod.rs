@@ -491,6 +491,11 @@ fn families(cache: &Cache, buffer_bytes: usize) -> Vec<ColumnFamilyDescriptor> {
             table.set_pin_l0_filter_and_index_blocks_in_cache(true);
         }
         let mut options = Options::default();
+        if *name == STATE {
+            // Most keys that are looked for here are new ones.
+            options.set_memtable_prefix_bloom_ratio(0.02);
+            options.set_memtable_whole_key_filtering(true);
+        }
         options.set_block_based_table_factory(&table);
         options.set_write_buffer_size((buffer_bytes / 4).max(4 << 20));
         // Blocks are compressed before they come here.
