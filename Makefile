@@ -59,8 +59,8 @@ demo: setup-build ## payments from declaration to prediction in two minutes; KEE
 
 .PHONY: test
 test: setup ## every test: unit, scenarios, oracles, crash runs, real Kafka; ends with the totals
-	@cargo build --workspace
-	@cargo test --workspace --no-fail-fast -- --show-output 2>&1 | awk -f integration/setup/totals.awk
+	@cargo build --workspace --exclude forebay-fuzz
+	@cargo test --workspace --exclude forebay-fuzz --no-fail-fast -- --show-output 2>&1 | awk -f integration/setup/totals.awk
 
 .PHONY: check
 check: setup-build ## format, clippy and documentation, warnings as errors: what CI runs before the tests
@@ -71,19 +71,19 @@ check: setup-build ## format, clippy and documentation, warnings as errors: what
 .PHONY: bench
 bench: setup ## figures in the release profile, as a table and as JSON
 	@$(SETUP) bench
-	@cargo build --release --workspace
+	@cargo build --release --workspace --exclude forebay-fuzz
 	@$(CARGO_TARGET_DIR)/release/forebay-benchmarks
 
 .PHONY: bench-curves
 bench-curves: setup ## what an event and a lookup cost as windows, features, keys, lateness and histories grow
-	@cargo build --release --workspace
+	@cargo build --release --workspace --exclude forebay-fuzz
 	@$(CARGO_TARGET_DIR)/release/forebay-benchmarks curves
 	@$(CARGO_TARGET_DIR)/release/window
 
 .PHONY: bench-peers
 bench-peers: setup ## Forebay beside DuckDB, Polars, Kafka Streams and Pathway, in turns, equal answers asserted first
 	@$(SETUP) peers
-	@cargo build --release --workspace
+	@cargo build --release --workspace --exclude forebay-fuzz
 	@for script in points asof streams sliding; do "$(PEERS_PYTHON)" benchmarks/peers/$$script.py "$(CARGO_TARGET_DIR)/release/forebay"; done
 
 .PHONY: train
@@ -92,17 +92,21 @@ train: setup build ## train the models under features/ again, each from Forebay'
 
 .PHONY: torture
 torture: setup ## many kill -9 runs: make torture RUNS=200
-	@cargo build --workspace
+	@cargo build --workspace --exclude forebay-fuzz
 	@FOREBAY_CRASH_RUNS=$(or $(RUNS),100) cargo test -p forebay-integration --test crash -- --nocapture
 
 .PHONY: prove
 prove: setup ## random definitions and events against the naive oracle: make prove MINUTES=60
-	@cargo build --workspace
+	@cargo build --workspace --exclude forebay-fuzz
 	@integration/setup/prove.sh $(or $(MINUTES),10) $(SEED)
 
 .PHONY: fuzz
-fuzz: setup ## broken definitions, records and stored state for minutes: make fuzz SECONDS=300
-	@FOREBAY_FUZZ_SECONDS=$(or $(SECONDS),300) FOREBAY_SEED=$${SEED:-$$RANDOM} cargo test -p forebay-integration --test fuzz -- --nocapture
+fuzz: setup-build ## broken definitions, records and stored state, guided by coverage: make fuzz SECONDS=300 TARGETS=state
+	@integration/setup/fuzz.sh $(or $(SECONDS),300) $(TARGETS)
+
+.PHONY: fuzz-keep
+fuzz-keep: setup-build ## add what fuzzing found and reaches more to the inputs that make test tries again
+	@integration/setup/fuzz.sh keep $(TARGETS)
 
 .PHONY: clean-data
 clean-data: ## remove what the demo left behind; builds and downloads stay

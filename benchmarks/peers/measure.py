@@ -26,7 +26,8 @@ def cache():
 
 def child(*command):
     """Runs a command to its end: (seconds, CPU seconds, what it printed). Fails with its messages when it fails."""
-    environment = {k: v for k, v in os.environ.items() if k not in ("FOREBAY_DATA", "FOREBAY_FEATURES", "FOREBAY_CONFIG")}
+    # No setting of the caller's shell is part of what is measured.
+    environment = {k: v for k, v in os.environ.items() if k == "FOREBAY_CACHE" or not k.startswith("FOREBAY_")}
     with tempfile.TemporaryFile("w+") as printed, tempfile.TemporaryFile("w+") as said:
         started = time.perf_counter()
         process = subprocess.Popen(list(map(str, command)), stdin=subprocess.DEVNULL, stdout=printed, stderr=said, env=environment)

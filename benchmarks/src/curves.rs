@@ -1,18 +1,21 @@
-//! What an event costs as things grow, in steps of ten: window length, features, keys, late events, history of a key.
-//! Each step is a data folder of its own; ingest from the embedded log to durable state and a written event log.
+//! What an event costs as things grow, in steps of ten: window length, features, keys, late events, history of a key; and
+//! what a lookup costs as the history of its key grows. Each step is a data folder of its own; ingest from the embedded
+//! log to durable state and a written event log.
 
 use std::path::PathBuf;
 
 use forebay::config::Layers;
-use forebay::engine::{Engine, push_without_engine};
+use forebay::engine::{Engine, LookupRequest, LookupRow, push_without_engine};
 use forebay::language::SourceFile;
 use forebay::telemetry::Metrics;
-use forebay::{Error, Result};
+use forebay::{Error, Result, Value};
 
 use crate::figures::Figures;
+use crate::lookup::{frontier, timed_lookups};
 use crate::setting::{Setting, plan_of, timed};
 
 const EVENTS: u64 = 1_000_000;
+const LOOKUPS: u64 = 20_000;
 /// 2020-01-01T00:00:00Z
 const START: u64 = 1_577_836_800_000_000;
 const HOUR: u64 = 3_600_000_000;
@@ -61,8 +64,10 @@ pub fn curves(figures: &mut Figures) -> Result<()> {
     curve(
         figures,
         "events of a key:",
-        [10, 100, 1_000, 10_000, 100_000, 1_000_000]
-            .map(|history: u64| (history.to_string(), Step { keys: EVENTS / history, ..Step::default() })),
+        [10, 100, 1_000, 10_000, 100_000, 1_000_000, 10_000_000].map(|history: u64| {
+            let events = history.max(EVENTS);
+            (history.to_string(), Step { keys: events / history, events, ..Step::default() })
+        }),
     )?;
     curve(
         figures,
@@ -74,18 +79,30 @@ pub fn curves(figures: &mut Figures) -> Result<()> {
 
 fn curve<const N: usize>(figures: &mut Figures, what: &str, steps: [(String, Step); N]) -> Result<()> {
     for (name, step) in steps {
-        let (rate, start) = step.run()?;
-        figures.add(format!("ingest, {what} {name}"), rate, "events/s", "<= 10% less a step");
+        let cost = step.run()?;
+        figures.add(format!("ingest, {what} {name}"), cost.rate, "events/s", "<= 10% less a step");
+        if what == "events of a key:" {
+            figures.add(format!("lookup, 16 features, {what} {name}, p50"), cost.lookup, "us", "<= 10");
+        }
         if what == "keys:" {
-            figures.add(format!("start, {what} {name}"), start, "ms", "<= 1000");
+            figures.add(format!("start, {what} {name}"), cost.start, "ms", "<= 1000");
         }
     }
     Ok(())
 }
 
+/// What a step costs.
+struct Cost {
+    /// Events per second.
+    rate: f64,
+    /// Microseconds of a lookup of the first key at the last event, in process: the median.
+    lookup: f64,
+    /// Milliseconds of a start on that state.
+    start: f64,
+}
+
 impl Step {
-    /// Events per second, and the milliseconds that a start on that state takes.
-    fn run(&self) -> Result<(f64, f64)> {
+    fn run(&self) -> Result<Cost> {
         let folder = tempfile::tempdir().map_err(|error| Error::unavailable(format!("no temporary folder: {error}")))?;
         let data = folder.path().join("data").display().to_string();
         let config = Layers { file: None, environment: Vec::new(), flags: vec![("data", data)] }.config()?;
@@ -107,6 +124,13 @@ impl Step {
             Ok(engine)
         })?;
         let taken = engine.handle().status().seq.0;
+        let request = LookupRequest {
+            vector: "w".to_owned(),
+            rows: vec![LookupRow { keys: vec![("k".to_owned(), Value::Int(0))], request: Vec::new() }],
+            as_of: Some(frontier(&engine)),
+            ..LookupRequest::default()
+        };
+        let lookup = timed_lookups(&engine, &request, LOOKUPS)?.value_at_quantile(0.5) as f64 / 1e3;
         engine.stop()?;
         drop(engine);
         if taken != self.events {
@@ -114,7 +138,7 @@ impl Step {
         }
         let (start, engine) = timed(|| Engine::start(&config, plan, "", Setting::clock(), Metrics::new()))?;
         engine.stop()?;
-        Ok((self.events as f64 / seconds, start * 1e3))
+        Ok(Cost { rate: self.events as f64 / seconds, lookup, start: start * 1e3 })
     }
 
     fn payloads(&self) -> Vec<Vec<u8>> {

@@ -1,8 +1,12 @@
-//! Lookups of twenty features of a hot key: in process, and over HTTP with `wrk` from another process.
+//! Lookups of twenty features: in process, of the hottest keys and of keys whose events all lie in their rows, and over
+//! HTTP with `wrk` from another process.
 
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
 use std::process::Command;
 use std::time::Instant;
 
+use forebay::demo::payments::{Generator, Options};
 use forebay::engine::{Engine, LookupRequest, LookupRow};
 use forebay::serve::{self, Limits, Listener};
 use forebay::{Error, EventTime, Result, Value};
@@ -13,32 +17,70 @@ use crate::setting::Setting;
 
 const VECTOR: &str = "payment_20";
 const ROUNDS: u64 = 100_000;
+/// Payments of keys whose windows are read from their rows alone: enough that windows have edges in them, and fewer than
+/// a row holds before chunks lie beside it.
+const IN_ROW: std::ops::RangeInclusive<u32> = 16..=100;
 
-/// The key that the most payments have, at the last event.
-fn request(engine: &Engine) -> LookupRequest {
-    let frontier = engine.handle().status().sources.first().and_then(|source| source.frontier).unwrap_or(EventTime(0));
-    let keys = vec![("user_id".to_owned(), Value::Int(1)), ("merchant_id".to_owned(), Value::Text("m00001".into()))];
+/// These keys, at the last event.
+fn request(engine: &Engine, user: u32, merchant: String) -> LookupRequest {
+    let keys = vec![("user_id".to_owned(), Value::Int(user.into())), ("merchant_id".to_owned(), Value::Text(merchant.into()))];
     LookupRequest {
         vector: VECTOR.to_owned(),
         rows: vec![LookupRow { keys, request: Vec::new() }],
-        as_of: Some(frontier),
+        as_of: Some(frontier(engine)),
         ..LookupRequest::default()
     }
 }
 
-pub fn in_process(_: &Setting, engine: &Engine, figures: &mut Figures) -> Result<()> {
+/// The keys that the most payments have.
+fn hottest(engine: &Engine) -> LookupRequest {
+    request(engine, 1, "m00001".to_owned())
+}
+
+/// The user and the merchant with the most payments that a row still holds.
+fn in_row(engine: &Engine, events: u64) -> Option<LookupRequest> {
+    let (mut users, mut merchants) = (BTreeMap::<u32, u32>::new(), BTreeMap::<u32, u32>::new());
+    for payment in Generator::new(Options { events, ..Options::default() }) {
+        *users.entry(payment.user).or_default() += 1;
+        *merchants.entry(payment.merchant).or_default() += 1;
+    }
+    let most = |counts: BTreeMap<u32, u32>| {
+        let in_row = counts.into_iter().filter(|(_, count)| IN_ROW.contains(count));
+        in_row.max_by_key(|(key, count)| (*count, Reverse(*key))).map(|(key, _)| key)
+    };
+    Some(request(engine, most(users)?, format!("m{:05}", most(merchants)?)))
+}
+
+pub fn frontier(engine: &Engine) -> EventTime {
+    engine.handle().status().sources.first().and_then(|source| source.frontier).unwrap_or(EventTime(0))
+}
+
+/// Nanoseconds of so many lookups, after a tenth more that are not counted.
+pub fn timed_lookups(engine: &Engine, request: &LookupRequest, rounds: u64) -> Result<Histogram<u64>> {
     let handle = engine.handle();
-    let request = request(engine);
     let mut histogram = Histogram::<u64>::new_with_bounds(1, 60_000_000_000, 3).map_err(|error| Error::internal(error.to_string()))?;
-    for round in 0..ROUNDS + ROUNDS / 10 {
+    for round in 0..rounds + rounds / 10 {
         let started = Instant::now();
-        handle.lookup(&request)?;
-        if round >= ROUNDS / 10 {
+        handle.lookup(request)?;
+        if round >= rounds / 10 {
             histogram.saturating_record(started.elapsed().as_nanos() as u64);
         }
     }
-    figures.add("lookup in process, 20 features, p50", histogram.value_at_quantile(0.5) as f64 / 1e3, "us", "<= 10");
-    figures.add("lookup in process, 20 features, p99", histogram.value_at_quantile(0.99) as f64 / 1e3, "us", "");
+    Ok(histogram)
+}
+
+pub fn in_process(setting: &Setting, engine: &Engine, figures: &mut Figures) -> Result<()> {
+    let mut measure = |what: &str, request: &LookupRequest, target: &'static str| -> Result<()> {
+        let histogram = timed_lookups(engine, request, ROUNDS)?;
+        figures.add(format!("lookup in process, 20 features, {what}, p50"), histogram.value_at_quantile(0.5) as f64 / 1e3, "us", target);
+        figures.add(format!("lookup in process, 20 features, {what}, p99"), histogram.value_at_quantile(0.99) as f64 / 1e3, "us", "<= 20");
+        Ok(())
+    };
+    measure("the hottest keys", &hottest(engine), "<= 10")?;
+    match in_row(engine, setting.payloads.len() as u64) {
+        Some(request) => measure("events in the row", &request, "<= 3")?,
+        None => figures.skip("lookup of keys whose events are in the row", "no key has 16 to 100 payments; run with more"),
+    }
     Ok(())
 }
 
@@ -47,7 +89,7 @@ pub fn http(setting: &Setting, engine: &Engine, figures: &mut Figures) -> Result
         figures.skip("lookup over HTTP", "no wrk; run make bench");
         return Ok(());
     }
-    let as_of = request(engine).as_of.unwrap_or(EventTime(0));
+    let as_of = frontier(engine);
     let script = setting.folder.path().join("lookup.lua");
     let body = format!(r#"{{"keys":[{{"user_id":1,"merchant_id":"m00001"}}],"as_of":"{as_of}"}}"#);
     let lua = format!("wrk.method = 'POST'\nwrk.headers['Content-Type'] = 'application/json'\nwrk.body = '{body}'\n");

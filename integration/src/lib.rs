@@ -5,6 +5,7 @@
 //! a line that starts with `skipped:` and passes.
 
 pub mod answers;
+pub mod attempts;
 pub mod batches;
 pub mod cases;
 pub mod chance;

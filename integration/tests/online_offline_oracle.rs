@@ -14,7 +14,7 @@ use forebay_integration::cases::{
 use forebay_integration::chance::Chance;
 use forebay_integration::folders::workspace;
 use forebay_integration::harness::{Project, ndjson};
-use forebay_integration::oracle::{Cell, Event, Place, cell::rfc3339, compute, living};
+use forebay_integration::oracle::{Cell, Event, Place, cell::rfc3339, compute, living, print_computed};
 use forebay_integration::records::parquet_places;
 use serde_json::{Value as Json, json};
 
@@ -103,6 +103,7 @@ fn run(chance: &mut Chance, definitions: &Definitions, sent: &[Vec<Cell>]) {
     offline(&project, definitions, &events, &queries);
     current(&project, definitions, &events);
     as_known(&project, definitions, &log);
+    print_computed();
 }
 
 /// What the log holds, by the rules of acceptance.

@@ -12,7 +12,7 @@ use forebay::{Error, EventTime, Offset, Partition, Position, Result, Seq};
 use forebay_integration::batches::{batch, cell};
 use forebay_integration::cases::{DAY, Definitions, HOUR, MINUTE, random_definitions, random_events, random_query};
 use forebay_integration::chance::Chance;
-use forebay_integration::oracle::{Event, Place, cell::rfc3339, compute, living};
+use forebay_integration::oracle::{Event, Place, cell::rfc3339, compute, living, print_computed};
 
 const DEFINITIONS: usize = 40;
 const FEATURES: usize = 24;
@@ -135,6 +135,7 @@ fn values_equal_the_oracle_in_any_order_of_arrival() {
             trimmed(&mut chance, &mut subject, &definitions, &mut seen);
         }
     }
+    print_computed();
 }
 
 /// After trimming, queries whose windows start behind the horizon are as before; `over all` still knows everything.

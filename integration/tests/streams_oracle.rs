@@ -11,7 +11,7 @@ use forebay_integration::cases::{
 };
 use forebay_integration::chance::Chance;
 use forebay_integration::harness::{Project, ndjson};
-use forebay_integration::oracle::{Cell, Event, Place, cell::rfc3339, compute, living};
+use forebay_integration::oracle::{Cell, Event, Place, cell::rfc3339, compute, living, print_computed};
 use serde_json::{Value as Json, json};
 
 const FEATURES: usize = 48;
@@ -90,6 +90,7 @@ fn run(seed: u64) {
     offline(&project, &definitions, &events, &queries);
     let scored = placed.iter().find(|(source, _)| *source == "events").expect("events");
     current(&project, &definitions, &events, &scored.1);
+    print_computed();
 }
 
 /// The events of a source that are left, with their places, read from the log itself: the first record of each id is its

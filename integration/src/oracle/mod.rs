@@ -160,9 +160,19 @@ pub fn living(events: &[Event], q: i64, ttl: Option<i64>) -> Vec<Event> {
     kept.split_off(first)
 }
 
+thread_local! {
+    static COMPUTED: std::cell::Cell<u64> = const { std::cell::Cell::new(0) };
+}
+
+/// Prints how many values this test's thread computed: `prove.sh` adds them up.
+pub fn print_computed() {
+    println!("values: {}", COMPUTED.get());
+}
+
 /// The value of `feature` at query time `q` over all `events` of one key, whatever their order here.
 #[must_use]
 pub fn compute(feature: &Feature, events: &[Event], q: i64, current: Option<Place>) -> Cell {
+    COMPUTED.set(COMPUTED.get() + 1);
     let mut counted: Vec<&Event> = events
         .iter()
         .filter(|event| feature.window.holds(event.place, q, current))

@@ -1,0 +1,36 @@
+//! Any bytes as JSON records: each is a row or a reject, once.
+
+use forebay::decode::Decoder;
+use forebay::{Offset, RecordRun};
+
+use super::{Target, files, plan_of};
+use crate::folders::here;
+
+const SOURCE: &str =
+    "source s (i bigint, x double, s text, b boolean, t timestamp) from log 's' format json event time t expect i > 0 else quarantine;";
+
+/// The inputs are records, one to a line.
+#[must_use]
+pub fn records() -> Target {
+    let mut seeds: Vec<Vec<u8>> = [
+        r#"{"i":9007199254740993,"x":-0.0,"s":"é\ud83d\ude00\n","b":true,"t":"2024-05-01T00:00:00.123456Z"}"#,
+        r#"{"i":1,"x":"NaN","s":"","b":null,"t":1714521600000000,"other":{"a":[1,{"b":null}]}}"#,
+        r#"{"t":"2024-05-01 00:00:00","i":-5,"i":7,"x":1e308}"#,
+    ]
+    .map(|text| text.as_bytes().to_vec())
+    .into();
+    files(&here("scenarios"), "ndjson", &mut seeds);
+    let mut decoder = Decoder::new(&plan_of(SOURCE).sources[0]);
+    let attempt = move |input: &[u8]| {
+        let mut run = RecordRun { topic: "s".into(), ..RecordRun::default() };
+        for (offset, payload) in input.split(|byte| *byte == b'\n').enumerate() {
+            run.push(Offset(offset as u64), 0, None, Some(payload), Vec::new());
+        }
+        let decoded = decoder.decode(&run).expect("what is wrong with a record is no fault");
+        assert_eq!(decoded.batch.num_rows(), decoded.records.len());
+        let mut told: Vec<u32> = decoded.records.iter().copied().chain(decoded.rejects.iter().map(|reject| reject.record)).collect();
+        told.sort_unstable();
+        assert!(told.into_iter().eq(0..run.records.len() as u32), "every record is a row or a reject, once");
+    };
+    Target { name: "records", seeds, attempt: Box::new(attempt) }
+}
