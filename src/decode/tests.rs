@@ -35,6 +35,7 @@ fn source() -> Source {
         dedup: None,
         expects: Vec::new(),
         deletes: None,
+        files: None,
     }
 }
 

@@ -85,6 +85,7 @@ impl Checker<'_> {
             dedup,
             expects,
             deletes,
+            files: None,
         });
         let index = self.plan.sources.len() - 1;
         self.relations.push(Arc::new(Relation::of_source(index, &self.plan.sources[index])));
