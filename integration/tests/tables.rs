@@ -34,9 +34,16 @@ features payments_of of user from payments (
   n = count(*) over 1d,
 );
 
+stream vips as
+  select user_id, score, updated from users where vip;
+
 features changes of user from users (
   rows = count(*) over all as rows,
   last_country = last(country) over all as last_country,
+);
+
+features vip_of of user from vips (
+  vip_rows = count(*) over 5h as vip_rows,
 );
 
 vector v on payments (
@@ -45,6 +52,7 @@ vector v on payments (
   receiver_country = users.country for user_id = receiver_id,
   changes.rows,
   changes.last_country,
+  vip_of.vip_rows,
   amount,
 );
 ";
@@ -81,13 +89,13 @@ fn random_rows(chance: &mut Chance, count: usize, hours: std::ops::Range<i64>) -
 
 fn batch(rows: &[Row]) -> RecordBatch {
     let columns: Vec<(&str, ArrayRef)> = vec![
-        ("user_id", Arc::new(Int64Array::from_iter(rows.iter().map(|row| row.user)))),
-        ("country", Arc::new(StringArray::from_iter(rows.iter().map(|row| row.country.clone())))),
-        ("score", Arc::new(Float64Array::from_iter(rows.iter().map(|row| row.score)))),
-        ("vip", Arc::new(BooleanArray::from_iter(rows.iter().map(|row| row.vip)))),
-        ("born", Arc::new(TimestampMicrosecondArray::from_iter(rows.iter().map(|row| row.born)))),
-        ("visits", Arc::new(Int64Array::from_iter(rows.iter().map(|row| row.visits)))),
-        ("updated", Arc::new(TimestampMicrosecondArray::from_iter(rows.iter().map(|row| row.updated)))),
+        ("user_id", Arc::new(rows.iter().map(|row| row.user).collect::<Int64Array>())),
+        ("country", Arc::new(rows.iter().map(|row| row.country.clone()).collect::<StringArray>())),
+        ("score", Arc::new(rows.iter().map(|row| row.score).collect::<Float64Array>())),
+        ("vip", Arc::new(rows.iter().map(|row| row.vip).collect::<BooleanArray>())),
+        ("born", Arc::new(rows.iter().map(|row| row.born).collect::<TimestampMicrosecondArray>())),
+        ("visits", Arc::new(rows.iter().map(|row| row.visits).collect::<Int64Array>())),
+        ("updated", Arc::new(rows.iter().map(|row| row.updated).collect::<TimestampMicrosecondArray>())),
     ];
     RecordBatch::try_from_iter_with_nullable(columns.into_iter().map(|(name, column)| (name, column, true))).expect("a batch")
 }
@@ -118,6 +126,7 @@ fn naive(rows: &[Row], user: i64, receiver: i64, q: i64) -> Json {
         "born": latest.and_then(|row| row.born).map(rfc3339),
         "visits": latest.and_then(|row| row.visits),
         "receiver_country": seen(receiver).last().and_then(|row| row.country.clone()),
+        "vip_rows": own.iter().filter(|row| row.vip == Some(true) && row.updated >= Some(q - 5 * HOUR)).count(),
         "rows": own.len(),
         "last_country": own.iter().rev().find_map(|row| row.country.clone()),
     })
@@ -295,7 +304,7 @@ fn rows_without_key_or_time_are_set_aside_and_pushes_are_refused() {
 
 #[test]
 fn a_new_attribute_is_read_from_files_that_were_taken_in_before() {
-    let project = Project::new(&DEFINITIONS.replace("score double, ", "").replace("changes.rows,", ""));
+    let project = Project::new(&DEFINITIONS.replace("score double, ", "").replace("score, ", "").replace("changes.rows,", ""));
     let rows = random_rows(&mut Chance::for_test(78), 40, 0..30);
     deliver(&project, "1.parquet", &batch(&rows));
     project.catch_up();

@@ -23,6 +23,15 @@ impl Checker<'_> {
     pub(super) fn table(&mut self, file: usize, name: &Name, body: &TableBody) -> Option<(usize, usize)> {
         let fields = body.columns.as_ref().and_then(|columns| self.columns(columns, "table"))?;
         self.topic(name);
+        let reads = |source: &&Source| matches!(&source.origin, Origin::Log { topic, .. } if *topic == name.text);
+        if let Some(source) = self.plan.sources.iter().find(reads) {
+            let message =
+                format!("source `{}` reads the topic `{}`, which holds the rows of the table of that name alone", source.name, name.text);
+            let problem = Diagnostic::error(codes::TABLE_TOPIC, name.at, message, "its topic has another reader");
+            self.report(
+                problem.help("give the table another name, or the source another topic; what reads rows of a table names the table"),
+            );
+        }
         let files = self.files(file, name, body);
         let mut reported = HashSet::new();
         let time = self.table_time(name, body, &fields, &mut reported);
@@ -104,7 +113,7 @@ impl Checker<'_> {
     /// Where the rows come from.
     fn files(&mut self, file: usize, name: &Name, body: &TableBody) -> Option<PathBuf> {
         let Some(from) = &body.from else {
-            self.clause_missing(name, "from", "where its rows are", "from parquet 'tables/users'");
+            self.clause_missing(name, body, "from", "where its rows are", "from parquet 'tables/users'");
             return None;
         };
         let written = &from.value;
@@ -125,7 +134,7 @@ impl Checker<'_> {
 
     fn table_time(&mut self, name: &Name, body: &TableBody, fields: &[Field], reported: &mut HashSet<String>) -> Option<usize> {
         let Some(time) = &body.time else {
-            self.clause_missing(name, "time", "from when on a row holds", "time updated");
+            self.clause_missing(name, body, "time", "from when on a row holds", "time updated");
             return None;
         };
         let index = *self.indices(&name.text, std::slice::from_ref(&time.value), fields, reported).first()?;
@@ -141,7 +150,7 @@ impl Checker<'_> {
 
     fn table_keys(&mut self, name: &Name, body: &TableBody, fields: &[Field], reported: &mut HashSet<String>) -> Option<Vec<usize>> {
         let Some(keys) = &body.keys else {
-            self.clause_missing(name, "key", "whose attributes a row holds", "key user_id");
+            self.clause_missing(name, body, "key", "whose attributes a row holds", "key user_id");
             return None;
         };
         let columns = self.indices(&name.text, &keys.value, fields, reported);
@@ -159,7 +168,10 @@ impl Checker<'_> {
         Some(columns)
     }
 
-    fn clause_missing(&mut self, name: &Name, clause: &str, what: &str, example: &str) {
+    fn clause_missing(&mut self, name: &Name, body: &TableBody, clause: &str, what: &str, example: &str) {
+        if body.partial {
+            return;
+        }
         let message = format!("table `{}` does not say {what}", name.text);
         let problem = Diagnostic::error(codes::MISSING_CLAUSE, name.at, message, format!("no `{clause}`"));
         self.report(problem.help(format!("write `{example}`")));

@@ -136,6 +136,9 @@ codes! {
          least one column more.";
     TABLE_FILES = "FB0410", "missing files of a table",
         "The rows of a table are read from a Parquet file, or from the `*.parquet` of a folder. Until it is there, the table has no rows.";
+    TABLE_TOPIC = "FB0411", "topic of a table",
+        "The rows of a table lie in a topic of the embedded log that is called like the table. No source reads it and no model writes \
+         to it: a view or a stream names the table.";
 
     ZERO_WINDOW = "FB0501", "window of no length",
         "A range window is longer than nothing.";

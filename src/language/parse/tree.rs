@@ -115,6 +115,8 @@ pub(crate) struct TableBody {
     pub from: Option<Clause<Name>>,
     pub keys: Option<Clause<Vec<Name>>>,
     pub time: Option<Clause<Name>>,
+    /// Some clause could not be read, which was reported.
+    pub partial: bool,
 }
 
 #[derive(Clone, Debug)]
