@@ -124,12 +124,12 @@ fn random_feature(chance: &mut Chance, name: String) -> (String, Feature) {
     (text, Feature { name, aggregate, inputs, by, filter: filter.map(|(_, input)| input), window, default })
 }
 
-/// Whether the aggregate gives single values and does not need its events in order.
+/// Whether the aggregate gives single values, does not need its events in order and passes nulls over.
 fn groups(aggregate: &Aggregate) -> bool {
     use Aggregate::*;
     let lists = matches!(aggregate, LastN(_) | FirstN(_) | LastDistinctN(_) | DistinctN(_) | TopK(_) | Histogram(_));
     let ordered = matches!(aggregate, Ewma(_) | DecayedSum(_) | TimeWeightedAvg | InterarrivalStddev | Streak | Drawdown | DistanceSum);
-    !lists && !ordered && !matches!(aggregate, Percentile(_))
+    !lists && !ordered && !matches!(aggregate, Percentile(_) | Latest)
 }
 
 /// A `by` clause, appended to the text.
@@ -245,6 +245,7 @@ fn calls(chance: &mut Chance) -> Vec<Call> {
         ("stddev_samp", String::new(), StddevSamp, 1, number),
         ("first", String::new(), First, 1, any),
         ("last", String::new(), Last, 1, any),
+        ("latest", String::new(), Latest, 1, any),
         ("last_n", one_to_four.to_string(), LastN(one_to_four), 1, any),
         ("min_by", String::new(), MinBy, 2, any),
         ("max_by", String::new(), MaxBy, 2, any),

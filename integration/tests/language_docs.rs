@@ -33,6 +33,7 @@ fn signature(_: &Path) -> forebay::Result<ModelSignature> {
 fn examples_compile() {
     let folder = tempfile::tempdir().unwrap();
     fs::create_dir(folder.path().join("models")).unwrap();
+    fs::create_dir_all(folder.path().join("tables/users")).unwrap();
     for file in ["models/fraud.onnx", "models/fraud.profile"] {
         fs::write(folder.path().join(file), "stands for a model").unwrap();
     }

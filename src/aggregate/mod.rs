@@ -35,6 +35,7 @@ mod lag;
 mod last;
 mod last_distinct_n;
 mod last_n;
+mod latest;
 mod max;
 mod max_by;
 mod median;
@@ -104,6 +105,7 @@ static ALL: &[Definition] = &[
     last::DEFINITION,
     last_distinct_n::DEFINITION,
     last_n::DEFINITION,
+    latest::DEFINITION,
     max::DEFINITION,
     max_by::DEFINITION,
     median::DEFINITION,
@@ -304,6 +306,9 @@ impl Aggregate {
         }
         if !self.bound.result.is_single() {
             return Err(BindError(format!("{name} cannot be grouped with by: its results are {}", self.bound.result)));
+        }
+        if self.bound.fold.takes_nulls() {
+            return Err(BindError(format!("{name} cannot be grouped with by: maps are made of inputs that are not null; use last")));
         }
         if !self.bound.fold.is_tiled() || self.bound.fold.needs_bounded().is_some() {
             return Err(BindError(format!("{name} cannot be grouped with by: it needs the events themselves, in their order")));

@@ -21,12 +21,14 @@ pub(super) fn run(context: &Context, _: &Arguments) -> Result<Outcome> {
     if context.print.for_people() {
         complain(&language::render(&compiled.diagnostics, &files, colored()));
         if let Some(plan) = &compiled.plan {
-            let parts = [
-                counted(plan.sources.len(), "source"),
+            let tables = plan.sources.iter().filter(|source| source.files.is_some()).count();
+            let mut parts = vec![counted(plan.sources.len() - tables, "source")];
+            parts.extend((tables > 0).then(|| counted(tables, "table")));
+            parts.extend([
                 counted(plan.views.iter().map(|view| view.features.len()).sum(), "feature"),
                 counted(plan.vectors.len(), "vector"),
                 counted(plan.models.len(), "model"),
-            ];
+            ]);
             output::write(&format!("{} in {}: no errors\n", parts.join(", "), counted(files.len(), "file")))?;
         }
     } else {

@@ -23,7 +23,7 @@ use columns::Columns;
 use json::{Fields, Row, Slot};
 
 pub use dead_letter::{dead_letter, partitions};
-pub use files::{FileFormat, Payloads, file_to_records, reader_to_records};
+pub use files::{FileFormat, Payloads, file_to_records, reader_to_records, table_to_records};
 
 /// The largest payload that is read, unless `Decoder::with_payload_bytes_max` says otherwise.
 pub const PAYLOAD_BYTES_MAX: usize = 16 << 20;

@@ -1,7 +1,7 @@
 //! Every reason for rejection, the rules of each type, and that no bytes whatever panic or misalign columns.
 
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Float64Array, Int64Array, StringArray, TimestampNanosecondArray};
@@ -9,7 +9,7 @@ use arrow::datatypes::{Field as ArrowField, Float64Type, Int64Type, Schema, Time
 use arrow::record_batch::RecordBatch;
 use proptest::prelude::*;
 
-use super::{Decoded, Decoder, FileFormat, dead_letter, file_to_records, partitions, reader_to_records, reason};
+use super::{Decoded, Decoder, FileFormat, dead_letter, file_to_records, partitions, reader_to_records, reason, table_to_records};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{Identity, Offset, Partition};
 use crate::plan::{Evaluate, Expect, Expression, Field, Format, Origin, Source};
@@ -35,6 +35,7 @@ fn source() -> Source {
         dedup: None,
         expects: Vec::new(),
         deletes: None,
+        files: None,
     }
 }
 
@@ -269,6 +270,57 @@ fn files_without_records_or_columns_say_so() {
     assert_eq!(first(&folder.path().join("none.csv")).kind(), ErrorKind::NotFound);
 }
 
+fn parquet_file(folder: &Path, columns: Vec<(&str, ArrayRef)>) -> PathBuf {
+    let batch = RecordBatch::try_from_iter(columns).unwrap();
+    let path = folder.join("events.parquet");
+    let mut writer = parquet::arrow::ArrowWriter::try_new(std::fs::File::create(&path).unwrap(), batch.schema(), None).unwrap();
+    writer.write(&batch).unwrap();
+    writer.close().unwrap();
+    path
+}
+
+#[test]
+fn the_file_of_a_table_has_all_columns_in_types_that_become_its_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let columns = || -> Vec<(&str, ArrayRef)> {
+        vec![
+            ("at", Arc::new(TimestampNanosecondArray::from(vec![1_000]))),
+            ("id", Arc::new(StringArray::from(vec!["a"]))),
+            ("user", Arc::new(Float64Array::from(vec![2.0]))),
+            ("amount", Arc::new(Int64Array::from(vec![1]))),
+            ("ok", arrow::array::new_null_array(&arrow::datatypes::DataType::Null, 1)),
+        ]
+    };
+    let read = |columns| {
+        table_to_records(&source(), &parquet_file(folder.path(), columns)).map(|batches| batches.map(Result::unwrap).collect::<Vec<_>>())
+    };
+    let refused = |columns| read(columns).unwrap_err().to_string();
+    let texts =
+        |batches: Vec<Vec<Vec<u8>>>| batches.concat().iter().map(|row| String::from_utf8_lossy(row).into_owned()).collect::<Vec<_>>();
+    assert_eq!(texts(read(columns()).unwrap()), [r#"{"at":1,"id":"a","user":2,"amount":1}"#]);
+    let empty = columns().into_iter().map(|(name, column)| (name, column.slice(0, 0))).collect();
+    assert_eq!(texts(read(empty).unwrap()), [""; 0]);
+
+    let without = columns().into_iter().filter(|(name, _)| *name != "amount").collect();
+    let message = refused(without);
+    assert!(
+        message.ends_with("events.parquet: there is no column amount: write one, null where it is not known; there are at, id, user, ok"),
+        "{message}"
+    );
+    for (wrong, message) in [
+        ("id", "column id is stored as Boolean, which does not become text: write it as such"),
+        ("at", "column at is stored as Boolean, which does not become timestamp: write it as such"),
+        ("user", "column user is stored as Boolean, which does not become bigint: write it as such"),
+        ("amount", "column amount is stored as Boolean, which does not become double: write it as such"),
+    ] {
+        let change = |(name, column): (&'static str, ArrayRef)| -> (&str, ArrayRef) {
+            (name, if name == wrong { Arc::new(BooleanArray::from(vec![true])) } else { column })
+        };
+        let found = refused(columns().into_iter().map(change).collect());
+        assert!(found.ends_with(message), "{found}");
+    }
+}
+
 #[test]
 fn parquet_columns_become_what_the_source_says() {
     let columns: Vec<(&str, ArrayRef)> = vec![
@@ -278,12 +330,8 @@ fn parquet_columns_become_what_the_source_says() {
         ("at", Arc::new(TimestampNanosecondArray::from(vec![1_999, 2_000, 3_000]).with_timezone("+02:00"))),
         ("id", Arc::new(StringArray::from(vec![Some("a"), Some("\"\n"), None]))),
     ];
-    let batch = RecordBatch::try_from_iter(columns).unwrap();
     let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("events.parquet");
-    let mut writer = parquet::arrow::ArrowWriter::try_new(std::fs::File::create(&path).unwrap(), batch.schema(), None).unwrap();
-    writer.write(&batch).unwrap();
-    writer.close().unwrap();
+    let path = parquet_file(folder.path(), columns);
     let payloads: Vec<_> = file_to_records(&source(), &path).unwrap().flat_map(|batch| batch.unwrap()).collect();
     let texts: Vec<_> = payloads.iter().map(|payload| String::from_utf8_lossy(payload)).collect();
     let expected = [r#"{"user":2,"amount":1,"at":1,"id":"a"}"#, r#"{"amount":2,"at":2,"id":"\"\n"}"#, r#"{"user":2.5,"amount":3,"at":3}"#];

@@ -271,6 +271,17 @@ mod tests {
     }
 
     #[test]
+    fn nothing_is_late_or_ahead_where_both_are_unbounded() {
+        let rules = Rules { lateness: Span::MAX, max_ahead: Span::MAX, dedup_within: None, history: None };
+        let mut gate = Gate::default();
+        for time in [0, i64::MAX, -1, i64::MIN, 1] {
+            let verdict = gate.judge(&rules, EventTime(time), 10_000, None, Place { offset: 0, keys: 0 });
+            assert_eq!(verdict, Verdict::Accept, "{time}");
+        }
+        assert_eq!(gate.frontier.map(|frontier| frontier.minus(Span::MAX)), Some(EventTime::MIN));
+    }
+
+    #[test]
     fn an_event_from_the_future_does_not_move_the_frontier() {
         let mut gate = Gate::default();
         assert_eq!(judge(&mut gate, 10_051, 1), Verdict::TooFarAhead);

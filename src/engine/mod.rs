@@ -7,6 +7,7 @@
 //! applier                  vectors, model, predictions, drift               -> score.rs
 //! committer                outputs and changed rows go with the next commit -> commit.rs
 //! publisher, drain         outbox to topics, blocks to Parquet              -> publish.rs, drain.rs
+//! tables                   files of tables to their logs                    -> tables.rs
 //! handles                  lookups, scores, pushes                          -> handle.rs, push.rs
 //! ```
 
@@ -27,6 +28,7 @@ mod recover;
 mod score;
 mod shard;
 mod shared;
+mod tables;
 mod work;
 
 use std::collections::BTreeMap;
@@ -121,6 +123,8 @@ impl Engine {
         let mut committer = Committer::new(Arc::clone(&shared), ports, restored);
         recover::catch_up(&shared, &offline, &mut committer, definitions)?;
 
+        let mut loader = tables::Loader::default();
+        loader.look(&shared);
         let applied = shared.applied();
         let mut readers = Vec::new();
         for source in 0..shared.plan().sources.len() {
@@ -128,6 +132,10 @@ impl Engine {
             let batch_max = config.batch_events_max;
             let read = move || reader::read(&owned, source, &applied, batch_max, &incoming);
             readers.push(spawn(&shared, format!("reader-{source}"), read)?);
+        }
+        if shared.plan().sources.iter().any(|source| source.files.is_some()) {
+            let owned = Arc::clone(&shared);
+            readers.push(spawn(&shared, "tables".to_owned(), move || loader.run(&owned))?);
         }
         drop(incoming_sender);
         let committer = {

@@ -3,7 +3,7 @@
 use super::api::PushReceipt;
 use super::shared::Logs;
 use crate::decode::{self, Decoder};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::id::{Offset, Partition};
 use crate::plan::{Origin, Source};
 use crate::record::{NewRecord, RecordRun};
@@ -13,6 +13,11 @@ const REJECTS_SHOWN: usize = 10;
 /// Appends payloads to the log of a source; durable when it returns. Records that will not decode are appended too:
 /// the engine sends them to the dead-letter topic with the reason.
 pub fn push(logs: &Logs, source: &Source, payloads: &[Vec<u8>]) -> Result<PushReceipt> {
+    if let Some(files) = &source.files {
+        let message =
+            format!("{} is a table, which takes its rows from {}: put a file with the new rows there", source.name, files.display());
+        return Err(Error::input(message));
+    }
     let mut run = RecordRun { topic: source.topic().to_owned(), ..RecordRun::default() };
     for (index, payload) in payloads.iter().enumerate() {
         run.push(Offset(index as u64), 0, None, Some(payload), Vec::new());

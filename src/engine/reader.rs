@@ -12,6 +12,7 @@ use arrow::compute;
 use crossbeam_channel::Sender;
 
 use super::shared::{Applied, Shared};
+use super::tables;
 use super::work::{Prepared, dedup_ids, key_columns, key_hashes, split_failing, times_of};
 use crate::decode::{Decoded, Decoder, Reject, dead_letter};
 use crate::error::{Error, ErrorKind, Result};
@@ -52,6 +53,11 @@ pub struct Incoming {
 pub fn read(shared: &Arc<Shared>, source: usize, from: &Applied, batch_max: usize, incoming: &Sender<Incoming>) {
     let declared = &shared.plan().sources[source];
     let about = format!("source {}", declared.name);
+    if declared.files.is_none()
+        && let Err(error) = tables::wait_until_applied(shared)
+    {
+        return shared.fail(error.context(&about));
+    }
     let mut reader: Option<Box<dyn LogReader>> = None;
     let mut decoder = Decoder::new(declared);
     let mut looked = Instant::now();

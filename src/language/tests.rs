@@ -366,3 +366,69 @@ fn a_streams_identity_is_its_meaning() {
         assert_eq!(diff(&base, &plan(&STREAMS.replace(from, to))).views_rebuilt, ["moves"], "{from} as {to}");
     }
 }
+
+const TABLES: &str = "
+source payments (user_id bigint, receiver_id bigint, bank text, amount double, event_time timestamp)
+from log 'payments' event time event_time;
+table users (user_id bigint, country text, vip boolean, updated timestamp)
+  time updated  from parquet '.' KEY user_id;
+table accounts (bank text, user_id bigint, opened timestamp, since timestamp) from parquet '.' key user_id, bank time since;
+entity user (user_id bigint);
+stream moves as select user_id, country, updated from users where vip;
+features changes of user from moves ( n = count(*) over 1h );
+vector v on payments ( users.*, their = users.country for user_id = receiver_id, accounts.opened, changes.n_1h, amount );
+";
+
+#[test]
+fn a_table_is_a_source_and_a_view_of_its_attributes() {
+    let plan = plan(TABLES);
+    let table = &plan.sources[1];
+    assert_eq!((table.topic(), table.event_time, table.lateness, table.history), ("users", 3, Span::MAX, Span::MAX));
+    assert_eq!(table.expects.iter().map(|expect| expect.condition.text.as_ref()).collect::<Vec<_>>(), ["user_id IS NOT NULL"]);
+    let view = &plan.views[0];
+    let features: Vec<_> = view.features.iter().map(|feature| (feature.name.as_str(), feature.window.frame == Frame::All)).collect();
+    assert_eq!((view.name.as_str(), features, view.rows.as_source()), ("users", vec![("country", true), ("vip", true)], Some(1)));
+    assert!(view.folds.iter().all(|fold| fold.aggregate.text() == "latest"));
+    assert_eq!(plan.views[1].key_columns, [1, 0]);
+    let names: Vec<_> = plan.vectors[0].columns.iter().map(|column| column.name.as_str()).collect();
+    assert_eq!(names, ["country", "vip", "their", "opened", "n_1h", "amount"]);
+    assert_eq!(plan.vectors[0].keys.iter().map(|key| key.name.as_str()).collect::<Vec<_>>(), ["user_id", "receiver_id", "bank"]);
+}
+
+#[test]
+fn a_tables_path_is_no_part_of_its_meaning_and_its_columns_are() {
+    let base = plan(TABLES);
+    assert!(diff(&base, &plan(&TABLES.replacen("parquet '.'", "parquet '../language'", 1))).is_empty());
+    let other = diff(&base, &plan(&TABLES.replace("vip boolean, updated", "vip boolean, age bigint, updated")));
+    assert_eq!((other.features_added, other.views_rebuilt), (vec!["users.age".to_owned()], vec!["users".to_owned()]));
+    let other = diff(&base, &plan(&TABLES.replace("key user_id, bank", "key bank, user_id")));
+    assert_eq!(other.views_rebuilt, ["accounts"]);
+    let text = format(&file(TABLES)).unwrap();
+    assert_eq!(format(&file(&text)).unwrap(), text);
+    assert!(diff(&base, &plan(&text)).is_empty());
+}
+
+#[test]
+fn what_is_wrong_with_a_table_is_said_once() {
+    let of = |from: &str, to: &str| {
+        assert!(TABLES.contains(from), "{from}");
+        codes(&TABLES.replacen(from, to, 1))
+    };
+    assert_eq!(of("  time updated ", ""), ["FB0008"]);
+    assert_eq!(of(" KEY user_id", ""), ["FB0008"]);
+    assert_eq!(of("from parquet '.'", ""), ["FB0008"]);
+    assert_eq!(of("time updated ", "time updated time updated"), ["FB0007"]);
+    assert_eq!(of("time updated ", "time vip"), ["FB0401"]);
+    assert_eq!(of("time updated ", "time updatde"), ["FB0106"]);
+    assert_eq!(of("KEY user_id", "KEY usr_id"), ["FB0106"]);
+    assert_eq!(of("KEY user_id", "KEY user_id, user_id"), ["FB0110"]);
+    assert_eq!(of("KEY user_id", "KEY user_id, updated"), ["FB0409"]);
+    assert_eq!(of("country text,", "country string,"), ["FB0201"]);
+    assert_eq!(of("from parquet '.'", "from csv '.'"), ["FB0003"]);
+    assert_eq!(of("from parquet '.'", "from parquet 'gs://bucket/users'"), ["FB0915"]);
+    assert_eq!(of("from parquet '.'", "from parquet 'not/there'"), ["FB0410"]);
+    assert_eq!(of("users.country for", "users.contry for"), ["FB0107"]);
+    assert_eq!(of("vector v on", "features users of user from moves (m = count(*) over 1h); vector v on"), ["FB0101"]);
+    assert_eq!(of("from log 'payments'", "from log 'users'"), ["FB0411"]);
+    assert_eq!(of("table accounts", "table \"a/b\""), ["FB0405"]);
+}

@@ -1,4 +1,4 @@
-//! Merging small files of one source and date into larger ones, and removing what was merged once no reader can still
+//! Merging small files of one source and date (or year) into larger ones, and removing what was merged once no reader can still
 //! want it. Must never change which events the log holds.
 
 use std::collections::BTreeMap;

@@ -46,7 +46,7 @@ pub struct Column {
     pub data_type: String,
 }
 
-/// One Parquet file of one source and event date.
+/// One Parquet file of one source and event date, or of a table and a year.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FileEntry {
     /// Below the store's folder, parts separated by `/`.
@@ -54,7 +54,7 @@ pub struct FileEntry {
     pub source: String,
     /// The column that the rows are sorted and dated by.
     pub event_time: String,
-    /// The event date of all rows, UTC.
+    /// The event date of all rows, UTC; of a table their year.
     pub date: String,
     pub rows: u64,
     pub bytes: u64,

@@ -2,7 +2,8 @@
 //! other reader of Parquet. One process writes, any number read. Must never make an event visible before it is durable,
 //! and never touch a file that a reader may still have in hand.
 //!
-//! Layout: `<folder>/<source>/date=YYYY-MM-DD/part-NNNNNNNNNN.parquet`, rows sorted by (event time, partition, offset),
+//! Layout: `<folder>/<source>/date=YYYY-MM-DD/part-NNNNNNNNNN.parquet`, rows sorted by (event time, partition, offset);
+//! of a table, whose rows are few and of many years, `<folder>/<table>/year=YYYY/..`;
 //! and `<folder>/manifest.json`, which names the files that count.
 
 mod compaction;
@@ -19,6 +20,7 @@ use std::sync::Arc;
 use arrow::array::{Array, AsArray, BooleanArray, RecordBatch};
 use arrow::compute::{concat_batches, filter_record_batch};
 use arrow::datatypes::{TimestampMicrosecondType, UInt64Type};
+use chrono::Datelike;
 use parking_lot::{Mutex, RwLock};
 
 pub use self::compaction::CompactionReport;
@@ -45,6 +47,8 @@ pub struct Store {
 struct Writing {
     /// Held from the choice of file names to the new manifest.
     turn: Mutex<()>,
+    /// The sources that are tables.
+    tables: BTreeSet<String>,
 }
 
 impl Store {
@@ -57,7 +61,8 @@ impl Store {
         let mut next = manifest.clone();
         next.event_times.extend(sources.iter().map(|source| (source.name.clone(), source.fields[source.event_time].name.clone())));
         let (first, learnt) = (manifest.generation == 0, next.event_times != manifest.event_times);
-        let writing = Writing { turn: Mutex::new(()) };
+        let tables = sources.iter().filter(|source| source.files.is_some()).map(|source| source.name.clone()).collect();
+        let writing = Writing { turn: Mutex::new(()), tables };
         let store = Self { folder: folder.to_owned(), manifest: RwLock::new(Arc::new(manifest)), writing: Some(writing) };
         if first || learnt {
             store.replace(next, &Made::default())?;
@@ -118,7 +123,7 @@ impl Store {
         self.replace(next, &made)
     }
 
-    /// Writes rows of one source into new files, one per event date, and enters them into the manifest to be.
+    /// Writes rows of one source into new files, one per event date (or year), and enters them into the manifest to be.
     fn add_rows(
         &self,
         next: &mut Manifest,
@@ -133,12 +138,14 @@ impl Store {
         let times = part::column(&rows, event_time)?.as_primitive::<TimestampMicrosecondType>().values().clone();
         let seqs = part::column(&rows, SYSTEM_COLUMNS[3])?.as_primitive::<UInt64Type>().values().clone();
         let retracts = rows.column_by_name(SYSTEM_COLUMNS[5]).cloned();
+        let yearly = self.writing()?.tables.contains(source);
+        let (folder, period): (_, fn(i64) -> i64) = if yearly { ("year", year_of) } else { ("date", day_of) };
         let mut start = 0;
         while start < times.len() {
-            let day = times[start].div_euclid(Span::DAY.0);
-            let end = start + times[start..].partition_point(|time| time.div_euclid(Span::DAY.0) == day);
-            let date = date_text(day);
-            let path = format!("{}/date={date}/part-{:010}.parquet", escaped(source), next.next_part);
+            let of = period(times[start]);
+            let end = start + times[start..].partition_point(|time| period(*time) == of);
+            let date = if yearly { of.to_string() } else { date_text(of) };
+            let path = format!("{}/{folder}={date}/part-{:010}.parquet", escaped(source), next.next_part);
             next.next_part += 1;
             let bytes = made.write(&self.folder, &path, &rows.slice(start, end - start), press)?;
             let range = &seqs[start..end];
@@ -340,6 +347,17 @@ fn escaped(name: &str) -> String {
         }
     }
     text
+}
+
+/// Days since 1970.
+fn day_of(time: i64) -> i64 {
+    time.div_euclid(Span::DAY.0)
+}
+
+/// The year; of a time that no calendar here reaches the first or the last of all.
+fn year_of(time: i64) -> i64 {
+    let beyond = if time < 0 { i64::MIN } else { i64::MAX };
+    chrono::DateTime::from_timestamp_micros(time).map_or(beyond, |time| i64::from(time.year()))
 }
 
 /// The day as a date; one that no calendar here reaches as its number.

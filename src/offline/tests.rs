@@ -27,6 +27,7 @@ fn source(fields: &[(&str, DataType)]) -> Source {
         dedup: None,
         expects: Vec::new(),
         deletes: None,
+        files: None,
     }
 }
 
@@ -64,7 +65,8 @@ fn seen(folder: &Path, source: &Source) -> Vec<u64> {
         assert!(positions.is_sorted());
         assert_eq!(file.rows as usize, batch.len());
         assert_eq!((file.time_min, file.time_max), (positions[0].time, positions[batch.len() - 1].time));
-        assert!(positions.iter().all(|at| date_text(at.time.0.div_euclid(Span::DAY.0)) == file.date));
+        let dated = |time: i64| if source.files.is_some() { year_of(time).to_string() } else { date_text(day_of(time)) };
+        assert!(positions.iter().all(|at| dated(at.time.0) == file.date));
         let seqs = batch.seqs().unwrap().values().to_vec();
         assert_eq!(Some(file.seq_min.0), seqs.iter().copied().min());
         assert_eq!(Some(file.seq_max.0), seqs.iter().copied().max());
@@ -91,6 +93,23 @@ fn what_is_written_is_read_once_and_by_date() {
     assert_eq!(seen(folder.path(), &source), (1..40).collect::<Vec<_>>());
     assert!(folder.path().join("payments/date=1970-01-01").is_dir());
     assert!(folder.path().join("payments/date=1969-12-31").is_dir(), "times before 1970 have their own date");
+}
+
+#[test]
+fn rows_of_tables_lie_by_year() {
+    let folder = tempfile::tempdir().unwrap();
+    let source = Source { files: Some("payments".into()), ..payments() };
+    let store = Store::open(folder.path(), std::slice::from_ref(&source)).unwrap();
+    for seq in 1..50 {
+        store.write(&[events(&source, seq * 40..(seq + 1) * 40)], Seq((seq + 1) * 40 - 1)).unwrap();
+    }
+    assert_eq!(seen(folder.path(), &source), (40..2000).collect::<Vec<_>>());
+    let files = store.snapshot().files(&source).unwrap().len();
+    store.compact(IngestTime(0)).unwrap();
+    assert_eq!(seen(folder.path(), &source), (40..2000).collect::<Vec<_>>());
+    assert!(store.snapshot().files(&source).unwrap().len() < files);
+    assert!(folder.path().join("payments/year=1971").is_dir());
+    assert_eq!((year_of(i64::MIN), year_of(-1), year_of(0), year_of(i64::MAX)), (i64::MIN, 1969, 1970, i64::MAX));
 }
 
 #[test]

@@ -47,7 +47,7 @@ pub struct Field {
     pub data_type: DataType,
 }
 
-/// A stream of events in a topic.
+/// A stream of events in a topic, or the rows of a table, which come in files and lie in a topic of the same name.
 #[derive(Clone, Debug)]
 pub struct Source {
     pub name: String,
@@ -67,6 +67,9 @@ pub struct Source {
     pub expects: Vec<Expect>,
     /// A record for which it holds is no event: it retracts the one with its `dedup` columns. Only with `dedup`.
     pub deletes: Option<Expression>,
+    /// A table: the Parquet file, or the folder of such, whose rows are appended to its log. As resolved against the folder of
+    /// the file that declares it.
+    pub files: Option<PathBuf>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

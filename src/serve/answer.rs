@@ -77,7 +77,7 @@ fn ledger(report: &SourceReport, out: &mut Vec<u8>) {
         ("too_far_ahead", too_far_ahead.to_string()),
         ("duplicate", ledger.duplicates.to_string()),
         ("retracted", ledger.retracted.to_string()),
-        ("lateness_ms", milliseconds(*lateness)),
+        ("lateness_ms", if *lateness == Span::MAX { "null".to_owned() } else { milliseconds(*lateness) }),
         ("late_max_ms", milliseconds(ledger.late_max)),
         ("too_late_max_ms", milliseconds(ledger.too_late.longest())),
         ("lateness_wanted_ms", format!("{{\"0.999\":{},\"1\":{}}}", wanted(999), wanted(1000))),

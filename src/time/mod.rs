@@ -25,10 +25,10 @@ impl EventTime {
     pub const MIN: Self = Self(i64::MIN);
     pub const MAX: Self = Self(i64::MAX);
 
-    /// This time moved back by `span`, held at the ends of the range.
+    /// This time moved back by `span`, held at the ends of the range; by the longest span it is the earliest time.
     #[must_use]
     pub const fn minus(self, span: Span) -> Self {
-        Self(self.0.saturating_sub(span.0))
+        if span.0 == Span::MAX.0 { Self::MIN } else { Self(self.0.saturating_sub(span.0)) }
     }
 
     /// This time moved forward by `span`, held at the ends of the range.
@@ -68,6 +68,8 @@ impl Span {
     pub const MINUTE: Self = Self(60 * Self::SECOND.0);
     pub const HOUR: Self = Self(60 * Self::MINUTE.0);
     pub const DAY: Self = Self(24 * Self::HOUR.0);
+    /// Longer than any two times are apart.
+    pub const MAX: Self = Self(i64::MAX);
 
     /// Reads `10m`, `10 minutes`, `1 day`, `250ms`, `1h 30m`. Units: ms s m h d w and their English names.
     /// Returns `None` for anything else, also for a span that does not fit.
@@ -99,9 +101,12 @@ impl Span {
     }
 }
 
-/// The shortest exact spelling in one unit: `90m`, `1d`, `2w` is written `14d`.
+/// The shortest exact spelling in one unit: `90m`, `1d`, `2w` is written `14d`; the longest span is `unbounded`.
 impl fmt::Display for Span {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if *self == Self::MAX {
+            return f.write_str("unbounded");
+        }
         let units = [(Self::DAY.0, "d"), (Self::HOUR.0, "h"), (Self::MINUTE.0, "m"), (Self::SECOND.0, "s"), (1_000, "ms")];
         for (size, name) in units {
             if self.0 % size == 0 && (self.0 != 0 || name == "s") {

@@ -23,6 +23,8 @@ pub enum Aggregate {
     StddevSamp,
     First,
     Last,
+    /// Of all events, also where it is null there.
+    Latest,
     LastN(usize),
     MinBy,
     MaxBy,
@@ -87,7 +89,8 @@ impl Aggregate {
         if *self == Self::CountAll {
             return count(rows.len());
         }
-        let kept: Vec<&Row> = rows.iter().filter(|row| !row.cells.iter().any(Cell::is_null)).collect();
+        let counts = |row: &&Row| *self == Self::Latest || !row.cells.iter().any(Cell::is_null);
+        let kept: Vec<&Row> = rows.iter().filter(counts).collect();
         let times: Vec<i64> = kept.iter().map(|row| row.time).collect();
         let first: Vec<Cell> = kept.iter().filter_map(|row| row.cells.first().cloned()).collect();
         let second = || kept.iter().filter_map(|row| row.cells.get(1).cloned()).collect::<Vec<Cell>>();
@@ -106,7 +109,7 @@ impl Aggregate {
             Self::Min => first.into_iter().reduce(|a, b| if b.order(&a).is_lt() { b } else { a }).unwrap_or_default().canonical(),
             Self::Max => first.into_iter().reduce(|a, b| if b.order(&a).is_gt() { b } else { a }).unwrap_or_default().canonical(),
             Self::First => first.into_iter().next().unwrap_or_default(),
-            Self::Last => first.into_iter().next_back().unwrap_or_default(),
+            Self::Last | Self::Latest => first.into_iter().next_back().unwrap_or_default(),
             Self::LastN(n) => Cell::List(first[first.len().saturating_sub(*n)..].to_vec()),
             Self::MinBy => by(&kept, |a, b| a.order(b).is_lt()),
             Self::MaxBy => by(&kept, |a, b| a.order(b).is_gt()),

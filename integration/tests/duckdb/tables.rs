@@ -85,6 +85,8 @@ pub const AGGREGATES: &[Aggregate] = &[
     near(1e-9, "zscore_last({n})", "(ns[-1] - list_avg(ns)) / nullif(list_stddev_samp(ns), 0)"),
     same("first({n})", "arg_min(n, position) filter (where n is not null) over w"),
     same("last({x})", "arg_max(x, position) filter (where x is not null) over w"),
+    same("latest({x})", "arg_max_null(x, position) over w"),
+    same("latest({s})", "arg_max_null(s, position) over w"),
     same("first_n({s}, 3)", "ss[1:3]"),
     same("last_n({n}, 4)", "ns[-4:]"),
     same("array_agg({s}, 1000)", "ss[-1000:]"),

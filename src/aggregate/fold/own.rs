@@ -24,7 +24,12 @@ pub(crate) trait Algorithm: fmt::Debug + Send + Sync + 'static {
     /// The fold of no events.
     fn empty(&self) -> Self::State;
 
-    /// Folds one event, whose inputs are not null.
+    /// Whether it folds events of which inputs are null, too.
+    fn takes_nulls(&self) -> bool {
+        false
+    }
+
+    /// Folds one event, whose inputs are not null unless it takes nulls.
     fn add(&self, state: &mut Self::State, event: Event<'_>);
 
     /// Appends the state: at least one byte, and equal bytes for equal states.
@@ -61,6 +66,8 @@ pub(crate) struct Event<'a> {
     pub(crate) rows: Rows<'a>,
     /// The words that hold the inputs.
     pub(crate) inputs: &'a [usize],
+    /// The word and bits that are set where the first input is not null.
+    pub(crate) present: (usize, u64),
 }
 
 /// An algorithm of any kind, as a fold holds it.
@@ -73,6 +80,12 @@ pub(crate) struct OwnState(Box<dyn AnyState>);
 impl Event<'_> {
     pub(crate) fn word(&self, input: usize) -> u64 {
         self.inputs.get(input).and_then(|word| self.rows.words.get(*word)).copied().unwrap_or_default()
+    }
+
+    /// Whether the first input is null.
+    pub(crate) fn is_null(&self) -> bool {
+        let (word, bits) = self.present;
+        self.rows.words[word] & bits != bits
     }
 
     /// The input as a double: a bigint is rounded to the nearest.
@@ -132,6 +145,10 @@ impl Own {
         self.0.is_tiled()
     }
 
+    pub(super) fn takes_nulls(&self) -> bool {
+        self.0.takes_nulls()
+    }
+
     pub(super) fn needs_bounded(&self) -> Option<&'static str> {
         self.0.needs_bounded()
     }
@@ -140,8 +157,8 @@ impl Own {
         self.0.empty()
     }
 
-    pub(super) fn add<'a>(&self, state: &mut OwnState, inputs: &[usize], rows: &mut dyn Iterator<Item = Rows<'a>>) {
-        self.0.add(state, inputs, rows);
+    pub(super) fn add<'a>(&self, state: &mut OwnState, inputs: &[usize], present: (usize, u64), rows: &mut dyn Iterator<Item = Rows<'a>>) {
+        self.0.add(state, inputs, present, rows);
     }
 
     pub(super) fn merge(&self, state: &mut OwnState, other: &OwnState) {
@@ -240,9 +257,10 @@ impl<T: Clone + fmt::Debug + Send + Sync + 'static> AnyState for Held<T> {
 trait Erased: Send + Sync {
     fn text(&self) -> String;
     fn is_tiled(&self) -> bool;
+    fn takes_nulls(&self) -> bool;
     fn needs_bounded(&self) -> Option<&'static str>;
     fn empty(&self) -> OwnState;
-    fn add<'a>(&self, state: &mut OwnState, inputs: &[usize], rows: &mut dyn Iterator<Item = Rows<'a>>);
+    fn add<'a>(&self, state: &mut OwnState, inputs: &[usize], present: (usize, u64), rows: &mut dyn Iterator<Item = Rows<'a>>);
     fn merge(&self, state: &mut OwnState, other: &OwnState);
     fn outgrows_tile(&self, state: &OwnState) -> bool;
     fn encode(&self, state: &OwnState, bytes: &mut Vec<u8>);
@@ -267,6 +285,10 @@ impl<A: Algorithm> Erased for Adapter<A> {
         self.tiled.is_some()
     }
 
+    fn takes_nulls(&self) -> bool {
+        self.algorithm.takes_nulls()
+    }
+
     fn needs_bounded(&self) -> Option<&'static str> {
         self.algorithm.needs_bounded()
     }
@@ -275,9 +297,9 @@ impl<A: Algorithm> Erased for Adapter<A> {
         OwnState::of::<A>(self.algorithm.empty())
     }
 
-    fn add<'a>(&self, state: &mut OwnState, inputs: &[usize], rows: &mut dyn Iterator<Item = Rows<'a>>) {
+    fn add<'a>(&self, state: &mut OwnState, inputs: &[usize], present: (usize, u64), rows: &mut dyn Iterator<Item = Rows<'a>>) {
         if let Some(held) = state.get_mut::<A::State>() {
-            rows.for_each(|rows| self.algorithm.add(&mut held.state, Event { rows, inputs }));
+            rows.for_each(|rows| self.algorithm.add(&mut held.state, Event { rows, inputs, present }));
         }
     }
 

@@ -56,6 +56,12 @@ fn binds_types_and_parameters() {
 }
 
 #[test]
+fn what_keeps_nulls_makes_no_map() {
+    let refused = bind("latest", &[DataType::Int], &[]).unwrap().by(&DataType::Text).unwrap_err().0;
+    assert_eq!(refused, "latest cannot be grouped with by: maps are made of inputs that are not null; use last");
+}
+
+#[test]
 fn aggregates_of_one_state_share_a_fold() {
     let fold =
         |name: &str, inputs: usize, parameters: &[Value]| bind(name, &vec![DataType::Float; inputs], parameters).unwrap().fold().clone();

@@ -95,11 +95,20 @@ pub fn file_to_records(source: &Source, path: &Path) -> Result<Payloads> {
     let open = File::open(path).map_err(|error| file_error(&name, &error))?;
     match format {
         FileFormat::Parquet => {
-            let payloads = parquet::payloads(source, open).map_err(|error| error.context(&name))?;
+            let payloads = parquet::payloads(source, open, false).map_err(|error| error.context(&name))?;
             Ok(Payloads::new(name, payloads))
         }
         FileFormat::Ndjson | FileFormat::Csv => reader_to_records(source, format, &name, Box::new(open)),
     }
+}
+
+/// The rows of a table's Parquet file as payloads for its log. The file must have all columns of the table, and may have
+/// no rows.
+pub fn table_to_records(table: &Source, path: &Path) -> Result<Payloads> {
+    let name = path.display().to_string();
+    let open = File::open(path).map_err(|error| file_error(&name, &error))?;
+    let payloads = parquet::payloads(table, open, true).map_err(|error| error.context(&name))?;
+    Ok(Payloads { any: true, ..Payloads::new(name, payloads) })
 }
 
 /// The records of a stream, such as standard input. `name` is for messages. Parquet is read from files only.

@@ -7,7 +7,7 @@ use ::parquet::arrow::ProjectionMask;
 use ::parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use arrow::array::{Array, ArrayRef, AsArray};
 use arrow::compute::{CastOptions, cast_with_options};
-use arrow::datatypes::{DataType as ArrowType, Float64Type, Int64Type, TimeUnit, TimestampMicrosecondType, UInt64Type};
+use arrow::datatypes::{DataType as ArrowType, Float64Type, Int64Type, Schema, TimeUnit, TimestampMicrosecondType, UInt64Type};
 use arrow::record_batch::RecordBatch;
 
 use super::{BATCH_RECORDS_MAX, Object};
@@ -15,11 +15,15 @@ use crate::error::{Error, Result};
 use crate::plan::{Field, Source};
 use crate::value::{DataType, Value};
 
-/// Each row as a JSON object of the columns that are fields. Input error when no column is a field.
-pub(super) fn payloads(source: &Source, file: File) -> Result<impl Iterator<Item = Result<Vec<u8>>> + Send + use<>> {
+/// Each row as a JSON object of the columns that are fields. Input error when no column is a field, or, where all are
+/// asked for, when one is not there or is of a type that does not become the field's.
+pub(super) fn payloads(source: &Source, file: File, all: bool) -> Result<impl Iterator<Item = Result<Vec<u8>>> + Send + use<>> {
     let failed = |error: &dyn std::fmt::Display| Error::input(format!("is no readable Parquet file: {error}"));
     let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(|error| failed(&error))?;
     let schema = builder.schema();
+    if all {
+        source.fields.iter().try_for_each(|field| check(field, schema))?;
+    }
     let roots: Vec<usize> = (0..schema.fields().len()).filter(|index| field(source, schema.field(*index).name()).is_some()).collect();
     if roots.is_empty() {
         let names: Vec<_> = source.fields.iter().map(|field| field.name.as_str()).collect();
@@ -35,6 +39,38 @@ pub(super) fn payloads(source: &Source, file: File) -> Result<impl Iterator<Item
             Err(error) => vec![Err(error)],
         }
     }))
+}
+
+fn check(field: &Field, schema: &Schema) -> Result<()> {
+    let name = &field.name;
+    let Ok(stored) = schema.field_with_name(name) else {
+        let names: Vec<_> = schema.fields().iter().map(|field| field.name().as_str()).collect();
+        return Err(Error::input(format!(
+            "there is no column {name}: write one, null where it is not known; there are {}",
+            names.join(", ")
+        )));
+    };
+    let stored = stored.data_type();
+    if becomes(stored, &field.data_type) {
+        return Ok(());
+    }
+    Err(Error::input(format!("column {name} is stored as {stored}, which does not become {}: write it as such", field.data_type)))
+}
+
+/// Whether values of a stored type can be ones of a field, each by itself.
+fn becomes(stored: &ArrowType, wanted: &DataType) -> bool {
+    let text = matches!(stored, ArrowType::Utf8 | ArrowType::LargeUtf8 | ArrowType::Utf8View);
+    let number = stored.is_numeric();
+    let time = matches!(stored, ArrowType::Timestamp(..) | ArrowType::Date32 | ArrowType::Date64);
+    match (stored, wanted) {
+        (ArrowType::Null, _) => true,
+        (ArrowType::Dictionary(_, values), _) => becomes(values, wanted),
+        (_, DataType::Bool) => *stored == ArrowType::Boolean,
+        (_, DataType::Int | DataType::Float) => number,
+        (_, DataType::Text) => text || time,
+        (_, DataType::Timestamp) => time || text || stored.is_integer(),
+        (_, DataType::List(_) | DataType::Map(_)) => false,
+    }
 }
 
 fn field<'a>(source: &'a Source, name: &str) -> Option<&'a Field> {

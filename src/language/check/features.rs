@@ -271,7 +271,7 @@ impl Checker<'_> {
 }
 
 /// The fold of this aggregate over these inputs and filter: one that is there, or a new one.
-fn fold(draft: &mut Draft, aggregate: &Aggregate, inputs: Vec<Planned>, filter: Option<Planned>) -> usize {
+pub(super) fn fold(draft: &mut Draft, aggregate: &Aggregate, inputs: Vec<Planned>, filter: Option<Planned>) -> usize {
     let meanings: Vec<String> = inputs.iter().map(|input| input.meaning.clone()).collect();
     let id = identity::fold(&aggregate.text(), &meanings, filter.as_ref().map(|filter| filter.meaning.as_str()));
     if let Some(known) = draft.folds.iter().position(|fold| fold.id == id) {

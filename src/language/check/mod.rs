@@ -9,6 +9,7 @@ mod names;
 mod signature;
 mod source;
 mod stream;
+mod table;
 mod vector;
 mod view;
 
@@ -32,7 +33,7 @@ struct Checker<'a> {
     planner: Planner,
     names: Names,
     plan: Plan,
-    /// What features can be of: sources, then streams. The places that `names` has of both are of this list.
+    /// What features can be of: sources, tables, then streams. The places that `names` has of both are of this list.
     relations: Vec<Arc<Relation>>,
     /// Views of which some features could not be read: an unknown feature of theirs may be one of those.
     partial_views: HashSet<usize>,
@@ -61,7 +62,7 @@ pub(super) fn check(
         problems,
     };
     // What a declaration may name comes before it, whatever the order in the files.
-    for kind in [Kind::Source, Kind::Stream, Kind::Entity, Kind::Features, Kind::Vector, Kind::Model] {
+    for kind in [Kind::Source, Kind::Table, Kind::Stream, Kind::Entity, Kind::Features, Kind::Vector, Kind::Model] {
         if kind == Kind::Stream {
             checker.streams();
             continue;
@@ -71,6 +72,10 @@ pub(super) fn check(
                 if let (true, Some(body), Some(name)) = (declaration.kind == kind, &declaration.body, &declaration.name) {
                     let ready = match body {
                         Body::Source(body) => checker.source(file, name, body),
+                        Body::Table(body) => checker.table(file, name, body).map(|(rows, view)| {
+                            checker.names.ready(Kind::Features, &name.text, (file, index), view);
+                            rows
+                        }),
                         Body::Entity(body) => checker.columns(&body.keys, "entity").map(|keys| {
                             checker.plan.entities.push(Entity { name: name.text.clone(), keys });
                             checker.plan.entities.len() - 1

@@ -52,7 +52,7 @@ impl Checker<'_> {
     }
 
     /// A path as written, taken from the folder of the file that writes it.
-    fn beside(&self, file: usize, path: &Name) -> PathBuf {
+    pub(super) fn beside(&self, file: usize, path: &Name) -> PathBuf {
         self.files[file].path.parent().map_or_else(PathBuf::new, PathBuf::from).join(&path.text)
     }
 

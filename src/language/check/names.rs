@@ -8,7 +8,20 @@ use crate::language::source::At;
 
 /// Streams and tables stand where sources do, so they share their names.
 fn space(kind: Kind) -> Kind {
-    if matches!(kind, Kind::Stream | Kind::Later) { Kind::Source } else { kind }
+    if matches!(kind, Kind::Stream | Kind::Table) { Kind::Source } else { kind }
+}
+
+/// What a declaration's name stands for: that of a table is also its view's.
+fn spaces(kind: Kind) -> &'static [Kind] {
+    match kind {
+        Kind::Source | Kind::Stream => &[Kind::Source],
+        Kind::Table => &[Kind::Source, Kind::Features],
+        Kind::Entity => &[Kind::Entity],
+        Kind::Features => &[Kind::Features],
+        Kind::Vector => &[Kind::Vector],
+        Kind::Model => &[Kind::Model],
+        Kind::Unknown => &[Kind::Unknown],
+    }
 }
 
 struct Known {
@@ -31,15 +44,15 @@ impl Names {
         for (file, tree) in trees.iter().enumerate() {
             for (index, declaration) in tree.declarations.iter().enumerate() {
                 let Some(name) = &declaration.name else { continue };
-                let key = (space(declaration.kind), name.text.clone());
-                if let Some(first) = names.known.get(&key) {
-                    let message = format!("{} `{}` is declared twice", what(key.0), name.text);
+                let keys = spaces(declaration.kind).iter().map(|space| (*space, name.text.clone()));
+                if let Some((space, first)) = keys.clone().find_map(|key| Some((key.0, names.known.get(&key)?))) {
+                    let message = format!("{} `{}` is declared twice", what(space), name.text);
                     let problem = Diagnostic::error(codes::DUPLICATE_DECLARATION, name.at, message, "declared again")
                         .also(first.at, "first declared here");
                     problems.push(problem.help("names are shared by all files of the folder: rename one"));
                     continue;
                 }
-                names.known.insert(key, Known { at: name.at, declared: (file, index), ready: None });
+                names.known.extend(keys.map(|key| (key, Known { at: name.at, declared: (file, index), ready: None })));
             }
         }
         names
@@ -82,7 +95,7 @@ impl Names {
 
 fn what(kind: Kind) -> &'static str {
     match kind {
-        Kind::Source | Kind::Stream | Kind::Later => "source",
+        Kind::Source | Kind::Stream | Kind::Table => "source",
         Kind::Entity => "entity",
         Kind::Features => "feature view",
         Kind::Vector => "vector",
@@ -96,6 +109,6 @@ fn unknown(kind: Kind) -> Code {
         Kind::Entity => codes::UNKNOWN_ENTITY,
         Kind::Features => codes::UNKNOWN_VIEW,
         Kind::Vector => codes::UNKNOWN_VECTOR,
-        Kind::Source | Kind::Stream | Kind::Model | Kind::Later | Kind::Unknown => codes::UNKNOWN_SOURCE,
+        Kind::Source | Kind::Stream | Kind::Table | Kind::Model | Kind::Unknown => codes::UNKNOWN_SOURCE,
     }
 }

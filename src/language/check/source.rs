@@ -85,6 +85,7 @@ impl Checker<'_> {
             dedup,
             expects,
             deletes,
+            files: None,
         });
         let index = self.plan.sources.len() - 1;
         self.relations.push(Arc::new(Relation::of_source(index, &self.plan.sources[index])));
@@ -137,6 +138,10 @@ impl Checker<'_> {
             let problem =
                 Diagnostic::error(codes::BAD_TOPIC, topic.at, format!("`{}` cannot name a topic", topic.text), "not a topic's name");
             self.report(problem.help("1 to 249 letters, digits, `.`, `_` or `-`"));
+        }
+        if self.plan.sources.iter().any(|source| source.files.is_some() && source.topic() == topic.text) {
+            let message = format!("the topic `{0}` holds the rows of table `{0}` alone", topic.text);
+            self.report(Diagnostic::error(codes::TABLE_TOPIC, topic.at, message, "the table's topic").help("name another topic"));
         }
     }
 

@@ -38,7 +38,7 @@ codes! {
     EXPECTED = "FB0003", "something else was expected",
         "The declaration cannot go on like this. The label says what may stand here.";
     UNKNOWN_DECLARATION = "FB0004", "unknown declaration",
-        "A declaration starts with source, stream, entity, features, vector or model.";
+        "A declaration starts with source, table, stream, entity, features, vector or model.";
     MISSING_SEMICOLON = "FB0005", "missing semicolon",
         "Every declaration ends with `;`.";
     BAD_EXPRESSION = "FB0006", "expression that cannot be read",
@@ -56,11 +56,11 @@ codes! {
     DUPLICATE_DECLARATION = "FB0101", "name declared twice",
         "Two declarations of one kind have the same name. Names are shared by all files of a folder.";
     UNKNOWN_SOURCE = "FB0102", "unknown source",
-        "No source or stream of that name is declared in any file.";
+        "No source, table or stream of that name is declared in any file.";
     UNKNOWN_ENTITY = "FB0103", "unknown entity",
         "No entity of that name is declared in any file.";
     UNKNOWN_VIEW = "FB0104", "unknown feature view",
-        "No `features` declaration has that name.";
+        "No `features` declaration, and no table, has that name.";
     UNKNOWN_VECTOR = "FB0105", "unknown vector",
         "No vector of that name is declared in any file.";
     UNKNOWN_COLUMN = "FB0106", "unknown column",
@@ -116,7 +116,7 @@ codes! {
          clauses.";
 
     EVENT_TIME_TYPE = "FB0401", "event time that is no timestamp",
-        "The column named by `event time` must be a timestamp.";
+        "The column named by `event time`, or by the `time` of a table, must be a timestamp.";
     HISTORY_SHORT = "FB0402", "history shorter than lateness",
         "State must be kept at least as long as late events may come: `history` is never less than `lateness`.";
     BAD_PARTITIONS = "FB0403", "bad number of partitions",
@@ -131,6 +131,14 @@ codes! {
         "`expect` says what happens to events that fail: `else quarantine` sends them to the dead-letter topic.";
     DELETES_WITHOUT_ID = "FB0408", "delete that names no event",
         "A record for which `deletes when` holds retracts the event with its `dedup by` columns, so the source needs that clause.";
+    TABLE_COLUMNS = "FB0409", "columns that make no table",
+        "A row of a table says which attributes its key has from its time on: it needs key columns, a time that is none of them, and at \
+         least one column more.";
+    TABLE_FILES = "FB0410", "missing files of a table",
+        "The rows of a table are read from a Parquet file, or from the `*.parquet` of a folder. Until it is there, the table has no rows.";
+    TABLE_TOPIC = "FB0411", "topic of a table",
+        "The rows of a table lie in a topic of the embedded log that is called like the table. No source reads it and no model writes \
+         to it: a view or a stream names the table.";
 
     ZERO_WINDOW = "FB0501", "window of no length",
         "A range window is longer than nothing.";
@@ -208,14 +216,14 @@ codes! {
 
     NOT_YET_LABEL = "FB0907", "labels cannot be joined yet",
         "The language names `label`, this version does not join labels. Bring them in the spine of a training set.";
-    NOT_YET_TABLE = "FB0909", "tables cannot be read yet",
-        "The language names `table`, this version does not read it.";
     NOT_YET_FORMAT = "FB0910", "format cannot be read yet",
         "The language names avro, protobuf and debezium, this version reads json.";
     NOT_YET_AGGREGATE = "FB0911", "aggregate cannot run yet",
         "The language names this aggregate, this version does not compute it.";
     NOT_YET_UNNEST = "FB0914", "unnest cannot run yet",
         "The language names `unnest`, this version makes at most one row of a stream of each event.";
+    NOT_YET_OBJECT_STORE = "FB0915", "object store that cannot be read yet",
+        "The language names tables in object stores (`s3://..`), this version reads them from the local file system.";
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use super::spacing::spaced;
 use crate::language::parse::Lexeme;
 use crate::language::parse::tree::{
-    Body, Clause, Declaration, FeatureItem, FeaturesBody, List, ModelBody, SourceBody, StreamBody, Tokens, VectorBody,
+    Body, Clause, Declaration, FeatureItem, FeaturesBody, List, ModelBody, SourceBody, StreamBody, TableBody, Tokens, VectorBody,
 };
 use crate::language::source::At;
 
@@ -31,6 +31,7 @@ pub(super) fn units(text: &str, tokens: &[Lexeme], declaration: &Declaration) ->
     let writer = Writer { text, tokens };
     let mut units = match &declaration.body {
         Some(Body::Source(body)) => writer.source(declaration, body),
+        Some(Body::Table(body)) => writer.table(declaration, body),
         Some(Body::Stream(body)) => writer.stream(declaration, body),
         Some(Body::Features(body)) => writer.features(declaration, body),
         Some(Body::Vector(body)) => writer.vector(declaration, body),
@@ -126,6 +127,16 @@ impl Writer<'_> {
             units.push(self.unit(expect.tokens.clone(), format!("expect {condition} else quarantine"), CLAUSES + 8));
         }
         units.extend(body.deletes.as_ref().map(|clause| self.clause(clause, "deletes when", 2, 9)));
+        units
+    }
+
+    fn table(&self, declaration: &Declaration, body: &TableBody) -> Vec<Unit> {
+        let Some(columns) = &body.columns else { return Vec::new() };
+        let head = format!("table {} (", self.name(declaration));
+        let mut units = self.list(declaration, head, columns, |column| (column.tokens.clone(), self.spaced(&column.tokens)));
+        units.extend(body.from.as_ref().map(|clause| self.clause(clause, "from parquet", 2, 0)));
+        units.extend(body.keys.as_ref().map(|clause| self.clause(clause, "key", 1, 1)));
+        units.extend(body.time.as_ref().map(|clause| self.clause(clause, "time", 1, 2)));
         units
     }
 

@@ -6,6 +6,7 @@ mod model;
 mod shape;
 mod source;
 mod stream;
+mod table;
 mod token;
 pub(crate) mod tree;
 mod vector;
@@ -25,7 +26,7 @@ const DECLARATIONS: [(&str, Kind); 7] = [
     ("vector", Kind::Vector),
     ("model", Kind::Model),
     ("stream", Kind::Stream),
-    ("table", Kind::Later),
+    ("table", Kind::Table),
 ];
 
 /// Parses one file; `index` is its place among the files that are compiled together.
@@ -58,10 +59,6 @@ fn declaration(cursor: &mut Cursor<'_>, tokens: Tokens, ended: bool) -> Declarat
         let problem = Diagnostic::error(codes::MISSING_SEMICOLON, last, "the declaration does not end with `;`", "`;` after this");
         cursor.report(problem);
     }
-    if kind == Kind::Later {
-        later(cursor);
-        return declaration;
-    }
     cursor.next += 1;
     declaration.body = body(cursor, kind).ok();
     declaration
@@ -72,11 +69,12 @@ fn body(cursor: &mut Cursor<'_>, kind: Kind) -> Parsed<Body> {
     let body = match kind {
         Kind::Source => Body::Source(source::source(cursor)?),
         Kind::Stream => Body::Stream(stream::stream(cursor)?),
+        Kind::Table => Body::Table(table::table(cursor)?),
         Kind::Entity => Body::Entity(EntityBody { keys: cursor.columns()? }),
         Kind::Features => Body::Features(features::features(cursor)?),
         Kind::Vector => Body::Vector(vector::vector(cursor)?),
         Kind::Model => Body::Model(model::model(cursor)?),
-        Kind::Later | Kind::Unknown => return Err(cursor::Reported),
+        Kind::Unknown => return Err(cursor::Reported),
     };
     if !cursor.done() {
         cursor.expected("`;`");
@@ -95,16 +93,8 @@ fn unknown(cursor: &mut Cursor<'_>) {
     );
     let problem = match cursor.peek().and_then(Lexeme::word).and_then(|word| nearest(word, &words)) {
         Some(near) => problem.help(format!("did you mean `{near}`?")),
-        None => problem.help("a declaration starts with source, stream, entity, features, vector or model"),
+        None => problem.help("a declaration starts with source, table, stream, entity, features, vector or model"),
     };
-    cursor.report(problem);
-}
-
-/// `table` is named by the language, and stands as it is written.
-fn later(cursor: &mut Cursor<'_>) {
-    let at = cursor.here();
-    let problem = Diagnostic::error(codes::NOT_YET_TABLE, at, "a table of attributes cannot be read yet", "not yet")
-        .help("send the changes of attributes as events of a source and read them with `last(..) over all`");
     cursor.report(problem);
 }
 

@@ -34,19 +34,19 @@ pub(crate) struct Declaration {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Kind {
     Source,
+    Table,
     Stream,
     Entity,
     Features,
     Vector,
     Model,
-    /// `table`: used where a source is, but cannot run yet.
-    Later,
     Unknown,
 }
 
 #[derive(Clone, Debug)]
 pub(crate) enum Body {
     Source(SourceBody),
+    Table(TableBody),
     Stream(StreamBody),
     Entity(EntityBody),
     Features(FeaturesBody),
@@ -106,6 +106,17 @@ pub(crate) struct SourceBody {
     pub dedup: Option<Clause<Dedup>>,
     pub expects: Vec<Clause<Expect>>,
     pub deletes: Option<Clause<Sql>>,
+}
+
+#[derive(Clone, Debug, Default)]
+pub(crate) struct TableBody {
+    pub columns: Option<List<Column>>,
+    /// A path, as written.
+    pub from: Option<Clause<Name>>,
+    pub keys: Option<Clause<Vec<Name>>>,
+    pub time: Option<Clause<Name>>,
+    /// Some clause could not be read, which was reported.
+    pub partial: bool,
 }
 
 #[derive(Clone, Debug)]

@@ -53,6 +53,8 @@ fn folds() -> Vec<(String, Aggregate, Vec<usize>, Option<usize>)> {
         ("first", &[2], &[], false),
         ("last", &[0], &[], true),
         ("last", &[3], &[], false),
+        ("latest", &[0], &[], false),
+        ("latest", &[2], &[], true),
         ("last_n", &[0], &[Value::Int(3)], false),
         ("last_n", &[2], &[Value::Int(100)], true),
         ("min_by", &[2, 0], &[], false),

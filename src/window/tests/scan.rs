@@ -47,7 +47,7 @@ pub(super) fn value(view: &View, events: &Events, feature: usize, q: EventTime, 
     if let Some(limit) = window.limit {
         rows.drain(..rows.len().saturating_sub(limit as usize));
     }
-    rows.retain(|(_, values)| fold.inputs.iter().all(|input| !values[*input].is_null()));
+    rows.retain(|(_, values)| fold.aggregate.text() == "latest" || fold.inputs.iter().all(|input| !values[*input].is_null()));
     let inputs: Vec<Vec<Value>> =
         rows.into_iter().map(|(_, values)| fold.inputs.iter().map(|input| values[*input].clone()).collect()).collect();
     let name = fold.aggregate.text();
@@ -135,7 +135,7 @@ fn aggregate(name: &str, result: &DataType, rows: &[Vec<Value>]) -> Value {
         "min" => plain_zero(x().min_by(compare).unwrap()),
         "max" => plain_zero(x().max_by(compare).unwrap()),
         "first" => rows[0][0].clone(),
-        "last" => last[0].clone(),
+        "last" | "latest" => last[0].clone(),
         "last_n(3)" => Value::List(rows[rows.len().saturating_sub(3)..].iter().map(|row| row[0].clone()).collect()),
         "last_n(100)" => Value::List(rows[rows.len().saturating_sub(100)..].iter().map(|row| row[0].clone()).collect()),
         // Of equal ones `min_by` of iterators gives the first and `max_by` the last.

@@ -1,0 +1,40 @@
+//! `table name (columns) from parquet 'path' key column, .. time column`
+
+use super::cursor::{Cursor, Parsed};
+use super::tree::TableBody;
+
+pub(super) fn table(cursor: &mut Cursor<'_>) -> Parsed<TableBody> {
+    let mut body = TableBody { columns: Some(cursor.columns()?), ..TableBody::default() };
+    while !cursor.done() {
+        let start = cursor.next;
+        if clause(cursor, &mut body).is_err() {
+            body.partial = true;
+            // Goes on at the next clause, so that what follows is still checked.
+            let rest = (start + 1).max(cursor.next)..cursor.end;
+            let next = cursor.cuts(rest, |index| cursor.tokens[index].is_any(&["from", "key", "time"]));
+            cursor.next = next.first().copied().unwrap_or(cursor.end);
+        }
+    }
+    Ok(body)
+}
+
+fn clause(cursor: &mut Cursor<'_>, body: &mut TableBody) -> Parsed<()> {
+    let start = cursor.next;
+    if cursor.eat("from") {
+        cursor.expect("parquet")?;
+        let path = cursor.string("the path of a file or a folder in quotes")?;
+        let clause = cursor.clause(start, path);
+        cursor.once(&mut body.from, clause, "from");
+    } else if cursor.eat("key") {
+        let columns = cursor.names("a column")?;
+        let clause = cursor.clause(start, columns);
+        cursor.once(&mut body.keys, clause, "key");
+    } else if cursor.eat("time") {
+        let column = cursor.name("the column that says from when on a row holds")?;
+        let clause = cursor.clause(start, column);
+        cursor.once(&mut body.time, clause, "time");
+    } else {
+        return Err(cursor.expected("a clause of a table (from parquet, key, time) or `;`"));
+    }
+    Ok(())
+}
