@@ -23,7 +23,7 @@ pub(super) fn run(context: &Context, _: &Arguments) -> Result<Outcome> {
         if let Some(plan) = &compiled.plan {
             let parts = [
                 counted(plan.sources.len(), "source"),
-                counted(plan.views.iter().map(|view| view.features.len()).sum(), "feature"),
+                counted(plan.views.iter().map(|view| view.declared.len()).sum(), "feature"),
                 counted(plan.vectors.len(), "vector"),
                 counted(plan.models.len(), "model"),
             ];
