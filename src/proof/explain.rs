@@ -31,6 +31,9 @@ pub struct Explanation {
 #[derive(Clone, Debug)]
 pub struct UsedEvent {
     pub source: String,
+    /// Which part of the view's stream makes a row of it, from 1; `None` where the view reads a source, or a stream of one
+    /// part.
+    pub part: Option<usize>,
     pub position: Position,
     /// The aggregate's inputs for this event.
     pub inputs: Vec<Value>,
@@ -87,6 +90,9 @@ pub fn explain(
                     _ => (aggregate.as_str(), inputs.as_slice(), String::new()),
                 };
                 explanation.meaning = format!("{name} of ({}){filter}{by}, {}", inputs.join(", "), window_text(window, as_of));
+                if let Some(ttl) = view.ttl {
+                    explanation.meaning += &format!(", after the last silence of its key of more than {ttl} (ttl)");
+                }
                 let mut key = Vec::new();
                 let named = |index: &usize| row.keys.iter().find(|(name, _)| *name == vector.keys[*index].name).map(|(_, value)| value);
                 let valid = vector.reads[read].keys.iter().all(|index| named(index).is_some_and(|value| append_key_value(&mut key, value)));
@@ -102,9 +108,10 @@ pub fn explain(
                             Some(filter) => evaluate(&view.filters[filter])? == Value::Bool(true),
                             None => true,
                         };
-                        let source = view.rows.branches[usize::from(position.branch())].source;
-                        let (source, position) = (plan.sources[source].name.clone(), position.in_log());
-                        explanation.events.push(UsedEvent { source, position, inputs, counted });
+                        let branch = usize::from(position.branch());
+                        let source = plan.sources[view.rows.branches[branch].source].name.clone();
+                        let part = (view.rows.branches.len() > 1).then_some(branch + 1);
+                        explanation.events.push(UsedEvent { source, part, position: position.in_log(), inputs, counted });
                     }
                 }
             }

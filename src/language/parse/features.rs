@@ -104,7 +104,13 @@ fn by(cursor: &mut Cursor<'_>, tokens: Tokens) -> By {
 
 /// What follows `limit`.
 fn limited(cursor: &mut Cursor<'_>, by: &mut By) -> Parsed<()> {
-    by.limit = Some(cursor.number("how many keys the map has room for")?);
+    let start = cursor.next;
+    let negative = cursor.eat_token(&Token::Minus);
+    let mut limit = cursor.number("how many keys the map has room for")?;
+    if negative {
+        limit = Name { text: format!("-{}", limit.text), at: cursor.at(&(start..cursor.next)) };
+    }
+    by.limit = Some(limit);
     if cursor.eat("by") {
         cursor.expect("value")?;
         by.by_value = true;
