@@ -153,3 +153,98 @@ fn a_plan_says_what_costs_more_with_more_events() {
     let _ = project.run(&["apply"]).ok();
     assert_eq!(read_json(&said(&project, "json"))["scans"], json!([]), "nothing is new any more");
 }
+
+/// A derived feature is one of its view to all commands, and has no state that a change could rebuild.
+#[test]
+fn a_derived_feature_changes_without_a_rebuild() {
+    let features = |expression: &str| {
+        format!(
+            "{SOURCE}
+features things of thing from events ttl '3 hours' (
+  n = count(*) over 1h,
+  spend = sum(x) over 1h,
+  mean = {expression},
+  far = mean > 60 default false,
+);
+vector v (things.mean, things.far);
+"
+        )
+    };
+    let project = Project::new(&features("spend_1h / nullif(n_1h, 0) default 0"));
+    let _ = project.run(&["apply"]).ok();
+    let _ = project.push("events", &events()).ok();
+    project.catch_up();
+    let verified = project.run(&["verify", "--samples", "60"]);
+    assert_eq!(verified.code, Some(0), "{}\n{}", verified.stdout, verified.stderr);
+
+    let time = rfc3339(START + 40_000_000_000);
+    let explained = |column: &str| {
+        let explained = project.run(&["explain", column, "k=1", "--as-of", &time, "--output", "json"]).ok();
+        read_json(&explained.stdout)
+    };
+    let mean = explained("v.mean");
+    let (n, spend) = (mean["inputs"]["things.n_1h"].as_f64(), mean["inputs"]["things.spend_1h"].as_f64());
+    assert!(n > Some(1.0) && mean["value"].as_f64() == spend.zip(n).map(|(spend, n)| spend / n), "{mean}");
+    let far = explained("v.far");
+    assert_eq!(
+        (&far["inputs"], far["meaning"].as_str()),
+        (&mean["inputs"], Some("(\"things.spend_1h\" / nullif(\"things.n_1h\", 0) default 0.0) > 60 default false"))
+    );
+
+    let server = project.serve();
+    let catalog = server.get("/v1/catalog").1;
+    let listed = read_json(&catalog)["views"][0]["features"].clone();
+    let names: Vec<&str> = listed.as_array().expect("features").iter().filter_map(|feature| feature["name"].as_str()).collect();
+    assert_eq!(names, ["n_1h", "spend_1h", "mean", "far"]);
+    assert_eq!((&listed[2]["expression"], &listed[2]["type"]), (&json!("spend_1h / nullif(n_1h, 0)"), &json!("double")));
+    assert_eq!(server.stop(), Some(0));
+
+    project.write("features/test.bay", features("2 * spend_1h / nullif(n_1h, 0) default 0"));
+    let plan = read_json(&project.run(&["plan", "--output", "json"]).stdout);
+    let changed = [&plan["features_changed"], &plan["views_reused"], &plan["views_rebuilt"], &plan["vectors_changed"]];
+    assert_eq!(changed, [&json!(["things.far", "things.mean"]), &json!(["things"]), &json!([]), &json!(["v"])]);
+    let _ = project.run(&["apply"]).ok();
+    assert_eq!(explained("v.mean")["value"].as_f64(), spend.zip(n).map(|(spend, n)| 2.0 * spend / n));
+}
+
+/// Rows are drawn of every source: one without events does not keep the others from being looked at.
+#[test]
+fn verify_looks_at_every_source_and_view() {
+    let definitions = "
+source silent (k bigint, t timestamp) from log 'silent' event time t;
+source events (id bigint, k bigint, x double, s text, t timestamp) from log 'events' event time t lateness '1 day' history '30 days';
+entity thing (k bigint);
+entity sort (s text);
+stream both as
+  select k, 0.5 as x, t from silent
+  union all
+  select k, x, t from events where x < 50
+  union all
+  select -k, x, t from events;
+features quiet of thing from silent (n = count(*) over 1h);
+features sorts of sort from events ttl '1 minute' (sort_n = count(*) over 1d);
+features things of thing from both (total = sum(x) over 1d);
+vector v (quiet.*, sorts.*, things.*);
+";
+    let project = Project::new(definitions);
+    let _ = project.push("events", &events()).ok();
+    project.catch_up();
+    let verified = project.run(&["verify", "--samples", "50", "--output", "json"]).ok();
+    // Of five draws those of the silent source and of its part of the stream have no events.
+    assert_eq!(read_json(&verified.stdout)[0]["rows"], 30, "{}", verified.stdout);
+
+    let time = rfc3339(START + 40_000_000_000);
+    let explained = |column: &str, key: &str| {
+        let explained = project.run(&["explain", column, key, "s=b", "--as-of", &time, "--output", "json"]).ok();
+        read_json(&explained.stdout)
+    };
+    let parts = |key: &str| {
+        let events = explained("v.total_1d", key)["events"].clone();
+        let parts: std::collections::BTreeSet<u64> =
+            events.as_array().expect("events").iter().filter_map(|event| event["part"].as_u64()).collect();
+        parts.into_iter().collect::<Vec<_>>()
+    };
+    assert_eq!((parts("k=1"), parts("k=-1")), (vec![2], vec![3]));
+    let meaning = explained("v.sort_n_1d", "k=1")["meaning"].as_str().expect("a meaning").to_owned();
+    assert!(meaning.ends_with(", after the last silence of its key of more than 1m (ttl)"), "{meaning}");
+}

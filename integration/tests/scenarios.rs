@@ -23,6 +23,7 @@ scenarios!(
     booleans_and_distinct,
     calendar,
     derived_columns,
+    derived_features,
     doubles,
     duplicates,
     excluding_current,

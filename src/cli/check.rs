@@ -25,7 +25,7 @@ pub(super) fn run(context: &Context, _: &Arguments) -> Result<Outcome> {
             let mut parts = vec![counted(plan.sources.len() - tables, "source")];
             parts.extend((tables > 0).then(|| counted(tables, "table")));
             parts.extend([
-                counted(plan.views.iter().map(|view| view.features.len()).sum(), "feature"),
+                counted(plan.views.iter().map(|view| view.declared.len()).sum(), "feature"),
                 counted(plan.vectors.len(), "vector"),
                 counted(plan.models.len(), "model"),
             ]);

@@ -53,8 +53,9 @@ fn text(explanation: &Explanation) -> String {
         let inputs: Vec<String> = event.inputs.iter().map(value).collect();
         let counted = if event.counted { "" } else { "  (its where does not hold)" };
         let at = event.position;
+        let part = event.part.map(|part| format!("  (part {part})")).unwrap_or_default();
         let (source, inputs) = (&event.source, inputs.join(", "));
-        text += &format!("  {} {source} partition {} offset {}  {inputs}{counted}\n", at.time, at.partition.0, at.offset.0);
+        text += &format!("  {} {source} partition {} offset {}{part}  {inputs}{counted}\n", at.time, at.partition.0, at.offset.0);
     }
     text
 }
@@ -63,7 +64,7 @@ fn object(explanation: &Explanation) -> serde_json::Value {
     let event = |event: &proof::UsedEvent| {
         json!({
             "source": event.source, "time": event.position.time.to_string(), "partition": event.position.partition.0, "offset": event.position.offset.0,
-            "inputs": event.inputs.iter().map(as_json).collect::<Vec<_>>(), "counted": event.counted,
+            "part": event.part, "inputs": event.inputs.iter().map(as_json).collect::<Vec<_>>(), "counted": event.counted,
         })
     };
     json!({

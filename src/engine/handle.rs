@@ -56,6 +56,13 @@ impl Handle {
             let known: Vec<&str> = plan.vectors.iter().map(|vector| vector.name.as_str()).collect();
             return Err(Error::not_found(format!("there is no vector {}; there are: {}", request.vector, known.join(", "))));
         };
+        self.lookup_of(vector, request)
+    }
+
+    /// A lookup of a vector over the plan's views that need not be one of the plan's; its name in the request is not looked
+    /// at.
+    pub(crate) fn lookup_of(&self, vector: &Vector, request: &LookupRequest) -> Result<LookupAnswer> {
+        let plan = self.plan();
         if !request.after.is_empty() {
             self.wait_after(request)?;
         }

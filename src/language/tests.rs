@@ -432,3 +432,50 @@ fn what_is_wrong_with_a_table_is_said_once() {
     assert_eq!(of("from log 'payments'", "from log 'users'"), ["FB0411"]);
     assert_eq!(of("table accounts", "table \"a/b\""), ["FB0405"]);
 }
+
+const DERIVED: &str = "
+source s (id bigint, x double, t timestamp) from log 's' format json event time t;
+entity e (id bigint);
+features f of e from s (
+  ratio = spend_1h / nullif(n_1h, 0)::double default 0,
+  doubled = ratio * 2,
+  spend = sum(x) over 1h,
+  n = count(*) over 1h,
+);
+vector v on s (f.doubled, more = f.ratio + x);
+";
+
+#[test]
+fn a_derived_feature_is_one_of_its_view_and_has_no_state() {
+    let plan = plan(DERIVED);
+    let view = &plan.views[0];
+    let names: Vec<_> = view.declared.iter().map(|feature| view.name_of(*feature)).collect();
+    assert_eq!(names, ["ratio", "doubled", "spend_1h", "n_1h"]);
+    assert_eq!((view.features.len(), view.folds.len(), view.derived.len()), (2, 2, 2));
+    assert_eq!(plan.vectors[0].reads[0].features, [0, 1], "what it reads is what they are computed from");
+    let texts = plan.vectors[0].columns.iter().map(|column| match &column.from {
+        ColumnSource::Derived(expression) => expression.text.to_string(),
+        ColumnSource::Frame(_) => String::new(),
+    });
+    let texts: Vec<_> = texts.collect();
+    let ratio = "(\"f.spend_1h\" / nullif(\"f.n_1h\", 0)::DOUBLE default 0.0)";
+    assert_eq!(texts, [format!("{ratio} * 2"), format!("{ratio} + x")]);
+}
+
+#[test]
+fn the_identity_of_a_derived_feature_is_of_what_it_reads() {
+    let ids = |text: &str| {
+        let plan = plan(text);
+        let view = &plan.views[0];
+        ["ratio", "doubled"].map(|name| view.id_of(view.find(name).unwrap()))
+    };
+    let before = ids(DERIVED);
+    let renamed = DERIVED.replace("n_1h", "number_1h").replace("n = count", "number = count");
+    assert_eq!(ids(&renamed), before);
+    for other in
+        [DERIVED.replace("default 0", "default 1"), DERIVED.replace("sum(x)", "max(x)"), DERIVED.replace("spend_1h /", "1 - spend_1h /")]
+    {
+        let after = ids(&other);
+        assert!(after[0] != before[0] && after[1] != before[1], "{other}");
+    }
+}

@@ -82,7 +82,7 @@ fn meaning(plan: &Plan, model: &Model) -> String {
 
 fn feature_ids(plan: &Plan) -> BTreeMap<String, Identity> {
     let of_view = |view: &super::View| {
-        view.features.iter().map(|feature| (format!("{}.{}", view.name, feature.name), feature.id)).collect::<Vec<_>>()
+        view.declared.iter().map(|feature| (format!("{}.{}", view.name, view.name_of(*feature)), view.id_of(*feature))).collect::<Vec<_>>()
     };
     plan.views.iter().flat_map(of_view).collect()
 }

@@ -131,6 +131,15 @@ pub(crate) fn feature(
     }
 }
 
+/// Of an expression over features, in which identities stand for their names; its name is not.
+pub(crate) fn derived(expression: &str, default: Option<&Value>, data_type: &DataType) -> Identity {
+    Meaning::of("derived feature")
+        .part("expression", expression)
+        .part("default", default.map_or_else(String::new, literal))
+        .part("type", data_type)
+        .identity()
+}
+
 /// Of the vector's columns: name, meaning and default of each, in order, and of the source it is on.
 pub(crate) fn vector(on: Option<Identity>, columns: &[(String, String, Option<Value>)]) -> Identity {
     let mut meaning = Meaning::of("vector").part("on", on.map_or_else(String::new, |on| on.to_string()));

@@ -3,6 +3,7 @@
 
 mod contents;
 mod cost;
+mod derived;
 mod diff;
 pub(crate) mod identity;
 mod relation;
@@ -24,6 +25,7 @@ use crate::value::{DataType, Value};
 
 pub use contents::Contents;
 pub use cost::Scan;
+pub use derived::{DerivedFeature, FeatureRef};
 pub use diff::{Difference, diff};
 pub use relation::{BRANCHES_MAX, Branch, Derived, Relation, Step};
 pub use window::{Frame, Window};
@@ -142,6 +144,10 @@ pub struct View {
     pub filters: Vec<Expression>,
     pub folds: Vec<Fold>,
     pub features: Vec<Feature>,
+    /// Each reads features and earlier ones of these.
+    pub derived: Vec<DerivedFeature>,
+    /// Its features and derived features as they were declared, which is the order of `view.*`.
+    pub declared: Vec<FeatureRef>,
 }
 
 impl View {

@@ -7,7 +7,7 @@ use crate::event::EventBatch;
 use crate::id::Position;
 use crate::key::append_key_value;
 use crate::offline::Store;
-use crate::plan::{ColumnSource, Feature, Frame, Vector, Window};
+use crate::plan::{ColumnSource, Feature, Frame, Plan, Vector, VectorColumn, Window};
 use crate::time::EventTime;
 use crate::value::{DataType, Value};
 use crate::vector::{self, value_at};
@@ -31,6 +31,9 @@ pub struct Explanation {
 #[derive(Clone, Debug)]
 pub struct UsedEvent {
     pub source: String,
+    /// Which part of the view's stream makes a row of it, from 1; `None` where the view reads a source, or a stream of one
+    /// part.
+    pub part: Option<usize>,
     pub position: Position,
     /// The aggregate's inputs for this event.
     pub inputs: Vec<Value>,
@@ -58,19 +61,16 @@ pub fn explain(
         Error::not_found(format!("vector {} has no column {column}; it has: {}", vector.name, known.join(", ")))
     })?;
     let request = LookupRequest { vector: vector.name.clone(), rows: vec![row.clone()], as_of: Some(as_of), ..LookupRequest::default() };
-    let answer = handle.lookup(&request)?;
-    let value = value_at(answer.columns.column(index).as_ref(), 0);
     let column = &vector.columns[index];
+    let answer = handle.lookup_of(&with_frame(plan, vector, column), &request)?;
+    let value = value_at(answer.columns.column(0).as_ref(), 0);
     let mut explanation =
         Explanation { column: column.name.clone(), value, meaning: String::new(), as_of, events: Vec::new(), inputs: Vec::new() };
     match &column.from {
         ColumnSource::Derived(expression) => {
             explanation.meaning = expression.text.to_string();
-            let text = explanation.meaning.clone();
-            for (other, column) in
-                vector.columns.iter().enumerate().filter(|(other, column)| *other != index && text.contains(&column.name))
-            {
-                explanation.inputs.push((column.name.clone(), value_at(answer.columns.column(other).as_ref(), 0)));
+            for (place, field) in vector.frame.fields().iter().enumerate().filter(|(_, field)| names(&expression.text, field.name())) {
+                explanation.inputs.push((field.name().clone(), value_at(answer.columns.column(place + 1).as_ref(), 0)));
             }
         }
         ColumnSource::Frame(frame) => match feature_of(vector, *frame) {
@@ -90,6 +90,9 @@ pub fn explain(
                     _ => (aggregate.as_str(), inputs.as_slice(), String::new()),
                 };
                 explanation.meaning = format!("{name} of ({}){filter}{by}, {}", inputs.join(", "), window_text(window, as_of));
+                if let Some(ttl) = view.ttl {
+                    explanation.meaning += &format!(", after the last silence of its key of more than {ttl} (ttl)");
+                }
                 let mut key = Vec::new();
                 let named = |index: &usize| row.keys.iter().find(|(name, _)| *name == vector.keys[*index].name).map(|(_, value)| value);
                 let valid = vector.reads[read].keys.iter().all(|index| named(index).is_some_and(|value| append_key_value(&mut key, value)));
@@ -105,15 +108,37 @@ pub fn explain(
                             Some(filter) => evaluate(&view.filters[filter])? == Value::Bool(true),
                             None => true,
                         };
-                        let source = view.rows.branches[usize::from(position.branch())].source;
-                        let (source, position) = (plan.sources[source].name.clone(), position.in_log());
-                        explanation.events.push(UsedEvent { source, position, inputs, counted });
+                        let branch = usize::from(position.branch());
+                        let source = plan.sources[view.rows.branches[branch].source].name.clone();
+                        let part = (view.rows.branches.len() > 1).then_some(branch + 1);
+                        explanation.events.push(UsedEvent { source, part, position: position.in_log(), inputs, counted });
                     }
                 }
             }
         },
     }
     Ok(explanation)
+}
+
+/// The vector with one of its columns, and all of its frame behind it.
+fn with_frame(plan: &Plan, vector: &Vector, column: &VectorColumn) -> Vector {
+    let features =
+        vector.reads.iter().flat_map(|read| read.features.iter().map(|feature| &plan.views[read.view].features[*feature].data_type));
+    let types = features.chain(vector.request.iter().map(|request| &request.field.data_type));
+    let frame = types.zip(vector.frame.fields()).enumerate().map(|(place, (data_type, field))| VectorColumn {
+        name: field.name().clone(),
+        data_type: data_type.clone(),
+        from: ColumnSource::Frame(place),
+        default: None,
+    });
+    let columns: Vec<_> = std::iter::once(column.clone()).chain(frame).collect();
+    Vector { schema: Vector::schema_of(&columns), columns, ..vector.clone() }
+}
+
+/// Whether an expression's text has the name in it, by itself.
+fn names(text: &str, name: &str) -> bool {
+    let joins = |letter: Option<char>| letter.is_some_and(|letter| letter.is_alphanumeric() || "_.".contains(letter));
+    text.match_indices(name).any(|(at, _)| !joins(text[..at].chars().next_back()) && !joins(text[at + name.len()..].chars().next()))
 }
 
 /// The read and the view's feature behind a column of the frame; `None` for a request column.

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, TimestampMicrosecondArray, UInt32Array};
-use arrow::compute::{concat_batches, take_record_batch};
+use arrow::compute::{concat, concat_batches, take_record_batch};
 use arrow::record_batch::RecordBatch;
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::event::EventBatch;
 use crate::key::append_key_value;
 use crate::plan::{Plan, Vector};
@@ -25,25 +25,26 @@ pub struct Samples {
 }
 
 impl Samples {
-    /// Chooses about `count` events evenly from those at or after `horizon`; every other row asks at its event's
-    /// time, the others up to a day later, because windows empty by themselves.
+    /// Chooses about `count` of the events of a draw's source, evenly from those at or after `horizon`; every other row
+    /// asks at its event's time, the others up to a day later, because windows empty by themselves. `None` where no
+    /// event is.
     pub fn draw(
         plan: &Plan,
         vector: &Vector,
         events: &[EventBatch],
-        source: usize,
+        draw: Draw,
         horizon: EventTime,
         count: usize,
         seed: u64,
-    ) -> Result<Self> {
-        let declared = &plan.sources[source];
-        let nothing = || Error::not_found(format!("no logged event of {} is within the online history; push events first", declared.name));
-        let schema = events.first().ok_or_else(nothing)?.rows.schema();
+    ) -> Result<Option<Self>> {
+        let declared = &plan.sources[draw.source];
+        let Some(first) = events.first() else { return Ok(None) };
+        let schema = first.rows.schema();
         let all = EventBatch { source: declared.name.clone(), rows: concat_batches(&schema, events.iter().map(|batch| &batch.rows))? };
         let times = all.times(declared.event_time)?;
         let eligible: Vec<u32> = (0..all.len() as u32).filter(|row| times.value(*row as usize) >= horizon.0).collect();
         if eligible.is_empty() {
-            return Err(nothing());
+            return Ok(None);
         }
         let step = (eligible.len() / count.max(1)).max(1);
         let chosen: Vec<u32> = eligible.into_iter().skip(seed as usize % step).step_by(step).take(count).collect();
@@ -54,18 +55,33 @@ impl Samples {
         };
         let query_times: Vec<i64> = chosen.iter().enumerate().map(later).collect();
         let own = take_record_batch(&all.own(), &UInt32Array::from(chosen))?;
-        let keys = (0..vector.keys.len()).map(|key| key_column(plan, vector, source, key, &own)).collect::<Result<_>>()?;
+        let keys: Vec<ArrayRef> = (0..vector.keys.len()).map(|key| key_column(plan, vector, draw, key, &own)).collect::<Result<_>>()?;
         let request = vector
             .request
             .iter()
-            .map(|column| match column.source_column {
+            .map(|column| match (vector.keys.iter().position(|key| *key == column.field), column.source_column) {
+                // What is a key and a request column has one value.
+                (Some(key), _) => Ok(Arc::clone(&keys[key])),
                 // The event time stands for the query time, as in a lookup.
-                Some(_) if column.is_event_time => Ok(Arc::new(TimestampMicrosecondArray::from(query_times.clone())) as ArrayRef),
-                Some(column) => Ok(Arc::clone(own.column(column))),
-                None => vector::array_of(&column.field.data_type, std::iter::repeat_n(&Value::Null, own.num_rows())),
+                (None, Some(_)) if column.is_event_time => Ok(Arc::new(TimestampMicrosecondArray::from(query_times.clone())) as ArrayRef),
+                (None, Some(column)) if vector.on == Some(draw.source) => Ok(Arc::clone(own.column(column))),
+                (None, _) => vector::array_of(&column.field.data_type, std::iter::repeat_n(&Value::Null, own.num_rows())),
             })
             .collect::<Result<_>>()?;
-        Ok(Self { keys, request, times: query_times })
+        Ok(Some(Self { keys, request, times: query_times }))
+    }
+
+    /// The rows of several draws for the same vector; none of no draws.
+    pub fn join(parts: &[Self]) -> Result<Option<Self>> {
+        let Some(first) = parts.first() else { return Ok(None) };
+        let joined = |column: &dyn Fn(&Self) -> &ArrayRef| -> Result<ArrayRef> {
+            Ok(concat(&parts.iter().map(|part| column(part).as_ref()).collect::<Vec<_>>())?)
+        };
+        Ok(Some(Self {
+            keys: (0..first.keys.len()).map(|key| joined(&|part| &part.keys[key])).collect::<Result<_>>()?,
+            request: (0..first.request.len()).map(|column| joined(&|part| &part.request[column])).collect::<Result<_>>()?,
+            times: parts.iter().flat_map(|part| part.times.iter().copied()).collect(),
+        }))
     }
 
     pub fn len(&self) -> usize {
@@ -91,18 +107,56 @@ impl Samples {
     }
 }
 
-/// The values of a key of the vector for events of a source: its own column of it, or the one that the view read under
-/// that key takes; null where there is none.
-fn key_column(plan: &Plan, vector: &Vector, source: usize, key: usize, own: &RecordBatch) -> Result<ArrayRef> {
-    if let Some(column) = vector.key_columns.get(key) {
+/// Of which events keys are taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Draw {
+    pub source: usize,
+    /// A read of the vector and a branch of its view, whose keys are those of its rows. `None`: the events are those that
+    /// the vector is `on`.
+    pub of: Option<(usize, usize)>,
+}
+
+impl Draw {
+    /// One for the source that a vector is `on`, and one for each source and part of a stream that a view of its reads,
+    /// so that each view is asked for keys that it has.
+    pub fn all(plan: &Plan, vector: &Vector) -> Vec<Self> {
+        let mut draws: Vec<Self> = vector.on.map(|source| Self { source, of: None }).into_iter().collect();
+        let mut known = Vec::new();
+        for (read, of) in vector.reads.iter().enumerate() {
+            let view = &plan.views[of.view];
+            for (place, branch) in view.rows.branches.iter().enumerate() {
+                let columns: Vec<usize> = of.keys.iter().filter_map(|key| vector.key_columns.get(*key)).copied().collect();
+                let is_that_of_on = vector.on == Some(branch.source) && branch.steps.is_empty() && columns == view.key_columns;
+                let keys = (branch.source, branch.steps.as_ptr(), &view.key_columns, &of.keys);
+                if !is_that_of_on && !known.contains(&keys) {
+                    known.push(keys);
+                    draws.push(Self { source: branch.source, of: Some((read, place)) });
+                }
+            }
+        }
+        draws
+    }
+}
+
+/// The values of a key of the vector for events of a draw: those of its read, else the vector's own column of them, or the
+/// one that a view read under that key takes; null where there is none.
+fn key_column(plan: &Plan, vector: &Vector, draw: Draw, key: usize, own: &RecordBatch) -> Result<ArrayRef> {
+    let of_branch = |read: usize, branch: usize| {
+        let view = &plan.views[vector.reads[read].view];
+        let place = vector.reads[read].keys.iter().position(|of| *of == key)?;
+        let branch = view.rows.branches.get(branch).filter(|branch| branch.source == draw.source)?;
+        Some(branch.derive(own).map(|derived| Arc::clone(derived.rows.column(view.key_columns[place]))))
+    };
+    if let Some(column) = draw.of.and_then(|(read, branch)| of_branch(read, branch)) {
+        return column;
+    }
+    if let Some(column) = vector.key_columns.get(key).filter(|_| vector.on == Some(draw.source)) {
         return Ok(Arc::clone(own.column(*column)));
     }
-    for read in &vector.reads {
-        let view = &plan.views[read.view];
-        if let Some(place) = read.keys.iter().position(|of| *of == key)
-            && let Some((_, branch)) = view.rows.branches_of(source).next()
-        {
-            return Ok(Arc::clone(branch.derive(own)?.rows.column(view.key_columns[place])));
+    for read in 0..vector.reads.len() {
+        let branches = plan.views[vector.reads[read].view].rows.branches.len();
+        if let Some(column) = (0..branches).find_map(|branch| of_branch(read, branch)) {
+            return column;
         }
     }
     vector::array_of(&vector.keys[key].data_type, std::iter::repeat_n(&Value::Null, own.num_rows()))

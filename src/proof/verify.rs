@@ -8,7 +8,7 @@ use arrow::compute::concat_batches;
 use arrow::datatypes::{Field, Schema};
 
 use super::events::{ViewEvents, load, load_view};
-use super::samples::Samples;
+use super::samples::{Draw, Samples};
 use crate::engine::{Handle, LookupRequest, LookupRow};
 use crate::error::{Error, Result};
 use crate::event::EventBatch;
@@ -66,9 +66,19 @@ pub async fn verify(
     let cut = handle.status().seq;
     store.reload()?;
     let snapshot = store.snapshot();
-    let source = vector.on.or_else(|| vector.reads.first().and_then(|read| plan.views[read.view].rows.sources().next()));
-    let source = source.ok_or_else(|| Error::input(format!("vector {} reads no features: there is nothing to verify", vector.name)))?;
-    let drawn = Samples::draw(plan, vector, &load(plan, source, &snapshot, &recent, cut)?, source, handle.horizon(vector), samples, seed)?;
+    let draws = Draw::all(plan, vector);
+    if draws.is_empty() {
+        return Err(Error::input(format!("vector {} reads no features: there is nothing to verify", vector.name)));
+    }
+    let (share, horizon) = (samples.div_ceil(draws.len()), handle.horizon(vector));
+    let mut parts = Vec::new();
+    for draw in draws {
+        parts.extend(Samples::draw(plan, vector, &load(plan, draw.source, &snapshot, &recent, cut)?, draw, horizon, share, seed)?);
+    }
+    let drawn = Samples::join(&parts)?.ok_or_else(|| {
+        let message = format!("no logged event that vector {} reads is within the online history; push events first", vector.name);
+        Error::not_found(message)
+    })?;
     let online = online(handle, vector, &drawn)?;
     let naive = Naive::of(plan, vector, &drawn, &snapshot, &recent, cut)?;
     let naive_columns = naive.columns(plan, vector, &drawn)?;

@@ -6,7 +6,7 @@ use axum::extract::State as Shared;
 use axum::response::Response;
 use serde_json::{Value as Json, json};
 
-use crate::plan::{ColumnSource, Field, Origin, Plan, Relation, Source, Vector, View};
+use crate::plan::{ColumnSource, FeatureRef, Field, Origin, Plan, Relation, Source, Vector, View};
 use crate::value::Value;
 
 use super::exact::read_exact;
@@ -72,20 +72,28 @@ fn stream(plan: &Plan, stream: &Relation) -> Json {
 }
 
 fn view(plan: &Plan, view: &View) -> Json {
-    let feature = |feature: &crate::plan::Feature| {
-        json!({
-            "name": feature.name,
-            "id": feature.id.to_string(),
-            "type": feature.data_type.to_string(),
-            "default": feature.default.as_ref().map(value),
-        })
+    let feature = |feature: &FeatureRef| {
+        let (default, expression) = match *feature {
+            FeatureRef::Aggregate(index) => (&view.features[index].default, None),
+            FeatureRef::Derived(index) => (&view.derived[index].default, Some(view.derived[index].expression.text.as_ref())),
+        };
+        let mut object = json!({
+            "name": view.name_of(*feature),
+            "id": view.id_of(*feature).to_string(),
+            "type": view.type_of(*feature).to_string(),
+            "default": default.as_ref().map(value),
+        });
+        if let Some(expression) = expression {
+            object["expression"] = json!(expression);
+        }
+        object
     };
     json!({
         "name": view.name,
         "id": view.id.to_string(),
         "entity": plan.entities[view.entity].name,
         "source": view.rows.name,
-        "features": view.features.iter().map(feature).collect::<Vec<_>>(),
+        "features": view.declared.iter().map(feature).collect::<Vec<_>>(),
     })
 }
 

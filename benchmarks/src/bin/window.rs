@@ -132,6 +132,8 @@ fn view() -> View {
         })
     });
     View {
+        derived: Vec::new(),
+        declared: Vec::new(),
         name: "payments".into(),
         id: Identity::default(),
         entity: 0,

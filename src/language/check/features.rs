@@ -3,6 +3,8 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use datafusion::sql::sqlparser::ast::Expr;
+
 use super::Checker;
 use super::columns::SourceScope;
 use super::view::First;
@@ -10,15 +12,15 @@ use crate::aggregate::{self, Aggregate, Keep, Shape};
 use crate::id::Identity;
 use crate::language::diagnostics::{Diagnostic, codes};
 use crate::language::expression::{self, Planned};
-use crate::language::parse::tree::{Call, Clause, FeatureItem, Sql, WindowItem};
+use crate::language::parse::tree::{Call, Clause, FeatureItem, Name, Sql, WindowItem};
 use crate::language::source::At;
-use crate::plan::{Expression, Feature, Fold, Frame, Relation, Window, identity};
+use crate::plan::{DerivedFeature, Expression, Feature, FeatureRef, Fold, Frame, Relation, Window, identity};
 use crate::value::{DataType, Value};
 
 /// A view while its features are read.
 pub(super) struct Draft {
-    file: usize,
-    rows: Arc<Relation>,
+    pub file: usize,
+    pub rows: Arc<Relation>,
     keys: Identity,
     reported: HashSet<String>,
     first: First,
@@ -28,6 +30,11 @@ pub(super) struct Draft {
     pub filters: Vec<Expression>,
     pub folds: Vec<Fold>,
     pub features: Vec<Feature>,
+    pub derived: Vec<DerivedFeature>,
+    /// Of each derived feature, over names of features.
+    pub expressions: Vec<Expr>,
+    /// Each feature with the line that declares it.
+    pub declared: Vec<(usize, FeatureRef)>,
     /// Some features could not be read.
     pub partial: bool,
 }
@@ -46,6 +53,9 @@ impl Draft {
             filters: Vec::new(),
             folds: Vec::new(),
             features: Vec::new(),
+            derived: Vec::new(),
+            expressions: Vec::new(),
+            declared: Vec::new(),
             partial: false,
         }
     }
@@ -53,8 +63,8 @@ impl Draft {
 
 impl Checker<'_> {
     /// Adds the features of one line; `None` when some could not be.
-    pub(super) fn feature(&mut self, draft: &mut Draft, item: &FeatureItem) -> Option<()> {
-        let bound = self.aggregate(draft, &item.call);
+    pub(super) fn feature(&mut self, draft: &mut Draft, line: usize, item: &FeatureItem, call: &Call) -> Option<()> {
+        let bound = self.aggregate(draft, call);
         let keep = self.keep(item);
         let by = item.by.as_ref().map(|clause| self.over_source(draft, &clause.value.key));
         let filter = item.filter.as_ref().map(|clause| {
@@ -62,9 +72,9 @@ impl Checker<'_> {
             self.boolean(&planned.expression, clause.value.at, "where");
             Some(planned)
         });
-        let named = self.feature_names(draft, item);
+        let named = self.feature_names(draft, item, call);
         let (aggregate, inputs) = match by {
-            Some(by) => self.grouped(item, bound?, by?)?,
+            Some(by) => self.grouped(item, call, bound?, by?)?,
             None => bound?,
         };
         let default = match &item.default {
@@ -77,7 +87,7 @@ impl Checker<'_> {
         };
         let keep = keep?;
         let named = named?;
-        self.bounded(item, &aggregate, &named)?;
+        self.bounded(item, call, &aggregate, &named)?;
         if named.iter().any(|(_, window, _)| window.limit.is_some())
             && let Ok(count) = aggregate::bind("count", &[], &[])
         {
@@ -88,13 +98,20 @@ impl Checker<'_> {
         for (name, window, _) in named {
             let data_type = aggregate.result_type().clone();
             let id = identity::feature(draft.keys, draft.folds[fold].id, &window, keep, default.as_ref(), &data_type);
+            draft.declared.push((line, FeatureRef::Aggregate(draft.features.len())));
             draft.features.push(Feature { name, id, fold, window, keep, default: default.clone(), data_type });
         }
         Some(())
     }
 
     /// The aggregate for each value of a key, which becomes its last input.
-    fn grouped(&mut self, item: &FeatureItem, bound: (Aggregate, Vec<Planned>), key: Planned) -> Option<(Aggregate, Vec<Planned>)> {
+    fn grouped(
+        &mut self,
+        item: &FeatureItem,
+        call: &Call,
+        bound: (Aggregate, Vec<Planned>),
+        key: Planned,
+    ) -> Option<(Aggregate, Vec<Planned>)> {
         let (aggregate, mut inputs) = bound;
         match aggregate.by(&key.expression.data_type) {
             Ok(aggregate) => {
@@ -102,7 +119,7 @@ impl Checker<'_> {
                 Some((aggregate, inputs))
             }
             Err(error) => {
-                let at = item.by.as_ref().map_or(item.call.at, |clause| clause.at);
+                let at = item.by.as_ref().map_or(call.at, |clause| clause.at);
                 self.report(Diagnostic::error(codes::AGGREGATE_TYPES, at, error.0, "cannot be computed"));
                 None
             }
@@ -132,7 +149,7 @@ impl Checker<'_> {
     fn aggregate(&mut self, draft: &mut Draft, call: &Call) -> Option<(Aggregate, Vec<Planned>)> {
         let name = call.function.text.as_str();
         let Some(shape) = aggregate::shape(name) else {
-            self.no_aggregate(call);
+            self.no_aggregate(&call.function);
             return None;
         };
         let given = call.arguments.len();
@@ -164,22 +181,17 @@ impl Checker<'_> {
         }
     }
 
-    fn no_aggregate(&mut self, call: &Call) {
-        let name = call.function.text.as_str();
+    pub(super) fn no_aggregate(&mut self, function: &Name) {
+        let name = function.text.as_str();
         if aggregate::NOT_YET.contains(&name) {
             let problem =
-                Diagnostic::error(codes::NOT_YET_AGGREGATE, call.function.at, format!("the aggregate `{name}` cannot run yet"), "not yet");
+                Diagnostic::error(codes::NOT_YET_AGGREGATE, function.at, format!("the aggregate `{name}` cannot run yet"), "not yet");
             return self.report(problem.help("it takes lists, which events do not have: give each element a column of its own"));
-        }
-        if self.planner.has_function(name) {
-            let message = format!("`{name}` is a function of single values, and a feature is one aggregate call");
-            let problem = Diagnostic::error(codes::NOT_AN_AGGREGATE, call.at, message, "not an aggregate call");
-            return self.report(problem.help("put it inside the aggregate's call; combine features in a vector's derived columns"));
         }
         let mut known = aggregate::names();
         known.extend(aggregate::NOT_YET);
         let problem =
-            Diagnostic::error(codes::UNKNOWN_AGGREGATE, call.function.at, format!("there is no aggregate `{name}`"), "unknown aggregate");
+            Diagnostic::error(codes::UNKNOWN_AGGREGATE, function.at, format!("there is no aggregate `{name}`"), "unknown aggregate");
         let unconditional = name.strip_suffix("_if").filter(|stem| aggregate::shape(stem).is_some());
         self.report(match (unconditional, crate::language::diagnostics::nearest(name, &known)) {
             (Some(stem), _) => problem.help(format!("a condition is a clause of its own: `{stem}(..) where ..`")),
@@ -222,9 +234,9 @@ impl Checker<'_> {
     }
 
     /// `None` where the aggregate cannot be computed over one of these windows.
-    fn bounded(&mut self, item: &FeatureItem, aggregate: &Aggregate, named: &[(String, Window, At)]) -> Option<()> {
+    fn bounded(&mut self, item: &FeatureItem, call: &Call, aggregate: &Aggregate, named: &[(String, Window, At)]) -> Option<()> {
         let Some(reason) = aggregate.needs_bounded() else { return Some(()) };
-        let name = item.call.function.text.as_str();
+        let name = call.function.text.as_str();
         let by = if item.by.is_some() { " .. by" } else { "" };
         let mut all_are = Some(());
         for (_, window, at) in named {
@@ -243,10 +255,10 @@ impl Checker<'_> {
     }
 
     /// The name, window and place of each feature of a line; `None` when one is wrong.
-    fn feature_names(&mut self, draft: &mut Draft, item: &FeatureItem) -> Option<Vec<(String, Window, At)>> {
+    fn feature_names(&mut self, draft: &mut Draft, item: &FeatureItem, call: &Call) -> Option<Vec<(String, Window, At)>> {
         if item.over.is_empty() && item.over_tokens.is_none() {
             let all = Window::of(Frame::All);
-            return self.unique(draft, &item.name.text, item.name.at).map(|()| vec![(item.name.text.clone(), all, item.call.at)]);
+            return self.unique(draft, &item.name.text, item.name.at).map(|()| vec![(item.name.text.clone(), all, call.at)]);
         }
         let mut named = Vec::new();
         for WindowItem { at, window, .. } in &item.over {
@@ -259,7 +271,7 @@ impl Checker<'_> {
         (named.len() == item.over.len()).then_some(named)
     }
 
-    fn unique(&mut self, draft: &mut Draft, name: &str, at: At) -> Option<()> {
+    pub(super) fn unique(&mut self, draft: &mut Draft, name: &str, at: At) -> Option<()> {
         if let Some(first) = draft.first.get(name) {
             let problem = Diagnostic::error(codes::DUPLICATE_FEATURE, at, format!("two features are called `{name}`"), "again here");
             self.report(problem.also(*first, "first here").help("give the feature or its window another name: `over 1h as recent`"));

@@ -7,7 +7,7 @@ use crate::language::diagnostics::{Diagnostic, codes};
 use crate::language::expression::Scope;
 use crate::language::parse::tree::{Kind, Name};
 use crate::language::source::At;
-use crate::plan::{Field, Plan, Read, RequestColumn};
+use crate::plan::{FeatureRef, Field, Plan, Read, RequestColumn, View};
 
 /// Which column holds each key of the view that is read, where the item says so.
 pub(super) type Role = Vec<(Name, Name)>;
@@ -22,6 +22,8 @@ pub(super) struct Frame {
     pub key_columns: Vec<usize>,
     pub request: Vec<RequestColumn>,
     pub reads: Vec<Read>,
+    /// Derived features: the read, and the place among those of its view. Each after those that it is computed from.
+    pub computed: Vec<(usize, usize)>,
     /// The role of each read, as part of its features' names; empty for the view's own keys.
     pub roles: Vec<String>,
     /// Views that items name, for features named alone.
@@ -31,9 +33,23 @@ pub(super) struct Frame {
 
 impl Frame {
     /// The frame name of a feature.
-    pub(super) fn feature_name(&self, plan: &Plan, read: usize, feature: usize) -> String {
+    pub(super) fn feature_name(&self, plan: &Plan, read: usize, feature: FeatureRef) -> String {
         let view = &plan.views[self.reads[read].view];
-        format!("{}.{}{}", view.name, view.features[feature].name, self.roles[read])
+        format!("{}.{}{}", view.name, view.name_of(feature), self.roles[read])
+    }
+
+    /// Adds a feature to a read, with those that it is computed from.
+    pub(super) fn add(&mut self, plan: &Plan, read: usize, feature: FeatureRef) {
+        match feature {
+            FeatureRef::Aggregate(index) if !self.reads[read].features.contains(&index) => self.reads[read].features.push(index),
+            FeatureRef::Derived(index) if !self.computed.contains(&(read, index)) => {
+                for input in &plan.views[self.reads[read].view].derived[index].inputs {
+                    self.add(plan, read, *input);
+                }
+                self.computed.push((read, index));
+            }
+            FeatureRef::Aggregate(_) | FeatureRef::Derived(_) => {}
+        }
     }
 
     /// Names and types of all columns: the features of each read in order, then the request columns.
@@ -42,7 +58,7 @@ impl Frame {
         for (read, of) in self.reads.iter().enumerate() {
             for feature in &of.features {
                 let data_type = plan.views[of.view].features[*feature].data_type.clone();
-                fields.push(Field { name: self.feature_name(plan, read, *feature), data_type });
+                fields.push(Field { name: self.feature_name(plan, read, FeatureRef::Aggregate(*feature)), data_type });
             }
         }
         fields.extend(self.request.iter().map(|column| column.field.clone()));
@@ -119,9 +135,8 @@ impl VectorScope<'_, '_> {
     /// A feature named alone: of the one view that has it among those that the vector names.
     fn plain_feature(&mut self, name: &Name, problems: &mut Vec<Diagnostic>) -> Option<String> {
         let plan = self.checker.plan;
-        let find =
-            |view: &usize| plan.views[*view].features.iter().position(|feature| feature.name == name.text).map(|feature| (*view, feature));
-        let found: Vec<(usize, usize)> = self.frame.views.iter().filter_map(find).collect();
+        let find = |view: &usize| plan.views[*view].find(&name.text).map(|feature| (*view, feature));
+        let found: Vec<(usize, FeatureRef)> = self.frame.views.iter().filter_map(find).collect();
         match found.as_slice() {
             [(view, feature)] => self.read(*view, *feature, name.at, problems),
             [] => {
@@ -152,7 +167,7 @@ impl VectorScope<'_, '_> {
         }
         let fields = self.frame.on.map_or(&self.frame.declared, |on| &plan.sources[on].fields);
         let mut known: Vec<&str> = fields.iter().map(|field| field.name.as_str()).collect();
-        known.extend(self.frame.views.iter().flat_map(|view| plan.views[*view].features.iter().map(|feature| feature.name.as_str())));
+        known.extend(self.frame.views.iter().flat_map(|view| names_of(&plan.views[*view])));
         let problem =
             Diagnostic::error(codes::UNKNOWN_COLUMN, name.at, format!("the vector sees no column or feature `{}`", name.text), "unknown");
         let problem = match (self.frame.on, known.is_empty()) {
@@ -166,11 +181,10 @@ impl VectorScope<'_, '_> {
     fn feature(&mut self, view: &Name, feature: &Name, problems: &mut Vec<Diagnostic>) -> Option<String> {
         let plan = self.checker.plan;
         let index = self.checker.names.find(Kind::Features, view, problems)?;
-        let features = &plan.views[index].features;
-        let Some(found) = features.iter().position(|known| known.name == feature.text) else {
+        let Some(found) = plan.views[index].find(&feature.text) else {
             let full = format!("{}.{}", view.text, feature.text);
             if !self.checker.partial_views.contains(&index) && self.frame.reported.insert(full) {
-                let known: Vec<&str> = features.iter().map(|feature| feature.name.as_str()).collect();
+                let known: Vec<&str> = names_of(&plan.views[index]).collect();
                 let problem = Diagnostic::error(
                     codes::UNKNOWN_FEATURE,
                     feature.at,
@@ -185,12 +199,9 @@ impl VectorScope<'_, '_> {
     }
 
     /// The frame name of a feature, which is read from now on.
-    fn read(&mut self, view: usize, feature: usize, at: At, problems: &mut Vec<Diagnostic>) -> Option<String> {
+    fn read(&mut self, view: usize, feature: FeatureRef, at: At, problems: &mut Vec<Diagnostic>) -> Option<String> {
         let read = self.read_of(view, at, problems)?;
-        let features = &mut self.frame.reads[read].features;
-        if !features.contains(&feature) {
-            features.push(feature);
-        }
+        self.frame.add(self.checker.plan, read, feature);
         Some(self.frame.feature_name(self.checker.plan, read, feature))
     }
 
@@ -282,6 +293,11 @@ impl VectorScope<'_, '_> {
             self.frame.keys.len() - 1
         }))
     }
+}
+
+/// The names of a view's features.
+fn names_of(view: &View) -> impl Iterator<Item = &str> {
+    view.declared.iter().map(|feature| view.name_of(*feature))
 }
 
 impl Checker<'_> {

@@ -2,6 +2,8 @@
 //! in silence: its problem has been said once.
 
 mod columns;
+mod computed;
+mod derived;
 mod features;
 mod frame;
 mod model;
@@ -16,6 +18,8 @@ mod view;
 use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
+
+use datafusion::sql::sqlparser::ast::Expr;
 
 use super::diagnostics::Diagnostic;
 use super::expression::{Place, Planner};
@@ -37,6 +41,8 @@ struct Checker<'a> {
     relations: Vec<Arc<Relation>>,
     /// Views of which some features could not be read: an unknown feature of theirs may be one of those.
     partial_views: HashSet<usize>,
+    /// Of each view's derived features, over names of its features.
+    derived_expressions: Vec<Vec<Expr>>,
     signature: &'a dyn Fn(&Path) -> Result<ModelSignature>,
     problems: &'a mut Vec<Diagnostic>,
 }
@@ -58,6 +64,7 @@ pub(super) fn check(
         plan: Plan::default(),
         relations: Vec::new(),
         partial_views: HashSet::new(),
+        derived_expressions: Vec::new(),
         signature,
         problems,
     };

@@ -14,7 +14,7 @@ use crate::language::diagnostics::{Diagnostic, codes};
 use crate::language::expression::{Place, Planned, identifier};
 use crate::language::parse::tree::{Name, TableBody};
 use crate::language::source::At;
-use crate::plan::{Entity, Expect, Feature, Field, Format, Frame, Origin, Relation, Source, View, Window, identity};
+use crate::plan::{Entity, Expect, Feature, FeatureRef, Field, Format, Frame, Origin, Relation, Source, View, Window, identity};
 use crate::time::Span;
 use crate::value::DataType;
 
@@ -96,7 +96,9 @@ impl Checker<'_> {
         let id = identity::view(keys, &name.text);
         let Draft { inputs, filters, folds, features, .. } = draft;
         let name = name.text.clone();
-        self.plan.views.push(View { name, id, entity, rows, key_columns, ttl: None, inputs, filters, folds, features });
+        let declared = (0..features.len()).map(FeatureRef::Aggregate).collect();
+        let derived = Vec::new();
+        self.plan.views.push(View { name, id, entity, rows, key_columns, ttl: None, inputs, filters, folds, features, derived, declared });
         Some(self.plan.views.len() - 1)
     }
 

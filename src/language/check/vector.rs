@@ -5,12 +5,13 @@ use std::collections::HashMap;
 use datafusion::sql::sqlparser::ast::Expr;
 
 use super::Checker;
+use super::computed::{Seen, reads};
 use super::frame::Frame;
 use super::source::schema_of;
 use crate::language::diagnostics::{Diagnostic, codes};
 use crate::language::parse::tree::{Clause, Kind, Name, Sql, VectorBody, VectorItem, VectorWhat};
 use crate::language::source::At;
-use crate::plan::{ColumnSource, Field, Vector, VectorColumn, identity};
+use crate::plan::{ColumnSource, FeatureRef, Plan, Read, Vector, VectorColumn, identity};
 use crate::value::DataType;
 
 /// A column whose expression is resolved; the frame is not complete yet.
@@ -49,10 +50,13 @@ impl Checker<'_> {
         sound &= self.unique_columns(&drafts);
         let fields = frame.fields(&self.plan);
         let schema = schema_of(&fields);
+        let computed = self.computed(&frame, &fields);
         let mut columns = Vec::new();
         let mut meanings = Vec::new();
         for draft in drafts {
-            let Some((column, meaning)) = self.column(file, draft, &fields, &schema, &frame) else {
+            let Some((column, meaning)) =
+                self.column(file, draft, &Seen { fields: &fields, schema: &schema, computed: &computed, frame: &frame })
+            else {
                 sound = false;
                 continue;
             };
@@ -101,11 +105,9 @@ impl Checker<'_> {
                 let index = self.names.find(Kind::Features, view, self.problems)?;
                 let at = view.at;
                 let read = self.in_frame(frame, &item.role, |_, scope, problems| scope.read_of(index, at, problems))?;
-                for feature in 0..self.plan.views[index].features.len() {
-                    if !frame.reads[read].features.contains(&feature) {
-                        frame.reads[read].features.push(feature);
-                    }
-                    let own = &self.plan.views[index].features[feature].name;
+                for feature in self.plan.views[index].declared.iter().copied() {
+                    frame.add(&self.plan, read, feature);
+                    let own = self.plan.views[index].name_of(feature);
                     let name = format!("{}{own}", prefix.as_deref().unwrap_or_default());
                     drafts.push(Draft { name, at: item.at, from: From::Frame(frame.feature_name(&self.plan, read, feature)), default });
                 }
@@ -176,32 +178,32 @@ impl Checker<'_> {
     }
 
     /// The column, and what identifies its meaning.
-    fn column(
-        &mut self,
-        file: usize,
-        draft: Draft<'_>,
-        fields: &[Field],
-        schema: &arrow::datatypes::SchemaRef,
-        frame: &Frame,
-    ) -> Option<(VectorColumn, String)> {
+    fn column(&mut self, file: usize, draft: Draft<'_>, seen: &Seen<'_>) -> Option<(VectorColumn, String)> {
+        let Seen { fields, schema, computed, frame } = seen;
         let (from, data_type, text) = match &draft.from {
-            From::Frame(name) => {
-                let index = fields.iter().position(|field| field.name == *name)?;
-                (ColumnSource::Frame(index), fields[index].data_type.clone(), self.frame_meaning(frame, index))
-            }
+            From::Frame(name) => match fields.iter().position(|field| field.name == *name) {
+                Some(index) => (ColumnSource::Frame(index), fields[index].data_type.clone(), self.frame_meaning(frame, index)),
+                None => {
+                    let computed = computed.iter().find(|computed| computed.name == *name)?;
+                    (ColumnSource::Derived(computed.expression.clone()), computed.expression.data_type.clone(), computed.meaning.clone())
+                }
+            },
             From::Derived(expr, sql) => {
                 let place = self.place(file, sql);
-                let planned = self.planner.plan(expr, schema, place, self.problems)?;
+                let (expression, meaning) = if reads(expr, computed) {
+                    self.over_computed(expr, place, seen)?
+                } else {
+                    let planned = self.planner.plan(expr, schema, place, self.problems)?;
+                    (planned.expression, planned.meaning)
+                };
                 // Names of features in the text stand for what they mean.
-                let read: Vec<_> = (0..fields.len())
-                    .filter(|index| planned.meaning.contains(&fields[*index].name))
+                let mut read: Vec<_> = (0..fields.len())
+                    .filter(|index| meaning.contains(&fields[*index].name))
                     .map(|index| self.frame_meaning(frame, index))
                     .collect();
-                (
-                    ColumnSource::Derived(planned.expression.clone()),
-                    planned.expression.data_type.clone(),
-                    format!("{} where {}", planned.meaning, read.join(", ")),
-                )
+                read.extend(computed.iter().filter(|computed| meaning.contains(&computed.name)).map(|computed| computed.meaning.clone()));
+                let data_type = expression.data_type.clone();
+                (ColumnSource::Derived(expression), data_type, format!("{meaning} where {}", read.join(", ")))
             }
         };
         let default = match draft.default {
@@ -216,8 +218,7 @@ impl Checker<'_> {
         let mut rest = index;
         for read in &frame.reads {
             if let Some(feature) = read.features.get(rest) {
-                let keys: Vec<_> = read.keys.iter().map(|key| frame.keys[*key].name.as_str()).collect();
-                return format!("feature {} by {}", self.plan.views[read.view].features[*feature].id, keys.join(", "));
+                return frame.meaning(&self.plan, read, FeatureRef::Aggregate(*feature));
             }
             rest -= read.features.len();
         }
@@ -227,12 +228,18 @@ impl Checker<'_> {
 
 impl Frame {
     /// Whether a resolved expression reads a feature.
-    fn names_feature(&self, plan: &crate::plan::Plan, expr: &Expr) -> bool {
+    fn names_feature(&self, plan: &Plan, expr: &Expr) -> bool {
         let text = expr.to_string();
-        self.reads
-            .iter()
-            .enumerate()
-            .any(|(read, of)| of.features.iter().any(|feature| text.contains(&self.feature_name(plan, read, *feature))))
+        let of_reads = self.reads.iter().enumerate();
+        let aggregates = of_reads.flat_map(|(read, of)| of.features.iter().map(move |feature| (read, FeatureRef::Aggregate(*feature))));
+        let derived = self.computed.iter().map(|(read, feature)| (*read, FeatureRef::Derived(*feature)));
+        aggregates.chain(derived).any(|(read, feature)| text.contains(&self.feature_name(plan, read, feature)))
+    }
+
+    /// What a feature means under the keys that it is read by.
+    pub(super) fn meaning(&self, plan: &Plan, read: &Read, feature: FeatureRef) -> String {
+        let keys: Vec<_> = read.keys.iter().map(|key| self.keys[*key].name.as_str()).collect();
+        format!("feature {} by {}", plan.views[read.view].id_of(feature), keys.join(", "))
     }
 }
 

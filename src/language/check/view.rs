@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use super::Checker;
 use super::columns::{SourceScope, what};
+use super::derived::Written;
 use super::features::Draft;
 use crate::language::diagnostics::{Diagnostic, codes};
-use crate::language::parse::tree::{FeaturesBody, Kind, Name};
+use crate::language::parse::tree::{FeatureWhat, FeaturesBody, Kind, Name};
 use crate::plan::{Field, Relation, View, identity};
 
 impl Checker<'_> {
@@ -22,20 +23,28 @@ impl Checker<'_> {
         let entity_name = entity.map_or("", |entity| self.plan.entities[entity].name.as_str());
         let keys = identity::keys(rows.id, &columns, entity_name, ttl);
         let mut draft = Draft::new(file, Arc::clone(&rows), keys, reported);
-        for item in &body.items.items {
-            if self.feature(&mut draft, item).is_none() {
-                draft.partial = true;
+        let mut expressions = Vec::new();
+        for (line, item) in body.items.items.iter().enumerate() {
+            match &item.what {
+                FeatureWhat::Aggregate(call) => draft.partial |= self.feature(&mut draft, line, item, call).is_none(),
+                FeatureWhat::Expression { sql, call } => expressions.push(Written { line, item, sql, call: call.as_ref() }),
             }
         }
+        draft.partial |= body.items.partial;
+        self.derived(&mut draft, &name.text, &expressions);
         // Only now, so that features of a view without keys are checked, too.
         let (entity, key_columns) = (entity?, key_columns?);
         let place = self.plan.views.len();
-        if draft.partial || body.items.partial {
+        if draft.partial {
             self.partial_views.insert(place);
         }
         let id = identity::view(keys, &name.text);
-        let Draft { inputs, filters, folds, features, .. } = draft;
-        self.plan.views.push(View { name: name.text.clone(), id, entity, rows, key_columns, ttl, inputs, filters, folds, features });
+        let Draft { inputs, filters, folds, features, derived, expressions, mut declared, .. } = draft;
+        self.derived_expressions.push(expressions);
+        declared.sort_by_key(|(line, _)| *line);
+        let declared = declared.into_iter().map(|(_, feature)| feature).collect();
+        let name = name.text.clone();
+        self.plan.views.push(View { name, id, entity, rows, key_columns, ttl, inputs, filters, folds, features, derived, declared });
         Some(place)
     }
 

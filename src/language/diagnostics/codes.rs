@@ -110,7 +110,8 @@ codes! {
     SUBQUERY = "FB0302", "subquery in an expression",
         "An expression sees one event or one row of a vector, not tables.";
     AGGREGATE_INSIDE = "FB0303", "aggregate inside an expression",
-        "An aggregate is the outermost call of a feature. Combine features in a vector's derived columns.";
+        "An aggregate is the outermost call of a feature. Give it a name there, and compute from the name in another feature of \
+         the view, or in a vector.";
     WINDOW_FUNCTION = "FB0304", "SQL window clause",
         "SQL's own `over (..)`, `filter (..)` and `within group` have no place in an expression; features have `over` and `where` \
          clauses.";
@@ -151,7 +152,8 @@ codes! {
     KEY_COUNT = "FB0505", "wrong number of key columns",
         "`by` names one column for each key column of the entity, in their order.";
     NOT_AN_AGGREGATE = "FB0506", "feature that is no aggregate",
-        "A feature is one aggregate call: `spend = sum(amount) over 1h`. Arithmetic belongs inside the call, or in a vector.";
+        "A feature is one aggregate call: `spend = sum(amount) over 1h`; or an expression over other features of its view, without \
+         `where`, `by` and `over`: `doubled = spend_1h * 2`. Arithmetic with columns belongs inside an aggregate's call.";
     WINDOW_MODIFIER = "FB0507", "modifier that does not fit the window",
         "`open` and `hop` are for range windows, `limit` for all but windows of rows; each modifier may stand once.";
     BAD_HOP = "FB0508", "hop that does not fit its window",
@@ -165,6 +167,8 @@ codes! {
         "The aggregate needs the events themselves, which are forgotten in the end: its window has a lower bound.";
     BAD_LIMIT = "FB0520", "bad limit of a map",
         "A map has room for 1 to 1000 keys.";
+    DERIVED_CYCLE = "FB0530", "feature computed from itself",
+        "A feature that is an expression reads aggregates, and expressions that do not read it.";
 
     KEY_UNREACHABLE = "FB0601", "vector without the view's key",
         "The vector's source has no column called like the view's key. Say which column to read it under with `for key = column`.";

@@ -21,6 +21,7 @@ pub(super) fn operands(expr: &Expr, place: Place<'_>, type_of: &dyn Fn(&Expr) ->
     let _: ControlFlow<()> = visit_expressions(expr, |part| {
         match part {
             Expr::BinaryOp { left, op, right } if compares(op) || calculates(op) => {
+                single_values(part, op, [left, right], place, type_of, problems);
                 same_kind(part, left, right, place, type_of, problems);
                 if matches!(op, BinaryOperator::Divide) {
                     division(part, left, right, place, type_of, problems);
@@ -65,6 +66,28 @@ fn same_kind(
         _ => problem.help(format!("cast one of them: `{right}::{left_name}`")),
     };
     problems.push(problem);
+}
+
+/// Reports operands that are maps, and lists that are calculated with.
+fn single_values(
+    whole: &Expr,
+    op: &BinaryOperator,
+    sides: [&Expr; 2],
+    place: Place<'_>,
+    type_of: &dyn Fn(&Expr) -> Option<ArrowType>,
+    problems: &mut Vec<Diagnostic>,
+) {
+    for side in sides {
+        let (what, item) = match type_of(side) {
+            Some(ArrowType::Map(..)) => ("a map", format!("{side}['key']")),
+            Some(ArrowType::List(_) | ArrowType::LargeList(_)) if calculates(op) => ("a list", format!("{side}[1]")),
+            _ => continue,
+        };
+        let message = format!("`{side}` is {what}, and `{op}` takes single values");
+        let problem = Diagnostic::error(codes::EXPRESSION_TYPE, place.part(whole.span()), message, format!("with {what}"));
+        problems.push(problem.help(format!("take one value of it: `{item}`")));
+        return;
+    }
 }
 
 fn division(

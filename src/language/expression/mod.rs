@@ -1,6 +1,7 @@
 //! SQL scalar expressions: resolved against a scope, guarded, planned by DataFusion into `plan::Expression`s.
 //! Must never let through what is no function of its row: clocks, chance, tables, other rows.
 
+mod compose;
 mod evaluate;
 mod functions;
 mod guard;
@@ -19,6 +20,7 @@ use datafusion::prelude::SessionConfig;
 use datafusion::sql::sqlparser::ast::{Expr, ExprWithAlias};
 use sqlparser::tokenizer::Span as SqlSpan;
 
+pub(super) use compose::{Part, compose, renamed};
 pub(super) use literal::{fit, literal};
 pub(super) use resolve::{Scope, identifier};
 

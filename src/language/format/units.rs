@@ -3,7 +3,8 @@
 use super::spacing::spaced;
 use crate::language::parse::Lexeme;
 use crate::language::parse::tree::{
-    Body, Clause, Declaration, FeatureItem, FeaturesBody, List, ModelBody, SourceBody, StreamBody, TableBody, Tokens, VectorBody,
+    Body, Call, Clause, Declaration, FeatureItem, FeatureWhat, FeaturesBody, List, ModelBody, SourceBody, Sql, StreamBody, TableBody,
+    Tokens, VectorBody,
 };
 use crate::language::source::At;
 
@@ -185,7 +186,9 @@ impl Writer<'_> {
     }
 
     fn feature(&self, item: &FeatureItem) -> String {
-        let mut line = format!("{} = {}", self.slice(item.name.at), self.spaced(&item.call.tokens));
+        let (FeatureWhat::Aggregate(Call { tokens: head, .. }) | FeatureWhat::Expression { sql: Sql { tokens: head, .. }, .. }) =
+            &item.what;
+        let mut line = format!("{} = {}", self.slice(item.name.at), self.spaced(head));
         if let Some(filter) = &item.filter {
             line.push_str(&format!(" where {}", self.spaced(&filter.value.tokens)));
         }

@@ -163,6 +163,14 @@ impl Cursor<'_> {
 
     /// `10m` or `'10 minutes'`, with the text of the first.
     pub(super) fn duration(&mut self) -> Parsed<(Span, String)> {
+        if self.is_token(&Token::Minus) {
+            let start = self.next;
+            self.next += 1;
+            self.next = self.adjacent().end;
+            let at = self.at(&(start..self.next));
+            let problem = Diagnostic::error(codes::BAD_DURATION, at, "a duration cannot be negative", "negative");
+            return Err(self.report(problem.help("write how long it is, without a sign: `10m`, '10 minutes'")));
+        }
         let Some(token) = self.peek() else { return Err(self.expected("a duration such as `10m`")) };
         let (tokens, text) = match token.string() {
             Some(text) => (self.next..self.next + 1, text.to_owned()),
@@ -177,6 +185,10 @@ impl Cursor<'_> {
         self.next = tokens.end;
         match Span::parse(&text) {
             Some(span) => Ok((span, text.to_lowercase())),
+            None if is_too_long(&text) => {
+                let problem = Diagnostic::error(codes::BAD_DURATION, at, format!("`{text}` is longer than time is counted"), "too long");
+                Err(self.report(problem.help(format!("the longest duration is {}d", i64::MAX / Span::DAY.0))))
+            }
             None => {
                 let problem = Diagnostic::error(codes::BAD_DURATION, at, format!("`{text}` is not a duration"), "not a duration");
                 Err(self.report(problem.help("write a whole number and a unit of ms, s, m, h, d, w: `10m`, '10 minutes'")))
@@ -338,6 +350,12 @@ impl Cursor<'_> {
             None => *place = Some(clause),
         }
     }
+}
+
+/// Whether a text would be a duration if its numbers were smaller.
+fn is_too_long(text: &str) -> bool {
+    let ones = text.split(|letter: char| letter.is_ascii_digit()).filter(|piece| !piece.is_empty()).map(|piece| format!("1{piece}"));
+    text.starts_with(|letter: char| letter.is_ascii_digit()) && Span::parse(&ones.collect::<String>()).is_some()
 }
 
 fn reason(error: &ParserError) -> String {

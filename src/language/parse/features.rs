@@ -1,11 +1,13 @@
-//! `features name of entity by column from source ttl '..' ( name = aggregate(..) where .. by .. over .. default .., .. )`
+//! `features name of entity by column from source ttl '..' ( .. )` of lines
+//! `name = aggregate(..) where .. by .. over .. default ..` and `name = expression default ..`
 
 use sqlparser::tokenizer::Token;
 
 use super::Lexeme;
 use super::cursor::{Cursor, Parsed};
-use super::tree::{By, Call, Clause, FeatureItem, FeaturesBody, Name, Tokens};
+use super::tree::{By, Call, Clause, FeatureItem, FeatureWhat, FeaturesBody, Name, Tokens};
 use super::window;
+use crate::aggregate;
 use crate::language::diagnostics::{Diagnostic, codes};
 use crate::time::Span;
 
@@ -51,8 +53,8 @@ fn item(cursor: &mut Cursor<'_>) -> Parsed<FeatureItem> {
     let limited = |index: usize| index >= 2 && cursor.tokens[index].is("by") && cursor.tokens[index - 2].is("limit");
     let cuts = cursor.cuts(region.clone(), |index| cursor.tokens[index].is_any(&CLAUSES) && !limited(index));
     let head = region.start..cuts.first().copied().unwrap_or(region.end);
-    let call = call(cursor, head);
-    let mut item = FeatureItem { name, call: call?, filter: None, by: None, over: Vec::new(), over_tokens: None, default: None, tokens };
+    let what = what(cursor, head);
+    let mut item = FeatureItem { name, what, filter: None, by: None, over: Vec::new(), over_tokens: None, default: None, tokens };
     for (position, &start) in cuts.iter().enumerate() {
         let end = cuts.get(position + 1).copied().unwrap_or(region.end);
         clause(cursor, &mut item, start, end);
@@ -102,7 +104,13 @@ fn by(cursor: &mut Cursor<'_>, tokens: Tokens) -> By {
 
 /// What follows `limit`.
 fn limited(cursor: &mut Cursor<'_>, by: &mut By) -> Parsed<()> {
-    by.limit = Some(cursor.number("how many keys the map has room for")?);
+    let start = cursor.next;
+    let negative = cursor.eat_token(&Token::Minus);
+    let mut limit = cursor.number("how many keys the map has room for")?;
+    if negative {
+        limit = Name { text: format!("-{}", limit.text), at: cursor.at(&(start..cursor.next)) };
+    }
+    by.limit = Some(limit);
     if cursor.eat("by") {
         cursor.expect("value")?;
         by.by_value = true;
@@ -110,18 +118,28 @@ fn limited(cursor: &mut Cursor<'_>, by: &mut By) -> Parsed<()> {
     if cursor.done() { Ok(()) } else { Err(cursor.expected("`by value`, or another clause")) }
 }
 
-/// `aggregate(argument, ..)` that fills `tokens`.
-fn call(cursor: &mut Cursor<'_>, tokens: Tokens) -> Parsed<Call> {
-    let at = cursor.at(&tokens);
-    let name =
-        cursor.tokens[..tokens.end].get(tokens.start).and_then(|token| Some(Name { text: token.word()?.to_lowercase(), at: token.at }));
+/// An aggregate's call that fills `tokens`, or else an expression.
+fn what(cursor: &mut Cursor<'_>, tokens: Tokens) -> FeatureWhat {
+    let function = called(cursor, &tokens);
+    if let Some(function) = function.clone().filter(|name| aggregate::shape(&name.text).is_some()) {
+        return FeatureWhat::Aggregate(call(cursor, function, tokens));
+    }
+    FeatureWhat::Expression { sql: cursor.sql(tokens, "an aggregate's call, or an expression over other features"), call: function }
+}
+
+/// The name of the function, in lower case, whose call fills `tokens`.
+fn called(cursor: &Cursor<'_>, tokens: &Tokens) -> Option<Name> {
+    let token = cursor.tokens[..tokens.end].get(tokens.start)?;
+    let name = Name { text: token.word()?.to_lowercase(), at: token.at };
     let open = tokens.start + 1;
     let opened = open < tokens.end && cursor.tokens[open].sql.token == Token::LParen;
-    let (Some(function), true) = (name, opened) else { return Err(no_aggregate(cursor, &tokens)) };
-    let close = cursor.closing(open);
-    if close + 1 != tokens.end {
-        return Err(no_aggregate(cursor, &tokens));
-    }
+    (opened && cursor.closing(open) + 1 == tokens.end).then_some(name)
+}
+
+/// `aggregate(argument, ..)`
+fn call(cursor: &mut Cursor<'_>, function: Name, tokens: Tokens) -> Call {
+    let at = cursor.at(&tokens);
+    let (open, close) = (tokens.start + 1, tokens.end - 1);
     let star = close == open + 2 && cursor.tokens[open + 1].sql.token == Token::Mul;
     let mut arguments = Vec::new();
     if !star {
@@ -129,11 +147,5 @@ fn call(cursor: &mut Cursor<'_>, tokens: Tokens) -> Parsed<Call> {
             arguments.push(cursor.sql(part, "an argument"));
         }
     }
-    Ok(Call { function, arguments, star, tokens, at })
-}
-
-fn no_aggregate(cursor: &mut Cursor<'_>, tokens: &Tokens) -> super::cursor::Reported {
-    let at = cursor.at(tokens);
-    let problem = Diagnostic::error(codes::NOT_AN_AGGREGATE, at, "a feature is one aggregate call", "not an aggregate call");
-    cursor.report(problem.help("write `name = aggregate(expression) over window`; combine features in a vector's derived columns"))
+    Call { function, arguments, star, tokens, at }
 }

@@ -185,7 +185,7 @@ pub(crate) struct FeaturesBody {
 #[derive(Clone, Debug)]
 pub(crate) struct FeatureItem {
     pub name: Name,
-    pub call: Call,
+    pub what: FeatureWhat,
     pub filter: Option<Clause<Sql>>,
     pub by: Option<Clause<By>>,
     /// Empty: lifetime.
@@ -193,6 +193,16 @@ pub(crate) struct FeatureItem {
     pub over_tokens: Option<Tokens>,
     pub default: Option<Clause<Sql>>,
     pub tokens: Tokens,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum FeatureWhat {
+    Aggregate(Call),
+    /// An expression over other features; with the function's name where it is a single call.
+    Expression {
+        sql: Sql,
+        call: Option<Name>,
+    },
 }
 
 /// `by key limit 32 by value`

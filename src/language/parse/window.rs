@@ -43,7 +43,8 @@ fn window(cursor: &mut Cursor<'_>, at: At) -> Parsed<Window> {
 fn frame(cursor: &mut Cursor<'_>, at: At) -> Parsed<Window> {
     let of = |frame: Frame, suffix: String| Window { window: plan::Window::of(frame), suffix, alias: None };
     if cursor.is_token(&Token::Minus) {
-        return Err(cursor.fail(codes::ZERO_WINDOW, at, "a window cannot be negative", "negative"));
+        let problem = Diagnostic::error(codes::ZERO_WINDOW, at, "a window cannot be negative", "negative");
+        return Err(cursor.report(problem.help("a window reaches back from the query time: write `1h`; `1h offset 1h` ends earlier")));
     }
     if cursor.eat("all") {
         return Ok(of(Frame::All, String::new()));
@@ -74,7 +75,8 @@ fn length(cursor: &mut Cursor<'_>, what: &str, at: At) -> Parsed<(Span, String)>
     if length.0 > 0 {
         return Ok((length, text.replace(' ', "")));
     }
-    Err(cursor.fail(codes::ZERO_WINDOW, at, format!("{what} `{text}` has no length"), "no length"))
+    let problem = Diagnostic::error(codes::ZERO_WINDOW, at, format!("{what} `{text}` has no length"), "no length");
+    Err(cursor.report(problem.help("write how long it is, such as `1h`; `all` takes in every event")))
 }
 
 fn zone(cursor: &mut Cursor<'_>) -> Parsed<Zone> {
@@ -91,17 +93,23 @@ fn zone(cursor: &mut Cursor<'_>) -> Parsed<Zone> {
 
 /// `100 rows`
 fn rows(cursor: &mut Cursor<'_>) -> Parsed<u32> {
-    let at = cursor.here();
+    let start = cursor.next;
+    let negative = cursor.eat_token(&Token::Minus);
     let Some(text) = cursor.peek().and_then(|token| token.number()).map(str::to_owned) else {
         return Err(cursor.expected("a number of rows"));
     };
     cursor.next += 1;
+    let at = cursor.at(&(start..cursor.next));
     if !cursor.eat("row") {
         cursor.expect("rows")?;
     }
     match text.parse::<u32>() {
-        Ok(rows) if (1..=ROWS_MAX).contains(&rows) => Ok(rows),
-        _ => Err(cursor.fail(codes::BAD_ROWS, at, format!("a window has 1 to {ROWS_MAX} rows, not {text}"), "not a number of rows")),
+        Ok(rows) if (1..=ROWS_MAX).contains(&rows) && !negative => Ok(rows),
+        _ => {
+            let sign = if negative { "-" } else { "" };
+            let message = format!("a window has 1 to {ROWS_MAX} rows, not {sign}{text}");
+            Err(cursor.fail(codes::BAD_ROWS, at, message, "not a number of rows"))
+        }
     }
 }
 
@@ -148,6 +156,12 @@ fn modifier(cursor: &mut Cursor<'_>, window: &mut Window, whole: At) -> Parsed<(
 /// Makes a range one whose start moves by a hop.
 fn hop(cursor: &mut Cursor<'_>, frame: &mut Frame, at: At, whole: At) -> Parsed<()> {
     let start = cursor.next;
+    if cursor.eat_token(&Token::Minus) {
+        let _: Parsed<_> = cursor.duration();
+        let at = cursor.at(&(start..cursor.next));
+        let problem = Diagnostic::error(codes::BAD_HOP, at, "a hop cannot be negative", "negative");
+        return Err(cursor.report(problem.help("write a hop of at most the window's length: `30d hop 1h`")));
+    }
     let (hop, text) = cursor.duration()?;
     let hop_at = cursor.at(&(start..cursor.next));
     let length = match frame {
@@ -160,7 +174,8 @@ fn hop(cursor: &mut Cursor<'_>, frame: &mut Frame, at: At, whole: At) -> Parsed<
         other => return Err(unfitting(cursor, at, "hop", other)),
     };
     if hop.0 <= 0 {
-        return Err(cursor.fail(codes::BAD_HOP, hop_at, format!("the hop `{text}` has no length"), "no length"));
+        let problem = Diagnostic::error(codes::BAD_HOP, hop_at, format!("the hop `{text}` has no length"), "no length");
+        return Err(cursor.report(problem.help("write a hop of at most the window's length: `30d hop 1h`")));
     }
     if hop > length {
         let message = format!("the hop {hop} is longer than its window of {length}");

@@ -129,6 +129,8 @@ pub fn plan() -> Plan {
         feature("before_30m", 0, DataType::Int, Window { before: true, ..window(Some(30)) }),
     ];
     let view = View {
+        derived: Vec::new(),
+        declared: Vec::new(),
         name: "user_payments".to_owned(),
         id: Identity::of("user_payments"),
         entity: 0,

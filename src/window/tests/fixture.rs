@@ -167,6 +167,8 @@ pub(super) fn view() -> View {
         })
     });
     View {
+        derived: Vec::new(),
+        declared: Vec::new(),
         name: "view".into(),
         id: Identity::default(),
         entity: 0,
