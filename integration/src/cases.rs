@@ -18,7 +18,7 @@ pub const DAY: i64 = 24 * HOUR;
 pub const START: i64 = 1_709_251_200 * SECOND;
 
 /// The fields of the source `events`, in this order: the cells of an `Event` are theirs.
-pub const FIELDS: [&str; 9] = ["id", "k", "i", "x", "s", "b", "u", "t", "d"];
+pub const FIELDS: [&str; 11] = ["id", "k", "i", "x", "s", "b", "u", "t", "d", "xs", "ns"];
 const ID: usize = 0;
 const K: usize = 1;
 const I: usize = 2;
@@ -28,6 +28,8 @@ const B: usize = 5;
 const U: usize = 6;
 const T: usize = 7;
 const D: usize = 8;
+const XS: usize = 9;
+const NS: usize = 10;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Type {
@@ -36,6 +38,8 @@ enum Type {
     Text,
     Bool,
     Time,
+    Floats,
+    Ints,
 }
 
 /// A scalar expression in both of its forms.
@@ -57,6 +61,8 @@ fn scalars() -> Vec<Scalar> {
         plain("s", Type::Text, S),
         plain("b", Type::Bool, B),
         plain("u", Type::Time, U),
+        plain("xs", Type::Floats, XS),
+        plain("ns", Type::Ints, NS),
         plain("i", Type::Int, I),
         plain("x", Type::Float, X),
         scalar("coalesce(i, 0)", Type::Int, |event| match &event.cells[I] {
@@ -127,14 +133,17 @@ fn random_feature(chance: &mut Chance, name: String) -> (String, Feature) {
 /// Whether the aggregate gives single values and does not need its events in order.
 fn groups(aggregate: &Aggregate) -> bool {
     use Aggregate::*;
-    let lists = matches!(aggregate, LastN(_) | FirstN(_) | LastDistinctN(_) | DistinctN(_) | TopK(_) | Histogram(_));
+    let lists = matches!(
+        aggregate,
+        LastN(_) | FirstN(_) | Collect(_) | VectorSum | VectorAvg | LastDistinctN(_) | DistinctN(_) | TopK(_) | Histogram(_)
+    );
     let ordered = matches!(aggregate, Ewma(_) | DecayedSum(_) | TimeWeightedAvg | InterarrivalStddev | Streak | Drawdown | DistanceSum);
     !lists && !ordered && !matches!(aggregate, Percentile(_))
 }
 
 /// A `by` clause, appended to the text.
 fn random_by(chance: &mut Chance, text: &mut String) -> By {
-    let keys: Vec<Scalar> = scalars().into_iter().filter(|scalar| scalar.of != Type::Float).collect();
+    let keys: Vec<Scalar> = scalars().into_iter().filter(|scalar| any(scalar.of) && scalar.of != Type::Float).collect();
     let key = chance.pick(&keys);
     let _ = write!(text, " by {}", key.text);
     let mut by = By { key: key.input.clone(), limit: 32, by_value: false };
@@ -220,7 +229,15 @@ impl Call {
     /// As text, what it means, and its inputs.
     fn of(self, inputs: &[&Scalar]) -> (String, Aggregate, Vec<Input>) {
         let literals = Some(self.literals.as_str()).filter(|literals| !literals.is_empty());
-        let arguments: Vec<&str> = inputs.iter().map(|scalar| scalar.text).chain(literals).collect();
+        let given: Vec<&str> = inputs.iter().map(|scalar| scalar.text).collect();
+        let given = match self.aggregate {
+            Aggregate::Collect(_) => {
+                let fields = given.iter().enumerate().map(|(index, text)| format!("{text} as f{index}"));
+                vec![format!("struct({})", fields.collect::<Vec<_>>().join(", "))]
+            }
+            _ => given.into_iter().map(str::to_owned).collect(),
+        };
+        let arguments: Vec<&str> = given.iter().map(String::as_str).chain(literals).collect();
         let call = format!("{}({})", self.name, arguments.join(", "));
         (call, self.aggregate, inputs.iter().map(|scalar| scalar.input.clone()).collect())
     }
@@ -253,6 +270,10 @@ fn calls(chance: &mut Chance) -> Vec<Call> {
         ("count_distinct", String::new(), CountDistinct(1000), 1, any),
         ("count_distinct", "3".to_owned(), CountDistinct(3), 1, any),
         ("first_n", one_to_four.to_string(), FirstN(one_to_four), 1, any),
+        ("collect", one_to_four.to_string(), Collect(one_to_four), 1, any),
+        ("collect", one_to_four.to_string(), Collect(one_to_four), 2, any),
+        ("vector_sum", String::new(), VectorSum, 1, numbers),
+        ("vector_avg", String::new(), VectorAvg, 1, numbers),
         ("array_agg", String::new(), LastN(100), 1, any),
         ("lag", String::new(), Lag(1), 1, any),
         ("lag", one_to_four.to_string(), Lag(one_to_four), 1, any),
@@ -303,8 +324,12 @@ fn random_aggregate(chance: &mut Chance) -> (String, Aggregate, Vec<Input>) {
     call.of(&chosen)
 }
 
-fn any(_: Type) -> bool {
-    true
+fn any(of: Type) -> bool {
+    !numbers(of)
+}
+
+fn numbers(of: Type) -> bool {
+    matches!(of, Type::Floats | Type::Ints)
 }
 
 fn boolean(of: Type) -> bool {
@@ -374,7 +399,19 @@ fn random_part(chance: &mut Chance, source: &'static str, keyed_by_i: bool) -> (
     let mut texts = Vec::new();
     let mut columns = Vec::new();
     for (index, field) in FIELDS.iter().enumerate() {
-        let of = [Type::Int, Type::Int, Type::Int, Type::Float, Type::Text, Type::Bool, Type::Time, Type::Time, Type::Bool][index];
+        let of = [
+            Type::Int,
+            Type::Int,
+            Type::Int,
+            Type::Float,
+            Type::Text,
+            Type::Bool,
+            Type::Time,
+            Type::Time,
+            Type::Bool,
+            Type::Floats,
+            Type::Ints,
+        ][index];
         let fitting: Vec<&Scalar> = all.iter().filter(|scalar| scalar.of == of && ![ID, K, T, D].contains(&index)).collect();
         if index == K && keyed_by_i {
             texts.push("i".to_owned());
@@ -458,7 +495,7 @@ fn definitions(lines: Vec<(String, Feature)>, ttl: Ttl, partitions: usize, from:
     for source in sources {
         let _ = write!(
             text,
-            "source {source} (\n  id bigint, k bigint, i bigint, x double, s text, b boolean, u timestamp, t timestamp, d boolean\n)\n"
+            "source {source} (\n  id bigint, k bigint, i bigint, x double, s text, b boolean, u timestamp, t timestamp, d boolean,\n  xs double[], ns bigint[]\n)\n"
         );
         let _ = writeln!(text, "from log '{source}' partitions {partitions} by id");
         text.push_str("format json\nevent time t\nlateness '60 days' history '90 days'\ndedup by id within '90 days'\ndeletes when d;\n\n");
@@ -523,8 +560,26 @@ pub fn random_cells(chance: &mut Chance, id: i64, keys: i64, odd: bool) -> Vec<C
         if chance.once_in(6) { Cell::Null } else { Cell::Text((*chance.pick(&["a", "b", "c", "", "é", "aa", "__other"])).to_owned()) };
     cells[B] = if chance.once_in(5) { Cell::Null } else { Cell::Bool(chance.once_in(2)) };
     cells[U] = if chance.once_in(6) { Cell::Null } else { Cell::Time(chance.between(-3, 3) * HOUR + START) };
+    cells[XS] = random_list(chance, |chance| match chance.below(6) {
+        0 => Cell::Float(*chance.pick(&[1e308, -1e308, 5e-324, 1e16, 1.0, -0.0])),
+        1 if odd => Cell::Float(*chance.pick(&[f64::NAN, f64::INFINITY, f64::NEG_INFINITY])),
+        _ => Cell::Float((chance.unit() - 0.5) * 10_f64.powi(chance.between(-20, 20) as i32)),
+    });
+    cells[NS] = random_list(chance, |chance| match chance.below(6) {
+        0 => Cell::Int(*chance.pick(&[i64::MAX, i64::MIN])),
+        _ => Cell::Int(chance.between(-3, 3)),
+    });
     cells[T] = Cell::Time(time);
     cells
+}
+
+/// A list of three, seldom of another length; null now and then, as its elements are.
+fn random_list(chance: &mut Chance, element: impl Fn(&mut Chance) -> Cell) -> Cell {
+    if chance.once_in(6) {
+        return Cell::Null;
+    }
+    let length = if chance.once_in(40) { chance.below(4) } else { 3 };
+    Cell::List((0..length).map(|_| if chance.once_in(6) { Cell::Null } else { element(chance) }).collect())
 }
 
 /// Puts NaN, or an infinity, into the double of an event.

@@ -29,6 +29,7 @@ scenarios!(
     hops,
     last_rows,
     lateness,
+    lists,
     maps,
     null_keys,
     offsets,

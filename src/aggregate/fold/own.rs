@@ -24,7 +24,7 @@ pub(crate) trait Algorithm: fmt::Debug + Send + Sync + 'static {
     /// The fold of no events.
     fn empty(&self) -> Self::State;
 
-    /// Folds one event, whose inputs are not null.
+    /// Folds one event, whose inputs are not null unless it takes nulls.
     fn add(&self, state: &mut Self::State, event: Event<'_>);
 
     /// Appends the state: at least one byte, and equal bytes for equal states.
@@ -36,6 +36,11 @@ pub(crate) trait Algorithm: fmt::Debug + Send + Sync + 'static {
     /// Bytes held outside of the state itself, roughly.
     fn heap(_: &Self::State) -> usize {
         0
+    }
+
+    /// Whether events count whose inputs are null, of which `Event::given` tells.
+    fn takes_nulls(&self) -> bool {
+        false
     }
 
     /// Why its state grows with every event, so that it must not be kept of forgotten ones.
@@ -61,6 +66,8 @@ pub(crate) struct Event<'a> {
     pub(crate) rows: Rows<'a>,
     /// The words that hold the inputs.
     pub(crate) inputs: &'a [usize],
+    /// See `Part::present`.
+    present: &'a [(usize, u64)],
 }
 
 /// An algorithm of any kind, as a fold holds it.
@@ -75,12 +82,23 @@ impl Event<'_> {
         self.inputs.get(input).and_then(|word| self.rows.words.get(*word)).copied().unwrap_or_default()
     }
 
+    /// The input as it came, of an algorithm that takes nulls; `None` where it is null.
+    pub(crate) fn given(&self, kind: Kind, input: usize) -> Option<Cell> {
+        let (word, bit) = self.present.get(input)?;
+        (self.rows.words[*word] & bit != 0).then(|| self.plain(kind, input))
+    }
+
     /// The input as a double: a bigint is rounded to the nearest.
     pub(crate) fn number(&self, kind: Kind, input: usize) -> f64 {
         match kind {
             Kind::Float => f64::from_bits(self.word(input)),
             _ => self.word(input) as i64 as f64,
         }
+    }
+
+    /// The input as a text.
+    pub(crate) fn text(&self, input: usize) -> &str {
+        self.rows.texts.get(self.word(input) as usize).map_or("", |text| text)
     }
 
     /// The input to the bit as it came.
@@ -132,6 +150,10 @@ impl Own {
         self.0.is_tiled()
     }
 
+    pub(super) fn takes_nulls(&self) -> bool {
+        self.0.takes_nulls()
+    }
+
     pub(super) fn needs_bounded(&self) -> Option<&'static str> {
         self.0.needs_bounded()
     }
@@ -140,8 +162,14 @@ impl Own {
         self.0.empty()
     }
 
-    pub(super) fn add<'a>(&self, state: &mut OwnState, inputs: &[usize], rows: &mut dyn Iterator<Item = Rows<'a>>) {
-        self.0.add(state, inputs, rows);
+    pub(super) fn add<'a>(
+        &self,
+        state: &mut OwnState,
+        inputs: &[usize],
+        present: &[(usize, u64)],
+        rows: &mut dyn Iterator<Item = Rows<'a>>,
+    ) {
+        self.0.add(state, inputs, present, rows);
     }
 
     pub(super) fn merge(&self, state: &mut OwnState, other: &OwnState) {
@@ -240,9 +268,10 @@ impl<T: Clone + fmt::Debug + Send + Sync + 'static> AnyState for Held<T> {
 trait Erased: Send + Sync {
     fn text(&self) -> String;
     fn is_tiled(&self) -> bool;
+    fn takes_nulls(&self) -> bool;
     fn needs_bounded(&self) -> Option<&'static str>;
     fn empty(&self) -> OwnState;
-    fn add<'a>(&self, state: &mut OwnState, inputs: &[usize], rows: &mut dyn Iterator<Item = Rows<'a>>);
+    fn add<'a>(&self, state: &mut OwnState, inputs: &[usize], present: &[(usize, u64)], rows: &mut dyn Iterator<Item = Rows<'a>>);
     fn merge(&self, state: &mut OwnState, other: &OwnState);
     fn outgrows_tile(&self, state: &OwnState) -> bool;
     fn encode(&self, state: &OwnState, bytes: &mut Vec<u8>);
@@ -267,6 +296,10 @@ impl<A: Algorithm> Erased for Adapter<A> {
         self.tiled.is_some()
     }
 
+    fn takes_nulls(&self) -> bool {
+        self.algorithm.takes_nulls()
+    }
+
     fn needs_bounded(&self) -> Option<&'static str> {
         self.algorithm.needs_bounded()
     }
@@ -275,9 +308,9 @@ impl<A: Algorithm> Erased for Adapter<A> {
         OwnState::of::<A>(self.algorithm.empty())
     }
 
-    fn add<'a>(&self, state: &mut OwnState, inputs: &[usize], rows: &mut dyn Iterator<Item = Rows<'a>>) {
+    fn add<'a>(&self, state: &mut OwnState, inputs: &[usize], present: &[(usize, u64)], rows: &mut dyn Iterator<Item = Rows<'a>>) {
         if let Some(held) = state.get_mut::<A::State>() {
-            rows.for_each(|rows| self.algorithm.add(&mut held.state, Event { rows, inputs }));
+            rows.for_each(|rows| self.algorithm.add(&mut held.state, Event { rows, inputs, present }));
         }
     }
 
