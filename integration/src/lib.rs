@@ -6,6 +6,7 @@
 
 pub mod answers;
 pub mod batches;
+mod calls;
 pub mod cases;
 pub mod chance;
 pub mod folders;
