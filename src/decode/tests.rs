@@ -396,6 +396,11 @@ fn near_json() -> impl Strategy<Value = Vec<u8>> {
         Just(r#","user":"#),
         Just(r#","amount":"#),
         Just(r#","ok":"#),
+        Just(r#","xs":"#),
+        Just(r#","tags":"#),
+        Just("[1,null,-0.0"),
+        Just(r#"["x""#),
+        Just("]"),
         Just("\"x\""),
         Just("null"),
         Just("true"),
@@ -419,6 +424,8 @@ proptest! {
     fn any_bytes_give_rows_or_reasons_and_aligned_columns(
         payloads in proptest::collection::vec(prop_oneof![proptest::collection::vec(any::<u8>(), 0..60), near_json()], 0..12)
     ) {
+        let source = source_of_lists();
+        let decode = |payloads: &[Vec<u8>]| Decoder::new(&source).decode(&run(payloads)).unwrap();
         let decoded = decode(&payloads);
         prop_assert_eq!(decoded.records.len() + decoded.rejects.len(), payloads.len());
         for column in decoded.batch.columns() {
