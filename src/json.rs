@@ -4,7 +4,8 @@ use crate::time::EventTime;
 use crate::value::Value;
 
 /// Appends `value` as JSON: doubles in the shortest form that reads back to the same bits (`1.0`), NaN and the
-/// infinities as the strings `"NaN"`, `"Infinity"`, `"-Infinity"`, timestamps as RFC 3339 text, lists as arrays, maps as objects with sorted keys.
+/// infinities as the strings `"NaN"`, `"Infinity"`, `"-Infinity"`, timestamps as RFC 3339 text, lists as arrays, maps as
+/// objects with sorted keys, structs as objects in the order of their fields.
 pub fn write_value(out: &mut Vec<u8>, value: &Value) {
     match value {
         Value::Null => out.extend(b"null"),
@@ -27,7 +28,7 @@ pub fn write_value(out: &mut Vec<u8>, value: &Value) {
             }
             out.push(b']');
         }
-        Value::Map(entries) => {
+        Value::Map(entries) | Value::Struct(entries) => {
             out.push(b'{');
             for (index, (key, value)) in entries.iter().enumerate() {
                 if index > 0 {

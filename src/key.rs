@@ -51,7 +51,7 @@ pub fn slot_of(key: &[u8]) -> Slot {
 /// Appends one column of a key; `false`, and nothing appended, when the value is null, a list or a map.
 pub fn append_key_value(bytes: &mut Vec<u8>, value: &Value) -> bool {
     match value {
-        Value::Null | Value::List(_) | Value::Map(_) => return false,
+        Value::Null | Value::List(_) | Value::Map(_) | Value::Struct(_) => return false,
         Value::Bool(v) => bytes.extend([1, u8::from(*v)]),
         Value::Int(v) => append_key_int(bytes, *v),
         Value::Float(v) => {

@@ -23,6 +23,8 @@ pub enum DataType {
     List(Box<DataType>),
     /// Values by text keys, such as features with `by` give
     Map(Box<DataType>),
+    /// Named fields in their order, as in the lists that `collect` gives
+    Struct(Vec<(String, DataType)>),
 }
 
 impl DataType {
@@ -41,13 +43,14 @@ impl DataType {
                 let entry = vec![Field::new("key", ArrowType::Utf8, false), Field::new("value", value.arrow(), true)];
                 ArrowType::Map(Arc::new(Field::new("key_value", ArrowType::Struct(entry.into()), false)), false)
             }
+            Self::Struct(fields) => ArrowType::Struct(fields.iter().map(|(name, field)| Field::new(name, field.arrow(), true)).collect()),
         }
     }
 
-    /// Whether it is neither a list nor a map.
+    /// Whether it is neither a list nor a map nor a struct.
     #[must_use]
     pub fn is_single(&self) -> bool {
-        !matches!(self, Self::List(_) | Self::Map(_))
+        !matches!(self, Self::List(_) | Self::Map(_) | Self::Struct(_))
     }
 
     #[must_use]
@@ -67,6 +70,10 @@ impl fmt::Display for DataType {
             Self::Timestamp => f.write_str("timestamp"),
             Self::List(item) => write!(f, "{item}[]"),
             Self::Map(value) => write!(f, "map of {value}"),
+            Self::Struct(fields) => {
+                let fields: Vec<_> = fields.iter().map(|(name, field)| format!("{name} {field}")).collect();
+                write!(f, "struct({})", fields.join(", "))
+            }
         }
     }
 }
@@ -85,6 +92,8 @@ pub enum Value {
     List(Arc<[Value]>),
     /// Sorted by key, each key once.
     Map(Arc<[(Arc<str>, Value)]>),
+    /// In the order of its type's fields.
+    Struct(Arc<[(Arc<str>, Value)]>),
 }
 
 impl Value {
@@ -103,7 +112,9 @@ impl Value {
             (Self::Float(a), Self::Float(b)) => a.to_bits() == b.to_bits(),
             (Self::Text(a), Self::Text(b)) => a == b,
             (Self::List(a), Self::List(b)) => a.len() == b.len() && a.iter().zip(b.iter()).all(|(a, b)| a.same_bits(b)),
-            (Self::Map(a), Self::Map(b)) => a.len() == b.len() && a.iter().zip(b.iter()).all(|(a, b)| a.0 == b.0 && a.1.same_bits(&b.1)),
+            (Self::Map(a), Self::Map(b)) | (Self::Struct(a), Self::Struct(b)) => {
+                a.len() == b.len() && a.iter().zip(b.iter()).all(|(a, b)| a.0 == b.0 && a.1.same_bits(&b.1))
+            }
             _ => false,
         }
     }

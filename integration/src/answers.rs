@@ -50,7 +50,9 @@ pub fn agrees(expected: &Cell, actual: &Json) -> bool {
         (Cell::Float(a), Json::String(_)) => !a.is_finite() && expected.to_json() == *actual,
         (Cell::Text(a), Json::String(b)) => a == b,
         (Cell::Time(a), Json::String(b)) => micros(b) == Some(*a),
-        (Cell::Map(a), Json::Object(b)) => a.len() == b.len() && a.iter().zip(b).all(|((key, a), (other, b))| key == other && agrees(a, b)),
+        (Cell::Map(a) | Cell::Struct(a), Json::Object(b)) => {
+            a.len() == b.len() && a.iter().zip(b).all(|((key, a), (other, b))| key == other && agrees(a, b))
+        }
         (Cell::List(a), Json::Array(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| agrees(a, b)),
         _ => false,
     }

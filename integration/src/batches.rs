@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, BooleanArray, Float64Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
-use arrow::datatypes::{DataType, SchemaRef};
+use arrow::array::{ArrayRef, BooleanArray, Float64Array, Int64Array, ListArray, RecordBatch, StringArray, TimestampMicrosecondArray};
+use arrow::datatypes::{DataType, Float64Type, Int64Type, SchemaRef};
 use forebay::Value;
 
 use crate::oracle::{Cell, Event};
@@ -30,11 +30,24 @@ pub fn batch(schema: &SchemaRef, events: &[Event]) -> RecordBatch {
             DataType::Timestamp(..) => {
                 Arc::new(cells.map(|cell| if let Cell::Time(v) = cell { Some(*v) } else { None }).collect::<TimestampMicrosecondArray>())
             }
+            DataType::List(item) if *item.data_type() == DataType::Float64 => {
+                let number = |cell: &Cell| if let Cell::Float(v) = cell { Some(*v) } else { None };
+                Arc::new(ListArray::from_iter_primitive::<Float64Type, _, _>(cells.map(|cell| elements(cell, number))))
+            }
+            DataType::List(item) if *item.data_type() == DataType::Int64 => {
+                let number = |cell: &Cell| if let Cell::Int(v) = cell { Some(*v) } else { None };
+                Arc::new(ListArray::from_iter_primitive::<Int64Type, _, _>(cells.map(|cell| elements(cell, number))))
+            }
             other => panic!("no cells of type {other}"),
         }
     };
     let columns = schema.fields().iter().enumerate().map(|(index, field)| column(index, field.data_type())).collect();
     RecordBatch::try_new(schema.clone(), columns).expect("columns of the schema's types")
+}
+
+/// The elements of a list; `None` where the cell is null.
+fn elements<T>(cell: &Cell, number: impl Fn(&Cell) -> Option<T>) -> Option<Vec<Option<T>>> {
+    if let Cell::List(items) = cell { Some(items.iter().map(number).collect()) } else { None }
 }
 
 /// A value of the engine as the oracle writes it.
@@ -48,6 +61,7 @@ pub fn cell(value: &Value) -> Cell {
         Value::Text(v) => Cell::Text(v.to_string()),
         Value::Timestamp(v) => Cell::Time(*v),
         Value::List(items) => Cell::List(items.iter().map(cell).collect()),
+        Value::Struct(fields) => Cell::Struct(fields.iter().map(|(name, value)| (name.to_string(), cell(value))).collect()),
         Value::Map(entries) => Cell::Map(entries.iter().map(|(key, value)| (key.to_string(), cell(value))).collect()),
     }
 }

@@ -6,6 +6,7 @@ use std::rc::Rc;
 
 use serde_json::{Map, Value as Json};
 
+use crate::calls::{any, calls};
 use crate::chance::Chance;
 use crate::oracle::{Aggregate, By, Calendar, Cell, Clocks, Event, Feature, Frame, Input, Place, Window, column};
 
@@ -18,7 +19,7 @@ pub const DAY: i64 = 24 * HOUR;
 pub const START: i64 = 1_709_251_200 * SECOND;
 
 /// The fields of the source `events`, in this order: the cells of an `Event` are theirs.
-pub const FIELDS: [&str; 9] = ["id", "k", "i", "x", "s", "b", "u", "t", "d"];
+pub const FIELDS: [&str; 11] = ["id", "k", "i", "x", "s", "b", "u", "t", "d", "xs", "ns"];
 const ID: usize = 0;
 const K: usize = 1;
 const I: usize = 2;
@@ -28,21 +29,25 @@ const B: usize = 5;
 const U: usize = 6;
 const T: usize = 7;
 const D: usize = 8;
+const XS: usize = 9;
+const NS: usize = 10;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Type {
+pub(crate) enum Type {
     Int,
     Float,
     Text,
     Bool,
     Time,
+    Floats,
+    Ints,
 }
 
 /// A scalar expression in both of its forms.
-struct Scalar {
-    text: &'static str,
+pub(crate) struct Scalar {
+    pub(crate) text: &'static str,
     of: Type,
-    input: Input,
+    pub(crate) input: Input,
 }
 
 fn scalar(text: &'static str, of: Type, input: impl Fn(&Event) -> Cell + 'static) -> Scalar {
@@ -57,6 +62,8 @@ fn scalars() -> Vec<Scalar> {
         plain("s", Type::Text, S),
         plain("b", Type::Bool, B),
         plain("u", Type::Time, U),
+        plain("xs", Type::Floats, XS),
+        plain("ns", Type::Ints, NS),
         plain("i", Type::Int, I),
         plain("x", Type::Float, X),
         scalar("coalesce(i, 0)", Type::Int, |event| match &event.cells[I] {
@@ -97,7 +104,7 @@ fn filters() -> Vec<(&'static str, Input)> {
     ]
 }
 
-const LENGTHS: [(&str, i64); 7] =
+pub(crate) const LENGTHS: [(&str, i64); 7] =
     [("1s", SECOND), ("10s", 10 * SECOND), ("1m", MINUTE), ("10m", 10 * MINUTE), ("1h", HOUR), ("1d", DAY), ("7d", 7 * DAY)];
 
 const UNITS: [&str; 7] = ["minute", "hour", "day", "week", "month", "quarter", "year"];
@@ -127,14 +134,17 @@ fn random_feature(chance: &mut Chance, name: String) -> (String, Feature) {
 /// Whether the aggregate gives single values, does not need its events in order and passes nulls over.
 fn groups(aggregate: &Aggregate) -> bool {
     use Aggregate::*;
-    let lists = matches!(aggregate, LastN(_) | FirstN(_) | LastDistinctN(_) | DistinctN(_) | TopK(_) | Histogram(_));
+    let lists = matches!(
+        aggregate,
+        LastN(_) | FirstN(_) | Collect(_) | VectorSum | VectorAvg | LastDistinctN(_) | DistinctN(_) | TopK(_) | Histogram(_)
+    );
     let ordered = matches!(aggregate, Ewma(_) | DecayedSum(_) | TimeWeightedAvg | InterarrivalStddev | Streak | Drawdown | DistanceSum);
     !lists && !ordered && !matches!(aggregate, Percentile(_) | Latest)
 }
 
 /// A `by` clause, appended to the text.
 fn random_by(chance: &mut Chance, text: &mut String) -> By {
-    let keys: Vec<Scalar> = scalars().into_iter().filter(|scalar| scalar.of != Type::Float).collect();
+    let keys: Vec<Scalar> = scalars().into_iter().filter(|scalar| any(scalar.of) && scalar.of != Type::Float).collect();
     let key = chance.pick(&keys);
     let _ = write!(text, " by {}", key.text);
     let mut by = By { key: key.input.clone(), limit: 32, by_value: false };
@@ -204,97 +214,6 @@ fn random_window(chance: &mut Chance, text: &mut String, unbounded: bool) -> Win
     window
 }
 
-/// An aggregate with its literals.
-#[derive(Clone)]
-struct Call {
-    name: &'static str,
-    literals: String,
-    aggregate: Aggregate,
-    /// How many inputs it has.
-    inputs: usize,
-    /// Which types each of them may have.
-    accepts: fn(Type) -> bool,
-}
-
-impl Call {
-    /// As text, what it means, and its inputs.
-    fn of(self, inputs: &[&Scalar]) -> (String, Aggregate, Vec<Input>) {
-        let literals = Some(self.literals.as_str()).filter(|literals| !literals.is_empty());
-        let arguments: Vec<&str> = inputs.iter().map(|scalar| scalar.text).chain(literals).collect();
-        let call = format!("{}({})", self.name, arguments.join(", "));
-        (call, self.aggregate, inputs.iter().map(|scalar| scalar.input.clone()).collect())
-    }
-}
-
-/// Every aggregate, some with several literals.
-fn calls(chance: &mut Chance) -> Vec<Call> {
-    use Aggregate::*;
-    let one_to_four = 1 + chance.below(4);
-    let (half_life, half_life_micros) = *chance.pick(&LENGTHS);
-    let p = *chance.pick(&[0.0, 0.25, 0.5, 0.9, 1.0]);
-    let rows: Vec<(&str, String, Aggregate, usize, fn(Type) -> bool)> = vec![
-        ("count", "*".to_owned(), CountAll, 0, any),
-        ("count", String::new(), Count, 1, any),
-        ("sum", String::new(), Sum, 1, number),
-        ("avg", String::new(), Avg, 1, number),
-        ("min", String::new(), Min, 1, any),
-        ("max", String::new(), Max, 1, any),
-        ("var_pop", String::new(), VarPop, 1, number),
-        ("var_samp", String::new(), VarSamp, 1, number),
-        ("stddev_pop", String::new(), StddevPop, 1, number),
-        ("stddev_samp", String::new(), StddevSamp, 1, number),
-        ("first", String::new(), First, 1, any),
-        ("last", String::new(), Last, 1, any),
-        ("latest", String::new(), Latest, 1, any),
-        ("last_n", one_to_four.to_string(), LastN(one_to_four), 1, any),
-        ("min_by", String::new(), MinBy, 2, any),
-        ("max_by", String::new(), MaxBy, 2, any),
-        ("bool_and", String::new(), BoolAnd, 1, boolean),
-        ("bool_or", String::new(), BoolOr, 1, boolean),
-        ("count_distinct", String::new(), CountDistinct(1000), 1, any),
-        ("count_distinct", "3".to_owned(), CountDistinct(3), 1, any),
-        ("first_n", one_to_four.to_string(), FirstN(one_to_four), 1, any),
-        ("array_agg", String::new(), LastN(100), 1, any),
-        ("lag", String::new(), Lag(1), 1, any),
-        ("lag", one_to_four.to_string(), Lag(one_to_four), 1, any),
-        ("delta", String::new(), Delta, 1, number),
-        ("pct_change", String::new(), PctChange, 1, number),
-        ("last_distinct_n", one_to_four.to_string(), LastDistinctN(one_to_four), 1, any),
-        ("distinct_n", one_to_four.to_string(), DistinctN(one_to_four), 1, any),
-        ("mode", String::new(), Mode, 1, any),
-        ("top_k", one_to_four.to_string(), TopK(one_to_four), 1, any),
-        ("entropy", String::new(), Entropy, 1, any),
-        ("histogram", "-1, 0.5, 2".to_owned(), Histogram(vec![-1.0, 0.5, 2.0]), 1, number),
-        ("rate", String::new(), Rate, 0, any),
-        ("rate", String::new(), Rate, 1, number),
-        ("regr_slope", String::new(), RegrSlope, 2, number),
-        ("corr", String::new(), Corr, 2, number),
-        ("trend", String::new(), Trend, 1, number),
-        ("skewness", String::new(), Skewness, 1, number),
-        ("kurtosis", String::new(), Kurtosis, 1, number),
-        ("zscore_last", String::new(), ZscoreLast, 1, number),
-        ("interarrival_avg", String::new(), InterarrivalAvg, 0, any),
-        ("seconds_since_first", String::new(), SecondsSinceFirst, 0, any),
-        ("seconds_since_last", String::new(), SecondsSinceLast, 0, any),
-        ("time_since", String::new(), TimeSince, 1, boolean),
-        ("approx_percentile", format!("{p:?}"), ApproxPercentile(p), 1, number),
-        ("approx_median", String::new(), ApproxPercentile(0.5), 1, number),
-        ("median_abs_deviation", String::new(), MedianAbsDeviation, 1, number),
-        ("approx_distinct", String::new(), ApproxDistinct, 1, any),
-        ("ewma", format!("'{half_life}'"), Ewma(half_life_micros), 1, number),
-        ("decayed_sum", format!("'{half_life}'"), DecayedSum(half_life_micros), 1, number),
-        ("time_weighted_avg", String::new(), TimeWeightedAvg, 1, number),
-        ("interarrival_stddev", String::new(), InterarrivalStddev, 0, any),
-        ("streak", String::new(), Streak, 1, boolean),
-        ("drawdown", String::new(), Drawdown, 1, number),
-        ("distance_sum", String::new(), DistanceSum, 2, number),
-        ("percentile", format!("{p:?}"), Percentile(p), 1, number),
-        ("median", String::new(), Percentile(0.5), 1, number),
-    ];
-    let call = |(name, literals, aggregate, inputs, accepts)| Call { name, literals, aggregate, inputs, accepts };
-    rows.into_iter().map(call).collect()
-}
-
 fn random_aggregate(chance: &mut Chance) -> (String, Aggregate, Vec<Input>) {
     let all = scalars();
     let calls = calls(chance);
@@ -302,18 +221,6 @@ fn random_aggregate(chance: &mut Chance) -> (String, Aggregate, Vec<Input>) {
     let fitting: Vec<&Scalar> = all.iter().filter(|scalar| (call.accepts)(scalar.of)).collect();
     let chosen: Vec<&Scalar> = (0..call.inputs).map(|_| *chance.pick(&fitting)).collect();
     call.of(&chosen)
-}
-
-fn any(_: Type) -> bool {
-    true
-}
-
-fn boolean(of: Type) -> bool {
-    of == Type::Bool
-}
-
-fn number(of: Type) -> bool {
-    matches!(of, Type::Int | Type::Float)
 }
 
 /// Definitions with one view of `count` features over the source `events`, or over a stream of it and `others`, and a
@@ -375,7 +282,19 @@ fn random_part(chance: &mut Chance, source: &'static str, keyed_by_i: bool) -> (
     let mut texts = Vec::new();
     let mut columns = Vec::new();
     for (index, field) in FIELDS.iter().enumerate() {
-        let of = [Type::Int, Type::Int, Type::Int, Type::Float, Type::Text, Type::Bool, Type::Time, Type::Time, Type::Bool][index];
+        let of = [
+            Type::Int,
+            Type::Int,
+            Type::Int,
+            Type::Float,
+            Type::Text,
+            Type::Bool,
+            Type::Time,
+            Type::Time,
+            Type::Bool,
+            Type::Floats,
+            Type::Ints,
+        ][index];
         let fitting: Vec<&Scalar> = all.iter().filter(|scalar| scalar.of == of && ![ID, K, T, D].contains(&index)).collect();
         if index == K && keyed_by_i {
             texts.push("i".to_owned());
@@ -459,7 +378,7 @@ fn definitions(lines: Vec<(String, Feature)>, ttl: Ttl, partitions: usize, from:
     for source in sources {
         let _ = write!(
             text,
-            "source {source} (\n  id bigint, k bigint, i bigint, x double, s text, b boolean, u timestamp, t timestamp, d boolean\n)\n"
+            "source {source} (\n  id bigint, k bigint, i bigint, x double, s text, b boolean, u timestamp, t timestamp, d boolean,\n  xs double[], ns bigint[]\n)\n"
         );
         let _ = writeln!(text, "from log '{source}' partitions {partitions} by id");
         text.push_str("format json\nevent time t\nlateness '60 days' history '90 days'\ndedup by id within '90 days'\ndeletes when d;\n\n");
@@ -524,8 +443,26 @@ pub fn random_cells(chance: &mut Chance, id: i64, keys: i64, odd: bool) -> Vec<C
         if chance.once_in(6) { Cell::Null } else { Cell::Text((*chance.pick(&["a", "b", "c", "", "é", "aa", "__other"])).to_owned()) };
     cells[B] = if chance.once_in(5) { Cell::Null } else { Cell::Bool(chance.once_in(2)) };
     cells[U] = if chance.once_in(6) { Cell::Null } else { Cell::Time(chance.between(-3, 3) * HOUR + START) };
+    cells[XS] = random_list(chance, |chance| match chance.below(6) {
+        0 => Cell::Float(*chance.pick(&[1e308, -1e308, 5e-324, 1e16, 1.0, -0.0])),
+        1 if odd => Cell::Float(*chance.pick(&[f64::NAN, f64::INFINITY, f64::NEG_INFINITY])),
+        _ => Cell::Float((chance.unit() - 0.5) * 10_f64.powi(chance.between(-20, 20) as i32)),
+    });
+    cells[NS] = random_list(chance, |chance| match chance.below(6) {
+        0 => Cell::Int(*chance.pick(&[i64::MAX, i64::MIN])),
+        _ => Cell::Int(chance.between(-3, 3)),
+    });
     cells[T] = Cell::Time(time);
     cells
+}
+
+/// A list of three, seldom of another length; null now and then, as its elements are.
+fn random_list(chance: &mut Chance, element: impl Fn(&mut Chance) -> Cell) -> Cell {
+    if chance.once_in(6) {
+        return Cell::Null;
+    }
+    let length = if chance.once_in(40) { chance.below(4) } else { 3 };
+    Cell::List((0..length).map(|_| if chance.once_in(6) { Cell::Null } else { element(chance) }).collect())
 }
 
 /// Puts NaN, or an infinity, into the double of an event.

@@ -7,6 +7,7 @@
 pub mod answers;
 pub mod attempts;
 pub mod batches;
+mod calls;
 pub mod cases;
 pub mod chance;
 pub mod folders;

@@ -12,7 +12,7 @@ use serde_json::{Value as Json, json};
 const EVENTS: i64 = 2_500;
 
 const DEFINITIONS: &str = "
-source events (id bigint, k bigint, x double, name text, ok boolean, t timestamp)
+source events (id bigint, k bigint, x double, name text, ok boolean, xs double[], t timestamp)
 from log 'events' partitions 2 by k
 format json
 event time t
@@ -27,6 +27,8 @@ features things of thing from events (
   every_ok = bool_and(ok) over 1d,
   newest = max(t) over 1d,
   by_ok = sum(x) by ok over 1d,
+  recent = collect(struct(x, upper(name) as label), 2) over 1d,
+  mean = vector_avg(xs) over 1d,
 );
 
 vector v (things.*);
@@ -34,8 +36,9 @@ vector v (things.*);
 
 fn event(id: i64) -> Json {
     let x = if id % 10 == 0 { Json::Null } else { json!(id as f64 / 8.0) };
+    let xs = if id % 5 == 0 { Json::Null } else { json!([id as f64, null, -0.5]) };
     let (day, minute) = (1 + id % 7, id % 60);
-    json!({"id": id, "k": id % 20, "x": x, "name": format!("é{id}"), "ok": id % 3 == 0, "t": format!("2024-05-{day:02}T10:{minute:02}:00.000123Z")})
+    json!({"id": id, "k": id % 20, "x": x, "name": format!("é{id}"), "ok": id % 3 == 0, "xs": xs, "t": format!("2024-05-{day:02}T10:{minute:02}:00.000123Z")})
 }
 
 /// All files below `folder` whose name ends like this.
@@ -54,6 +57,15 @@ fn as_pyarrow_reads(python: &Path, files: &[PathBuf]) -> Json {
     let output = Command::new(python).arg(here("oracles/read_parquet.py")).args(files).output().expect("python starts");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     read_json(&String::from_utf8(output.stdout).expect("text"))
+}
+
+/// A column of lists, as pyarrow and DuckDB read it.
+fn lists(python: &Path, column: &str, files: &[PathBuf]) -> Json {
+    let output = Command::new(python).arg(here("oracles/read_list.py")).arg(column).args(files).output().expect("python starts");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let read = read_json(&String::from_utf8(output.stdout).expect("text"));
+    assert_eq!(read["arrow"], read["duckdb"], "{column}");
+    read
 }
 
 /// A map column, as pyarrow and DuckDB read it.
@@ -88,6 +100,7 @@ fn events_and_training_sets_are_read_back_by_pyarrow() {
         "x \"double\"",
         "name \"string\"",
         "ok \"bool\"",
+        "xs \"list<item: double>\"",
         "t \"timestamp[us]\"",
         "partition \"uint32\"",
         "offset \"uint64\"",
@@ -105,17 +118,37 @@ fn events_and_training_sets_are_read_back_by_pyarrow() {
     assert_eq!(column("x", "sum"), json!(exact_sum_of_x()));
     assert_eq!(column("t", "first"), json!("2024-05-01 10:00:00.000123"));
 
+    let of_events = lists(&python, "xs", &files);
+    let mut sent: Vec<String> = (0..EVENTS).map(|id| event(id)["xs"].to_string()).collect();
+    let mut stored: Vec<String> = of_events["arrow"].as_array().expect("rows").iter().map(Json::to_string).collect();
+    sent.sort_unstable();
+    stored.sort_unstable();
+    assert_eq!(stored, sent);
+
     let spine: Vec<Json> = (0..25).map(|k| json!({"k": k, "q": "2024-05-07T23:00:00Z", "label": format!("l{k}")})).collect();
     project.write("spine.ndjson", ndjson(&spine));
     let _ = project.run(&["training-set", "v", "--spine", "spine.ndjson", "--out", "set.parquet", "--time", "q"]).ok();
     let set = as_pyarrow_reads(&python, &[project.path("set.parquet")]);
     assert_eq!(set["rows"], json!(25));
     let names: Vec<&String> = set["columns"].as_object().expect("columns").keys().collect();
-    assert_eq!(names, ["k", "q", "label", "n_1d", "spend_1d", "names_1d", "every_ok_1d", "newest_1d", "by_ok_1d"]);
+    assert_eq!(names, ["k", "q", "label", "n_1d", "spend_1d", "names_1d", "every_ok_1d", "newest_1d", "by_ok_1d", "recent_1d", "mean_1d"]);
     assert_eq!(set["columns"]["n_1d"]["type"], "int64");
     assert_eq!(set["columns"]["every_ok_1d"]["nulls"], json!(5), "keys 20 to 24 have no events");
     let last_day: i64 = (0..EVENTS).filter(|id| id % 7 == 6).count() as i64;
     assert_eq!(set["columns"]["n_1d"]["sum"], json!(last_day.to_string()));
+
+    let set_file = [project.path("set.parquet")];
+    let (names, recent) = (lists(&python, "names_1d", &set_file), lists(&python, "recent_1d", &set_file));
+    assert_eq!(recent["type"], "list<item: struct<x: double, label: string>>");
+    for k in 0..25 {
+        let labels = recent["arrow"][k].as_array().map(|structs| structs.iter().map(|of| of["label"].clone()).collect::<Vec<_>>());
+        let upper = |name: &Json| json!(name.as_str().expect("a name").to_uppercase());
+        assert_eq!(labels, names["arrow"][k].as_array().map(|names| names.iter().map(upper).collect::<Vec<_>>()), "key {k}");
+    }
+    let mean = lists(&python, "mean_1d", &set_file);
+    let ids: Vec<i64> = (0..EVENTS).filter(|id| id % 7 == 6 && id % 20 == 1).collect();
+    assert_eq!(mean["arrow"][1], json!([ids.iter().sum::<i64>() as f64 / ids.len() as f64, null, -0.5]));
+    assert_eq!([&mean["arrow"][0], &mean["arrow"][24]], [&Json::Null, &Json::Null], "no lists, and no events");
 
     let maps = as_others_read(&python, &project.path("set.parquet"), "by_ok_1d");
     assert_eq!(maps["types"], json!(["string", "double"]));

@@ -30,6 +30,7 @@ scenarios!(
     hops,
     last_rows,
     lateness,
+    lists,
     maps,
     null_keys,
     offsets,

@@ -12,6 +12,7 @@ mod avg;
 mod bool_and;
 mod bool_or;
 mod bytes;
+mod collect;
 mod corr;
 mod count;
 mod count_distinct;
@@ -43,6 +44,7 @@ mod median_abs_deviation;
 mod min;
 mod min_by;
 mod mode;
+mod packed;
 mod pct_change;
 mod percentile;
 mod rate;
@@ -62,6 +64,8 @@ mod top_k;
 mod trend;
 mod var_pop;
 mod var_samp;
+mod vector_avg;
+mod vector_sum;
 mod wide;
 mod zscore_last;
 
@@ -74,6 +78,7 @@ pub(crate) use bytes::{ByteReader, put_signed, put_unsigned};
 pub use fold::Keep;
 use fold::{By, Groups, Own};
 pub(crate) use fold::{Fold, Kind, Part, Partial};
+pub(crate) use packed::pack;
 pub(crate) use rows::{META, OFFSET, Place, Rows, TIME, biased, unbiased};
 
 /// Sorted by name.
@@ -85,6 +90,7 @@ static ALL: &[Definition] = &[
     avg::DEFINITION,
     bool_and::DEFINITION,
     bool_or::DEFINITION,
+    collect::DEFINITION,
     corr::DEFINITION,
     count::DEFINITION,
     count_distinct::DEFINITION,
@@ -130,11 +136,13 @@ static ALL: &[Definition] = &[
     trend::DEFINITION,
     var_pop::DEFINITION,
     var_samp::DEFINITION,
+    vector_avg::DEFINITION,
+    vector_sum::DEFINITION,
     zscore_last::DEFINITION,
 ];
 
-/// The names of the language that this version cannot run yet, sorted: they take lists, which events do not have.
-pub const NOT_YET: &[&str] = &["vector_avg", "vector_sum"];
+/// The aggregates whose input is a list.
+const OF_LISTS: &[&str] = &[vector_avg::DEFINITION.name, vector_sum::DEFINITION.name];
 
 /// How an aggregate is written: `name(inputs.., parameters..)`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -219,6 +227,12 @@ pub fn shape(name: &str) -> Option<Shape> {
     Some(definition(name)?.shape)
 }
 
+/// Whether the aggregate of that name takes its inputs as one `struct(..)`, and their names as parameters at the end.
+#[must_use]
+pub fn takes_struct(name: &str) -> bool {
+    name == collect::DEFINITION.name
+}
+
 /// Worked examples of the aggregate of that name; none when there is no such aggregate.
 #[must_use]
 pub fn examples(name: &str) -> &'static [Example] {
@@ -234,7 +248,9 @@ pub fn bind(name: &str, inputs: &[DataType], parameters: &[Value]) -> Result<Agg
     let shape = definition.shape;
     expect_number(name, "input", inputs.len(), shape.inputs_min, shape.inputs_max)?;
     expect_number(name, "parameter", parameters.len(), shape.parameters_min, shape.parameters_max)?;
-    if let Some(many) = inputs.iter().find(|input| !input.is_single()) {
+    if let Some(many) = inputs.iter().find(|input| !input.is_single())
+        && !OF_LISTS.contains(&name)
+    {
         return Err(BindError(format!("{name} takes single values, not {many}")));
     }
     Ok(Aggregate { definition, bound: (definition.bind)(inputs, parameters)?, grouped: None })
@@ -277,6 +293,17 @@ impl Bound {
         match self.parameters.get(place) {
             Some(Value::Float(number)) => *number,
             _ => 0.0,
+        }
+    }
+
+    /// The fields of the structs in a list that is the result.
+    fn struct_fields(&self) -> Option<&[(String, DataType)]> {
+        match &self.result {
+            DataType::List(item) => match item.as_ref() {
+                DataType::Struct(fields) => Some(fields),
+                _ => None,
+            },
+            _ => None,
         }
     }
 
@@ -390,6 +417,14 @@ fn is_double(name: &str, input: &DataType) -> Result<bool, BindError> {
 /// The kind of the numeric input; an error for an input that is no number.
 fn number_kind(name: &str, input: &DataType) -> Result<Kind, BindError> {
     is_double(name, input).map(|double| if double { Kind::Float } else { Kind::Int })
+}
+
+/// The kind of the elements of a list of numbers; an error for any other input.
+fn list_of_numbers(name: &str, input: &DataType) -> Result<Kind, BindError> {
+    match input {
+        DataType::List(item) if item.is_numeric() => Ok(Kind::of(item)),
+        other => Err(BindError(format!("{name} takes a bigint[] or a double[], not {other}"))),
+    }
 }
 
 fn expect_boolean(name: &str, input: &DataType) -> Result<(), BindError> {

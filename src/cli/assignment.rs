@@ -66,7 +66,20 @@ fn typed(data_type: &DataType, text: &str) -> Option<Value> {
         DataType::Float => text.parse().ok().map(Value::Float),
         DataType::Text => Some(Value::Text(text.into())),
         DataType::Timestamp => EventTime::parse(text).map(|time| Value::Timestamp(time.0)),
-        DataType::List(_) | DataType::Map(_) => None,
+        // A JSON array, whose texts stand in quotes.
+        DataType::List(item) => {
+            let Ok(Json::Array(items)) = read_exact(text.as_bytes()) else { return None };
+            let item_of = |json: Json| match json {
+                Json::Null => Some(Value::Null),
+                Json::String(text) if **item != DataType::Bool && **item != DataType::Int => typed(item, &text),
+                Json::Bool(_) | Json::Number(_) if **item != DataType::Text && **item != DataType::Timestamp => {
+                    typed(item, &json.to_string())
+                }
+                _ => None,
+            };
+            items.into_iter().map(item_of).collect::<Option<Vec<_>>>().map(|items| Value::List(items.into()))
+        }
+        DataType::Map(_) | DataType::Struct(_) => None,
     }
 }
 
@@ -105,5 +118,11 @@ mod tests {
         assert_eq!(message(&["user=1"]), "there is no key user; there are: user_id, merchant_id");
         assert_eq!(message(&["user_id=1", "user_id=1"]), "key user_id is given twice");
         assert!("user_id".parse::<Assignment>().is_err());
+        let list = |item: DataType, text: &str| typed(&DataType::List(Box::new(item)), text).map(|value| as_json(&value).to_string());
+        assert_eq!(list(DataType::Float, "[1, -0.0, null, \"NaN\"]").as_deref(), Some(r#"[1.0,-0.0,null,"NaN"]"#));
+        assert_eq!(list(DataType::Text, r#"["1", "é"]"#).as_deref(), Some(r#"["1","é"]"#));
+        for (item, text) in [(DataType::Float, "1"), (DataType::Float, "[[1]]"), (DataType::Int, "[1.5]"), (DataType::Text, "[1]")] {
+            assert_eq!(list(item, text), None, "{text}");
+        }
     }
 }

@@ -69,6 +69,6 @@ fn value(source: &Source, batch: &RecordBatch, field: usize, row: usize) -> Valu
         DataType::Float => Value::Float(column.as_primitive::<Float64Type>().value(row)),
         DataType::Text => Value::Text(column.as_string::<i32>().value(row).into()),
         DataType::Timestamp => Value::Timestamp(column.as_primitive::<TimestampMicrosecondType>().value(row)),
-        DataType::List(_) | DataType::Map(_) => Value::Null,
+        DataType::List(_) | DataType::Map(_) | DataType::Struct(_) => Value::Null,
     }
 }

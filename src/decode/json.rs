@@ -46,6 +46,8 @@ impl Fields {
 pub(super) struct Row {
     /// One per field.
     pub slots: Vec<Slot>,
+    /// The elements of lists.
+    pub items: Vec<Slot>,
     pub text: String,
 }
 
@@ -53,6 +55,7 @@ impl Row {
     fn clear(&mut self, fields: &Fields) {
         self.slots.clear();
         self.slots.resize(fields.fields.len(), Slot::Null);
+        self.items.clear();
         self.text.clear();
     }
 }
@@ -67,6 +70,8 @@ pub(super) enum Slot {
     Text(Range<usize>),
     /// Microseconds since the epoch.
     Timestamp(i64),
+    /// Of the row's `items`.
+    List(Range<usize>),
 }
 
 /// How deep values may nest that no field takes: each level costs stack.
@@ -81,7 +86,7 @@ pub(super) fn read(fields: &Fields, text: &str, row: &mut Row) -> Result<(), Rej
     match (rejection, result) {
         (Some(rejection), _) => Err(rejection),
         (None, Ok(())) => {
-            if row.slots.iter().any(is_zero) && has_minus_zero(text) {
+            if row.slots.iter().chain(&row.items).any(is_zero) && has_minus_zero(text) {
                 restore_signs(fields, text, row);
             }
             Ok(())
@@ -99,7 +104,7 @@ fn is_zero(slot: &Slot) -> bool {
 
 /// Whether some number may be minus zero.
 fn has_minus_zero(text: &str) -> bool {
-    text.match_indices("-0").any(|(at, _)| text[..at].trim_ascii_end().ends_with(':'))
+    text.match_indices("-0").any(|(at, _)| text[..at].trim_ascii_end().ends_with([':', '[', ',']))
 }
 
 /// The fast parser takes the sign from minus zero. The other keeps it, but may miss the last bit of other doubles.
@@ -108,7 +113,8 @@ fn restore_signs(fields: &Fields, text: &str, row: &mut Row) {
     signed.clear(fields);
     let mut json = serde_json::Deserializer::from_str(text);
     if json.deserialize_any(Object { fields, row: &mut signed, rejection: &mut None }).is_ok() {
-        for (slot, signed) in row.slots.iter_mut().zip(signed.slots).filter(|(slot, signed)| is_zero(slot) && is_zero(signed)) {
+        let slots = row.slots.iter_mut().zip(signed.slots).chain(row.items.iter_mut().zip(signed.items));
+        for (slot, signed) in slots.filter(|(slot, signed)| is_zero(slot) && is_zero(signed)) {
             *slot = signed;
         }
     }
@@ -134,7 +140,9 @@ impl<'de> Visitor<'de> for Object<'_> {
                 map.next_value_seed(Skip { levels: DEPTH_MAX })?;
                 continue;
             };
-            let cell = Cell { field: &self.fields.fields[index], text: &mut self.row.text, rejection: &mut *self.rejection };
+            let field = &self.fields.fields[index];
+            let Row { items, text, .. } = &mut *self.row;
+            let cell = Cell { field, data_type: &field.data_type, element: None, items, text, rejection: &mut *self.rejection };
             self.row.slots[index] = map.next_value_seed(cell)?;
             expected = index + 1;
         }
@@ -168,16 +176,22 @@ impl Visitor<'_> for Name<'_> {
     }
 }
 
-/// The value of a field.
+/// The value of a field, or an element of its list.
 struct Cell<'a> {
     field: &'a Field,
+    /// The field's, or that of its elements.
+    data_type: &'a DataType,
+    /// Counted from 1.
+    element: Option<usize>,
+    items: &'a mut Vec<Slot>,
     text: &'a mut String,
     rejection: &'a mut Option<Rejection>,
 }
 
 impl Cell<'_> {
     fn reject<E: serde::de::Error>(self, reason: &'static str, what: impl fmt::Display) -> Result<Slot, E> {
-        *self.rejection = Some(Rejection::new(reason, format!("field {} is {}: {what}", self.field.name, self.field.data_type)));
+        let element = self.element.map(|element| format!("element {element}: ")).unwrap_or_default();
+        *self.rejection = Some(Rejection::new(reason, format!("field {} is {}: {element}{what}", self.field.name, self.field.data_type)));
         Err(E::custom(reason))
     }
 
@@ -198,7 +212,7 @@ impl<'de> Visitor<'de> for Cell<'_> {
     type Value = Slot;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.field.data_type)
+        write!(f, "{}", self.data_type)
     }
 
     fn visit_unit<E>(self) -> Result<Slot, E> {
@@ -206,14 +220,14 @@ impl<'de> Visitor<'de> for Cell<'_> {
     }
 
     fn visit_bool<E: serde::de::Error>(self, value: bool) -> Result<Slot, E> {
-        match self.field.data_type {
+        match self.data_type {
             DataType::Bool => Ok(Slot::Bool(value)),
             _ => self.wrong(format_args!("got {value}")),
         }
     }
 
     fn visit_i64<E: serde::de::Error>(self, value: i64) -> Result<Slot, E> {
-        match self.field.data_type {
+        match self.data_type {
             DataType::Int => Ok(Slot::Int(value)),
             DataType::Float => Ok(Slot::Float(value as f64)),
             DataType::Timestamp if time::in_range(value) => Ok(Slot::Timestamp(value)),
@@ -226,7 +240,7 @@ impl<'de> Visitor<'de> for Cell<'_> {
     }
 
     fn visit_u64<E: serde::de::Error>(self, value: u64) -> Result<Slot, E> {
-        match (i64::try_from(value), &self.field.data_type) {
+        match (i64::try_from(value), self.data_type) {
             (Ok(value), _) => self.visit_i64(value),
             (Err(_), DataType::Float) => Ok(Slot::Float(value as f64)),
             (Err(_), DataType::Timestamp) => {
@@ -237,14 +251,14 @@ impl<'de> Visitor<'de> for Cell<'_> {
     }
 
     fn visit_f64<E: serde::de::Error>(self, value: f64) -> Result<Slot, E> {
-        match self.field.data_type {
+        match self.data_type {
             DataType::Float => Ok(Slot::Float(value)),
             _ => self.wrong(format_args!("got the number {value}, which is not written as a whole number of 64 bits")),
         }
     }
 
     fn visit_str<E: serde::de::Error>(self, value: &str) -> Result<Slot, E> {
-        match (&self.field.data_type, value) {
+        match (self.data_type, value) {
             (DataType::Text, _) => {
                 let start = self.text.len();
                 self.text.push_str(value);
@@ -264,8 +278,19 @@ impl<'de> Visitor<'de> for Cell<'_> {
         }
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, _: A) -> Result<Slot, A::Error> {
-        self.wrong("got an array")
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Slot, A::Error> {
+        let DataType::List(item) = self.data_type else { return self.wrong("got an array") };
+        let Self { field, items, text, rejection, .. } = self;
+        let start = items.len();
+        // No type is a list of lists, so that these elements follow one another.
+        loop {
+            let element = Some(items.len() - start + 1);
+            let cell = Cell { field, data_type: item, element, items: &mut *items, text: &mut *text, rejection: &mut *rejection };
+            match seq.next_element_seed(cell)? {
+                Some(slot) => items.push(slot),
+                None => return Ok(Slot::List(start..items.len())),
+            }
+        }
     }
 
     fn visit_map<A: MapAccess<'de>>(self, _: A) -> Result<Slot, A::Error> {

@@ -4,7 +4,10 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Float64Array, Int64Array, StringArray, TimestampNanosecondArray};
+use arrow::array::{
+    Array, ArrayRef, AsArray, BooleanArray, FixedSizeListBuilder, Float32Builder, Float64Array, Int64Array, ListArray, StringArray,
+    TimestampNanosecondArray,
+};
 use arrow::datatypes::{Field as ArrowField, Float64Type, Int64Type, Schema, TimestampMicrosecondType};
 use arrow::record_batch::RecordBatch;
 use proptest::prelude::*;
@@ -49,6 +52,21 @@ fn run<P: AsRef<[u8]>>(payloads: &[P]) -> RecordRun {
 
 fn decode<P: AsRef<[u8]>>(payloads: &[P]) -> Decoded {
     Decoder::new(&source()).decode(&run(payloads)).unwrap()
+}
+
+/// The source with a list of each type.
+fn source_of_lists() -> Source {
+    let items = [
+        ("xs", DataType::Float),
+        ("ns", DataType::Int),
+        ("tags", DataType::Text),
+        ("flags", DataType::Bool),
+        ("times", DataType::Timestamp),
+    ];
+    let mut source = source();
+    source.fields.extend(items.map(|(name, item)| Field { name: name.into(), data_type: DataType::List(Box::new(item)) }));
+    let schema = source.fields.iter().map(|field| ArrowField::new(&field.name, field.data_type.arrow(), true)).collect::<Vec<_>>();
+    Source { schema: Arc::new(Schema::new(schema)), ..source }
 }
 
 /// The reason and message of the only record, put between two good ones that must not suffer.
@@ -111,6 +129,47 @@ fn values_of_another_type_are_named() {
         assert_eq!(rejected(payload), (reason::WRONG_TYPE, message.to_owned()), "{payload}");
     }
     assert_eq!(rejected(r#"{"at":0,"user":99999999999999999999999}"#).0, reason::WRONG_TYPE);
+}
+
+#[test]
+fn lists_of_every_type_and_what_is_none() {
+    let source = source_of_lists();
+    let one = |payload: &str| Decoder::new(&source).decode(&run(&[payload])).unwrap();
+    let payloads = [
+        r#"{"at":0,"xs":[1,-0.0,null,"NaN",0.1],"ns":[-9223372036854775808,null],"tags":["a",null,"é\""],"flags":[true,null]}"#,
+        r#"{"at":0,"xs":[],"ns":null,"tags":["b"],"times":["1970-01-01T00:00:01Z",null,5]}"#,
+        r#"{"at":0,"xs":[1,2],"xs":[3]}"#,
+    ];
+    let decoded = Decoder::new(&source).decode(&run(&payloads)).unwrap();
+    assert!(decoded.rejects.is_empty(), "{:?}", decoded.rejects);
+    let json = |field: &str, row: usize| {
+        let mut text = Vec::new();
+        crate::json::write_value(&mut text, &crate::vector::value_at(decoded.batch.column_by_name(field).unwrap(), row));
+        String::from_utf8(text).unwrap()
+    };
+    assert_eq!([0, 1, 2].map(|row| json("xs", row)), [r#"[1.0,-0.0,null,"NaN",0.1]"#, "[]", "[3.0]"]);
+    assert_eq!([0, 1].map(|row| json("ns", row)), ["[-9223372036854775808,null]", "null"]);
+    assert_eq!([0, 1].map(|row| json("tags", row)), [r#"["a",null,"é\""]"#, r#"["b"]"#]);
+    assert_eq!(json("flags", 0), "[true,null]");
+    assert_eq!(json("times", 1), r#"["1970-01-01T00:00:01Z",null,"1970-01-01T00:00:00.000005Z"]"#);
+    for (payload, reason, message) in [
+        (r#"{"at":0,"xs":5}"#, reason::WRONG_TYPE, "field xs is double[]: got the number 5"),
+        (r#"{"at":0,"xs":"[5]"}"#, reason::WRONG_TYPE, "field xs is double[]: got the text \"[5]\""),
+        (r#"{"at":0,"xs":{"a":1}}"#, reason::WRONG_TYPE, "field xs is double[]: got an object"),
+        (r#"{"at":0,"xs":[1,"a"]}"#, reason::WRONG_TYPE, "field xs is double[]: element 2: got the text \"a\""),
+        (r#"{"at":0,"xs":[1,2,[3]]}"#, reason::WRONG_TYPE, "field xs is double[]: element 3: got an array"),
+        (r#"{"at":0,"ns":[{}]}"#, reason::WRONG_TYPE, "field ns is bigint[]: element 1: got an object"),
+        (
+            r#"{"at":0,"times":["soon"]}"#,
+            reason::BAD_TIME,
+            "field times is timestamp[]: element 1: got \"soon\", which is no RFC 3339 time of the years -9999 to 9999",
+        ),
+    ] {
+        let reject = &one(payload).rejects[0];
+        assert_eq!((reject.reason, reject.message.as_str()), (reason, message), "{payload}");
+    }
+    assert_eq!(one(&format!("{{\"at\":0,\"xs\":{}", "[".repeat(100_000))).rejects[0].reason, reason::WRONG_TYPE);
+    assert_eq!(one(r#"{"at":0,"xs":[1"#).rejects[0].reason, reason::MALFORMED);
 }
 
 #[test]
@@ -247,6 +306,13 @@ fn csv_is_typed_by_the_source() {
 }
 
 #[test]
+fn csv_has_no_form_for_lists() {
+    let reader = Box::new(std::io::Cursor::new(b"id,xs\na,1\n".to_vec()));
+    let Err(error) = reader_to_records(&source_of_lists(), FileFormat::Csv, "test", reader) else { panic!("lists in CSV") };
+    assert_eq!(error.to_string(), "test: column xs is double[], which CSV has no form for: push NDJSON or Parquet");
+}
+
+#[test]
 fn files_without_records_or_columns_say_so() {
     let folder = tempfile::tempdir().unwrap();
     let write = |name: &str, text: &str| {
@@ -339,6 +405,37 @@ fn parquet_columns_become_what_the_source_says() {
     assert_eq!(decode(&payloads).rejects[0].reason, reason::WRONG_TYPE);
 }
 
+#[test]
+fn lists_of_parquet_become_those_of_the_source() {
+    let mut floats = FixedSizeListBuilder::new(Float32Builder::new(), 2);
+    floats.values().append_slice(&[0.5, -0.0]);
+    floats.append(true);
+    floats.values().append_null();
+    floats.values().append_value(f32::NAN);
+    floats.append(true);
+    let doubles = ListArray::from_iter_primitive::<Float64Type, _, _>([Some(vec![Some(1.0), None, Some(2.5)]), None]);
+    let tags = ListArray::from_iter_primitive::<Int64Type, _, _>([Some(vec![]), Some(vec![Some(7)])]);
+    let columns: Vec<(&str, ArrayRef)> = vec![
+        ("at", Arc::new(Int64Array::from(vec![0, 0]))),
+        ("xs", Arc::new(floats.finish())),
+        ("ns", Arc::new(doubles)),
+        ("tags", Arc::new(tags)),
+    ];
+    let batch = RecordBatch::try_from_iter(columns).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("events.parquet");
+    let mut writer = parquet::arrow::ArrowWriter::try_new(std::fs::File::create(&path).unwrap(), batch.schema(), None).unwrap();
+    writer.write(&batch).unwrap();
+    writer.close().unwrap();
+    let payloads: Vec<_> = file_to_records(&source_of_lists(), &path).unwrap().flat_map(|batch| batch.unwrap()).collect();
+    let texts: Vec<_> = payloads.iter().map(|payload| String::from_utf8_lossy(payload)).collect();
+    assert_eq!(texts, [r#"{"at":0,"xs":[0.5,-0.0],"ns":[1,null,2.5],"tags":[]}"#, r#"{"at":0,"xs":[null,"NaN"],"tags":[7]}"#]);
+    let decoded = Decoder::new(&source_of_lists()).decode(&run(&payloads)).unwrap();
+    let messages: Vec<_> = decoded.rejects.iter().map(|reject| reject.message.as_str()).collect();
+    let fraction = "field ns is bigint[]: element 3: got the number 2.5, which is not written as a whole number of 64 bits";
+    assert_eq!(messages, [fraction, "field tags is text[]: element 1: got the number 7"]);
+}
+
 /// Bytes that are nearly a record: more likely than random ones to get far into the decoder.
 fn near_json() -> impl Strategy<Value = Vec<u8>> {
     let piece = prop_oneof![
@@ -347,6 +444,11 @@ fn near_json() -> impl Strategy<Value = Vec<u8>> {
         Just(r#","user":"#),
         Just(r#","amount":"#),
         Just(r#","ok":"#),
+        Just(r#","xs":"#),
+        Just(r#","tags":"#),
+        Just("[1,null,-0.0"),
+        Just(r#"["x""#),
+        Just("]"),
         Just("\"x\""),
         Just("null"),
         Just("true"),
@@ -370,6 +472,8 @@ proptest! {
     fn any_bytes_give_rows_or_reasons_and_aligned_columns(
         payloads in proptest::collection::vec(prop_oneof![proptest::collection::vec(any::<u8>(), 0..60), near_json()], 0..12)
     ) {
+        let source = source_of_lists();
+        let decode = |payloads: &[Vec<u8>]| Decoder::new(&source).decode(&run(payloads)).unwrap();
         let decoded = decode(&payloads);
         prop_assert_eq!(decoded.records.len() + decoded.rejects.len(), payloads.len());
         for column in decoded.batch.columns() {

@@ -148,7 +148,7 @@ impl ColumnProfile {
                 Bins::Booleans(CategoryBins { names: vec!["false".to_owned(), "true".to_owned()], counts })
             }
             ArrowType::Utf8 => Bins::Texts(CategoryBins::of(parts)),
-            ArrowType::List(_) | ArrowType::Map(..) => Bins::Uncounted,
+            ArrowType::List(_) | ArrowType::Map(..) | ArrowType::Struct(_) => Bins::Uncounted,
             _ => Bins::Numbers(NumberBins::of(parts).map_err(|error| error.context(format_args!("column {name:?}")))?),
         };
         let missing = match &bins {

@@ -307,6 +307,7 @@ fn typed(vector: &Vector, name: &str, data_type: &DataType, value: &Value) -> Re
             | (DataType::Timestamp, Value::Timestamp(_))
             | (DataType::List(_), Value::List(_))
             | (DataType::Map(_), Value::Map(_))
+            | (DataType::Struct(_), Value::Struct(_))
     );
     if fits { Ok(()) } else { Err(Error::input(format!("vector {}: {name} is {data_type}, which this value is not", vector.name))) }
 }

@@ -424,6 +424,7 @@ fn what_is_wrong_with_a_table_is_said_once() {
     assert_eq!(of("KEY user_id", "KEY user_id, user_id"), ["FB0110"]);
     assert_eq!(of("KEY user_id", "KEY user_id, updated"), ["FB0409"]);
     assert_eq!(of("country text,", "country string,"), ["FB0201"]);
+    assert_eq!(of("country text,", "country text[],"), ["FB0209"]);
     assert_eq!(of("from parquet '.'", "from csv '.'"), ["FB0003"]);
     assert_eq!(of("from parquet '.'", "from parquet 'gs://bucket/users'"), ["FB0915"]);
     assert_eq!(of("from parquet '.'", "from parquet 'not/there'"), ["FB0410"]);
@@ -477,5 +478,44 @@ fn the_identity_of_a_derived_feature_is_of_what_it_reads() {
     {
         let after = ids(&other);
         assert!(after[0] != before[0] && after[1] != before[1], "{other}");
+    }
+}
+
+#[test]
+fn lists_and_structs_stand_only_where_they_can() {
+    let base = "source s (id bigint, xs double[], x double, t timestamp) from log 's' event time t; entity e (id bigint);";
+    let found = |feature: &str| codes(&format!("{base} features f of e from s ({feature}); vector v on s (f.*, xs);"));
+    let sound = [
+        "a = vector_sum(xs) over 1h",
+        "a = vector_avg(case when x > 0 then xs end)",
+        "a = sum(xs[1] * x)",
+        "a = count(*) where array_length(xs) = 3 by array_length(xs) over 1h",
+        "a = collect(struct(x), 1)",
+        "a = collect(struct(x, xs[1] as first, s.t), 1000) where x > 0 over 1h, 3 rows, session 30m, all as ever",
+    ];
+    for feature in sound {
+        assert_eq!(found(feature), [""; 0], "{feature}");
+    }
+    for (feature, code) in [
+        ("a = sum(xs)", "FB0503"),
+        ("a = last(xs)", "FB0503"),
+        ("a = vector_sum(x)", "FB0503"),
+        ("a = sum(x) by xs over 1h", "FB0503"),
+        ("a = vector_sum(xs) by id over 1h", "FB0503"),
+        ("a = vector_sum(xs) default 0", "FB0207"),
+        ("a = collect(x, 3)", "FB0502"),
+        ("a = collect(struct(x))", "FB0502"),
+        ("a = collect(*)", "FB0502"),
+        ("a = collect(struct(x), 3, 4)", "FB0502"),
+        ("a = collect(struct(x), x)", "FB0208"),
+        ("a = collect(struct(x), 0)", "FB0503"),
+        ("a = collect(struct(x, 2 * x as x), 3)", "FB0503"),
+        ("a = collect(struct(xs), 3)", "FB0503"),
+        ("a = collect(struct(2 * x), 3)", "FB0603"),
+        ("a = collect(struct(y), 3)", "FB0106"),
+        ("a = collect(struct(x), 3) by id over 1h", "FB0503"),
+        ("a = last(struct(x))", "FB0206"),
+    ] {
+        assert_eq!(found(feature), [code], "{feature}");
     }
 }

@@ -228,6 +228,7 @@ fn spelled(data_type: &ArrowType) -> String {
         ArrowType::Timestamp(..) => "timestamp".to_owned(),
         ArrowType::List(item) => format!("{}[]", spelled(item.data_type())),
         ArrowType::Map(..) => "a map".to_owned(),
+        ArrowType::Struct(_) => "struct".to_owned(),
         other => other.to_string(),
     }
 }

@@ -33,8 +33,9 @@ pub enum Press {
 
 /// The types of the language that columns in Arrow have; other types keep Arrow's own spelling.
 pub fn columns_of(schema: &Schema) -> Vec<Column> {
+    let single = [DataType::Bool, DataType::Int, DataType::Float, DataType::Text, DataType::Timestamp];
+    let known: Vec<DataType> = single.iter().map(|item| DataType::List(Box::new(item.clone()))).chain(single.clone()).collect();
     let spelled = |data_type: &ArrowType| {
-        let known = [DataType::Bool, DataType::Int, DataType::Float, DataType::Text, DataType::Timestamp];
         known.iter().find(|known| known.arrow() == *data_type).map_or_else(|| data_type.to_string(), ToString::to_string)
     };
     schema.fields().iter().map(|field| Column { name: field.name().clone(), data_type: spelled(field.data_type()) }).collect()

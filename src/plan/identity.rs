@@ -159,6 +159,7 @@ fn literal(value: &Value) -> String {
         Value::Text(value) => format!("text {value}"),
         Value::Timestamp(value) => format!("timestamp {value}"),
         Value::List(items) => format!("list {:?}", items.iter().map(literal).collect::<Vec<_>>()),
+        Value::Struct(entries) => format!("struct {:?}", entries.iter().map(|(name, value)| (name, literal(value))).collect::<Vec<_>>()),
         Value::Map(entries) => format!("map {:?}", entries.iter().map(|(key, value)| (key, literal(value))).collect::<Vec<_>>()),
     }
 }

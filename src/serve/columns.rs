@@ -3,7 +3,9 @@
 
 use std::io::Write;
 
-use arrow::array::{Array, BooleanArray, Float64Array, Int64Array, ListArray, MapArray, StringArray, TimestampMicrosecondArray};
+use arrow::array::{
+    Array, BooleanArray, Float64Array, Int64Array, ListArray, MapArray, StringArray, StructArray, TimestampMicrosecondArray,
+};
 use arrow::record_batch::RecordBatch;
 
 use crate::error::{Error, Result};
@@ -20,6 +22,8 @@ enum Column<'a> {
     List(&'a ListArray, Box<Column<'a>>),
     /// With its keys and its values.
     Map(&'a MapArray, &'a StringArray, Box<Column<'a>>),
+    /// With the name and the column of each field.
+    Struct(&'a StructArray, Vec<(&'a str, Column<'a>)>),
 }
 
 impl<'a> Column<'a> {
@@ -48,6 +52,12 @@ impl<'a> Column<'a> {
         {
             return Ok(Self::Map(array, keys, Box::new(Self::of(array.values())?)));
         }
+        if let Some(array) = any.downcast_ref::<StructArray>() {
+            let field = |(field, column): (&'a arrow::datatypes::FieldRef, &'a arrow::array::ArrayRef)| {
+                Self::of(column).map(|column| (field.name().as_str(), column))
+            };
+            return Ok(Self::Struct(array, array.fields().iter().zip(array.columns()).map(field).collect::<Result<_>>()?));
+        }
         Err(Error::internal(format!("a column of type {} has no form in json", array.data_type())))
     }
 
@@ -60,6 +70,7 @@ impl<'a> Column<'a> {
             Self::Time(array) => array.is_null(row),
             Self::List(array, _) => array.is_null(row),
             Self::Map(array, ..) => array.is_null(row),
+            Self::Struct(array, _) => array.is_null(row),
         }
     }
 
@@ -95,6 +106,18 @@ impl<'a> Column<'a> {
                     write_text(out, keys.value(entry));
                     out.push(b':');
                     values.write(entry, out);
+                }
+                out.push(b'}');
+            }
+            Self::Struct(_, fields) => {
+                out.push(b'{');
+                for (index, (name, field)) in fields.iter().enumerate() {
+                    if index > 0 {
+                        out.push(b',');
+                    }
+                    write_text(out, name);
+                    out.push(b':');
+                    field.write(row, out);
                 }
                 out.push(b'}');
             }
@@ -149,6 +172,9 @@ mod tests {
         lists.append_value([]);
         let entries = |entries: &[(&str, Value)]| Value::Map(entries.iter().map(|(key, value)| ((*key).into(), value.clone())).collect());
         let maps = [entries(&[("", Value::Float(-0.0)), ("k\"", Value::Null)]), Value::Null, entries(&[])];
+        let structure = DataType::Struct(vec![("z".to_owned(), DataType::Int), ("a\"".to_owned(), DataType::Text)]);
+        let fields = Value::Struct([("z".into(), Value::Int(7)), ("a\"".into(), Value::Null)].into());
+        let structs = [Value::List([fields, Value::Null].into()), Value::Null, Value::List([].into())];
         let columns: Vec<(&str, ArrayRef)> = vec![
             ("b", Arc::new(BooleanArray::from(vec![Some(true), None, Some(false)]))),
             ("i", Arc::new(Int64Array::from(vec![Some(9_007_199_254_740_993), None, Some(i64::MIN)]))),
@@ -158,14 +184,15 @@ mod tests {
             ("m", Arc::new(TimestampMicrosecondArray::from(vec![0, 1_500_000, -1]))),
             ("l", Arc::new(lists.finish())),
             ("o", array_of(&DataType::Map(Box::new(DataType::Float)), maps.iter()).unwrap()),
+            ("s", array_of(&DataType::List(Box::new(structure)), structs.iter()).unwrap()),
         ];
         let batch = RecordBatch::try_from_iter(columns).unwrap();
         let mut out = Vec::new();
         rows(&batch, &mut out).unwrap();
         let expected = concat!(
-            r#"[[true,9007199254740993,1.0,"Infinity","a\"b","1970-01-01T00:00:00Z",[1.0,null],{"":-0.0,"k\"":null}],"#,
-            r#"[null,null,0.30000000000000004,"-Infinity","é\n","1970-01-01T00:00:01.500Z",null,null],"#,
-            r#"[false,-9223372036854775808,"NaN",-0.0,"","1969-12-31T23:59:59.999999Z",[],{}]]"#
+            r#"[[true,9007199254740993,1.0,"Infinity","a\"b","1970-01-01T00:00:00Z",[1.0,null],{"":-0.0,"k\"":null},[{"z":7,"a\"":null},null]],"#,
+            r#"[null,null,0.30000000000000004,"-Infinity","é\n","1970-01-01T00:00:01.500Z",null,null,null],"#,
+            r#"[false,-9223372036854775808,"NaN",-0.0,"","1969-12-31T23:59:59.999999Z",[],{},[]]]"#
         );
         assert_eq!(String::from_utf8(out).unwrap(), expected);
     }

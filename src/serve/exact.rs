@@ -24,10 +24,13 @@ pub(super) fn with_signs(bytes: &[u8]) -> Option<Json> {
     may_hold.then(|| serde_json::from_slice(bytes).ok()).flatten()
 }
 
-/// Zero with the sign of its text; any other value as it is.
+/// Zero with the sign of its text, also in a list; any other value as it is.
 pub(super) fn signed(value: Value, text: Option<&Json>) -> Value {
-    match (&value, text.and_then(Json::as_f64)) {
-        (Value::Float(zero), Some(signed)) if *zero == 0.0 && signed == 0.0 => Value::Float(signed),
+    match (&value, text) {
+        (Value::List(items), Some(Json::Array(texts))) => {
+            Value::List(items.iter().zip(texts).map(|(item, text)| signed(item.clone(), Some(text))).collect())
+        }
+        (Value::Float(zero), Some(text)) if *zero == 0.0 => Value::Float(text.as_f64().filter(|signed| *signed == 0.0).unwrap_or(*zero)),
         _ => value,
     }
 }

@@ -263,6 +263,11 @@ fn schema(data_type: &DataType) -> Json {
         DataType::Timestamp => json!({"type": ["string", "null"], "format": "date-time"}),
         DataType::List(item) => json!({"type": ["array", "null"], "items": schema(item)}),
         DataType::Map(value) => json!({"type": ["object", "null"], "additionalProperties": schema(value)}),
+        DataType::Struct(fields) => {
+            let names: Vec<&String> = fields.iter().map(|(name, _)| name).collect();
+            let properties: Map<_, _> = fields.iter().map(|(name, field)| (name.clone(), schema(field))).collect();
+            json!({"type": ["object", "null"], "required": names, "properties": properties})
+        }
     }
 }
 
@@ -275,5 +280,6 @@ fn example(data_type: &DataType) -> Json {
         DataType::Timestamp => json!("2026-01-31T12:00:00Z"),
         DataType::List(item) => json!([example(item)]),
         DataType::Map(value) => json!({"a": example(value)}),
+        DataType::Struct(fields) => fields.iter().map(|(name, field)| (name.clone(), example(field))).collect(),
     }
 }

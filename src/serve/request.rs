@@ -164,8 +164,8 @@ fn typed(data_type: &DataType, json: &Json) -> Option<Value> {
             let item_of = |json: &Json| if json.is_null() { Some(Value::Null) } else { typed(item, json) };
             items.iter().map(item_of).collect::<Option<Vec<_>>>().map(|items| Value::List(items.into()))
         }
-        // No column that a caller sends is a map.
-        DataType::Map(_) => None,
+        // No column that a caller sends is one of these.
+        DataType::Map(_) | DataType::Struct(_) => None,
     }
 }
 
@@ -211,6 +211,7 @@ fn mismatch(place: &str, field: &Field, json: &Json) -> Refusal {
     let expected = match field.data_type {
         DataType::Int => "a whole number within 64 bits (bigint)".to_owned(),
         DataType::Timestamp => "a time such as \"2026-01-31T12:00:00Z\", or microseconds since 1970".to_owned(),
+        DataType::List(ref item) => format!("an array whose every element is {item} or null"),
         ref other => format!("a value of type {other}"),
     };
     wrong_type(place, &expected, json)

@@ -38,7 +38,7 @@ pub fn to_type(array: &ArrayRef, to: &DataType, what: &str) -> Result<ArrayRef> 
         DataType::Int if from.is_floating() => whole(&array, what),
         DataType::Int | DataType::Text if from.is_integer() => strict(&array, to, what),
         DataType::Float if from.is_numeric() => strict(&array, to, what),
-        DataType::List(_) | DataType::Map(_) if from.is_nested() => strict(&array, to, what),
+        DataType::List(_) | DataType::Map(_) | DataType::Struct(_) if from.is_nested() => strict(&array, to, what),
         _ => Err(mismatch()),
     }
 }
@@ -146,6 +146,9 @@ fn boolean(text: &str) -> Option<bool> {
 }
 
 fn spelled(arrow: &ArrowType) -> String {
+    if let ArrowType::List(item) = arrow {
+        return format!("{}[]", spelled(item.data_type()));
+    }
     let known = [DataType::Bool, DataType::Int, DataType::Float, DataType::Text, DataType::Timestamp];
     known.iter().find(|known| known.arrow() == *arrow).map_or_else(|| arrow.to_string(), ToString::to_string)
 }

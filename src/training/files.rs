@@ -206,6 +206,7 @@ fn is_ours(data_type: &ArrowType) -> bool {
         ArrowType::Boolean | ArrowType::Int64 | ArrowType::Float64 | ArrowType::Utf8 => true,
         ArrowType::Timestamp(unit, _) => *unit == TimeUnit::Microsecond,
         ArrowType::List(item) => is_ours(item.data_type()),
+        ArrowType::Struct(fields) => fields.iter().all(|field| is_ours(field.data_type())),
         ArrowType::Map(entries, _) => match entries.data_type() {
             ArrowType::Struct(entry) => *entry[0].data_type() == ArrowType::Utf8 && is_ours(entry[1].data_type()),
             _ => false,
@@ -214,14 +215,14 @@ fn is_ours(data_type: &ArrowType) -> bool {
     }
 }
 
-/// A column as the text of its fields: times with a `Z`, doubles in the fewest digits that read back the same, lists
-/// and maps as JSON.
+/// A column as the text of its fields: times with a `Z`, doubles in the fewest digits that read back the same, lists,
+/// maps and structs as JSON.
 fn csv_column(array: &ArrayRef) -> Result<StringArray> {
     match array.data_type() {
         ArrowType::Utf8 => Ok(array.as_string::<i32>().clone()),
         ArrowType::Float64 => Ok(array.as_primitive::<Float64Type>().iter().map(|value| value.map(double)).collect()),
         ArrowType::Timestamp(_, _) => timestamp_text(array),
-        ArrowType::List(_) | ArrowType::Map(..) => {
+        ArrowType::List(_) | ArrowType::Map(..) | ArrowType::Struct(_) => {
             let text = |row: usize| (!array.is_null(row)).then(|| json(&value_at(array, row)));
             Ok((0..array.len()).map(text).collect())
         }

@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use arrow::array::ArrayBuilder;
 use arrow::array::{
-    Array, ArrayRef, ArrowPrimitiveType, AsArray, BooleanBuilder, Float64Builder, Int64Builder, ListBuilder, MapBuilder, MapFieldNames,
-    PrimitiveArray, StringBuilder, TimestampMicrosecondBuilder, make_builder,
+    Array, ArrayRef, ArrowPrimitiveType, AsArray, BooleanBuilder, Float64Builder, Int64Builder, ListArray, ListBuilder, MapBuilder,
+    MapFieldNames, PrimitiveArray, StringBuilder, StructArray, TimestampMicrosecondBuilder, make_builder,
 };
-use arrow::buffer::NullBuffer;
-use arrow::datatypes::{DataType as ArrowType, Field, Float64Type, Int64Type, TimeUnit, TimestampMicrosecondType};
+use arrow::buffer::{NullBuffer, OffsetBuffer};
+use arrow::datatypes::{DataType as ArrowType, Field, FieldRef, Fields, Float64Type, Int64Type, TimeUnit, TimestampMicrosecondType};
 
 use crate::error::{Error, Result};
 use crate::value::{DataType, Value};
@@ -42,6 +42,8 @@ pub fn array_of_arrow<'a>(data_type: &ArrowType, values: impl Iterator<Item = &'
         _ => {}
     }
     let mut builder = match data_type {
+        ArrowType::List(item) if item.data_type().is_nested() => return lists(item, values),
+        ArrowType::Struct(fields) => return structs(fields, values),
         ArrowType::List(item) => Box::new(ListBuilder::new(make_builder(item.data_type(), 0)).with_field(Arc::clone(item))),
         ArrowType::Map(entries, _) => map_builder(entries)?,
         other => make_builder(other, values.size_hint().0),
@@ -76,6 +78,40 @@ fn primitive<'a, T: ArrowPrimitiveType>(
         NullBuffer::from(valid)
     });
     Ok(Arc::new(PrimitiveArray::<T>::new(numbers.into(), nulls)))
+}
+
+/// Lists whose items are no single values: builders of these do not keep the names of fields.
+fn lists<'a>(item: &FieldRef, values: impl Iterator<Item = &'a Value>) -> Result<ArrayRef> {
+    let (mut items, mut lengths, mut valid): (Vec<&Value>, Vec<usize>, Vec<bool>) = Default::default();
+    for value in values {
+        let own = match value {
+            Value::List(own) => own.as_ref(),
+            Value::Null => &[],
+            other => return Err(Error::internal(format!("a value {other:?} in a column of lists"))),
+        };
+        items.extend(own);
+        lengths.push(own.len());
+        valid.push(!value.is_null());
+    }
+    let items = array_of_arrow(item.data_type(), items.into_iter())?;
+    Ok(Arc::new(ListArray::try_new(Arc::clone(item), OffsetBuffer::from_lengths(lengths), items, Some(valid.into()))?))
+}
+
+fn structs<'a>(fields: &Fields, values: impl Iterator<Item = &'a Value>) -> Result<ArrayRef> {
+    let values: Vec<&Value> = values.collect();
+    let null = Value::Null;
+    let of_field = |index: usize, value: &&'a Value| match value {
+        Value::Struct(own) if own.len() == fields.len() => Ok(&own[index].1),
+        Value::Null => Ok(&null),
+        other => Err(Error::internal(format!("a value {other:?} in a column of structs"))),
+    };
+    let columns = fields.iter().enumerate().map(|(index, field)| {
+        let own = values.iter().map(|value| of_field(index, value)).collect::<Result<Vec<_>>>()?;
+        array_of_arrow(field.data_type(), own.into_iter())
+    });
+    let columns = columns.collect::<Result<Vec<_>>>()?;
+    let valid: Vec<bool> = values.iter().map(|value| !value.is_null()).collect();
+    Ok(Arc::new(StructArray::try_new_with_length(fields.clone(), columns, Some(valid.into()), values.len())?))
 }
 
 /// Of the Arrow type that `DataType::arrow` gives for maps.
@@ -142,6 +178,10 @@ pub fn value_at(array: &dyn Array, row: usize) -> Value {
         ArrowType::List(_) => {
             let items = array.as_list::<i32>().value(row);
             Value::List((0..items.len()).map(|index| value_at(items.as_ref(), index)).collect())
+        }
+        ArrowType::Struct(fields) => {
+            let columns = fields.iter().zip(array.as_struct().columns());
+            Value::Struct(columns.map(|(field, column)| (field.name().as_str().into(), value_at(column, row))).collect())
         }
         ArrowType::Map(..) => {
             let entries = array.as_map().value(row);

@@ -8,6 +8,7 @@ use arrow::datatypes::{DataType as ArrowType, Field, Float64Type, Schema};
 #[test]
 fn values_of_every_type_come_back() {
     let list = |values: Vec<Value>| Value::List(values.into());
+    let structure = |x: Value, s: Value| Value::Struct([("x".into(), x), ("s".into(), s)].into());
     let cases = [
         (DataType::Bool, vec![Value::Bool(true), Value::Null, Value::Bool(false)]),
         (DataType::Int, vec![Value::Int(i64::MIN), Value::Null, Value::Int(i64::MAX)]),
@@ -23,6 +24,19 @@ fn values_of_every_type_come_back() {
                 Value::Map([].into()),
                 Value::Map([("b".into(), Value::Float(f64::NAN))].into()),
             ],
+        ),
+        (
+            DataType::List(Box::new(DataType::Struct(vec![("x".into(), DataType::Float), ("s".into(), DataType::Text)]))),
+            vec![
+                list(vec![structure(Value::Float(-0.0), Value::Null), structure(Value::Null, Value::Text("é".into()))]),
+                Value::Null,
+                list(vec![]),
+                list(vec![Value::Null, structure(Value::Float(f64::NAN), Value::Text("".into()))]),
+            ],
+        ),
+        (
+            DataType::Struct(vec![("x".into(), DataType::Float), ("s".into(), DataType::Text)]),
+            vec![structure(Value::Null, Value::Null), Value::Null],
         ),
         (DataType::Map(Box::new(DataType::Timestamp)), vec![Value::Map([("a".into(), Value::Timestamp(7))].into())]),
     ];

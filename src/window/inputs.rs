@@ -8,17 +8,18 @@ use arrow::record_batch::RecordBatch;
 use smallvec::SmallVec;
 
 use super::layout::{Layout, RowShape};
-use crate::aggregate::{Kind, META, Rows, biased};
+use crate::aggregate::{Kind, META, Rows, biased, pack};
 use crate::error::{Error, Result};
 use crate::id::Position;
 use crate::plan::{Expression, View};
+use crate::value::DataType;
 
 /// All inputs and filters of a batch: one row of words per event, without its place.
 pub struct Inputs {
     /// Words per event: a row of the view's shape from its flags on.
     width: usize,
     words: Vec<u64>,
-    /// The columns of inputs that are text, in the order of inputs.
+    /// The columns of inputs that are text, or lists as text, in the order of inputs.
     texts: Vec<StringArray>,
     /// For each filter, where it is among an event's words.
     filters: Box<[(usize, u64)]>,
@@ -80,9 +81,12 @@ impl Inputs {
                 self.put_words(column, at, flag_at, flag, |row| values.value(row) as u64);
             }
             Kind::Text => {
-                let values = column.as_string_opt::<i32>().ok_or_else(wrong)?;
+                let texts = match &input.data_type {
+                    DataType::List(item) => packed(column, Kind::of(item)),
+                    _ => column.as_string_opt::<i32>().cloned(),
+                };
                 self.put_words(column, at, flag_at, flag, |_| 0);
-                self.texts.push(values.clone());
+                self.texts.push(texts.ok_or_else(wrong)?);
             }
         }
         Ok(())
@@ -136,6 +140,26 @@ fn column(expression: &Expression, own: &RecordBatch) -> Result<ArrayRef> {
         return Ok(column);
     }
     Err(Error::internal(format!("{}: {} values for {} rows", expression.text, column.len(), own.num_rows())))
+}
+
+/// Lists of numbers as the texts that rows hold.
+fn packed(column: &ArrayRef, kind: Kind) -> Option<StringArray> {
+    let lists = column.as_list_opt::<i32>()?;
+    let (doubles, integers) = (lists.values().as_primitive_opt::<Float64Type>(), lists.values().as_primitive_opt::<Int64Type>());
+    let word = |element: usize| match (kind, doubles, integers) {
+        (Kind::Float, Some(doubles), _) => Some(doubles.value(element).to_bits()),
+        (Kind::Int, _, Some(integers)) => Some(integers.value(element) as u64),
+        _ => None,
+    };
+    let text = |row: usize| {
+        let mut text = String::new();
+        let (from, to) = (lists.value_offsets()[row] as usize, lists.value_offsets()[row + 1] as usize);
+        for element in from..to {
+            pack(&mut text, if lists.values().is_valid(element) { word(element) } else { None });
+        }
+        text
+    };
+    Some((0..lists.len()).map(|row| lists.is_valid(row).then(|| text(row))).collect())
 }
 
 fn wrong_type(expression: &Expression, column: &ArrayRef) -> Error {

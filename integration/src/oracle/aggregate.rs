@@ -33,6 +33,11 @@ pub enum Aggregate {
     /// Saturates at the limit.
     CountDistinct(usize),
     FirstN(usize),
+    /// Structs of all inputs, called `f0`, `f1` and so on; null ones too.
+    Collect(usize),
+    /// Of lists of numbers
+    VectorSum,
+    VectorAvg,
     Lag(usize),
     Delta,
     PctChange,
@@ -89,6 +94,10 @@ impl Aggregate {
         if *self == Self::CountAll {
             return count(rows.len());
         }
+        if let Self::Collect(n) = self {
+            let collected: Vec<Cell> = rows[rows.len().saturating_sub(*n)..].iter().map(structure).collect();
+            return if collected.is_empty() { Cell::Null } else { Cell::List(collected) };
+        }
         let counts = |row: &&Row| *self == Self::Latest || !row.cells.iter().any(Cell::is_null);
         let kept: Vec<&Row> = rows.iter().filter(counts).collect();
         let times: Vec<i64> = kept.iter().map(|row| row.time).collect();
@@ -98,8 +107,10 @@ impl Aggregate {
             return Cell::Null;
         }
         match self {
-            Self::CountAll | Self::Count => count(first.len()),
+            Self::CountAll | Self::Count | Self::Collect(_) => count(first.len()),
             Self::CountDistinct(limit) => count(distinct(first).min(*limit)),
+            Self::VectorSum => by_position(&first, |numbers| numbers.sum()),
+            Self::VectorAvg => by_position(&first, |numbers| numbers.avg()),
             Self::Sum => Numbers::of(&first).sum(),
             Self::Avg => Numbers::of(&first).avg(),
             Self::VarPop => Numbers::of(&first).variance(0).map_or(Cell::Null, Cell::Float),
@@ -153,6 +164,25 @@ impl Aggregate {
             Self::ApproxDistinct => values::approx_distinct(&first),
         }
     }
+}
+
+/// What `of` makes of the numbers in each position of lists; null for lists of different lengths.
+fn by_position(lists: &[Cell], of: impl Fn(&Numbers) -> Cell) -> Cell {
+    let lists: Vec<&Vec<Cell>> =
+        lists.iter().map(|list| if let Cell::List(items) = list { items } else { panic!("{list:?} is no list") }).collect();
+    let width = lists[0].len();
+    if lists.iter().any(|list| list.len() != width) {
+        return Cell::Null;
+    }
+    let position = |at: usize| {
+        let numbers: Vec<Cell> = lists.iter().map(|list| list[at].clone()).filter(|cell| !cell.is_null()).collect();
+        if numbers.is_empty() { Cell::Null } else { of(&Numbers::of(&numbers)) }
+    };
+    Cell::List((0..width).map(position).collect())
+}
+
+fn structure(row: &Row) -> Cell {
+    Cell::Struct(row.cells.iter().enumerate().map(|(index, cell)| (format!("f{index}"), cell.clone())).collect())
 }
 
 fn count(n: usize) -> Cell {

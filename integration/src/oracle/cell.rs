@@ -19,6 +19,8 @@ pub enum Cell {
     List(Vec<Cell>),
     /// Sorted by key.
     Map(Vec<(String, Cell)>),
+    /// In the order of declaration.
+    Struct(Vec<(String, Cell)>),
 }
 
 impl Cell {
@@ -40,7 +42,7 @@ impl Cell {
     /// The order of `min` and `max`: NaN is the greatest, text is by bytes, false before true.
     ///
     /// # Panics
-    /// When the two are of different types, lists or maps.
+    /// When the two are of different types, lists, maps or structs.
     #[must_use]
     pub fn order(&self, other: &Self) -> Ordering {
         match (self, other) {
@@ -67,7 +69,9 @@ impl Cell {
             (Self::Float(a), Self::Float(b)) => a.to_bits() == b.to_bits() || a.is_nan() && b.is_nan(),
             (Self::Text(a), Self::Text(b)) => a == b,
             (Self::List(a), Self::List(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.same(b)),
-            (Self::Map(a), Self::Map(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.0 == b.0 && a.1.same(&b.1)),
+            (Self::Map(a), Self::Map(b)) | (Self::Struct(a), Self::Struct(b)) => {
+                a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.0 == b.0 && a.1.same(&b.1))
+            }
             _ => false,
         }
     }
@@ -87,7 +91,9 @@ impl Cell {
             Self::Text(v) => Json::from(v.as_str()),
             Self::Time(v) => Json::from(rfc3339(*v)),
             Self::List(items) => Json::Array(items.iter().map(Self::to_json).collect()),
-            Self::Map(entries) => Json::Object(entries.iter().map(|(key, value)| (key.clone(), value.to_json())).collect()),
+            Self::Map(entries) | Self::Struct(entries) => {
+                Json::Object(entries.iter().map(|(key, value)| (key.clone(), value.to_json())).collect())
+            }
         }
     }
 }

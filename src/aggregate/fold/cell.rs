@@ -25,14 +25,14 @@ pub(crate) enum Cell {
 }
 
 impl Kind {
-    /// The kind of a type of single values (`bind` admits no others); lists and maps count as text.
+    /// The kind of a type of single values (`bind` admits no others); others count as text.
     pub(crate) fn of(data_type: &DataType) -> Self {
         match data_type {
             DataType::Bool => Self::Bool,
             DataType::Int => Self::Int,
             DataType::Float => Self::Float,
             DataType::Timestamp => Self::Timestamp,
-            DataType::Text | DataType::List(_) | DataType::Map(_) => Self::Text,
+            DataType::Text | DataType::List(_) | DataType::Map(_) | DataType::Struct(_) => Self::Text,
         }
     }
 

@@ -6,3 +6,4 @@ pub(super) mod powers;
 pub(super) mod products;
 pub(super) mod times;
 pub(super) mod values;
+pub(super) mod vectors;

@@ -21,6 +21,10 @@ fn value(text: &str) -> Value {
         "null" => Value::Null,
         "true" => Value::Bool(true),
         "false" => Value::Bool(false),
+        _ if text.starts_with('[') => {
+            let items = text.trim_matches(['[', ']']).split(',').filter(|item| !item.is_empty());
+            Value::List(items.map(value).collect())
+        }
         _ if text.starts_with('\'') => Value::Text(text.trim_matches('\'').into()),
         _ if text.contains(['.', 'e']) => Value::Float(text.parse().unwrap()),
         _ => Value::Int(text.parse().unwrap()),
@@ -34,6 +38,9 @@ fn time(text: &str) -> i64 {
 fn printed(value: &Value) -> String {
     match value {
         Value::Null => "null".to_owned(),
+        Value::Struct(fields) => {
+            format!("{{{}}}", fields.iter().map(|(name, value)| format!("{name}: {}", printed(value))).collect::<Vec<_>>().join(", "))
+        }
         Value::List(items) => format!("[{}]", items.iter().map(printed).collect::<Vec<_>>().join(", ")),
         other => written(other),
     }
@@ -45,6 +52,7 @@ fn data_type(values: impl Iterator<Item = Value>) -> DataType {
         Value::Int(_) => Some(DataType::Int),
         Value::Float(_) => Some(DataType::Float),
         Value::Text(_) => Some(DataType::Text),
+        Value::List(items) if !items.is_empty() => Some(DataType::List(Box::new(data_type(items.iter().cloned())))),
         _ => None,
     });
     known.expect("an input that is not always null")
@@ -63,8 +71,11 @@ impl Case {
             .collect();
         let inputs = events[0].1.len();
         let types: Vec<DataType> = (0..inputs).map(|input| data_type(events.iter().map(|event| event.1[input].clone()))).collect();
-        let parameters: Vec<Value> =
+        let mut parameters: Vec<Value> =
             arguments.split(", ").skip(inputs).filter(|text| !text.is_empty() && *text != "*").map(value).collect();
+        if let Some((names, _)) = arguments.strip_prefix("struct(").and_then(|names| names.split_once(')')) {
+            parameters.extend(names.split(", ").map(|name| Value::Text(name.into())));
+        }
         let aggregate = bind(name, &types, &parameters).unwrap();
         let (stride, mut words, mut texts) = (META + 1 + inputs, Vec::new(), Vec::new());
         for (offset, (time, values)) in events.iter().enumerate() {
@@ -82,6 +93,21 @@ impl Case {
                         texts.push(text.clone());
                         texts.len() as u64 - 1
                     }
+                    Value::List(items) => {
+                        let mut text = String::new();
+                        for item in items.iter() {
+                            pack(
+                                &mut text,
+                                match item {
+                                    Value::Int(value) => Some(*value as u64),
+                                    Value::Float(value) => Some(value.to_bits()),
+                                    _ => None,
+                                },
+                            );
+                        }
+                        texts.push(text.into());
+                        texts.len() as u64 - 1
+                    }
                     _ => 0,
                 };
             }
@@ -91,7 +117,7 @@ impl Case {
             inputs: (META + 1..stride).collect::<SmallVec<[usize; 2]>>(),
             needs: (META, if aggregate.fold().takes_nulls() { 0 } else { (1 << inputs) - 1 }),
             needs_more: Box::default(),
-            present: (META, u64::from(inputs > 0)),
+            present: (0..inputs).map(|input| (META, 1 << input)).collect(),
         };
         let (query, start) = example.at.split_once(" from ").map_or((example.at, None), |(query, from)| (query, Some(time(from))));
         Self { aggregate, part, words, stride, texts, moment: Moment { query: time(query), start } }

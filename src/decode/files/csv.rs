@@ -21,6 +21,10 @@ pub(super) fn payloads(source: &Source, reader: Box<dyn Read + Send>) -> Result<
             names.join(", ")
         )));
     }
+    if let Some(list) = columns.iter().flatten().find(|field| !field.data_type.is_single()) {
+        let (name, data_type) = (&list.name, &list.data_type);
+        return Err(Error::input(format!("column {name} is {data_type}, which CSV has no form for: push NDJSON or Parquet")));
+    }
     Ok(rows.into_byte_records().map(move |row| {
         let row = row.map_err(|error| csv_error(&error))?;
         let mut object = Object::new();
@@ -56,7 +60,7 @@ fn value(text: &str, data_type: &DataType) -> Value {
         DataType::Int => text.trim().parse().ok().map(Value::Int),
         DataType::Float => text.trim().parse().ok().map(Value::Float),
         DataType::Timestamp => text.trim().parse().ok().map(Value::Int),
-        DataType::Bool | DataType::Text | DataType::List(_) | DataType::Map(_) => None,
+        DataType::Bool | DataType::Text | DataType::List(_) | DataType::Map(_) | DataType::Struct(_) => None,
     };
     typed.unwrap_or_else(|| Value::Text(text.into()))
 }

@@ -2,12 +2,15 @@
 //! a bigint field, times of any unit, decimals for doubles.
 
 use std::fs::File;
+use std::sync::Arc;
 
 use ::parquet::arrow::ProjectionMask;
 use ::parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use arrow::array::{Array, ArrayRef, AsArray};
 use arrow::compute::{CastOptions, cast_with_options};
-use arrow::datatypes::{DataType as ArrowType, Float64Type, Int64Type, Schema, TimeUnit, TimestampMicrosecondType, UInt64Type};
+use arrow::datatypes::{
+    DataType as ArrowType, Field as ArrowField, Float64Type, Int64Type, Schema, TimeUnit, TimestampMicrosecondType, UInt64Type,
+};
 use arrow::record_batch::RecordBatch;
 
 use super::{BATCH_RECORDS_MAX, Object};
@@ -69,7 +72,7 @@ fn becomes(stored: &ArrowType, wanted: &DataType) -> bool {
         (_, DataType::Int | DataType::Float) => number,
         (_, DataType::Text) => text || time,
         (_, DataType::Timestamp) => time || text || stored.is_integer(),
-        (_, DataType::List(_) | DataType::Map(_)) => false,
+        (_, DataType::List(_) | DataType::Struct(_) | DataType::Map(_)) => false,
     }
 }
 
@@ -83,7 +86,7 @@ fn objects(source: &Source, batch: &RecordBatch) -> Result<Vec<Vec<u8>>> {
         let Some(field) = field(source, stored.name()) else { continue };
         let column = plain(column, field)?;
         for (row, object) in objects.iter_mut().enumerate() {
-            object.put(&field.name, &value(&column, row, &field.data_type));
+            object.put(&field.name, &value(column.as_ref(), row, &field.data_type));
         }
     }
     Ok(objects.into_iter().map(Object::finish).collect())
@@ -91,7 +94,20 @@ fn objects(source: &Source, batch: &RecordBatch) -> Result<Vec<Vec<u8>>> {
 
 /// The column in one of the few types that `value` reads.
 fn plain(column: &ArrayRef, field: &Field) -> Result<ArrayRef> {
-    let target = match column.data_type() {
+    let target = target(column.data_type(), &field.data_type);
+    let options = CastOptions { safe: false, ..CastOptions::default() };
+    cast_with_options(column, &target, &options).map_err(|error| {
+        let (name, wanted, stored) = (&field.name, &field.data_type, column.data_type());
+        Error::input(format!("column {name} is stored as {stored}, which does not become {wanted}: {error}"))
+    })
+}
+
+fn target(stored: &ArrowType, wanted: &DataType) -> ArrowType {
+    match stored {
+        ArrowType::List(item) | ArrowType::LargeList(item) | ArrowType::FixedSizeList(item, _) if !wanted.is_single() => {
+            let wanted = if let DataType::List(wanted) = wanted { wanted } else { wanted };
+            ArrowType::List(Arc::new(ArrowField::new("item", target(item.data_type(), wanted), true)))
+        }
         ArrowType::Boolean => ArrowType::Boolean,
         ArrowType::Int8
         | ArrowType::Int16
@@ -103,18 +119,13 @@ fn plain(column: &ArrayRef, field: &Field) -> Result<ArrayRef> {
         ArrowType::UInt64 => ArrowType::UInt64,
         ArrowType::Float16 | ArrowType::Float32 | ArrowType::Float64 => ArrowType::Float64,
         ArrowType::Timestamp(..) | ArrowType::Date32 | ArrowType::Date64 => ArrowType::Timestamp(TimeUnit::Microsecond, None),
-        ArrowType::Decimal128(_, scale) if *scale <= 0 && field.data_type == DataType::Int => ArrowType::Int64,
-        ArrowType::Decimal128(..) | ArrowType::Decimal256(..) if field.data_type.is_numeric() => ArrowType::Float64,
+        ArrowType::Decimal128(_, scale) if *scale <= 0 && *wanted == DataType::Int => ArrowType::Int64,
+        ArrowType::Decimal128(..) | ArrowType::Decimal256(..) if wanted.is_numeric() => ArrowType::Float64,
         _ => ArrowType::Utf8,
-    };
-    let options = CastOptions { safe: false, ..CastOptions::default() };
-    cast_with_options(column, &target, &options).map_err(|error| {
-        let (name, wanted, stored) = (&field.name, &field.data_type, column.data_type());
-        Error::input(format!("column {name} is stored as {stored}, which does not become {wanted}: {error}"))
-    })
+    }
 }
 
-fn value(column: &ArrayRef, row: usize, wanted: &DataType) -> Value {
+fn value(column: &dyn Array, row: usize, wanted: &DataType) -> Value {
     if column.is_null(row) {
         return Value::Null;
     }
@@ -137,6 +148,11 @@ fn value(column: &ArrayRef, row: usize, wanted: &DataType) -> Value {
         ArrowType::Timestamp(..) => {
             let micros = column.as_primitive::<TimestampMicrosecondType>().value(row);
             if *wanted == DataType::Text { Value::Timestamp(micros) } else { Value::Int(micros) }
+        }
+        ArrowType::List(_) => {
+            let items = column.as_list::<i32>().value(row);
+            let wanted = if let DataType::List(wanted) = wanted { wanted } else { wanted };
+            Value::List((0..items.len()).map(|item| value(items.as_ref(), item, wanted)).collect())
         }
         _ => Value::Text(column.as_string::<i32>().value(row).into()),
     }

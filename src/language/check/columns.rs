@@ -7,6 +7,7 @@ use crate::event::SYSTEM_COLUMNS;
 use crate::language::diagnostics::{Diagnostic, codes};
 use crate::language::expression::Scope;
 use crate::language::parse::tree::{Column, List, Name};
+use crate::language::source::At;
 use crate::plan::{Field, Relation};
 use crate::value::DataType;
 
@@ -53,7 +54,11 @@ impl Checker<'_> {
                 self.report(problem.help(format!("reserved are {}", SYSTEM_COLUMNS.join(", "))));
                 sound = false;
             }
-            match self.data_type(&column.type_name) {
+            match self.data_type(column) {
+                Some(data_type) if of == "entity" && !data_type.is_single() => {
+                    self.no_list(column.type_name.at, "the key of an entity", &data_type);
+                    sound = false;
+                }
                 Some(data_type) => fields.push(Field { name: name.to_owned(), data_type }),
                 None => sound = false,
             }
@@ -61,15 +66,21 @@ impl Checker<'_> {
         sound.then_some(fields)
     }
 
-    fn data_type(&mut self, name: &Name) -> Option<DataType> {
+    /// Says that a list stands where values must be equal or not.
+    pub(super) fn no_list(&mut self, at: At, what: &str, data_type: &DataType) {
+        let problem = Diagnostic::error(codes::LIST_PLACE, at, format!("{what} cannot be {data_type}"), format!("is {data_type}"));
+        self.report(problem.help("take a column of a single value, such as an id beside the list"));
+    }
+
+    fn data_type(&mut self, Column { type_name: name, list, .. }: &Column) -> Option<DataType> {
         let wanted = name.text.to_lowercase();
         if let Some((_, data_type)) = TYPES.iter().find(|(spelling, _)| *spelling == wanted) {
-            return Some(data_type.clone());
+            return Some(if *list { DataType::List(Box::new(data_type.clone())) } else { data_type.clone() });
         }
         let problem = Diagnostic::error(codes::UNKNOWN_TYPE, name.at, format!("there is no type `{}`", name.text), "unknown type");
         let own = FOREIGN.iter().find(|(_, spellings)| spellings.contains(&wanted.as_str())).map(|(own, _)| *own);
         self.report(match own {
-            Some(own) => problem.help(format!("write `{own}`")),
+            Some(own) => problem.help(format!("write `{own}{}`", if *list { "[]" } else { "" })),
             None => problem.suggest(&wanted, &TYPES.map(|(spelling, _)| spelling), "type"),
         });
         None

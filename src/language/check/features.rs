@@ -152,6 +152,9 @@ impl Checker<'_> {
             self.no_aggregate(&call.function);
             return None;
         };
+        if aggregate::takes_struct(name) {
+            return self.aggregate_of_struct(draft, call);
+        }
         let given = call.arguments.len();
         let few = given < shape.inputs_min + shape.parameters_min;
         let is_count_all = call.star && name == "count";
@@ -171,8 +174,55 @@ impl Checker<'_> {
         let parameters: Vec<_> = parameters.iter().map(|parameter| self.literal(parameter, "a parameter")).collect();
         let inputs: Vec<Planned> = inputs.into_iter().collect::<Option<_>>()?;
         let parameters: Vec<Value> = parameters.into_iter().collect::<Option<_>>()?;
+        self.bind(call, inputs, &parameters)
+    }
+
+    /// `collect(struct(x, y as name), n)`: the fields are the inputs, their names follow the parameters.
+    fn aggregate_of_struct(&mut self, draft: &mut Draft, call: &Call) -> Option<(Aggregate, Vec<Planned>)> {
+        let name = call.function.text.as_str();
+        let values = match call.arguments.first().map(|record| &record.expr) {
+            Some(None) => return None,
+            Some(Some(Expr::Struct { values, fields })) if fields.is_empty() && call.arguments.len() == 2 => values,
+            _ => {
+                let message = format!("`{name}` takes a struct and how many of them to keep");
+                let problem = Diagnostic::error(codes::AGGREGATE_ARGUMENTS, call.at, message, "called otherwise");
+                let help = format!("write `{name}(struct(a, b as name), 10)`; the values of one column are `last_n(a, 10)`");
+                self.report(problem.help(help));
+                return None;
+            }
+        };
+        let (record, parameters) = (&call.arguments[0], &call.arguments[1..]);
+        let mut names = Vec::new();
+        let mut inputs = Vec::new();
+        for value in values {
+            let (expr, name) = match value {
+                Expr::Named { expr, name } => (expr.as_ref(), Some(name)),
+                Expr::Identifier(name) => (value, Some(name)),
+                Expr::CompoundIdentifier(names) => (value, names.last()),
+                _ => (value, None),
+            };
+            match name {
+                Some(name) => names.push(Value::Text(name.value.as_str().into())),
+                None => {
+                    let problem = Diagnostic::error(codes::NAME_NEEDED, record.at, "a field of a struct needs a name", "has none");
+                    self.report(problem.help(format!("write `{expr} as name`")));
+                }
+            }
+            let sql = Sql { expr: Some(expr.clone()), tokens: record.tokens.clone(), at: record.at };
+            inputs.push(self.over_source(draft, &sql));
+        }
+        let parameters: Vec<_> = parameters.iter().map(|parameter| self.literal(parameter, "a parameter")).collect();
+        let inputs: Vec<Planned> = inputs.into_iter().collect::<Option<_>>()?;
+        let parameters: Vec<Value> = parameters.into_iter().collect::<Option<_>>()?;
+        if names.len() < inputs.len() {
+            return None;
+        }
+        self.bind(call, inputs, &[parameters, names].concat())
+    }
+
+    fn bind(&mut self, call: &Call, inputs: Vec<Planned>, parameters: &[Value]) -> Option<(Aggregate, Vec<Planned>)> {
         let types: Vec<DataType> = inputs.iter().map(|input| input.expression.data_type.clone()).collect();
-        match aggregate::bind(name, &types, &parameters) {
+        match aggregate::bind(call.function.text.as_str(), &types, parameters) {
             Ok(aggregate) => Some((aggregate, inputs)),
             Err(error) => {
                 self.report(Diagnostic::error(codes::AGGREGATE_TYPES, call.at, error.0, "cannot be computed"));
@@ -183,17 +233,10 @@ impl Checker<'_> {
 
     pub(super) fn no_aggregate(&mut self, function: &Name) {
         let name = function.text.as_str();
-        if aggregate::NOT_YET.contains(&name) {
-            let problem =
-                Diagnostic::error(codes::NOT_YET_AGGREGATE, function.at, format!("the aggregate `{name}` cannot run yet"), "not yet");
-            return self.report(problem.help("it takes lists, which events do not have: give each element a column of its own"));
-        }
-        let mut known = aggregate::names();
-        known.extend(aggregate::NOT_YET);
         let problem =
             Diagnostic::error(codes::UNKNOWN_AGGREGATE, function.at, format!("there is no aggregate `{name}`"), "unknown aggregate");
         let unconditional = name.strip_suffix("_if").filter(|stem| aggregate::shape(stem).is_some());
-        self.report(match (unconditional, crate::language::diagnostics::nearest(name, &known)) {
+        self.report(match (unconditional, crate::language::diagnostics::nearest(name, &aggregate::names())) {
             (Some(stem), _) => problem.help(format!("a condition is a clause of its own: `{stem}(..) where ..`")),
             (None, Some(near)) => problem.help(format!("did you mean `{near}`?")),
             (None, None) => problem.help(format!("aggregates that run: {}", aggregate::names().join(", "))),
@@ -223,6 +266,7 @@ impl Checker<'_> {
             self.report(match data_type {
                 DataType::List(_) => problem.help("a list has no default: leave it null"),
                 DataType::Map(_) => problem.help("a map has no default: leave it null"),
+                DataType::Struct(_) => problem.help("a struct has no default: leave it null"),
                 DataType::Float => problem.help("write a number, such as `default 0`"),
                 DataType::Int => problem.help("write a whole number, such as `default 0`"),
                 DataType::Text => problem.help("write a text in quotes, such as `default ''`"),

@@ -38,6 +38,10 @@ impl Checker<'_> {
         let keys = self.table_keys(name, body, &fields, &mut reported);
         // All clauses were looked at before the first that is wrong ends it.
         let (files, event_time, keys) = (files?, time?, keys?);
+        if let Some(list) = fields.iter().find(|field| !field.data_type.is_single()) {
+            self.no_list(name.at, &format!("`{}`, a column of a table,", list.name), &list.data_type);
+            return None;
+        }
         let attributes: Vec<usize> = (0..fields.len()).filter(|index| *index != event_time && !keys.contains(index)).collect();
         if keys.contains(&event_time) || attributes.is_empty() {
             let message = if attributes.is_empty() {
@@ -139,7 +143,7 @@ impl Checker<'_> {
             self.clause_missing(name, body, "time", "from when on a row holds", "time updated");
             return None;
         };
-        let index = *self.indices(&name.text, std::slice::from_ref(&time.value), fields, reported).first()?;
+        let index = *self.indices(&name.text, std::slice::from_ref(&time.value), fields, reported, "time").first()?;
         let field = &fields[index];
         if field.data_type != DataType::Timestamp {
             let message = format!("the time `{}` is {}, not timestamp", field.name, field.data_type);
@@ -155,7 +159,7 @@ impl Checker<'_> {
             self.clause_missing(name, body, "key", "whose attributes a row holds", "key user_id");
             return None;
         };
-        let columns = self.indices(&name.text, &keys.value, fields, reported);
+        let columns = self.indices(&name.text, &keys.value, fields, reported, "key");
         if columns.len() < keys.value.len() {
             return None;
         }

@@ -85,7 +85,7 @@ codes! {
          `retracts_offset` of their own.";
 
     UNKNOWN_TYPE = "FB0201", "unknown type",
-        "Columns are boolean, bigint, double, text or timestamp.";
+        "Columns are boolean, bigint, double, text or timestamp, or lists of them: `double[]`.";
     NOT_BOOLEAN = "FB0202", "condition that is not boolean",
         "`where`, `expect` and `deletes when` take a condition: an expression that is true, false or null.";
     KEY_TYPE = "FB0203", "key of another type",
@@ -103,6 +103,8 @@ codes! {
         "A default takes the place of null, so it must have the type of the feature or column.";
     NOT_A_LITERAL = "FB0208", "not a literal",
         "A default and the parameters of an aggregate or a function are written as literals: a number, a 'text', true or false.";
+    LIST_PLACE = "FB0209", "list where a single value is needed",
+        "Keys of entities and the columns of `dedup by` and `partitions .. by` are single values, which are equal or not.";
 
     VOLATILE = "FB0301", "value that is no function of the event",
         "The expression depends on the clock, on chance or on a file. Values are functions of events, so that they can be computed \
@@ -222,8 +224,6 @@ codes! {
         "The language names `label`, this version does not join labels. Bring them in the spine of a training set.";
     NOT_YET_FORMAT = "FB0910", "format cannot be read yet",
         "The language names avro, protobuf and debezium, this version reads json.";
-    NOT_YET_AGGREGATE = "FB0911", "aggregate cannot run yet",
-        "The language names this aggregate, this version does not compute it.";
     NOT_YET_UNNEST = "FB0914", "unnest cannot run yet",
         "The language names `unnest`, this version makes at most one row of a stream of each event.";
     NOT_YET_OBJECT_STORE = "FB0915", "object store that cannot be read yet",

@@ -80,6 +80,6 @@ fn one(value: &Value) -> Result<ArrayRef> {
         Value::Float(value) => Arc::new(Float64Array::from(vec![*value])),
         Value::Text(value) => Arc::new(StringArray::from(vec![value.as_ref()])),
         Value::Timestamp(value) => Arc::new(TimestampMicrosecondArray::from(vec![*value])),
-        Value::Null | Value::List(_) | Value::Map(_) => return Err(Error::internal(format!("{value:?} is no default"))),
+        Value::Null | Value::List(_) | Value::Struct(_) | Value::Map(_) => return Err(Error::internal(format!("{value:?} is no default"))),
     })
 }

@@ -112,7 +112,7 @@ fn call(state: &SessionState, function: &mut Function, place: Place<'_>, problem
         return true;
     }
     let aggregates = state.aggregate_functions().contains_key(&name);
-    if aggregates || aggregate::shape(&name).is_some() || aggregate::NOT_YET.contains(&name.as_str()) {
+    if aggregates || aggregate::shape(&name).is_some() {
         let problem = Diagnostic::error(
             codes::AGGREGATE_INSIDE,
             at,

@@ -292,7 +292,11 @@ impl Cursor<'_> {
                 let tokens = inner.next..inner.end;
                 let name = inner.name("a column's name")?;
                 let type_name = inner.name("the column's type")?;
-                Ok(Column { name, type_name, tokens })
+                let list = inner.eat_token(&Token::LBracket);
+                if list {
+                    inner.expect_token(&Token::RBracket)?;
+                }
+                Ok(Column { name, type_name, list, tokens })
             },
         )
     }

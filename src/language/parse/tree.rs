@@ -82,6 +82,8 @@ pub(crate) struct List<T> {
 pub(crate) struct Column {
     pub name: Name,
     pub type_name: Name,
+    /// The type is a list of that type: `double[]`.
+    pub list: bool,
     pub tokens: Tokens,
 }
 
