@@ -27,6 +27,7 @@ mod recover;
 mod score;
 mod shard;
 mod shared;
+mod sweep;
 mod work;
 
 use std::collections::BTreeMap;
