@@ -184,6 +184,7 @@ vector v (things.mean, things.far);
     };
     let mean = explained("v.mean");
     let (n, spend) = (mean["inputs"]["things.n_1h"].as_f64(), mean["inputs"]["things.spend_1h"].as_f64());
+    assert_eq!(mean["inputs"].as_object().map(serde_json::Map::len), Some(2), "{mean}");
     assert!(n > Some(1.0) && mean["value"].as_f64() == spend.zip(n).map(|(spend, n)| spend / n), "{mean}");
     let far = explained("v.far");
     assert_eq!(

@@ -1,9 +1,10 @@
-//! `forebay state` counts what is stored: every key and event, each window's share, and the heaviest key first.
+//! `forebay state` counts what is stored: every key and event, each window's share, and the heaviest key first. What fell
+//! silent is not stored for ever.
 
 use forebay_integration::answers::read_json;
 use forebay_integration::harness::Project;
 use forebay_integration::oracle::cell::rfc3339;
-use serde_json::json;
+use serde_json::{Value as Json, json};
 
 /// 2024-05-01T00:00:00Z
 const START: i64 = 1_714_521_600_000_000;
@@ -39,4 +40,72 @@ vector w (v.*);
     assert!(heaviest[0]["bytes"].as_u64() > heaviest[1]["bytes"].as_u64());
     let table = project.run(&["state"]).ok().stdout;
     assert!(table.contains("heaviest keys") && table.contains("{\"k\":1}"), "{table}");
+}
+
+const SILENT: &str = "
+source events (id bigint, k bigint, x double, t timestamp)
+from log 'events' event time t lateness '1 hour' history '2 hours';
+
+entity thing (k bigint);
+
+features brief of thing from events ttl '6 hours' (
+  n = count(*) over 1h,
+  ever = sum(x),
+  lately = last_n(x, 3) over session 10m,
+  ratio = ever / nullif(n_1h, 0) default -1,
+);
+features lasting of thing from events (total = count(*));
+
+vector v (brief.*, lasting.*);
+";
+
+/// Rows of keys that fell silent for longer than their view's `ttl` leave the store, a key with chunks too, and no value
+/// changes by that.
+#[test]
+fn rows_of_silent_keys_go() {
+    let project = Project::new(SILENT);
+    let event = |id: i64, k: i64, time: i64| json!({"id": id, "k": k, "x": id as f64, "t": rfc3339(time)});
+    // One key with thousands of events, 700 with one each; and ten that never fall silent.
+    let mut first: Vec<Json> = (0..6_000).map(|id| event(id, 0, START + id * MINUTE / 100)).collect();
+    first.extend((1..=700).map(|k| event(10_000 + k, k, START + 60 * MINUTE)));
+    let _ = project.push("events", &first).ok();
+    project.catch_up();
+    let held = |project: &Project, view: usize| {
+        let found = read_json(&project.run(&["state", "--output", "json"]).ok().stdout)[view].clone();
+        (found["keys"].as_u64(), found["bytes"]["chunks"].as_u64() > Some(0))
+    };
+    assert_eq!((held(&project, 0), held(&project, 1)), ((Some(701), true), (Some(701), true)));
+
+    let mut id = 20_000;
+    let mut now = START + 60 * MINUTE;
+    for round in 0..12 {
+        // Two hours are kept, windows reach one further, and six are the time to live: nobody is silent for that long yet,
+        // then all but ten are.
+        now += if round < 4 { 100 * MINUTE } else { 200 * MINUTE };
+        let live: Vec<Json> = (1..=10).map(|k| event(id + k, k, now + k)).collect();
+        id += 10;
+        let server = project.serve();
+        let _ = server.push("events", &live);
+        server.wait_for_seq(6_700 + 10 * (round + 1));
+        if round % 3 == 0 {
+            server.kill();
+        } else {
+            assert_eq!(server.stop(), Some(0));
+        }
+        if round < 3 {
+            assert_eq!(held(&project, 0), (Some(701), true), "round {round}");
+        }
+        let verified = project.run(&["verify", "--samples", "300"]);
+        assert_eq!(verified.code, Some(0), "round {round}: {}\n{}", verified.stdout, verified.stderr);
+    }
+    assert_eq!((held(&project, 0), held(&project, 1).0), ((Some(10), false), Some(701)));
+
+    // A key whose row is gone begins anew.
+    let _ = project.push("events", &[event(id + 99, 0, now + MINUTE)]).ok();
+    project.catch_up();
+    let server = project.serve();
+    let rows = server.lookup("v", &json!({"keys": [{"k": 0}, {"k": 700}], "as_of": rfc3339(now + MINUTE)}));
+    assert_eq!(server.stop(), Some(0));
+    let of = |row: &Json| (row["n_1h"].as_u64(), row["ever"].as_f64(), row["total"].as_u64());
+    assert_eq!(rows.iter().map(of).collect::<Vec<_>>(), [(Some(1), Some((id + 99) as f64), Some(6_001)), (Some(0), None, Some(1))]);
 }

@@ -28,6 +28,7 @@ mod recover;
 mod score;
 mod shard;
 mod shared;
+mod sweep;
 mod tables;
 mod work;
 

@@ -5,12 +5,15 @@ use std::collections::VecDeque;
 
 use hashbrown::HashTable;
 use smallvec::SmallVec;
+use xxhash_rust::xxh3::xxh3_64;
 
 use super::shared::Definitions;
+use super::sweep::Sweep;
 use super::work::{Pass, Segment, Work};
 use crate::error::{Error, Result};
 use crate::id::{Position, Seq};
 use crate::online::Store;
+use crate::plan::Plan;
 use crate::time::EventTime;
 use crate::value::Value;
 use crate::window::{ChunkId, Chunks, Decoded, KeyState, Layout, read_empty};
@@ -62,6 +65,20 @@ struct Entry {
     bytes: usize,
 }
 
+impl Entry {
+    /// The key's rows as they are now, which are those of this work.
+    fn written(&mut self, definitions: &Definitions, work: &Work, view: usize) -> FlushedRow {
+        let mut chunks = Vec::new();
+        let layout = &definitions.layouts[view];
+        let row = self.state.encode(layout, self.applied, &mut |id, bytes| chunks.push((id, bytes.map(<[u8]>::to_vec))));
+        self.dirty = false;
+        self.touched = work.number;
+        self.flushed = work.number;
+        self.bytes = self.state.bytes() + self.key.len();
+        FlushedRow { view, key: self.key.clone(), row: (!self.state.is_empty()).then_some(row), chunks }
+    }
+}
+
 struct DirtyKey {
     view: usize,
     hash: u64,
@@ -73,7 +90,19 @@ pub struct Shard {
     index: usize,
     tables: Vec<HashTable<Entry>>,
     dirty: VecDeque<DirtyKey>,
+    /// One for each view with a `ttl`.
+    sweeps: Vec<Sweep>,
+    /// Keys that a sweep made empty, until their rows are gone from the store.
+    swept: VecDeque<SweptKey>,
     bytes: usize,
+}
+
+struct SweptKey {
+    view: usize,
+    hash: u64,
+    key: Box<[u8]>,
+    /// The work whose rows delete it.
+    work: u64,
 }
 
 /// Which shard owns the key with this hash: slots are dealt to the shards in turn.
@@ -99,8 +128,10 @@ impl Chunks for StoredChunks<'_> {
 }
 
 impl Shard {
-    pub fn new(index: usize, views: usize) -> Self {
-        Self { index, tables: (0..views).map(|_| HashTable::new()).collect(), dirty: VecDeque::new(), bytes: 0 }
+    pub fn new(index: usize, plan: &Plan) -> Self {
+        let sweeps = plan.views.iter().enumerate().filter_map(|(view, of)| Some(Sweep::new(view, of.ttl?))).collect();
+        let tables = plan.views.iter().map(|_| HashTable::new()).collect();
+        Self { index, tables, dirty: VecDeque::new(), sweeps, swept: VecDeque::new(), bytes: 0 }
     }
 
     /// Forgets the keys of a view, whose rows are gone from the store too.
@@ -172,6 +203,9 @@ impl Shard {
             }
         }
         outcome.flushed = self.flush(definitions, store, work, &mut outcome.rows)?;
+        if matches!(work.pass, Pass::New) {
+            self.sweep(definitions, store, work, &mut outcome)?;
+        }
         self.evict(definitions, work);
         Ok(outcome)
     }
@@ -253,7 +287,6 @@ impl Shard {
                 break;
             }
             let layout = &definitions.layouts[dirty.view];
-            let view = &definitions.plan.views[dirty.view];
             // In a replay the horizon is that of its end: an event before it may be retracted on the way. A rebuild reads
             // events file by file: what is forgotten in order waits until all are there.
             let trims = match work.pass {
@@ -263,20 +296,59 @@ impl Shard {
             };
             if trims {
                 let chunks = StoredChunks { store, definitions, view: dirty.view, key: &dirty.key };
-                entry.state.trim(layout, view.rows.horizon(&work.horizons).minus(definitions.window_max[dirty.view]), &chunks)?;
+                entry.state.trim(layout, forgets_before(definitions, work, dirty.view), &chunks)?;
             }
-            let mut chunks = Vec::new();
-            let row = entry.state.encode(layout, entry.applied, &mut |id, bytes| chunks.push((id, bytes.map(<[u8]>::to_vec))));
-            let row = (!entry.state.is_empty()).then_some(row);
-            rows.push(FlushedRow { view: dirty.view, key: dirty.key, row, chunks });
-            entry.dirty = false;
-            entry.touched = work.number;
-            entry.flushed = work.number;
-            let bytes = entry.state.bytes() + entry.key.len();
-            self.bytes = self.bytes + bytes - entry.bytes;
-            entry.bytes = bytes;
+            let before = entry.bytes;
+            rows.push(entry.written(definitions, work, dirty.view));
+            self.bytes = self.bytes + entry.bytes - before;
         }
         Ok(self.dirty.front().map_or(work.last, |dirty| Seq(dirty.since.0 - 1)))
+    }
+
+    /// Deletes the rows of some keys that fell silent for longer than their view's `ttl`: what flushing them would do, if
+    /// they ever changed again.
+    fn sweep(&mut self, definitions: &Definitions, store: &Store, work: &Work, outcome: &mut ShardOutcome) -> Result<()> {
+        // Until its row is gone, an empty state stands before it, so that nothing reads what is being deleted.
+        while let Some(swept) = self.swept.pop_front_if(|swept| swept.work <= work.durable) {
+            let same = |entry: &Entry| entry.hash == swept.hash && entry.key == swept.key;
+            if let Ok(found) = self.tables[swept.view].find_entry(swept.hash, same) {
+                let entry = found.get();
+                if !entry.dirty && entry.flushed == swept.work && entry.state.is_empty() {
+                    self.bytes -= entry.bytes;
+                    let _ = found.remove();
+                }
+            }
+        }
+        for sweep in &mut self.sweeps {
+            let (index, layout) = (sweep.view, &definitions.layouts[sweep.view]);
+            let view = &definitions.plan.views[index];
+            let horizon = forgets_before(definitions, work, index);
+            for key in sweep.silent(store, (view.id, layout), (self.index, definitions.shards), horizon)? {
+                let hash = xxh3_64(&key);
+                let table = &mut self.tables[index];
+                let entry = match table.find_entry(hash, |entry| entry.hash == hash && entry.key == key) {
+                    Ok(found) => found.into_mut(),
+                    Err(_) => {
+                        let (state, applied) = load(definitions, store, index, &key, &mut outcome.loads)?;
+                        let bytes = state.bytes() + key.len();
+                        self.bytes += bytes;
+                        let entry = Entry { key: key.clone(), hash, state, applied, dirty: false, touched: work.number, flushed: 0, bytes };
+                        table.insert_unique(hash, entry, |entry| entry.hash).into_mut()
+                    }
+                };
+                // Its row is not what the store gave, or not yet: a later round looks at it again.
+                let spoke = entry.state.last_event().is_none_or(|last| sweep.speaks(last, horizon));
+                if entry.dirty || entry.flushed > work.durable || spoke {
+                    continue;
+                }
+                entry.state.trim(layout, horizon, &StoredChunks { store, definitions, view: index, key: &key })?;
+                let before = entry.bytes;
+                outcome.rows.push(entry.written(definitions, work, index));
+                self.bytes = self.bytes + entry.bytes - before;
+                self.swept.push_back(SweptKey { view: index, hash, key, work: work.number });
+            }
+        }
+        Ok(())
     }
 
     /// Takes clean keys out of memory while the shard holds more than its share. Only keys whose rows are durable
@@ -324,6 +396,11 @@ impl Shard {
             }
         }
     }
+}
+
+/// Events before this time are forgotten: no window of the view that a lookup may ask for begins earlier.
+fn forgets_before(definitions: &Definitions, work: &Work, view: usize) -> EventTime {
+    definitions.plan.views[view].rows.horizon(&work.horizons).minus(definitions.window_max[view])
 }
 
 /// Whose features to read, and when.

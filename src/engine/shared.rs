@@ -145,8 +145,7 @@ impl Shared {
         clock: Arc<dyn Clock>,
         metrics: Arc<Metrics>,
     ) -> Self {
-        let views = definitions.plan.views.len();
-        let shards = (0..definitions.shards).map(|index| RwLock::new(Shard::new(index, views))).collect();
+        let shards = (0..definitions.shards).map(|index| RwLock::new(Shard::new(index, &definitions.plan))).collect();
         let lag = definitions.plan.sources.iter().map(|_| AtomicU64::new(0)).collect();
         let awaited = definitions.plan.sources.iter().map(|_| Mutex::default()).collect();
         Self {

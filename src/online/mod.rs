@@ -388,6 +388,34 @@ impl Store {
         Ok(())
     }
 
+    /// Calls `each` with up to `most` keys of a view in a slot and their rows, from the first after `after`; returns how
+    /// many there were.
+    pub fn rows_of_slot(
+        &self,
+        view: Identity,
+        slot: u8,
+        after: Option<&[u8]>,
+        most: usize,
+        mut each: impl FnMut(&[u8], &[u8]) -> Result<()>,
+    ) -> Result<usize> {
+        let mut prefix = vec![slot];
+        prefix.extend(view.0);
+        let mut from = prefix.clone();
+        if let Some(after) = after {
+            from.extend(after);
+            // The least key that is greater.
+            from.push(0);
+        }
+        let mut number = 0;
+        for entry in self.db.iterator_cf(self.family(STATE)?, IteratorMode::From(&from, Direction::Forward)).take(most) {
+            let (key, row) = entry.map_err(|error| failure(&self.folder, &error))?;
+            let Some(key) = key.strip_prefix(prefix.as_slice()) else { break };
+            each(key, &row)?;
+            number += 1;
+        }
+        Ok(number)
+    }
+
     /// The bytes of a key's chunks.
     pub fn chunk_bytes(&self, view: Identity, key: &[u8]) -> Result<u64> {
         let from = chunk_key(view, key, &[]);

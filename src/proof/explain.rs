@@ -135,10 +135,14 @@ fn with_frame(plan: &Plan, vector: &Vector, column: &VectorColumn) -> Vector {
     Vector { schema: Vector::schema_of(&columns), columns, ..vector.clone() }
 }
 
-/// Whether an expression's text has the name in it, by itself.
+/// Whether an expression's text names a column: in double quotes, or as a word of its own outside of them.
 fn names(text: &str, name: &str) -> bool {
-    let joins = |letter: Option<char>| letter.is_some_and(|letter| letter.is_alphanumeric() || "_.".contains(letter));
-    text.match_indices(name).any(|(at, _)| !joins(text[..at].chars().next_back()) && !joins(text[at + name.len()..].chars().next()))
+    let joins = |letter: Option<char>| letter.is_some_and(|letter| letter.is_alphanumeric() || letter == '_');
+    let is_word = |piece: &str, at: usize| !joins(piece[..at].chars().next_back()) && !joins(piece[at + name.len()..].chars().next());
+    text.split('"').enumerate().any(|(place, piece)| match place % 2 {
+        1 => piece == name,
+        _ => piece.match_indices(name).any(|(at, _)| is_word(piece, at)),
+    })
 }
 
 /// The read and the view's feature behind a column of the frame; `None` for a request column.

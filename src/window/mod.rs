@@ -200,6 +200,14 @@ impl KeyState {
         Ok(Decoded::State(state, stored.applied))
     }
 
+    /// The time of the latest event of a main row, also when it was forgotten, without reading its events.
+    ///
+    /// # Errors
+    /// As `decode`.
+    pub fn last_event_of(layout: &Layout, row: &[u8]) -> Result<Option<EventTime>> {
+        Ok(stored::last(layout, row)?.map(|last| EventTime(unbiased(last))))
+    }
+
     fn note_garbage(&mut self, ids: Vec<ChunkId>) {
         if !ids.is_empty() {
             self.garbage.get_or_insert_default().extend(ids);

@@ -173,16 +173,7 @@ fn encode_node(layout: &Layout, node: &Node, bytes: &mut Vec<u8>) {
 /// What a row holds; `None` when it lacks something that the layout needs, so that the state must be rebuilt.
 pub(super) fn decode(layout: &Layout, row: &[u8]) -> Result<Option<Stored>> {
     let mut reader = ByteReader(row);
-    let version = reader.byte()?;
-    if version != VERSION && version != VERSION_ROWS {
-        let message = format!(
-            "a state row of format {version}, where this forebay knows {VERSION} and {VERSION_ROWS}: use the version that wrote it"
-        );
-        return Err(Error::new(ErrorKind::Conflict, message));
-    }
-    let applied = Seq(reader.unsigned()?);
-    let Some(columns) = rows::decode_columns(layout, &mut reader)? else { return Ok(None) };
-    let last = if reader.byte()? == 0 { None } else { Some(reader.word()?) };
+    let Some(Head { version, applied, columns, last }) = decode_head(layout, &mut reader)? else { return Ok(None) };
     let mut base = None;
     if reader.byte()? != 0 {
         let labels = read_labels(&mut reader)?;
@@ -214,6 +205,34 @@ pub(super) fn decode(layout: &Layout, row: &[u8]) -> Result<Option<Stored>> {
         return Err(Error::corrupt("stored state: bytes after its end"));
     }
     Ok(Some(Stored { applied, last, base, root }))
+}
+
+/// What a main row begins with.
+struct Head {
+    version: u8,
+    applied: Seq,
+    columns: rows::Columns,
+    last: Option<u64>,
+}
+
+/// `None` when the row lacks columns that the layout needs.
+fn decode_head(layout: &Layout, reader: &mut ByteReader<'_>) -> Result<Option<Head>> {
+    let version = reader.byte()?;
+    if version != VERSION && version != VERSION_ROWS {
+        let message = format!(
+            "a state row of format {version}, where this forebay knows {VERSION} and {VERSION_ROWS}: use the version that wrote it"
+        );
+        return Err(Error::new(ErrorKind::Conflict, message));
+    }
+    let applied = Seq(reader.unsigned()?);
+    let Some(columns) = rows::decode_columns(layout, reader)? else { return Ok(None) };
+    let last = if reader.byte()? == 0 { None } else { Some(reader.word()?) };
+    Ok(Some(Head { version, applied, columns, last }))
+}
+
+/// The time of the latest event of a main row, without its events; `None` where that is not known.
+pub(super) fn last(layout: &Layout, row: &[u8]) -> Result<Option<u64>> {
+    Ok(decode_head(layout, &mut ByteReader(row))?.and_then(|head| head.last))
 }
 
 fn read_labels(reader: &mut ByteReader<'_>) -> Result<Vec<Label>> {
