@@ -75,7 +75,7 @@ bench: setup ## figures in the release profile, as a table and as JSON
 	@$(CARGO_TARGET_DIR)/release/forebay-benchmarks
 
 .PHONY: bench-curves
-bench-curves: setup ## what an event and a lookup cost as windows, features, keys, lateness and histories grow
+bench-curves: setup ## what events, lookups and keys cost as windows, features, keys, lateness and histories grow
 	@cargo build --release --workspace --exclude forebay-fuzz
 	@$(CARGO_TARGET_DIR)/release/forebay-benchmarks curves
 	@$(CARGO_TARGET_DIR)/release/window

@@ -1,8 +1,10 @@
 //! Benchmarks of the payments workload, end to end: `make bench`. Prints a table, and the same as one line of JSON.
 //!
-//! `forebay-benchmarks [EVENTS]` (default 1,000,000; `curves` for costs that must not grow, see `curves`): ingest from the embedded log and from Kafka, lookups in process and
-//! over HTTP, a training set, a scored event. What is missing (Java, `wrk`, a trained model) is said and left out.
+//! `forebay-benchmarks [EVENTS]` (default 1,000,000; `curves` for costs that must not grow and what keys take, `bytes` for
+//! the latter alone): ingest from the embedded log and from Kafka, lookups in process and over HTTP, a training set, a
+//! scored event. What is missing (Java, `wrk`, a trained model) is said and left out.
 
+mod bytes;
 mod curves;
 mod figures;
 mod ingest;
@@ -21,10 +23,19 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 fn main() -> forebay::Result<()> {
     let argument = std::env::args().nth(1);
     let mut figures = Figures::default();
-    if argument.as_deref() == Some("curves") {
-        curves::curves(&mut figures)?;
-        figures.print();
-        return Ok(());
+    match argument.as_deref() {
+        Some("curves") => {
+            curves::curves(&mut figures)?;
+            bytes::bytes(&mut figures)?;
+            figures.print();
+            return Ok(());
+        }
+        Some("bytes") => {
+            bytes::bytes(&mut figures)?;
+            figures.print();
+            return Ok(());
+        }
+        _ => {}
     }
     let events = argument.and_then(|text| text.parse().ok()).unwrap_or(1_000_000);
     let setting = Setting::new(events, 100_000)?;
