@@ -55,8 +55,7 @@ impl Algorithm for Latest {
 
     fn add(&self, state: &mut Option<Row>, event: Event<'_>) {
         if state.as_ref().is_none_or(|kept| kept.place < event.place()) {
-            let value = (!event.is_null()).then(|| event.plain(self.kind, 0));
-            *state = Some(Row { place: event.place(), value });
+            *state = Some(Row { place: event.place(), value: event.given(self.kind, 0) });
         }
     }
 

@@ -267,18 +267,17 @@ fn label(text: &str) -> Label {
 
 fn part(shape: &RowShape, fold: Fold, inputs: &[usize], filter: Option<usize>) -> Part {
     let mut needs: Vec<(usize, u64)> = Vec::new();
-    let takes_nulls = fold.takes_nulls();
-    let flags = inputs.iter().filter(|_| !takes_nulls).map(|input| RowShape::input_flag(*input));
-    for (word, bit) in flags.chain(filter.map(|filter| shape.filter_flag(filter))) {
+    let flags: Vec<(usize, u64)> = inputs.iter().map(|input| RowShape::input_flag(*input)).collect();
+    let (needed, present) = if fold.takes_nulls() { (Vec::new(), flags) } else { (flags, Vec::new()) };
+    for (word, bit) in needed.into_iter().chain(filter.map(|filter| shape.filter_flag(filter))) {
         match needs.iter_mut().find(|(known, _)| *known == word) {
             Some((_, bits)) => *bits |= bit,
             None => needs.push((word, bit)),
         }
     }
     let more = needs.split_off(needs.len().min(1));
-    let present = inputs.first().filter(|_| takes_nulls).map_or((META, 0), |input| RowShape::input_flag(*input));
     let inputs = inputs.iter().map(|input| shape.inputs_at + input).collect();
-    Part { fold, inputs, needs: needs.first().copied().unwrap_or((META, 0)), needs_more: more.into(), present }
+    Part { fold, inputs, needs: needs.first().copied().unwrap_or((META, 0)), needs_more: more.into(), present: present.into() }
 }
 
 fn same_rows(a: &Part, b: &Part) -> bool {

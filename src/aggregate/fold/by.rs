@@ -70,7 +70,7 @@ impl By {
 
     /// The part of one key, which reads those inputs.
     fn part(&self, inputs: &[usize]) -> Part {
-        Part { fold: self.inner.clone(), inputs: inputs.into(), needs: (META, 0), needs_more: Box::default(), present: (META, 0) }
+        Part { fold: self.inner.clone(), inputs: inputs.into(), needs: (META, 0), needs_more: Box::default(), present: Box::default() }
     }
 
     /// The map of results: the keys that `keep` has room for, then the rest under `__other`, where also events go whose

@@ -63,8 +63,8 @@ pub(crate) struct Part {
     pub(crate) needs: (usize, u64),
     /// The same of further words.
     pub(crate) needs_more: Box<[(usize, u64)]>,
-    /// For a fold that takes nulls, the flag that says that the first input is none; no bits: none is null.
-    pub(crate) present: (usize, u64),
+    /// For each input of a fold that takes nulls, the bit of the word that says whether it is not null.
+    pub(crate) present: Box<[(usize, u64)]>,
 }
 
 /// A fold of a set of events. The empty set's is `Part::empty`.
@@ -122,7 +122,7 @@ impl Fold {
         }
     }
 
-    /// Whether events count of which inputs are null.
+    /// Whether rows count whose inputs are null.
     pub(crate) fn takes_nulls(&self) -> bool {
         match self {
             Self::Own(own) => own.takes_nulls(),
@@ -224,7 +224,7 @@ impl Part {
                 taken.for_each(|row| distinct.add(*kind, row[x], rows.texts, *limit as usize));
             }
             (Partial::Own(state), Fold::Own(own)) => {
-                own.add(state, &self.inputs, self.present, &mut taken.map(|row| Rows { words: row, ..rows }));
+                own.add(state, &self.inputs, &self.present, &mut taken.map(|row| Rows { words: row, ..rows }));
             }
             _ => {}
         }

@@ -24,11 +24,6 @@ pub(crate) trait Algorithm: fmt::Debug + Send + Sync + 'static {
     /// The fold of no events.
     fn empty(&self) -> Self::State;
 
-    /// Whether it folds events of which inputs are null, too.
-    fn takes_nulls(&self) -> bool {
-        false
-    }
-
     /// Folds one event, whose inputs are not null unless it takes nulls.
     fn add(&self, state: &mut Self::State, event: Event<'_>);
 
@@ -41,6 +36,11 @@ pub(crate) trait Algorithm: fmt::Debug + Send + Sync + 'static {
     /// Bytes held outside of the state itself, roughly.
     fn heap(_: &Self::State) -> usize {
         0
+    }
+
+    /// Whether events count whose inputs are null, of which `Event::given` tells.
+    fn takes_nulls(&self) -> bool {
+        false
     }
 
     /// Why its state grows with every event, so that it must not be kept of forgotten ones.
@@ -66,8 +66,8 @@ pub(crate) struct Event<'a> {
     pub(crate) rows: Rows<'a>,
     /// The words that hold the inputs.
     pub(crate) inputs: &'a [usize],
-    /// The word and bits that are set where the first input is not null.
-    pub(crate) present: (usize, u64),
+    /// See `Part::present`.
+    present: &'a [(usize, u64)],
 }
 
 /// An algorithm of any kind, as a fold holds it.
@@ -82,10 +82,10 @@ impl Event<'_> {
         self.inputs.get(input).and_then(|word| self.rows.words.get(*word)).copied().unwrap_or_default()
     }
 
-    /// Whether the first input is null.
-    pub(crate) fn is_null(&self) -> bool {
-        let (word, bits) = self.present;
-        self.rows.words[word] & bits != bits
+    /// The input as it came, of an algorithm that takes nulls; `None` where it is null.
+    pub(crate) fn given(&self, kind: Kind, input: usize) -> Option<Cell> {
+        let (word, bit) = self.present.get(input)?;
+        (self.rows.words[*word] & bit != 0).then(|| self.plain(kind, input))
     }
 
     /// The input as a double: a bigint is rounded to the nearest.
@@ -157,7 +157,13 @@ impl Own {
         self.0.empty()
     }
 
-    pub(super) fn add<'a>(&self, state: &mut OwnState, inputs: &[usize], present: (usize, u64), rows: &mut dyn Iterator<Item = Rows<'a>>) {
+    pub(super) fn add<'a>(
+        &self,
+        state: &mut OwnState,
+        inputs: &[usize],
+        present: &[(usize, u64)],
+        rows: &mut dyn Iterator<Item = Rows<'a>>,
+    ) {
         self.0.add(state, inputs, present, rows);
     }
 
@@ -260,7 +266,7 @@ trait Erased: Send + Sync {
     fn takes_nulls(&self) -> bool;
     fn needs_bounded(&self) -> Option<&'static str>;
     fn empty(&self) -> OwnState;
-    fn add<'a>(&self, state: &mut OwnState, inputs: &[usize], present: (usize, u64), rows: &mut dyn Iterator<Item = Rows<'a>>);
+    fn add<'a>(&self, state: &mut OwnState, inputs: &[usize], present: &[(usize, u64)], rows: &mut dyn Iterator<Item = Rows<'a>>);
     fn merge(&self, state: &mut OwnState, other: &OwnState);
     fn outgrows_tile(&self, state: &OwnState) -> bool;
     fn encode(&self, state: &OwnState, bytes: &mut Vec<u8>);
@@ -297,7 +303,7 @@ impl<A: Algorithm> Erased for Adapter<A> {
         OwnState::of::<A>(self.algorithm.empty())
     }
 
-    fn add<'a>(&self, state: &mut OwnState, inputs: &[usize], present: (usize, u64), rows: &mut dyn Iterator<Item = Rows<'a>>) {
+    fn add<'a>(&self, state: &mut OwnState, inputs: &[usize], present: &[(usize, u64)], rows: &mut dyn Iterator<Item = Rows<'a>>) {
         if let Some(held) = state.get_mut::<A::State>() {
             rows.for_each(|rows| self.algorithm.add(&mut held.state, Event { rows, inputs, present }));
         }

@@ -12,7 +12,7 @@ fn over(name: &str, parameters: &[Value], numbers: &[f64]) -> Value {
         inputs: [META + 1].into_iter().collect(),
         needs: (META, 0),
         needs_more: Box::default(),
-        present: (META, 0),
+        present: Box::default(),
     };
     let words: Vec<u64> = numbers.iter().enumerate().flat_map(|(offset, number)| [biased(0), offset as u64, 0, number.to_bits()]).collect();
     let mut partial = part.empty();
@@ -101,7 +101,7 @@ fn counts_of_too_many_values_are_null_and_tiles_keep_less() {
         inputs: [META + 1].into_iter().collect(),
         needs: (META, 0),
         needs_more: Box::default(),
-        present: (META, 0),
+        present: Box::default(),
     };
     let mut partial = part.empty();
     for value in 0..257 {

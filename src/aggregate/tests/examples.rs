@@ -91,7 +91,7 @@ impl Case {
             inputs: (META + 1..stride).collect::<SmallVec<[usize; 2]>>(),
             needs: (META, if aggregate.fold().takes_nulls() { 0 } else { (1 << inputs) - 1 }),
             needs_more: Box::default(),
-            present: (META, u64::from(inputs > 0)),
+            present: (0..inputs).map(|input| (META, 1 << input)).collect(),
         };
         let (query, start) = example.at.split_once(" from ").map_or((example.at, None), |(query, from)| (query, Some(time(from))));
         Self { aggregate, part, words, stride, texts, moment: Moment { query: time(query), start } }
