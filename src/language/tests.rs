@@ -431,7 +431,7 @@ fn what_is_wrong_with_a_table_is_said_once() {
     assert_eq!(of("users.country for", "users.contry for"), ["FB0107"]);
     assert_eq!(of("vector v on", "features users of user from moves (m = count(*) over 1h); vector v on"), ["FB0101"]);
     assert_eq!(of("from log 'payments'", "from log 'users'"), ["FB0411"]);
-    assert_eq!(of("table accounts", "table \"a/b\""), ["FB0405"]);
+    assert_eq!(of("entity user", "table \"a/b\" (k bigint, x text, t timestamp) from parquet '.' key k time t; entity user"), ["FB0405"]);
 }
 
 const DERIVED: &str = "

@@ -88,7 +88,14 @@ impl Checker<'_> {
         for attribute in attributes {
             let Field { name: attribute, data_type } = &rows.fields[*attribute];
             let planned = self.column_of(attribute, &rows.schema, name.at)?;
-            let aggregate = aggregate::bind("latest", std::slice::from_ref(data_type), &[]).ok()?;
+            let aggregate = match aggregate::bind("latest", std::slice::from_ref(data_type), &[]) {
+                Ok(aggregate) => aggregate,
+                Err(error) => {
+                    let message = format!("the attribute `{attribute}` of table `{}`: {}", name.text, error.0);
+                    self.report(Diagnostic::error(codes::AGGREGATE_TYPES, name.at, message, "cannot be read"));
+                    return None;
+                }
+            };
             let fold = fold(&mut draft, &aggregate, vec![planned], None);
             let window = Window::of(Frame::All);
             let id = identity::feature(keys, draft.folds[fold].id, &window, Keep::default(), None, data_type);
