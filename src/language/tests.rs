@@ -424,7 +424,7 @@ fn what_is_wrong_with_a_table_is_said_once() {
     assert_eq!(of("KEY user_id", "KEY user_id, user_id"), ["FB0110"]);
     assert_eq!(of("KEY user_id", "KEY user_id, updated"), ["FB0409"]);
     assert_eq!(of("country text,", "country string,"), ["FB0201"]);
-    assert_eq!(of("country text,", "country text[],"), ["FB0209"]);
+    assert_eq!(of("country text,", "country text[],"), ["FB0503"]);
     assert_eq!(of("from parquet '.'", "from csv '.'"), ["FB0003"]);
     assert_eq!(of("from parquet '.'", "from parquet 'gs://bucket/users'"), ["FB0915"]);
     assert_eq!(of("from parquet '.'", "from parquet 'not/there'"), ["FB0410"]);

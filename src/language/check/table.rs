@@ -38,10 +38,6 @@ impl Checker<'_> {
         let keys = self.table_keys(name, body, &fields, &mut reported);
         // All clauses were looked at before the first that is wrong ends it.
         let (files, event_time, keys) = (files?, time?, keys?);
-        if let Some(list) = fields.iter().find(|field| !field.data_type.is_single()) {
-            self.no_list(name.at, &format!("`{}`, a column of a table,", list.name), &list.data_type);
-            return None;
-        }
         let attributes: Vec<usize> = (0..fields.len()).filter(|index| *index != event_time && !keys.contains(index)).collect();
         if keys.contains(&event_time) || attributes.is_empty() {
             let message = if attributes.is_empty() {
