@@ -99,7 +99,7 @@ fn definitions() {
     let words: Vec<&[u8]> =
         "source entity features vector model stream table of by from over where default limit rows session hop all day in before \
         excluding current offset as on takes score watch drift every against alert when into ttl lateness history dedup within expect else \
-        quarantine deletes event time log kafka topic format json ( ) , ; = * :: ' \" -- /* */ 0 1h -1 1e999 null case end"
+        quarantine deletes event time log kafka topic format json ( ) , ; = * :: ' \" -- /* */ 0 1h -1 1e999 null case end [ ] struct( collect( vector_sum( double[]"
             .split(' ')
             .map(str::as_bytes)
             .collect();
@@ -122,12 +122,13 @@ fn definitions() {
 #[test]
 fn records() {
     let plan = plan_of(
-        "source s (i bigint, x double, s text, b boolean, t timestamp) from log 's' format json event time t expect i > 0 else quarantine;",
+        "source s (i bigint, x double, s text, b boolean, t timestamp, xs double[], tags text[]) from log 's' format json event time t expect i > 0 else quarantine;",
     );
     let mut corpus: Vec<Vec<u8>> = [
         r#"{"i":9007199254740993,"x":-0.0,"s":"é\ud83d\ude00\n","b":true,"t":"2024-05-01T00:00:00.123456Z"}"#,
         r#"{"i":1,"x":"NaN","s":"","b":null,"t":1714521600000000,"other":{"a":[1,{"b":null}]}}"#,
         r#"{"t":"2024-05-01 00:00:00","i":-5,"i":7,"x":1e308}"#,
+        r#"{"t":0,"i":1,"xs":[1,-0.0,null,"NaN"],"tags":["a",null,"\u00e9"],"xs":[]}"#,
     ]
     .map(|text| text.as_bytes().to_vec())
     .into();
