@@ -6,8 +6,9 @@ use forebay::{Offset, RecordRun};
 use super::{Target, files, plan_of};
 use crate::folders::here;
 
-const SOURCE: &str =
-    "source s (i bigint, x double, s text, b boolean, t timestamp) from log 's' format json event time t expect i > 0 else quarantine;";
+const SOURCE: &str = "
+source s (i bigint, x double, s text, b boolean, t timestamp, xs double[], tags text[])
+from log 's' format json event time t expect i > 0 else quarantine;";
 
 /// The inputs are records, one to a line.
 #[must_use]
@@ -16,6 +17,7 @@ pub fn records() -> Target {
         r#"{"i":9007199254740993,"x":-0.0,"s":"é\ud83d\ude00\n","b":true,"t":"2024-05-01T00:00:00.123456Z"}"#,
         r#"{"i":1,"x":"NaN","s":"","b":null,"t":1714521600000000,"other":{"a":[1,{"b":null}]}}"#,
         r#"{"t":"2024-05-01 00:00:00","i":-5,"i":7,"x":1e308}"#,
+        r#"{"t":0,"i":1,"xs":[1,-0.0,null,"NaN"],"tags":["a",null,"\u00e9"],"xs":[]}"#,
     ]
     .map(|text| text.as_bytes().to_vec())
     .into();
