@@ -310,6 +310,8 @@ fn rows_without_key_or_time_are_set_aside_and_pushes_are_refused() {
     assert!(reasons[0].contains("user_id IS NOT NULL is false"), "{reasons:?}");
     assert!(reasons[1].contains("field updated is the event time and is missing or null"), "{reasons:?}");
     let server = project.serve();
+    let (status, answer) = server.try_post("/v1/sources/users/events", "application/x-ndjson", b"{\"user_id\": 1}\n").expect("an answer");
+    assert!(status == 400 && answer.contains("users is a table"), "{status}: {answer}");
     equal_naive(&project, &server, &rows);
     assert_eq!(server.stop(), Some(0));
 }
