@@ -6,6 +6,9 @@
 
 #![warn(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+// What the binaries allocate from.
+pub mod allocator;
+
 // Vocabulary.
 mod codec;
 mod error;

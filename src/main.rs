@@ -21,6 +21,7 @@ impl Clock for SystemClock {
 }
 
 fn main() -> ExitCode {
+    forebay::allocator::keep_freed_memory();
     let environment = std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))).collect();
     ExitCode::from(forebay::cli::run(std::env::args_os(), environment, Arc::new(SystemClock)))
 }

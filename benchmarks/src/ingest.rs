@@ -1,9 +1,11 @@
 //! Ingest: pre-filled logs to durable state and a written event log. The ceiling is the bare JSON decode.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use forebay::decode::Decoder;
 use forebay::engine::{Engine, push_without_engine};
+use forebay::log::kafka::Kafka;
 use forebay::telemetry::Metrics;
 use forebay::{Error, LogWriter, NewRecord, Offset, RecordRun, Result};
 use forebay_integration::kafka::Broker;
@@ -63,13 +65,15 @@ pub fn kafka(setting: &Setting, figures: &mut Figures, keys: &str) -> Result<()>
         figures.skip(format!("ingest, Kafka, {keys} keys"), "no Java or no Kafka; run make setup");
         return Ok(());
     };
-    let kafka = forebay::log::kafka::Kafka::new(&broker.bootstrap(), Vec::new());
+    let kafka = Kafka::new(&broker.bootstrap(), Vec::new());
     kafka.create_topic("payments", 1)?;
     let mut writer: Box<dyn LogWriter> = kafka.writer("bench")?;
     for payloads in setting.payloads.chunks(50_000) {
         let record = |payload: &Vec<u8>| NewRecord { topic: "payments".to_owned(), value: Some(payload.clone()), ..NewRecord::default() };
         writer.append(&payloads.iter().map(record).collect::<Vec<_>>(), 0)?;
     }
+    let (seconds, ()) = timed(|| consume(&kafka, setting.payloads.len()))?;
+    figures.add(format!("bare Kafka consumer, {keys} keys"), setting.payloads.len() as f64 / seconds, "events/s", "ceiling");
     let mut files = setting.files.clone();
     for file in &mut files {
         file.text = file.text.replace("from log 'payments'", "from kafka topic 'payments'");
@@ -86,6 +90,19 @@ pub fn kafka(setting: &Setting, figures: &mut Figures, keys: &str) -> Result<()>
     complete(setting, &engine)?;
     figures.add(format!("ingest, Kafka, {keys} keys"), setting.payloads.len() as f64 / seconds, "events/s", ">= 400,000");
     engine.stop()
+}
+
+/// The ceiling: records are taken from the broker and dropped. It warms the broker up, too.
+fn consume(kafka: &Kafka, records: usize) -> Result<()> {
+    let mut reader = kafka.reader("payments")?;
+    for partition in reader.partitions()? {
+        reader.seek(partition, Offset(0))?;
+    }
+    let mut taken = 0;
+    while taken < records {
+        taken += reader.poll(16_384, Duration::from_secs(1))?.iter().map(|run| run.records.len()).sum::<usize>();
+    }
+    Ok(())
 }
 
 /// Every event is in, once: a figure of fewer would be none.

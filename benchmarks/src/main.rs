@@ -21,6 +21,7 @@ use setting::Setting;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> forebay::Result<()> {
+    forebay::allocator::keep_freed_memory();
     let argument = std::env::args().nth(1);
     let mut figures = Figures::default();
     match argument.as_deref() {

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 /// Rooms from the ground up. A room may import rooms of lower layers, and of its own layer those that it names.
 const ROOMS: &[(&str, u8, &[&str])] = &[
+    ("allocator", 0, &[]),
     ("codec", 0, &["*"]),
     ("error", 0, &["*"]),
     ("event", 0, &["*"]),
@@ -51,6 +52,7 @@ const VENDORS: &[(&str, &[&str])] = &[
     ("ort", &["src/model"]),
     ("axum", &["src/serve"]),
     ("clap", &["src/cli", "src/main.rs"]),
+    ("libmimalloc_sys", &["src/allocator.rs"]),
 ];
 
 const LINES_MAX: usize = 600;

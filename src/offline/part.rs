@@ -1,5 +1,6 @@
 //! One Parquet file: its order, its encoding, its columns. Must never decide which events belong in it.
 
+use std::collections::HashSet;
 use std::fs::{self, File};
 use std::path::Path;
 use std::sync::Arc;
@@ -21,8 +22,10 @@ use crate::event::{EventBatch, SYSTEM_COLUMNS};
 use crate::value::DataType;
 
 const ROW_GROUP_ROWS: usize = 256 * 1024;
-/// A text column whose dictionary outgrows this is written plainly from there on: identifiers that never repeat.
+/// A text column whose dictionary outgrows this is written plainly from there on.
 const DICTIONARY_BYTES: usize = 256 * 1024;
+/// How many texts of a column are looked at to tell whether they repeat.
+const SHOWN: usize = 1024;
 
 /// How hard to press: fresh files are written in the engine's path, merged ones are read for years.
 #[derive(Clone, Copy, Debug)]
@@ -73,7 +76,7 @@ pub fn column<'a>(rows: &'a RecordBatch, name: &str) -> Result<&'a dyn Array> {
 pub fn write(path: &Path, rows: &RecordBatch, press: Press) -> Result<u64> {
     let attempt = || -> Result<u64, ParquetError> {
         let file = File::create(path)?;
-        let mut writer = ArrowWriter::try_new(file, rows.schema(), Some(properties(&rows.schema(), press)?))?;
+        let mut writer = ArrowWriter::try_new(file, rows.schema(), Some(properties(rows, press)?))?;
         writer.write(rows)?;
         let file = writer.into_inner()?;
         file.sync_all()?;
@@ -86,8 +89,8 @@ pub fn write(path: &Path, rows: &RecordBatch, press: Press) -> Result<u64> {
     })
 }
 
-/// Rising numbers as differences, text by dictionary, everything else as it is: what costs least per event.
-fn properties(schema: &Schema, press: Press) -> Result<WriterProperties, ParquetError> {
+/// Rising numbers as differences, text that repeats by dictionary, everything else as it is: what costs least per event.
+fn properties(rows: &RecordBatch, press: Press) -> Result<WriterProperties, ParquetError> {
     let compression = match press {
         Press::Fast => Compression::LZ4_RAW,
         Press::Small => Compression::ZSTD(ZstdLevel::try_new(1)?),
@@ -101,17 +104,25 @@ fn properties(schema: &Schema, press: Press) -> Result<WriterProperties, Parquet
         .set_statistics_enabled(EnabledStatistics::Chunk)
         .set_offset_index_disabled(true)
         .set_max_row_group_row_count(Some(ROW_GROUP_ROWS));
-    for field in schema.fields() {
+    for (field, column) in rows.schema().fields().iter().zip(rows.columns()) {
         let path = ColumnPath::from(field.name().as_str());
         builder = match field.data_type() {
             ArrowType::Int64 | ArrowType::UInt32 | ArrowType::UInt64 | ArrowType::Timestamp(_, _) => {
                 builder.set_column_encoding(path, Encoding::DELTA_BINARY_PACKED)
             }
-            ArrowType::Utf8 => builder.set_column_dictionary_enabled(path, true),
+            ArrowType::Utf8 => builder.set_column_dictionary_enabled(path, repeats(column)),
             _ => builder,
         };
     }
     Ok(builder.build())
+}
+
+/// Whether some of the first texts are the same: a dictionary of ones that never are costs much and saves nothing.
+fn repeats(column: &dyn Array) -> bool {
+    let texts = column.as_string::<i32>();
+    let shown = texts.len().min(SHOWN);
+    let different: HashSet<_> = (0..shown).map(|row| texts.value(row)).collect();
+    different.len() <= shown / 2
 }
 
 /// All rows of a file.
