@@ -1,5 +1,5 @@
 //! Streams against the naive oracle: random parts over two sources, of which one stands in two parts, random features over
-//! their rows, events at equal times, sent twice and taken back, with restarts in between. Every feature asked online and
+//! their rows, one for each element of a list or one for each event, events at equal times, sent twice and taken back, with restarts in between. Every feature asked online and
 //! offline must equal the oracle to the bit. `FOREBAY_SEED` repeats a run.
 
 use std::collections::hash_map::Entry;
@@ -22,17 +22,27 @@ const PARTITIONS: usize = 3;
 
 #[test]
 fn a_stream() {
-    run(13);
+    run(13, false);
 }
 
 #[test]
 fn another_stream() {
-    run(14);
+    run(14, false);
 }
 
-fn run(seed: u64) {
+#[test]
+fn a_stream_of_elements() {
+    run(15, true);
+}
+
+#[test]
+fn another_stream_of_elements() {
+    run(16, true);
+}
+
+fn run(seed: u64, unnests: bool) {
     let mut chance = Chance::for_test(seed);
-    let definitions = random_stream_definitions(&mut chance, FEATURES, PARTITIONS);
+    let definitions = random_stream_definitions(&mut chance, FEATURES, PARTITIONS, unnests);
     let project = Project::new(&definitions.text);
     let sources = definitions.sources();
     let sent: Vec<Vec<Cell>> = (0..EVENTS).map(|id| random_cells(&mut chance, id as i64, KEYS, true)).collect();
@@ -47,8 +57,10 @@ fn run(seed: u64) {
         for _ in 0..own.len() / 4 {
             let cells = &sent[*chance.pick(&own)];
             let mut record = retraction(&mut chance, cells, KEYS);
-            // One part takes another column for the key.
-            record["i"] = payload(cells)["i"].clone();
+            // One part takes another column for the key, and some may take lists.
+            for same in ["i", "xs", "ns"] {
+                record[same] = payload(cells)[same].clone();
+            }
             records.push(record);
         }
         chance.shuffle(&mut records);
@@ -90,6 +102,7 @@ fn run(seed: u64) {
     offline(&project, &definitions, &events, &queries);
     let scored = placed.iter().find(|(source, _)| *source == "events").expect("events");
     current(&project, &definitions, &events, &scored.1);
+    let _ = project.run(&["verify", "v"]).ok();
     print_computed();
 }
 
