@@ -10,7 +10,7 @@ use forebay_integration::cases::{
     Definitions, FIELDS, Row, key_of, payload, random_cells, random_query, random_stream_definitions, retraction, time_of,
 };
 use forebay_integration::chance::Chance;
-use forebay_integration::harness::{Project, ndjson};
+use forebay_integration::harness::{Project, Server, ndjson};
 use forebay_integration::oracle::{Cell, Event, Place, cell::rfc3339, compute, living, print_computed};
 use serde_json::{Value as Json, json};
 
@@ -86,24 +86,37 @@ fn run(seed: u64, unnests: bool) {
     let times: Vec<Event> = events.iter().map(|row| row.event.clone()).collect();
 
     let queries: Vec<i64> = (0..QUERIES).map(|_| random_query(&mut chance, &times)).collect();
-    for (index, q) in queries.iter().enumerate() {
-        let keys: Vec<Json> = (1..=KEYS + 1).map(|key| json!({"k": key})).collect();
-        let mut request = json!({"keys": keys, "as_of": rfc3339(*q)});
-        if index == 0 {
-            request["after"] = Json::from(positions.clone());
-        }
-        let rows = server.lookup("v", &request);
-        for (row, key) in rows.iter().zip(1..) {
-            compare(&definitions, &events, row, (key, *q), None, "online");
-        }
-    }
+    online(&server, &definitions, &events, &queries, &positions);
     assert_eq!(server.stop(), Some(0));
 
     offline(&project, &definitions, &events, &queries);
     let scored = placed.iter().find(|(source, _)| *source == "events").expect("events");
     current(&project, &definitions, &events, &scored.1);
     let _ = project.run(&["verify", "v"]).ok();
+
+    // A view of another name is built anew, of all events there were.
+    let renamed = definitions.text.replace("features things of", "features anew of").replace("(things.*)", "(anew.*)");
+    project.write("features/test.bay", renamed);
+    let _ = project.run(&["apply"]).ok();
+    let server = project.serve();
+    online(&server, &definitions, &events, &queries, &[]);
+    assert_eq!(server.stop(), Some(0));
     print_computed();
+}
+
+/// Lookups of all keys, the first once these positions are in.
+fn online(server: &Server, definitions: &Definitions, events: &[Row], queries: &[i64], positions: &[Json]) {
+    for (index, q) in queries.iter().enumerate() {
+        let keys: Vec<Json> = (1..=KEYS + 1).map(|key| json!({"k": key})).collect();
+        let mut request = json!({"keys": keys, "as_of": rfc3339(*q)});
+        if index == 0 {
+            request["after"] = Json::from(positions.to_vec());
+        }
+        let rows = server.lookup("v", &request);
+        for (row, key) in rows.iter().zip(1..) {
+            compare(definitions, events, row, (key, *q), None, "online");
+        }
+    }
 }
 
 /// The events of a source that are left, with their places, read from the log itself: the first record of each id is its

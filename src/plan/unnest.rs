@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, UInt32Array};
 use arrow::compute::take;
+use arrow::error::ArrowError;
 use arrow::record_batch::RecordBatch;
 
 use super::relation::{Derived, Step};
@@ -11,6 +12,14 @@ use crate::error::{Error, Result};
 
 /// How many rows one event may have by one branch.
 pub const ELEMENTS_MAX: usize = 1 << 16;
+
+fn too_much(error: ArrowError, step: &Step, list: usize, column: usize) -> Error {
+    let ArrowError::OffsetOverflowError(bytes) = error else { return error.into() };
+    let (list, column) = (&step.columns[list].text, &step.columns[column].text);
+    Error::input(format!(
+        "unnest({list}) repeats {column} to {bytes} bytes in one batch; leave it out of the select, or lower batch_events_max"
+    ))
+}
 
 /// The rows that a step makes of `before`: for each element of the list in column `list` the values of the others. A list
 /// that is null or empty makes none.
@@ -40,12 +49,13 @@ pub(super) fn unnest(before: &Derived, step: &Step, mut columns: Vec<ArrayRef>, 
                 elements.extend(from..from + count);
             }
         }
-        let end = u32::try_from(repeated.len()).map_err(|_| Error::input("a batch unnests to more than 2^32 rows; poll fewer events at once"))?;
-        starts.push(end);
+        let end = u32::try_from(repeated.len());
+        starts.push(end.map_err(|_| Error::input("unnest makes more than 2^32 rows of one batch; lower batch_events_max"))?);
     }
     let (repeated, elements) = (UInt32Array::from(repeated), UInt32Array::from(elements));
     for (index, column) in columns.iter_mut().enumerate() {
-        *column = if index == list { take(lists.values(), &elements, None)? } else { take(column, &repeated, None)? };
+        let taken = if index == list { take(lists.values(), &elements, None) } else { take(column, &repeated, None) };
+        *column = taken.map_err(|error| too_much(error, step, list, index))?;
     }
     let kept = before.kept.as_ref().map(|kept| Ok::<_, Error>(take(kept, &repeated, None)?.as_boolean().clone())).transpose()?;
     Ok(Derived { rows: RecordBatch::try_new(Arc::clone(&step.schema), columns)?, starts: Some(starts.into()), kept })

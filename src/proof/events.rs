@@ -71,7 +71,8 @@ impl<'a> ViewEvents<'a> {
                 let derived = branch.derive(&batch.own())?;
                 let times = derived.rows.column(view.rows.event_time).as_primitive::<TimestampMicrosecondType>();
                 let (partitions, offsets) = (batch.partitions()?, batch.offsets()?);
-                let made = (0..batch.len()).flat_map(|event| derived.rows_of(event).enumerate().map(move |(element, row)| (event, element, row)));
+                let made =
+                    (0..batch.len()).flat_map(|event| derived.rows_of(event).enumerate().map(move |(element, row)| (event, element, row)));
                 for (event, element, row) in made.filter(|(.., row)| derived.keeps(*row)) {
                     key.clear();
                     let value = |column: &usize| value_at(derived.rows.column(*column).as_ref(), row);

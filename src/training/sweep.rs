@@ -282,9 +282,9 @@ impl QueryRows {
             offset: Offset(self.current_offsets[at]),
         });
         let branches = &work.view.rows.branches;
-        let places = current.iter().flat_map(|event| {
-            work.current.iter().filter_map(|place| Some(branches.get(usize::from(*place))?.places(*place, *event)))
-        });
+        let places = current
+            .iter()
+            .flat_map(|event| work.current.iter().filter_map(|place| Some(branches.get(usize::from(*place))?.places(*place, *event))));
         let places: SmallVec<[Places; 1]> = places.collect();
         match state {
             Some(state) => state.read(&work.layout, EventTime(self.times[at]), &places, &work.features, &NoChunks, values),
