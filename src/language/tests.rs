@@ -376,7 +376,7 @@ fn a_row_for_each_element() {
     let text = "
 source s (id bigint, xs text[], n bigint, t timestamp) from log 's' event time t;
 stream some as select id, unnest(xs) as x, t from s where n > 0;
-stream all_of_them as select id, unnest(string_to_array(x, '')) as letter, t from some where x <> 'no';
+stream all_of_them as select id, unnest(string_to_array(x, ' ')) as letter, t from some where x <> 'n o';
 entity e (letter text);
 features f of e from all_of_them ( n = count(*) );
 ";
@@ -402,7 +402,7 @@ features f of e from all_of_them ( n = count(*) );
         let columns: Vec<ArrayRef> = vec![Arc::new(ids), Arc::new(xs.finish()), Arc::new(Int64Array::from(n.to_vec())), Arc::new(times)];
         branch.derive(&RecordBatch::try_new(plan.sources[0].schema.clone(), columns).unwrap())
     };
-    let lists = [Some(vec![word("ab"), None, word("c")]), None, Some(vec![]), Some(vec![word("d"), word("no")]), Some(vec![word("e")])];
+    let lists = [Some(vec![word("a b"), None, word("c")]), None, Some(vec![]), Some(vec![word("d"), word("n o")]), Some(vec![word("e")])];
     let derived = derive(&lists, &[1, 1, 1, 1, 0]).unwrap();
     let of =
         |event: usize| derived.rows_of(event).map(|row| (value_at(derived.rows.column(1), row), derived.keeps(row))).collect::<Vec<_>>();
