@@ -44,6 +44,25 @@ impl Partition {
     const BITS: u32 = 24;
 }
 
+impl Offset {
+    /// Below an offset stand the elements of a list: places of rows stay apart up to the offset 2^48.
+    const ELEMENT_BITS: u32 = 16;
+}
+
+/// The places that the rows of one event have in one branch of a stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Places {
+    pub first: Position,
+    /// How many places follow, each an offset further: none, or those of all elements that a list can have.
+    pub others: u16,
+}
+
+impl From<Position> for Places {
+    fn from(only: Position) -> Self {
+        Self { first: only, others: 0 }
+    }
+}
+
 impl Position {
     /// The place among the rows of a stream, whose order at equal times is by branch, then partition and offset. Branch 0
     /// leaves a place as it is in its source's log.
@@ -52,10 +71,17 @@ impl Position {
         Self { partition: Partition(self.partition.0 | u32::from(branch) << Partition::BITS), ..self }
     }
 
-    /// The place in the source's log of what stands here among the rows of a stream.
+    /// The place of an element's row, in a branch that makes a row of each element of a list: offsets, then elements.
     #[must_use]
-    pub fn in_log(self) -> Self {
-        Self { partition: Partition(self.partition.0 & Partition::MAX.0), ..self }
+    pub fn of_element(self, element: u16) -> Self {
+        Self { offset: Offset(self.offset.0 << Offset::ELEMENT_BITS | u64::from(element)), ..self }
+    }
+
+    /// The place in the source's log of what stands here among the rows of a stream, in a branch that `unnests` or not.
+    #[must_use]
+    pub fn in_log(self, unnests: bool) -> Self {
+        let offset = if unnests { Offset(self.offset.0 >> Offset::ELEMENT_BITS) } else { self.offset };
+        Self { partition: Partition(self.partition.0 & Partition::MAX.0), offset, ..self }
     }
 
     /// The branch of a place among the rows of a stream.

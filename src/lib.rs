@@ -53,7 +53,7 @@ pub mod demo;
 
 pub use error::{Error, ErrorKind, Result};
 pub use event::EventBatch;
-pub use id::{Identity, Offset, Partition, Position, Seq};
+pub use id::{Identity, Offset, Partition, Places, Position, Seq};
 pub use key::{EntityKey, SLOTS, Slot};
 pub use record::{LogReader, LogWriter, NewRecord, RecordEntry, RecordRun};
 pub use time::{Clock, EventTime, IngestTime, Span};

@@ -238,13 +238,15 @@ pub struct Definitions {
 pub struct Part {
     pub source: &'static str,
     pub columns: Vec<Input>,
+    /// Which of `columns` gives lists, of whose elements each makes a row.
+    pub unnest: Option<usize>,
     pub filter: Option<Input>,
 }
 
 /// A row of a view, and the event that it is made of.
 #[derive(Clone)]
 pub struct Row {
-    /// Its place has the part before the partition.
+    /// Its place has the part before the partition, and the element behind the offset.
     pub event: Event,
     pub of: (&'static str, Place),
 }
@@ -267,8 +269,19 @@ impl Definitions {
             for event in events.iter().filter(|(source, _)| *source == part.source).flat_map(|(_, events)| events) {
                 if part.filter.as_ref().is_none_or(|filter| matches!(filter(event), Cell::Bool(true))) {
                     let at = Place { partition: place * 1000 + event.place.partition, ..event.place };
-                    let cells = part.columns.iter().map(|column| column(event)).collect();
-                    rows.push(Row { event: Event { place: at, cells }, of: (part.source, event.place) });
+                    let cells: Vec<Cell> = part.columns.iter().map(|column| column(event)).collect();
+                    let of = (part.source, event.place);
+                    let Some(list) = part.unnest else {
+                        rows.push(Row { event: Event { place: at, cells }, of });
+                        continue;
+                    };
+                    let Cell::List(elements) = &cells[list] else { continue };
+                    for (element, value) in (0..).zip(elements) {
+                        let at = Place { offset: event.place.offset * 1_000_000 + element, ..at };
+                        let mut cells = cells.clone();
+                        cells[list] = value.clone();
+                        rows.push(Row { event: Event { place: at, cells }, of });
+                    }
                 }
             }
         }
@@ -276,8 +289,9 @@ impl Definitions {
     }
 }
 
-/// A part as it is written, and what it means. The second of one source may take another column for the key.
-fn random_part(chance: &mut Chance, source: &'static str, keyed_by_i: bool) -> (String, Part) {
+/// A part as it is written, and what it means. The second of one source may take another column for the key, and one
+/// column may be that of a list's elements.
+fn random_part(chance: &mut Chance, source: &'static str, keyed_by_i: bool, unnest: Option<usize>) -> (String, Part) {
     let all = scalars();
     let mut texts = Vec::new();
     let mut columns = Vec::new();
@@ -296,7 +310,11 @@ fn random_part(chance: &mut Chance, source: &'static str, keyed_by_i: bool) -> (
             Type::Ints,
         ][index];
         let fitting: Vec<&Scalar> = all.iter().filter(|scalar| scalar.of == of && ![ID, K, T, D].contains(&index)).collect();
-        if index == K && keyed_by_i {
+        if unnest == Some(index) {
+            let list = if index == X { XS } else { NS };
+            texts.push(format!("unnest({}) as {field}", FIELDS[list]));
+            columns.push(column(list));
+        } else if index == K && keyed_by_i {
             texts.push("i".to_owned());
             columns.push(column(I));
         } else if fitting.is_empty() || chance.once_in(2) {
@@ -313,7 +331,7 @@ fn random_part(chance: &mut Chance, source: &'static str, keyed_by_i: bool) -> (
     if let Some((condition, _)) = &filter {
         let _ = write!(text, " where {condition}");
     }
-    (text, Part { source, columns, filter: filter.map(|(_, input)| input) })
+    (text, Part { source, columns, unnest, filter: filter.map(|(_, input)| input) })
 }
 
 #[must_use]
@@ -322,10 +340,17 @@ pub fn random_definitions(chance: &mut Chance, count: usize, partitions: usize) 
     definitions(lines, ttl, partitions, "events", vec![(String::new(), as_it_is())])
 }
 
-/// The same over a stream of two sources, of which one stands in two parts.
+/// The same over a stream of two sources, of which one stands in two parts. Where it `unnests`, one part takes elements for
+/// values, and one for keys.
 #[must_use]
-pub fn random_stream_definitions(chance: &mut Chance, count: usize, partitions: usize) -> Definitions {
-    let mut parts = vec![random_part(chance, "events", false), random_part(chance, "others", false), random_part(chance, "events", true)];
+pub fn random_stream_definitions(chance: &mut Chance, count: usize, partitions: usize, unnests: bool) -> Definitions {
+    let (values, keys) = if unnests { (Some(*chance.pick(&[X, I])), Some(K)) } else { (None, None) };
+    let of_others = if unnests && chance.once_in(2) { Some(X) } else { None };
+    let mut parts = vec![
+        random_part(chance, "events", false, values),
+        random_part(chance, "others", false, of_others),
+        random_part(chance, "events", true, keys),
+    ];
     // Names come from the first part.
     parts[..2].rotate_left(chance.below(2));
     let (ttl, lines) = drawn(chance, count);
@@ -334,7 +359,7 @@ pub fn random_stream_definitions(chance: &mut Chance, count: usize, partitions: 
 
 /// The source's rows, unchanged.
 fn as_it_is() -> Part {
-    Part { source: "events", columns: (0..FIELDS.len()).map(column).collect(), filter: None }
+    Part { source: "events", columns: (0..FIELDS.len()).map(column).collect(), unnest: None, filter: None }
 }
 
 type Ttl = Option<(&'static str, i64)>;

@@ -43,6 +43,7 @@ scenarios!(
     set_aside,
     silence,
     streams,
+    unnest,
     where_and_default,
     wide_integers,
 );

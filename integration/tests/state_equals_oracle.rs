@@ -8,7 +8,7 @@ use std::path::Path;
 use forebay::language::{SourceFile, compile};
 use forebay::plan::{ModelSignature, Plan};
 use forebay::window::{ChunkId, Chunks, Decoded, Inputs, KeyState, Layout, read_empty};
-use forebay::{Error, EventTime, Offset, Partition, Position, Result, Seq};
+use forebay::{Error, EventTime, Offset, Partition, Places, Position, Result, Seq};
 use forebay_integration::batches::{batch, cell};
 use forebay_integration::cases::{DAY, Definitions, HOUR, MINUTE, random_definitions, random_events, random_query};
 use forebay_integration::chance::Chance;
@@ -73,7 +73,14 @@ impl Subject<'_> {
         let reaches = |feature: &usize| q.saturating_sub(definitions.features[*feature].window.reach()) >= horizon;
         let asked: Vec<usize> = (0..definitions.features.len()).filter(reaches).collect();
         let mut values = Vec::new();
-        let read = self.state.read(self.layout, EventTime(q), current.map(position).as_slice(), &asked, &self.kept, &mut values);
+        let read = self.state.read(
+            self.layout,
+            EventTime(q),
+            current.map(|place| Places::from(position(place))).as_slice(),
+            &asked,
+            &self.kept,
+            &mut values,
+        );
         read.expect("a read of what is kept");
         let living = living(seen, q, definitions.ttl);
         for (feature, value) in asked.iter().map(|feature| &definitions.features[*feature]).zip(&values) {

@@ -1,5 +1,5 @@
 //! Streams against the naive oracle: random parts over two sources, of which one stands in two parts, random features over
-//! their rows, events at equal times, sent twice and taken back, with restarts in between. Every feature asked online and
+//! their rows, one for each element of a list or one for each event, events at equal times, sent twice and taken back, with restarts in between. Every feature asked online and
 //! offline must equal the oracle to the bit. `FOREBAY_SEED` repeats a run.
 
 use std::collections::hash_map::Entry;
@@ -10,7 +10,7 @@ use forebay_integration::cases::{
     Definitions, FIELDS, Row, key_of, payload, random_cells, random_query, random_stream_definitions, retraction, time_of,
 };
 use forebay_integration::chance::Chance;
-use forebay_integration::harness::{Project, ndjson};
+use forebay_integration::harness::{Project, Server, ndjson};
 use forebay_integration::oracle::{Cell, Event, Place, cell::rfc3339, compute, living, print_computed};
 use serde_json::{Value as Json, json};
 
@@ -22,17 +22,27 @@ const PARTITIONS: usize = 3;
 
 #[test]
 fn a_stream() {
-    run(13);
+    run(13, false);
 }
 
 #[test]
 fn another_stream() {
-    run(14);
+    run(14, false);
 }
 
-fn run(seed: u64) {
+#[test]
+fn a_stream_of_elements() {
+    run(15, true);
+}
+
+#[test]
+fn another_stream_of_elements() {
+    run(16, true);
+}
+
+fn run(seed: u64, unnests: bool) {
     let mut chance = Chance::for_test(seed);
-    let definitions = random_stream_definitions(&mut chance, FEATURES, PARTITIONS);
+    let definitions = random_stream_definitions(&mut chance, FEATURES, PARTITIONS, unnests);
     let project = Project::new(&definitions.text);
     let sources = definitions.sources();
     let sent: Vec<Vec<Cell>> = (0..EVENTS).map(|id| random_cells(&mut chance, id as i64, KEYS, true)).collect();
@@ -47,8 +57,10 @@ fn run(seed: u64) {
         for _ in 0..own.len() / 4 {
             let cells = &sent[*chance.pick(&own)];
             let mut record = retraction(&mut chance, cells, KEYS);
-            // One part takes another column for the key.
-            record["i"] = payload(cells)["i"].clone();
+            // One part takes another column for the key, and some may take lists.
+            for same in ["i", "xs", "ns"] {
+                record[same] = payload(cells)[same].clone();
+            }
             records.push(record);
         }
         chance.shuffle(&mut records);
@@ -74,23 +86,37 @@ fn run(seed: u64) {
     let times: Vec<Event> = events.iter().map(|row| row.event.clone()).collect();
 
     let queries: Vec<i64> = (0..QUERIES).map(|_| random_query(&mut chance, &times)).collect();
-    for (index, q) in queries.iter().enumerate() {
-        let keys: Vec<Json> = (1..=KEYS + 1).map(|key| json!({"k": key})).collect();
-        let mut request = json!({"keys": keys, "as_of": rfc3339(*q)});
-        if index == 0 {
-            request["after"] = Json::from(positions.clone());
-        }
-        let rows = server.lookup("v", &request);
-        for (row, key) in rows.iter().zip(1..) {
-            compare(&definitions, &events, row, (key, *q), None, "online");
-        }
-    }
+    online(&server, &definitions, &events, &queries, &positions);
     assert_eq!(server.stop(), Some(0));
 
     offline(&project, &definitions, &events, &queries);
     let scored = placed.iter().find(|(source, _)| *source == "events").expect("events");
     current(&project, &definitions, &events, &scored.1);
+    let _ = project.run(&["verify", "v"]).ok();
+
+    // A view of another name is built anew, of all events there were.
+    let renamed = definitions.text.replace("features things of", "features anew of").replace("(things.*)", "(anew.*)");
+    project.write("features/test.bay", renamed);
+    let _ = project.run(&["apply"]).ok();
+    let server = project.serve();
+    online(&server, &definitions, &events, &queries, &[]);
+    assert_eq!(server.stop(), Some(0));
     print_computed();
+}
+
+/// Lookups of all keys, the first once these positions are in.
+fn online(server: &Server, definitions: &Definitions, events: &[Row], queries: &[i64], positions: &[Json]) {
+    for (index, q) in queries.iter().enumerate() {
+        let keys: Vec<Json> = (1..=KEYS + 1).map(|key| json!({"k": key})).collect();
+        let mut request = json!({"keys": keys, "as_of": rfc3339(*q)});
+        if index == 0 {
+            request["after"] = Json::from(positions.to_vec());
+        }
+        let rows = server.lookup("v", &request);
+        for (row, key) in rows.iter().zip(1..) {
+            compare(definitions, events, row, (key, *q), None, "online");
+        }
+    }
 }
 
 /// The events of a source that are left, with their places, read from the log itself: the first record of each id is its

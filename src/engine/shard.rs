@@ -4,14 +4,13 @@
 use std::collections::VecDeque;
 
 use hashbrown::HashTable;
-use smallvec::SmallVec;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::shared::Definitions;
 use super::sweep::Sweep;
 use super::work::{Pass, Segment, Work};
 use crate::error::{Error, Result};
-use crate::id::{Position, Seq};
+use crate::id::{Places, Seq};
 use crate::online::Store;
 use crate::plan::Plan;
 use crate::time::EventTime;
@@ -55,6 +54,8 @@ struct Entry {
     state: KeyState,
     /// The last event folded in.
     applied: Seq,
+    /// The event that was folded in last here, one by one: other rows of it may follow.
+    taking: Seq,
     /// In the dirty queue.
     dirty: bool,
     /// The work that last changed or flushed it.
@@ -66,6 +67,11 @@ struct Entry {
 }
 
 impl Entry {
+    /// A key as its rows have it, at the work that needs it.
+    fn of(key: Box<[u8]>, hash: u64, (state, applied): (KeyState, Seq), work: &Work, bytes: usize) -> Self {
+        Self { key, hash, state, applied, taking: Seq(0), dirty: false, touched: work.number, flushed: 0, bytes }
+    }
+
     /// The key's rows as they are now, which are those of this work.
     fn written(&mut self, definitions: &Definitions, work: &Work, view: usize) -> FlushedRow {
         let mut chunks = Vec::new();
@@ -219,12 +225,10 @@ impl Shard {
         place: usize,
         loads: &mut u64,
     ) -> Result<()> {
-        let row = segment.rows[place] as usize;
         let seq = Seq(segment.seqs[place]);
-        // Keys into which an earlier branch of the same view has put this event.
-        let mut before: SmallVec<[(usize, &[u8]); 2]> = SmallVec::new();
-        for rows in &segment.prepared.views {
-            let retracts = segment.retracts(place);
+        let retracts = segment.retracts(place);
+        let made = segment.prepared.views.iter().map(|rows| (rows, rows.rows_of(segment.rows[place] as usize)));
+        for (rows, row, element) in made.flat_map(|(rows, of)| of.enumerate().map(move |(element, row)| (rows, row, element))) {
             let keys = &segment.prepared.keys[rows.keys];
             // What retracts an event names its key, and need not pass the filters that the event has passed.
             let Some((key, hash)) = (if retracts.is_some() { keys.of_event(row) } else { keys.get(row) }) else { continue };
@@ -241,17 +245,17 @@ impl Shard {
                     let (state, applied) = load(definitions, store, rows.view, key, loads)?;
                     let bytes = state.bytes() + key.len();
                     self.bytes += bytes;
-                    let entry = Entry { key: key.into(), hash, state, applied, dirty: false, touched: work.number, flushed: 0, bytes };
+                    let entry = Entry::of(key.into(), hash, (state, applied), work, bytes);
                     table.insert_unique(hash, entry, |entry| entry.hash).into_mut()
                 }
             };
-            if seq <= entry.applied && !matches!(work.pass, Pass::Rebuild(_)) && !before.contains(&(rows.view, key)) {
-                continue;
+            if !matches!(work.pass, Pass::Rebuild(_)) {
+                if seq <= entry.applied && seq != entry.taking {
+                    continue;
+                }
+                entry.taking = seq;
             }
-            if rows.is_one_of_several {
-                before.push((rows.view, key));
-            }
-            let event = event.in_branch(rows.branch);
+            let event = rows.place(event, element);
             if retracts.is_some() {
                 let chunks = StoredChunks { store, definitions, view: rows.view, key };
                 let removed = entry.state.remove(layout, event, &chunks)?;
@@ -332,7 +336,7 @@ impl Shard {
                         let (state, applied) = load(definitions, store, index, &key, &mut outcome.loads)?;
                         let bytes = state.bytes() + key.len();
                         self.bytes += bytes;
-                        let entry = Entry { key: key.clone(), hash, state, applied, dirty: false, touched: work.number, flushed: 0, bytes };
+                        let entry = Entry::of(key.clone(), hash, (state, applied), work, bytes);
                         table.insert_unique(hash, entry, |entry| entry.hash).into_mut()
                     }
                 };
@@ -410,7 +414,7 @@ pub struct ReadAt<'a> {
     pub hash: u64,
     pub q: EventTime,
     /// The places of the event that windows with `excluding current` leave out.
-    pub current: &'a [Position],
+    pub current: &'a [Places],
 }
 
 fn load(definitions: &Definitions, store: &Store, view: usize, key: &[u8], loads: &mut u64) -> Result<(KeyState, Seq)> {

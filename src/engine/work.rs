@@ -3,6 +3,7 @@
 
 use std::borrow::Cow;
 use std::collections::HashSet;
+use std::ops::Range;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, BooleanArray, Int64Array, StringArray, TimestampMicrosecondArray, UInt32Array};
@@ -14,8 +15,9 @@ use crate::error::{Error, Result};
 use crate::event::EventBatch;
 use crate::id::{Offset, Partition, Position, Seq};
 use crate::key::{append_key_int, append_key_text, append_key_value};
-use crate::plan::{Derived, Plan, Source, Step, View};
+use crate::plan::{Derived, Plan, Source, Step, View, rows_of};
 use crate::time::{EventTime, IngestTime};
+use crate::value::Value;
 use crate::vector::value_at;
 use crate::window::Inputs;
 
@@ -115,13 +117,29 @@ impl<'a> KeyColumn<'a> {
 pub struct ViewRows {
     pub view: usize,
     pub branch: u8,
-    /// Whether the view reads the source by other branches, too.
-    pub is_one_of_several: bool,
+    /// Where the rows of each event begin, of a branch that unnests; see `Derived`.
+    starts: Option<Arc<[u32]>>,
     /// Whether the branch leaves events out.
     pub is_filtered: bool,
     pub inputs: Inputs,
     /// Into `Prepared::keys`.
     pub keys: usize,
+}
+
+impl ViewRows {
+    /// The rows of an event of the batch, those that the branch leaves out with them.
+    #[inline]
+    pub fn rows_of(&self, event: usize) -> Range<usize> {
+        rows_of(self.starts.as_deref(), event)
+    }
+
+    /// The place of that one of an event's rows.
+    #[inline]
+    pub fn place(&self, event: Position, element: usize) -> Position {
+        let own = event.in_branch(self.branch);
+        // A branch makes no more rows of an event than places can tell apart.
+        if self.starts.is_some() { own.of_element(element as u16) } else { own }
+    }
 }
 
 /// One read of a scored vector: whose features to read for each row.
@@ -145,7 +163,7 @@ impl Prepared {
     /// computed; `split_failing` says which.
     pub fn new(plan: &Plan, source: usize, own: RecordBatch) -> Result<Self> {
         // The source's own rows, then those of streams, each made once.
-        let mut made = vec![Derived { rows: own.clone(), kept: None }];
+        let mut made = vec![Derived { rows: own.clone(), starts: None, kept: None }];
         let mut steps: Vec<&Arc<[Step]>> = Vec::new();
         let mut keys: Vec<Keys> = Vec::new();
         let mut key_index = |made: usize, derived: &Derived, columns: &[usize]| {
@@ -156,7 +174,6 @@ impl Prepared {
         };
         let mut views = Vec::new();
         for (index, view) in plan.views.iter().enumerate() {
-            let is_one_of_several = view.rows.branches_of(source).nth(1).is_some();
             for (branch, of) in view.rows.branches_of(source) {
                 let known = if of.steps.is_empty() {
                     Some(0)
@@ -174,7 +191,7 @@ impl Prepared {
                 let derived = &made[place];
                 let (inputs, keys) = (Inputs::evaluate(view, &derived.rows)?, key_index(place, derived, &view.key_columns));
                 let is_filtered = of.steps.iter().any(|step| step.filter.is_some());
-                views.push(ViewRows { view: index, branch, is_one_of_several, is_filtered, inputs, keys });
+                views.push(ViewRows { view: index, branch, starts: derived.starts.clone(), is_filtered, inputs, keys });
             }
         }
         let mut models = Vec::new();
@@ -235,21 +252,37 @@ pub fn key_names(plan: &Plan) -> Vec<Vec<String>> {
 
 /// 64-bit hashes of these columns of each row, never all ones; a null is a value like any other.
 pub fn key_hashes(columns: &[usize], own: &RecordBatch) -> Vec<u64> {
-    let columns: Vec<KeyColumn<'_>> = columns.iter().map(|column| KeyColumn::of(own.column(*column))).collect();
+    let columns: Vec<(KeyColumn<'_>, &ArrayRef)> =
+        columns.iter().map(|column| (KeyColumn::of(own.column(*column)), own.column(*column))).collect();
     let mut bytes = Vec::new();
     let mut hash_of = |row| {
         bytes.clear();
-        for column in &columns {
+        for (column, array) in &columns {
             let start = bytes.len();
             bytes.push(1);
             if !column.append(&mut bytes, row) {
                 bytes.truncate(start);
-                bytes.push(0);
+                append_list(&mut bytes, array, row);
             }
         }
         xxh3_64(&bytes).min(u64::MAX - 1)
     };
     (0..own.num_rows()).map(&mut hash_of).collect()
+}
+
+/// What a key can be made of and is none itself: a list with its length and its elements. Anything else here is null.
+fn append_list(bytes: &mut Vec<u8>, array: &ArrayRef, row: usize) {
+    let Value::List(items) = value_at(array.as_ref(), row) else { return bytes.push(0) };
+    bytes.push(2);
+    bytes.extend((items.len() as u64).to_be_bytes());
+    for item in items.iter() {
+        let start = bytes.len();
+        bytes.push(1);
+        if !append_key_value(bytes, item) {
+            bytes.truncate(start);
+            bytes.push(0);
+        }
+    }
 }
 
 /// Accepted rows of one source, in the order of their `seq`.

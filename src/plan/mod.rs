@@ -7,6 +7,7 @@ mod derived;
 mod diff;
 pub(crate) mod identity;
 mod relation;
+mod unnest;
 mod window;
 
 use std::fmt;
@@ -27,7 +28,8 @@ pub use contents::Contents;
 pub use cost::Scan;
 pub use derived::{DerivedFeature, FeatureRef};
 pub use diff::{Difference, diff};
-pub use relation::{BRANCHES_MAX, Branch, Derived, Relation, Step};
+pub use relation::{BRANCHES_MAX, Branch, Derived, Relation, Step, rows_of};
+pub use unnest::ELEMENTS_MAX;
 pub use window::{Frame, Window};
 
 /// Everything that a folder of definitions declares. Indices in its parts point into these lists.

@@ -71,14 +71,16 @@ impl<'a> ViewEvents<'a> {
                 let derived = branch.derive(&batch.own())?;
                 let times = derived.rows.column(view.rows.event_time).as_primitive::<TimestampMicrosecondType>();
                 let (partitions, offsets) = (batch.partitions()?, batch.offsets()?);
-                for row in (0..batch.len()).filter(|row| derived.keeps(*row)) {
+                let made =
+                    (0..batch.len()).flat_map(|event| derived.rows_of(event).enumerate().map(move |(element, row)| (event, element, row)));
+                for (event, element, row) in made.filter(|(.., row)| derived.keeps(*row)) {
                     key.clear();
                     let value = |column: &usize| value_at(derived.rows.column(*column).as_ref(), row);
                     let valid = view.key_columns.iter().all(|column| append_key_value(&mut key, &value(column)));
                     if valid && let Some(found) = by_key.get_mut(&key) {
-                        let (time, partition, offset) = (times.value(row), partitions.value(row), offsets.value(row));
+                        let (time, partition, offset) = (times.value(row), partitions.value(event), offsets.value(event));
                         let at = Position { time: EventTime(time), partition: Partition(partition), offset: Offset(offset) };
-                        found.push((at.in_branch(place), batches.len(), row));
+                        found.push((branch.place(place, at, element), batches.len(), row));
                     }
                 }
                 let inputs = Inputs::evaluate(view, &derived.rows)?;

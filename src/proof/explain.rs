@@ -111,7 +111,7 @@ pub fn explain(
                         let branch = usize::from(position.branch());
                         let source = plan.sources[view.rows.branches[branch].source].name.clone();
                         let part = (view.rows.branches.len() > 1).then_some(branch + 1);
-                        explanation.events.push(UsedEvent { source, part, position: position.in_log(), inputs, counted });
+                        explanation.events.push(UsedEvent { source, part, position: view.rows.in_log(position), inputs, counted });
                     }
                 }
             }

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, TimestampMicrosecondArray, UInt32Array};
-use arrow::compute::{concat, concat_batches, take_record_batch};
+use arrow::compute::{concat, concat_batches, take, take_record_batch};
 use arrow::record_batch::RecordBatch;
 
 use crate::error::Result;
 use crate::event::EventBatch;
 use crate::key::append_key_value;
-use crate::plan::{Plan, Vector};
+use crate::plan::{Derived, Plan, Vector};
 use crate::time::{EventTime, Span};
 use crate::value::Value;
 use crate::vector::{self, value_at};
@@ -138,6 +138,19 @@ impl Draw {
     }
 }
 
+/// A column's value in one row of each event, not always in the first; null where it has none.
+fn one_of_each(derived: &Derived, column: usize, events: usize) -> Result<ArrayRef> {
+    let column = derived.rows.column(column);
+    if derived.starts.is_none() {
+        return Ok(Arc::clone(column));
+    }
+    let one = |event: usize| {
+        let rows = derived.rows_of(event);
+        (!rows.is_empty()).then(|| (rows.start + event % rows.len()) as u32)
+    };
+    Ok(take(column, &(0..events).map(one).collect::<UInt32Array>(), None)?)
+}
+
 /// The values of a key of the vector for events of a draw: those of its read, else the vector's own column of them, or the
 /// one that a view read under that key takes; null where there is none.
 fn key_column(plan: &Plan, vector: &Vector, draw: Draw, key: usize, own: &RecordBatch) -> Result<ArrayRef> {
@@ -145,7 +158,7 @@ fn key_column(plan: &Plan, vector: &Vector, draw: Draw, key: usize, own: &Record
         let view = &plan.views[vector.reads[read].view];
         let place = vector.reads[read].keys.iter().position(|of| *of == key)?;
         let branch = view.rows.branches.get(branch).filter(|branch| branch.source == draw.source)?;
-        Some(branch.derive(own).map(|derived| Arc::clone(derived.rows.column(view.key_columns[place]))))
+        Some(branch.derive(own).and_then(|derived| one_of_each(&derived, view.key_columns[place], own.num_rows())))
     };
     if let Some(column) = draw.of.and_then(|(read, branch)| of_branch(read, branch)) {
         return column;

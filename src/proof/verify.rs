@@ -191,6 +191,6 @@ impl<'a> Naive<'a> {
         let Some(key) = samples.key(vector, index, row) else { return Vec::new() };
         let events = &self.reads[index];
         let found = events.in_window(&key, feature, EventTime(samples.times[row]));
-        found.into_iter().map(|(position, ..)| position.in_log()).collect()
+        found.into_iter().map(|(position, ..)| events.view.rows.in_log(position)).collect()
     }
 }

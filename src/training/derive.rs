@@ -58,14 +58,21 @@ impl Derivation {
         let wrong = |column: usize| Error::internal(format!("column {} is no place", batch.schema_ref().field(column).name()));
         let partitions = batch.column(self.partition).as_primitive_opt::<UInt32Type>().ok_or_else(|| wrong(self.partition))?;
         let offsets = batch.column(self.offset).as_primitive_opt::<UInt64Type>().ok_or_else(|| wrong(self.offset))?;
-        let placed = partitions.values().iter().zip(offsets.values()).map(|(partition, offset)| {
-            Position { time: EventTime(0), partition: Partition(*partition), offset: Offset(*offset) }.in_branch(self.place)
-        });
-        let (partitions, offsets): (Vec<u32>, Vec<u64>) = placed.map(|at| (at.partition.0, at.offset.0)).unzip();
+        let seqs = batch.column(self.seq).as_primitive_opt::<UInt64Type>().ok_or_else(|| wrong(self.seq))?;
+        let (mut placed, mut repeated) = (Vec::with_capacity(derived.rows.num_rows()), Vec::with_capacity(derived.rows.num_rows()));
+        for event in 0..batch.num_rows() {
+            let (partition, offset) = (Partition(partitions.value(event)), Offset(offsets.value(event)));
+            let own = Position { time: EventTime(0), partition, offset };
+            for element in 0..derived.rows_of(event).len() {
+                placed.push(self.branch.place(self.place, own, element));
+                repeated.push(seqs.value(event));
+            }
+        }
+        let (partitions, offsets): (Vec<u32>, Vec<u64>) = placed.into_iter().map(|at| (at.partition.0, at.offset.0)).unzip();
         let mut columns: Vec<ArrayRef> = derived.rows.columns().to_vec();
         columns.push(Arc::new(UInt32Array::from(partitions)));
         columns.push(Arc::new(UInt64Array::from(offsets)));
-        columns.push(batch.column(self.seq).clone());
+        columns.push(Arc::new(UInt64Array::from(repeated)));
         let rows = RecordBatch::try_new(self.schema.clone(), columns)?;
         Ok(match &derived.kept {
             Some(kept) => filter_record_batch(&rows, kept)?,

@@ -15,7 +15,7 @@ use smallvec::SmallVec;
 
 use super::retracted::{Retracted, Since};
 use crate::error::{Error, Result};
-use crate::id::{Offset, Partition, Position};
+use crate::id::{Offset, Partition, Places, Position};
 use crate::plan::View;
 use crate::time::{EventTime, Span};
 use crate::value::Value;
@@ -281,8 +281,11 @@ impl QueryRows {
             partition: Partition(self.current_partitions[at]),
             offset: Offset(self.current_offsets[at]),
         });
-        let places = current.iter().flat_map(|event| work.current.iter().map(|branch| event.in_branch(*branch)));
-        let places: SmallVec<[Position; 1]> = places.collect();
+        let branches = &work.view.rows.branches;
+        let places = current
+            .iter()
+            .flat_map(|event| work.current.iter().filter_map(|place| Some(branches.get(usize::from(*place))?.places(*place, *event))));
+        let places: SmallVec<[Places; 1]> = places.collect();
         match state {
             Some(state) => state.read(&work.layout, EventTime(self.times[at]), &places, &work.features, &NoChunks, values),
             None => {
@@ -316,7 +319,8 @@ impl Apply<'_> {
                     };
                     events.at += 1;
                     let retracted = &self.work.retracted[usize::from(position.branch())];
-                    match (retracted.since(position.in_log().partition.0, events.offsets[at]), self.work.reading) {
+                    let logged = self.work.view.rows.in_log(position);
+                    match (retracted.since(logged.partition.0, logged.offset.0), self.work.reading) {
                         (None, _) => {}
                         (Some(Since::Seq(seq)), Reading::AsKnown) => self.retractions.push(Reverse((seq as i64, position))),
                         (Some(Since::Ever), _) | (Some(_), Reading::AsOf) => continue,

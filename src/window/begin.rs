@@ -6,7 +6,7 @@ use std::cmp::Reverse;
 use super::base::{BaseOf, place_at};
 use super::layout::{Bound, Layout};
 use super::leaf::slice;
-use super::read::View;
+use super::read::{Skip, View};
 use super::tree::{Inner, Node};
 use crate::aggregate::{Partial, Place, Rows, TIME, biased, unbiased};
 use crate::error::Result;
@@ -41,7 +41,7 @@ pub(super) struct Search<'a> {
     /// The last time that counts; `None` when none does.
     pub(super) until: Option<u64>,
     /// The places to leave out, all of one time.
-    pub(super) skip: &'a [Place],
+    pub(super) skip: &'a [Skip],
     /// Where the events begin that still count at all.
     pub(super) life: Option<Begin>,
 }
@@ -119,7 +119,7 @@ impl Search<'_> {
     }
 
     fn counts(&self, filter: Option<usize>, row: &[u64]) -> bool {
-        self.layout.matches(filter, row) && (self.skip.is_empty() || !self.skip.contains(&Place::of(row)))
+        self.layout.matches(filter, row) && !self.skip.iter().any(|skip| skip.holds(row))
     }
 }
 

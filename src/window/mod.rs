@@ -33,7 +33,7 @@ use self::tree::{Change, Node};
 use self::trim::Trim;
 use crate::aggregate::{biased, unbiased};
 use crate::error::Result;
-use crate::id::{Position, Seq};
+use crate::id::{Places, Position, Seq};
 use crate::time::{EventTime, Span};
 use crate::value::Value;
 
@@ -105,7 +105,7 @@ impl KeyState {
     }
 
     /// Appends the values (defaults applied) of `features`, indices into the view's, at query time `q`. `current` are
-    /// the places, all of one time, of the event that windows with `excluding current` leave out.
+    /// the places, all of one time, of the rows of the event that windows with `excluding current` leave out.
     ///
     /// # Errors
     /// Those of `chunks`, and `Corrupt` where a chunk cannot be read.
@@ -113,7 +113,7 @@ impl KeyState {
         &self,
         layout: &Layout,
         q: EventTime,
-        current: &[Position],
+        current: &[Places],
         features: &[usize],
         chunks: &dyn Chunks,
         out: &mut Vec<Value>,

@@ -13,7 +13,7 @@ use super::leaf::{count_before, slice};
 use super::tree::{Inner, Node};
 use crate::aggregate::{Partial, Place, Rows, biased};
 use crate::error::Result;
-use crate::id::Position;
+use crate::id::Places;
 use crate::time::EventTime;
 use crate::value::Value;
 
@@ -49,7 +49,7 @@ pub(super) fn read(
     view: &View<'_>,
     layout: &Layout,
     q: EventTime,
-    current: &[Position],
+    current: &[Places],
     features: &[usize],
     out: &mut [Value],
 ) -> Result<()> {
@@ -72,6 +72,28 @@ pub(super) fn read(
     Ok(())
 }
 
+/// Rows that are left out: those at a place, and as many offsets after it.
+#[derive(Clone, Copy)]
+pub(super) struct Skip {
+    pub(super) time: u64,
+    partition: u32,
+    first: u64,
+    others: u64,
+}
+
+impl Skip {
+    fn of(places: &Places) -> Self {
+        let Places { first, others } = *places;
+        Self { time: biased(first.time.0), partition: first.partition.0, first: first.offset.0, others: u64::from(others) }
+    }
+
+    #[inline]
+    pub(super) fn holds(&self, row: &[u64]) -> bool {
+        let at = Place::of(row);
+        at.time == self.time && at.partition == self.partition && at.offset.wrapping_sub(self.first) <= self.others
+    }
+}
+
 /// A window at the query time, with the features that read it.
 struct Window<'a> {
     begin: Begin,
@@ -87,7 +109,7 @@ struct Walk<'a, 'o> {
     filling: usize,
     out: &'o mut [Value],
     /// The places to leave out, all of one time.
-    skip: SmallVec<[Place; 1]>,
+    skip: SmallVec<[Skip; 1]>,
     /// The last time that counts; `None` when none does.
     until: Option<u64>,
     q: EventTime,
@@ -105,7 +127,7 @@ impl<'a, 'o> Walk<'a, 'o> {
     fn new(
         view: &'a View<'a>,
         layout: &'a Layout,
-        (q, current): (EventTime, &[Position]),
+        (q, current): (EventTime, &[Places]),
         life: Option<Begin>,
         wanted: &'a [Wanted],
         out: &'o mut [Value],
@@ -113,8 +135,7 @@ impl<'a, 'o> Walk<'a, 'o> {
         let bound: &Bound = &layout.bounds[wanted[0].bound];
         let query = i128::from(q.0) - i128::from(bound.offset);
         let until = i64::try_from(query - i128::from(bound.before)).ok().map(|until| view.whole(biased(until)));
-        let place = |at: &Position| Place { time: biased(at.time.0), partition: at.partition.0, offset: at.offset.0 };
-        let skip: SmallVec<[Place; 1]> = current.iter().filter(|_| bound.excluding_current).map(place).collect();
+        let skip: SmallVec<[Skip; 1]> = current.iter().filter(|_| bound.excluding_current).map(Skip::of).collect();
         let search = Search { state: view, layout, query, until, skip: &skip, life };
         let mut windows: SmallVec<[Window<'a>; 8]> = SmallVec::new();
         for wanted in wanted.chunk_by(|a, b| a.bound == b.bound) {
@@ -301,7 +322,7 @@ impl<'a, 'o> Walk<'a, 'o> {
         let mut start = 0;
         if !self.skip.is_empty() {
             for (at, row) in rows.words.chunks_exact(rows.stride).enumerate() {
-                if self.skip.contains(&Place::of(row)) {
+                if self.skip.iter().any(|skip| skip.holds(row)) {
                     runs.push(slice(rows, start, at));
                     start = at + 1;
                 }

@@ -14,6 +14,7 @@ use crate::language::expression::{Planned, identifier};
 use crate::language::parse::tree::{Body, Kind, Name, Select, StreamBody, Tree};
 use crate::language::source::At;
 use crate::plan::{BRANCHES_MAX, Branch, Field, Relation, Step, identity};
+use crate::value::DataType;
 
 /// File and index of a declaration.
 type Declared = (usize, usize);
@@ -31,7 +32,23 @@ struct Column {
     name: Option<Name>,
     at: At,
     planned: Planned,
+    /// Of the column: that of the elements where `planned` is unnested.
+    data_type: DataType,
+    is_unnest: bool,
     is_event_time: bool,
+}
+
+impl Column {
+    /// The column as it would be written.
+    fn text(&self) -> String {
+        let text = &self.planned.expression.text;
+        if self.is_unnest { format!("unnest({text})") } else { text.to_string() }
+    }
+
+    /// What identifies its meaning.
+    fn meaning(&self) -> String {
+        if self.is_unnest { format!("unnest {}", self.planned.meaning) } else { self.planned.meaning.clone() }
+    }
 }
 
 impl<'a> Checker<'a> {
@@ -88,13 +105,14 @@ impl<'a> Checker<'a> {
         let schema = schema_of(&fields);
         let select = |part: &Part<'_>| identity::Select {
             from: part.rows.id,
-            columns: fields.iter().zip(&part.columns).map(|(field, column)| (field.name.clone(), column.planned.meaning.clone())).collect(),
+            columns: fields.iter().zip(&part.columns).map(|(field, column)| (field.name.clone(), column.meaning())).collect(),
             filter: part.filter.as_ref().map(|filter| filter.meaning.clone()),
         };
         let id = identity::stream(&parts.iter().map(select).collect::<Vec<_>>());
         let branches_of = |part: Part<'_>| {
+            let unnest = part.columns.iter().position(|column| column.is_unnest);
             let (columns, reads) = part.columns.into_iter().map(|column| (column.planned.expression, column.planned.columns)).unzip();
-            let step = Step { filter: part.filter.map(|filter| filter.expression), columns, reads, schema: Arc::clone(&schema) };
+            let step = Step { filter: part.filter.map(|filter| filter.expression), columns, reads, unnest, schema: Arc::clone(&schema) };
             let branch = |branch: &Branch| {
                 let steps = branch.steps.iter().cloned().chain([step.clone()]).collect();
                 Branch { source: branch.source, steps }
@@ -120,7 +138,8 @@ impl<'a> Checker<'a> {
                     let place = super::Place { tokens: &[], at: item.at };
                     let planned = self.planner.plan(&expr, &rows.schema, place, self.problems)?;
                     let name = Some(Name { text: field.name.clone(), at: item.at });
-                    columns.push(Column { name, at: item.at, planned, is_event_time: index == rows.event_time });
+                    let (data_type, is_event_time) = (field.data_type.clone(), index == rows.event_time);
+                    columns.push(Column { name, at: item.at, planned, data_type, is_unnest: false, is_event_time });
                 }
                 continue;
             };
@@ -132,10 +151,27 @@ impl<'a> Checker<'a> {
                 sound = false;
                 continue;
             };
-            let plain = if let Expr::Identifier(column) = &expr { Some(column.value.clone()) } else { None };
+            let data_type = match (&planned.expression.data_type, item.is_unnest) {
+                (DataType::List(element), true) => DataType::clone(element),
+                (other, true) => {
+                    let message = format!("`{}` is {other}, which has no elements", planned.expression.text);
+                    let problem = Diagnostic::error(codes::UNNEST_TYPE, sql.at, message, "no list");
+                    self.report(problem.help("unnest a column such as `double[]`, or an expression that gives a list"));
+                    sound = false;
+                    continue;
+                }
+                (own, false) => own.clone(),
+            };
+            if let Some(earlier) = columns.iter().find(|column: &&Column| column.is_unnest && item.is_unnest) {
+                let problem = Diagnostic::error(codes::UNNEST_TWICE, item.at, "this `select` unnests a list already", "a second list");
+                self.report(problem.also(earlier.at, "the first").help("unnest the other in a stream over this one"));
+                sound = false;
+                continue;
+            }
+            let plain = if let (Expr::Identifier(column), false) = (&expr, item.is_unnest) { Some(column.value.clone()) } else { None };
             let is_event_time = plain.as_ref() == Some(&rows.fields[rows.event_time].name);
             let name = item.name.clone().or_else(|| plain.map(|text| Name { text, at: item.at }));
-            columns.push(Column { name, at: item.at, planned, is_event_time });
+            columns.push(Column { name, at: item.at, planned, data_type, is_unnest: item.is_unnest, is_event_time });
         }
         let filter = select.filter.as_ref().map(|clause| {
             let place = self.place(file, &clause.value);
@@ -159,13 +195,13 @@ impl<'a> Checker<'a> {
         for column in &first.columns {
             let Some(name) = &column.name else {
                 let problem = Diagnostic::error(codes::NAME_NEEDED, column.at, "a column of a stream needs a name", "has none");
-                self.report(problem.help(format!("write `{} as name`", column.planned.expression.text)));
+                self.report(problem.help(format!("write `{} as name`", column.text())));
                 continue;
             };
             if let Some(earlier) = named.insert(&name.text, name.at) {
                 let message = format!("the stream has two columns `{}`", name.text);
                 let problem = Diagnostic::error(codes::DUPLICATE_COLUMN, name.at, message, "again here").also(earlier, "first here");
-                self.report(problem.help(format!("give one another name: `{} as other`", column.planned.expression.text)));
+                self.report(problem.help(format!("give one another name: `{} as other`", column.text())));
                 continue;
             }
             if SYSTEM_COLUMNS.contains(&name.text.as_str()) {
@@ -174,7 +210,7 @@ impl<'a> Checker<'a> {
                 self.report(problem.help(format!("reserved are {}", SYSTEM_COLUMNS.join(", "))));
                 continue;
             }
-            fields.push(Field { name: name.text.clone(), data_type: column.planned.expression.data_type.clone() });
+            fields.push(Field { name: name.text.clone(), data_type: column.data_type.clone() });
         }
         (fields.len() == first.columns.len()).then_some(fields)
     }
@@ -191,12 +227,16 @@ impl<'a> Checker<'a> {
         }
         let mut alike = true;
         for ((field, column), of_first) in fields.iter().zip(&part.columns).zip(&first.columns) {
-            let data_type = &column.planned.expression.data_type;
+            let data_type = &column.data_type;
             if *data_type != field.data_type {
                 let message = format!("`{}` is {} in the first part and {data_type} here", field.name, field.data_type);
                 let problem = Diagnostic::error(codes::STREAM_TYPES, column.at, message, format!("{data_type}, not {}", field.data_type));
                 let text = &column.planned.expression.text;
-                self.report(problem.also(of_first.at, "in the first part").help(format!("cast it: `({text})::{}`", field.data_type)));
+                let cast = match column.is_unnest {
+                    true => format!("cast the list: `unnest(({text})::{}[])`", field.data_type),
+                    false => format!("cast it: `({text})::{}`", field.data_type),
+                };
+                self.report(problem.also(of_first.at, "in the first part").help(cast));
                 alike = false;
             }
         }

@@ -219,13 +219,18 @@ codes! {
          log. Features read streams.";
     STREAM_BRANCHES = "FB0807", "stream of too many parts",
         "A stream has at most 256 parts, those of the streams that it reads counted in.";
+    UNNEST_PLACE = "FB0808", "unnest that is no column of a stream",
+        "`unnest(list)` is a column of a stream by itself: `select unnest(xs) as x, .. from source`. A stream over that stream can compute \
+         with the elements, and filter them.";
+    UNNEST_TWICE = "FB0809", "two lists in one select",
+        "A `select` makes a row of each element of one list. A stream over the stream can unnest another.";
+    UNNEST_TYPE = "FB0810", "unnest of what is no list",
+        "Only a list has elements: a column such as `double[]`, or an expression that gives a list.";
 
     NOT_YET_LABEL = "FB0907", "labels cannot be joined yet",
         "The language names `label`, this version does not join labels. Bring them in the spine of a training set.";
     NOT_YET_FORMAT = "FB0910", "format cannot be read yet",
         "The language names avro, protobuf and debezium, this version reads json.";
-    NOT_YET_UNNEST = "FB0914", "unnest cannot run yet",
-        "The language names `unnest`, this version makes at most one row of a stream of each event.";
     NOT_YET_OBJECT_STORE = "FB0915", "object store that cannot be read yet",
         "The language names tables in object stores (`s3://..`), this version reads them from the local file system.";
 }

@@ -126,6 +126,11 @@ fn call(state: &SessionState, function: &mut Function, place: Place<'_>, problem
         problems.push(Diagnostic::error(codes::WINDOW_FUNCTION, at, format!("`{name}` is a window function"), "a window function"));
         return false;
     }
+    if name == "unnest" {
+        let problem = Diagnostic::error(codes::UNNEST_PLACE, at, "`unnest` cannot stand inside an expression", "makes rows, not a value");
+        problems.push(problem.help("a stream makes a row of each element: `select unnest(xs) as x, .. from source`"));
+        return false;
+    }
     let allowed = state.scalar_functions().iter().filter(|(_, function)| function.signature().volatility == Volatility::Immutable);
     let mut known: Vec<&str> = allowed.map(|(name, _)| name.as_str()).collect();
     known.sort_unstable();

@@ -3,7 +3,7 @@
 use sqlparser::tokenizer::Token;
 
 use super::cursor::{Cursor, Parsed};
-use super::tree::{Select, SelectItem, Sql, StreamBody, Tokens};
+use super::tree::{Select, SelectItem, StreamBody, Tokens};
 use crate::language::diagnostics::{Diagnostic, codes};
 
 /// What may follow a query's source and condition in SQL, and has no meaning for rows one by one.
@@ -77,7 +77,8 @@ fn select(cursor: &mut Cursor<'_>) -> Parsed<Select> {
     cursor.expect("from")?;
     if cursor.is("unnest") {
         let at = cursor.here();
-        return Err(unnest(cursor, at));
+        let problem = Diagnostic::error(codes::UNNEST_PLACE, at, "a stream reads a source or a stream, and `unnest` is none", "not here");
+        return Err(cursor.report(problem.help("write it in the select list: `select unnest(xs) as x, .. from source`")));
     }
     let source = cursor.name("a source or a stream")?;
     if cursor.peek().is_some_and(|next| next.sql.token == Token::Comma || next.is_any(&JOINS)) {
@@ -123,16 +124,11 @@ fn of_many(cursor: &mut Cursor<'_>, at: crate::language::source::At) -> super::c
     )
 }
 
-fn unnest(cursor: &mut Cursor<'_>, at: crate::language::source::At) -> super::cursor::Reported {
-    let problem = Diagnostic::error(codes::NOT_YET_UNNEST, at, "`unnest` cannot run yet", "not yet");
-    cursor.report(problem.help("send one event for each element"))
-}
-
 /// `*`, `expression` or `expression as name`, which fills `tokens`.
 fn item(cursor: &mut Cursor<'_>, tokens: Tokens) -> SelectItem {
     let at = cursor.at(&tokens);
     if tokens.len() == 1 && cursor.tokens[tokens.start].sql.token == Token::Mul {
-        return SelectItem { sql: None, name: None, tokens, at };
+        return SelectItem { sql: None, is_unnest: false, name: None, tokens, at };
     }
     let named = tokens.len() > 2 && cursor.tokens[tokens.end - 2].is("as") && cursor.tokens[tokens.end - 1].word().is_some();
     let end = if named { tokens.end - 2 } else { tokens.end };
@@ -140,12 +136,27 @@ fn item(cursor: &mut Cursor<'_>, tokens: Tokens) -> SelectItem {
         let token = &cursor.tokens[tokens.end - 1];
         super::tree::Name { text: token.word().unwrap_or_default().to_owned(), at: token.at }
     });
-    let is_unnest = cursor.tokens[tokens.start].is("unnest") && tokens.len() > 1;
-    let sql = if is_unnest {
-        unnest(cursor, at);
-        Sql { expr: None, tokens: tokens.start..end, at: cursor.at(&(tokens.start..end)) }
-    } else {
-        cursor.sql(tokens.start..end, "an expression")
-    };
-    SelectItem { sql: Some(sql), name, tokens, at }
+    let is_unnest = is_call_of_unnest(cursor, tokens.start..end);
+    let sql = if is_unnest { cursor.sql(tokens.start + 2..end - 1, "a list") } else { cursor.sql(tokens.start..end, "an expression") };
+    SelectItem { sql: Some(sql), is_unnest, name, tokens, at }
+}
+
+/// Whether these tokens are `unnest(..)` and nothing beside it.
+fn is_call_of_unnest(cursor: &Cursor<'_>, tokens: Tokens) -> bool {
+    let token = |index: usize| &cursor.tokens[index].sql.token;
+    if tokens.len() < 3 || !cursor.tokens[tokens.start].is("unnest") || *token(tokens.start + 1) != Token::LParen {
+        return false;
+    }
+    let mut open = 0_usize;
+    for index in tokens.start + 1..tokens.end {
+        match token(index) {
+            Token::LParen => open += 1,
+            Token::RParen => open = open.saturating_sub(1),
+            _ => {}
+        }
+        if open == 0 {
+            return index == tokens.end - 1;
+        }
+    }
+    false
 }

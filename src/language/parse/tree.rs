@@ -169,6 +169,8 @@ pub(crate) struct Select {
 pub(crate) struct SelectItem {
     /// `None` is `*`.
     pub sql: Option<Sql>,
+    /// Whether `sql` is what stands in the brackets of `unnest(..)`.
+    pub is_unnest: bool,
     pub name: Option<Name>,
     pub tokens: Tokens,
     pub at: At,

@@ -10,6 +10,7 @@ use proptest::prelude::*;
 use self::fixture::{Events, Store, all_features, layout, narrowed, random, view};
 use super::*;
 use crate::aggregate::Partial;
+use crate::id::Places;
 use crate::plan::View;
 
 /// Times with many ties, at the edges of windows, far apart and extreme.
@@ -36,7 +37,7 @@ fn queries(events: &Events, seeds: &[u64]) -> Vec<(EventTime, Option<Position>)>
 fn same(view: &View, layout: &Layout, state: &KeyState, events: &Events, store: &Store, q: EventTime, current: Option<Position>) {
     let features = all_features(layout);
     let mut values = Vec::new();
-    state.read(layout, q, current.as_slice(), &features, store, &mut values).unwrap();
+    state.read(layout, q, current.map(Places::from).as_slice(), &features, store, &mut values).unwrap();
     for (feature, value) in features.iter().zip(&values) {
         let expected = scan::value(view, events, *feature, q, current);
         assert_eq!(*value, expected, "{} at {} without {current:?}", view.features[*feature].name, q.0);
@@ -304,7 +305,7 @@ fn windows_are_named_by_their_edges() {
         let feature = view().features.iter().position(|feature| feature.name == format!("count_{name}")).unwrap();
         let mut out = Vec::new();
         let current = current.map(|row| events.positions[row]);
-        state.read(&layout, EventTime(q), current.as_slice(), &[feature], &Store::default(), &mut out).unwrap();
+        state.read(&layout, EventTime(q), current.map(Places::from).as_slice(), &[feature], &Store::default(), &mut out).unwrap();
         out.remove(0)
     };
     assert_eq!(count("10", 20, None), Value::Int(3), "closed: 10, 20, 20");
