@@ -41,7 +41,7 @@ fn main() -> forebay::Result<()> {
     let events = argument.and_then(|text| text.parse().ok()).unwrap_or(1_000_000);
     let setting = Setting::new(events, 100_000)?;
     ingest::decode(&setting, &mut figures)?;
-    let engine = ingest::embedded(&setting, &mut figures, "100k")?;
+    let (_, engine) = ingest::embedded(&setting, &setting.config)?;
     lookup::in_process(&setting, &engine, &mut figures)?;
     lookup::http(&setting, &engine, &mut figures)?;
     engine.stop()?;
@@ -49,11 +49,9 @@ fn main() -> forebay::Result<()> {
     ingest::restart(&setting, &mut figures)?;
     training::training_set(&setting, &mut figures)?;
     score::score(&mut figures)?;
-    ingest::kafka(&setting, &mut figures, "100k")?;
+    ingest::in_turns(&setting, &mut figures, "100k")?;
     drop(setting);
-    let many = Setting::new(events, 1_000_000)?;
-    ingest::embedded(&many, &mut figures, "1M")?.stop()?;
-    ingest::kafka(&many, &mut figures, "1M")?;
+    ingest::in_turns(&Setting::new(events, 1_000_000)?, &mut figures, "1M")?;
     figures.print();
     Ok(())
 }

@@ -47,6 +47,11 @@ impl Setting {
         plan_of(&self.files)
     }
 
+    /// Events per second, where all of them took so long.
+    pub fn rate(&self, seconds: f64) -> f64 {
+        self.payloads.len() as f64 / seconds
+    }
+
     pub fn clock() -> Arc<dyn Clock> {
         Arc::new(System)
     }

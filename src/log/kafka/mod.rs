@@ -56,8 +56,8 @@ impl Kafka {
         // An offset that the topic no longer holds is told, not mended silently.
         config.set("auto.offset.reset", "error");
         // Much is fetched ahead, and fetching goes on soon after the queue was full: records wait, not the reader.
-        config.set("queued.min.messages", "500000");
-        config.set("queued.max.messages.kbytes", "131072");
+        config.set("queued.min.messages", "100000");
+        config.set("queued.max.messages.kbytes", "65536");
         config.set("fetch.queue.backoff.ms", "5");
         config.set("fetch.message.max.bytes", "4194304");
         config.set("fetch.wait.max.ms", "100");
