@@ -32,16 +32,14 @@ const WINDOWS: [(&str, &str); 2] = [
 pub fn bytes(figures: &mut Figures) -> Result<()> {
     for (name, features) in WINDOWS {
         for (events, target) in [(1, "<= 162"), (5, "<= 210"), (16, "<= 342")] {
-            let (written, on_disk) = measure(features, events)?;
-            figures.add(format!("state of a key, {name}, {events} events, row and key"), written, "bytes", target);
-            figures.add(format!("state of a key, {name}, {events} events, RocksDB's files and buffers"), on_disk, "bytes", "");
+            figures.add(format!("state of a key, {name}, {events} events, row and key"), measure(features, events)?, "bytes", target);
         }
     }
     Ok(())
 }
 
-/// Bytes of a key: as written, and as RocksDB estimates its files and buffers to be.
-fn measure(features: &str, events: u64) -> Result<(f64, f64)> {
+/// Bytes of a key as written, before RocksDB compresses them.
+fn measure(features: &str, events: u64) -> Result<f64> {
     let folder = tempfile::tempdir().map_err(|error| Error::unavailable(format!("no temporary folder: {error}")))?;
     let data = folder.path().join("data").display().to_string();
     let config = Layers { file: None, environment: Vec::new(), flags: vec![("data", data)] }.config()?;
@@ -63,7 +61,7 @@ fn measure(features: &str, events: u64) -> Result<(f64, f64)> {
         return Err(Error::internal(format!("{} keys with {} events", found.keys, found.events)));
     }
     let written = found.rows + found.chunks + KEYS * (PREFIX + KEY);
-    Ok((written as f64 / KEYS as f64, store.state_bytes() as f64 / KEYS as f64))
+    Ok(written as f64 / KEYS as f64)
 }
 
 /// Every key in turn, over 60 days.

@@ -473,18 +473,6 @@ impl Store {
         batch.delete_range_cf(self.family(OUTBOX)?, 0_u64.to_be_bytes(), before.to_be_bytes());
         self.db.write(batch).map_err(|error| failure(&self.folder, &error))
     }
-
-    /// Bytes on disk and in write buffers of the state and chunk families, as RocksDB estimates them.
-    #[must_use]
-    pub fn state_bytes(&self) -> u64 {
-        let property = |family: &str, name: &str| {
-            self.db.cf_handle(family).and_then(|handle| self.db.property_int_value_cf(handle, name).ok().flatten()).unwrap_or(0)
-        };
-        [STATE, CHUNKS]
-            .iter()
-            .map(|family| property(family, "rocksdb.total-sst-files-size") + property(family, "rocksdb.cur-size-all-mem-tables"))
-            .sum()
-    }
 }
 
 fn ids_key((first, place): (Seq, u32)) -> Vec<u8> {
