@@ -289,7 +289,15 @@ fn what_is_wrong_with_a_file_is_said_and_the_rest_goes_on() {
     deliver(&project, "2_good.parquet", &batch(&replaced));
     server.wait_for_seq(60);
     wait_for("no problem", || problems(&server).is_empty().then_some(()));
-    equal_naive(&project, &server, &[good, mended, replaced].concat());
+    equal_naive(&project, &server, &[good.clone(), mended.clone(), replaced.clone()].concat());
+    assert_eq!(server.stop(), Some(0));
+
+    // A file that is put back to what it was is taken in again, too, once.
+    deliver(&project, "2_good.parquet", &batch(&good));
+    project.catch_up();
+    let server = project.serve();
+    assert_eq!(seq(&server), 90);
+    equal_naive(&project, &server, &[good.clone(), mended, replaced, good].concat());
     assert_eq!(server.stop(), Some(0));
 }
 
@@ -314,6 +322,33 @@ fn rows_without_key_or_time_are_set_aside_and_pushes_are_refused() {
     assert!(status == 400 && answer.contains("users is a table"), "{status}: {answer}");
     equal_naive(&project, &server, &rows);
     assert_eq!(server.stop(), Some(0));
+}
+
+#[test]
+fn files_are_taken_in_again_for_another_key() {
+    let project =
+        Project::new("table users (a bigint, b text, at timestamp) from parquet '../users' key a time at;\nvector v (users.*);\n");
+    let columns: [(&str, ArrayRef); 3] = [
+        ("a", Arc::new(Int64Array::from(vec![None, Some(2)]))),
+        ("b", Arc::new(StringArray::from(vec!["x", "y"]))),
+        ("at", Arc::new(TimestampMicrosecondArray::from(vec![HOUR, HOUR]))),
+    ];
+    deliver(
+        &project,
+        "1.parquet",
+        &RecordBatch::try_from_iter_with_nullable(columns.map(|(name, column)| (name, column, true))).expect("a batch"),
+    );
+    project.catch_up();
+    project.write(
+        "features/test.bay",
+        "table users (a bigint, b text, at timestamp) from parquet '../users' key b time at;\nvector v (users.*);\n",
+    );
+    project.catch_up();
+    let topics = read_ndjson(&project.run(&["topics", "list", "--output", "ndjson"]).ok().stdout);
+    let ends: BTreeMap<&str, u64> =
+        topics.iter().map(|topic| (topic["topic"].as_str().expect("a name"), topic["end"].as_u64().expect("a number"))).collect();
+    // The row without `a` was set aside once, and has a key now.
+    assert_eq!((ends["users"], ends["users.dead"]), (4, 1));
 }
 
 #[test]

@@ -78,7 +78,7 @@ pub(crate) use bytes::{ByteReader, put_signed, put_unsigned};
 pub use fold::Keep;
 use fold::{By, Groups, Own};
 pub(crate) use fold::{Fold, Kind, Part, Partial};
-pub(crate) use packed::pack;
+pub(crate) use packed::{PACKED_MAX, pack};
 pub(crate) use rows::{META, OFFSET, Place, Rows, TIME, biased, unbiased};
 
 /// Sorted by name.

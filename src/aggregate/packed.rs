@@ -2,6 +2,8 @@
 //! each, lowest first. The first 64 bits are the element's word, the next one says that it is not null.
 
 const CHARACTERS: usize = 10;
+/// How many elements the lists of one column can have, whose texts stand in an array of less than 2 GiB.
+pub(crate) const PACKED_MAX: usize = i32::MAX as usize / CHARACTERS;
 
 /// Appends an element: its word, or `None` where it is null.
 pub(crate) fn pack(text: &mut String, element: Option<u64>) {

@@ -20,8 +20,11 @@ use crate::record::NewRecord;
 /// How often is looked for new files.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 const WAIT: Duration = Duration::from_millis(20);
-/// What is remembered of a file all of whose rows are in the log.
-const WHOLE: u64 = u64::MAX;
+/// What is remembered of a file: in the upper bits which of its contents was taken in last, counted from 1, and in these how
+/// many rows of it are in the log.
+const ROWS_BITS: u32 = 40;
+/// All of them.
+const WHOLE: u64 = (1 << ROWS_BITS) - 1;
 
 /// A file's size and time of change: where they stay, the file is not looked into again.
 type Stamp = (u64, Option<SystemTime>);
@@ -106,8 +109,18 @@ fn files_of(path: &Path) -> Result<Vec<PathBuf>> {
 
 /// Appends the rows of a file that are not in the log. `false` when the engine stops before the last.
 fn load(shared: &Shared, source: &Source, path: &Path) -> Result<bool> {
-    let mut writer = shared.logs.writer(Destination::Embedded, &remembered_as(source, path)?)?;
-    let done = writer.appended_upto()?.unwrap_or(0);
+    let named = |name: &str| shared.logs.writer(Destination::Embedded, name);
+    let (file, content) = (remembered_as(source, path), content_of(path)?);
+    let mut writer = named(&file)?;
+    let last = writer.appended_upto()?.map_or((0, 0), |upto| (upto >> ROWS_BITS, upto & WHOLE));
+    let content_at = |count: u64| named(&format!("{file} {count} {content}"));
+    // A file that is put back to what it was before is another content again.
+    let (count, done) = if last.0 > 0 && content_at(last.0)?.appended_upto()?.is_some() {
+        last
+    } else {
+        content_at(last.0 + 1)?.append(&[], 1)?;
+        (last.0 + 1, 0)
+    };
     if done == WHOLE {
         return Ok(true);
     }
@@ -126,18 +139,26 @@ fn load(shared: &Shared, source: &Source, path: &Path) -> Result<bool> {
             ..NewRecord::default()
         };
         let records: Vec<NewRecord> = batch.into_iter().skip(begun).map(record).collect();
-        writer.append(&records, rows)?;
+        writer.append(&records, count << ROWS_BITS | rows)?;
     }
-    writer.append(&[], WHOLE)?;
+    writer.append(&[], count << ROWS_BITS | WHOLE)?;
     tracing::info!(table = source.name, "took in {rows} rows of {}", path.display());
     Ok(true)
 }
 
-/// The name under which the log remembers how much of a file it has: of its content, and of the columns that were taken
-/// of it, so that a table with a new column takes its files in again.
-fn remembered_as(source: &Source, path: &Path) -> Result<String> {
-    let mut columns: Vec<String> = source.fields.iter().map(|field| format!("{} {}", field.name, field.data_type)).collect();
-    columns.sort();
+/// The name under which the log remembers a file: with what is taken of it, so that a table with a new column, or with
+/// another key, takes its files in again.
+fn remembered_as(source: &Source, path: &Path) -> String {
+    let mut taken: Vec<String> = source.fields.iter().map(|field| format!("{} {}", field.name, field.data_type)).collect();
+    taken.sort();
+    taken.push(format!("time {}", source.fields[source.event_time].name));
+    taken.extend(source.expects.iter().map(|expect| expect.condition.text.to_string()));
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    format!("table {} {} {name}", source.topic(), Identity::of(&taken.join("\n")))
+}
+
+/// A file's length and the hash of its bytes.
+fn content_of(path: &Path) -> Result<String> {
     let failed = |error: std::io::Error| Error::input(format!("{}: cannot be read: {error}", path.display()));
     let mut file = File::open(path).map_err(failed)?;
     let (mut hash, mut length, mut buffer) = (Xxh3Default::new(), 0, vec![0; 1 << 20]);
@@ -150,8 +171,7 @@ fn remembered_as(source: &Source, path: &Path) -> Result<String> {
             }
         }
     }
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    Ok(format!("table {} {} {length} {:032x} {name}", source.topic(), Identity::of(&columns.join("\n")), hash.digest128()))
+    Ok(format!("{length} {:032x}", hash.digest128()))
 }
 
 /// Waits until all that the logs of tables hold now is applied, so that the first event already sees it.

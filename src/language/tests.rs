@@ -1,16 +1,14 @@
 //! The language as a whole: text in, plan or diagnostics out.
 
 use std::path::Path;
-use std::sync::Arc;
 
-use arrow::array::{ArrayRef, Int64Array, ListBuilder, RecordBatch, StringBuilder, TimestampMicrosecondArray};
+mod unnest;
 
 use super::{Compiled, SourceFile, compile, format, render};
 use crate::error::{Error, ErrorKind, Result};
-use crate::plan::{ColumnSource, ELEMENTS_MAX, Element, Frame, ModelSignature, Origin, Plan, Tensor, diff};
+use crate::plan::{ColumnSource, Element, Frame, ModelSignature, Origin, Plan, Tensor, diff};
 use crate::time::Span;
 use crate::value::Value;
-use crate::vector::value_at;
 
 const FRAUD: &str = "
 source payments (
@@ -371,55 +369,6 @@ fn a_streams_identity_is_its_meaning() {
     }
 }
 
-#[test]
-fn a_row_for_each_element() {
-    let text = "
-source s (id bigint, xs text[], n bigint, t timestamp) from log 's' event time t;
-stream some as select id, unnest(xs) as x, t from s where n > 0;
-stream all_of_them as select id, unnest(string_to_array(x, ' ')) as letter, t from some where x <> 'n o';
-entity e (letter text);
-features f of e from all_of_them ( n = count(*) );
-";
-    let plan = plan(text);
-    let branch = &plan.views[0].rows.branches[0];
-    assert!(branch.unnests());
-    // The key, and the list whose elements it is made of.
-    assert_eq!(branch.origins(&plan.views[0].key_columns), [1]);
-    let word = |text: &str| Some(text.to_owned());
-    let derive = |lists: &[Option<Vec<Option<String>>>], n: &[i64]| {
-        let mut xs = ListBuilder::new(StringBuilder::new());
-        for list in lists {
-            match list {
-                Some(words) => {
-                    words.iter().for_each(|word| xs.values().append_option(word.as_ref()));
-                    xs.append(true);
-                }
-                None => xs.append(false),
-            }
-        }
-        let ids = Int64Array::from_iter_values(0..n.len() as i64);
-        let times = TimestampMicrosecondArray::from(vec![0; n.len()]);
-        let columns: Vec<ArrayRef> = vec![Arc::new(ids), Arc::new(xs.finish()), Arc::new(Int64Array::from(n.to_vec())), Arc::new(times)];
-        branch.derive(&RecordBatch::try_new(plan.sources[0].schema.clone(), columns).unwrap())
-    };
-    let lists = [Some(vec![word("a b"), None, word("c")]), None, Some(vec![]), Some(vec![word("d"), word("n o")]), Some(vec![word("e")])];
-    let derived = derive(&lists, &[1, 1, 1, 1, 0]).unwrap();
-    let of =
-        |event: usize| derived.rows_of(event).map(|row| (value_at(derived.rows.column(1), row), derived.keeps(row))).collect::<Vec<_>>();
-    let letter = |text: &str, kept: bool| (Value::Text(text.into()), kept);
-    assert_eq!(of(0), [letter("a", true), letter("b", true), letter("c", true)]);
-    assert_eq!((of(1), of(2)), (vec![], vec![]));
-    assert_eq!(of(3), [letter("d", true), letter("n", false), letter("o", false)]);
-    assert_eq!(of(4), [letter("e", false)]);
-
-    let many = |count: usize| Some(vec![word("x"); count]);
-    assert_eq!(derive(&[many(ELEMENTS_MAX)], &[1]).unwrap().rows.num_rows(), ELEMENTS_MAX);
-    let refused = derive(&[many(2), many(ELEMENTS_MAX + 1)], &[1, 1]).err().unwrap();
-    assert_eq!(refused.kind(), ErrorKind::Input);
-    assert!(refused.to_string().starts_with("unnest(xs) makes 65537 rows of one event, at most 65536 can be"), "{refused}");
-    assert_eq!(derive(&[many(ELEMENTS_MAX + 1), many(1)], &[0, 1]).unwrap().rows.num_rows(), 1);
-}
-
 const TABLES: &str = "
 source payments (user_id bigint, receiver_id bigint, bank text, amount double, event_time timestamp)
 from log 'payments' event time event_time;
@@ -514,6 +463,19 @@ fn a_derived_feature_is_one_of_its_view_and_has_no_state() {
     let texts: Vec<_> = texts.collect();
     let ratio = "(\"f.spend_1h\" / nullif(\"f.n_1h\", 0)::DOUBLE default 0.0)";
     assert_eq!(texts, [format!("{ratio} * 2"), format!("{ratio} + x")]);
+}
+
+#[test]
+fn tables_and_derived_features_stand_side_by_side() {
+    let table = "table names (id bigint, name text, since timestamp) from parquet '.' key id time since;";
+    let texts = |text: &str| {
+        let of = |column: &crate::plan::VectorColumn| match &column.from {
+            ColumnSource::Derived(expression) => expression.text.to_string(),
+            ColumnSource::Frame(_) => String::new(),
+        };
+        plan(text).vectors[0].columns.iter().map(of).collect::<Vec<_>>()
+    };
+    assert_eq!(texts(&format!("{table}{DERIVED}")), texts(DERIVED));
 }
 
 #[test]

@@ -12,6 +12,21 @@ use crate::error::{Error, Result};
 
 /// How many rows one event may have by one branch.
 pub const ELEMENTS_MAX: usize = 1 << 16;
+/// How many bytes of texts and lists the rows of one event may repeat: a short record must not become a large one.
+const REPEATED_BYTES_MAX: usize = 16 << 20;
+
+/// Bytes that a row repeats of a column whose values differ in length: an element of a list of numbers counts as ten.
+fn width(column: &ArrayRef, row: usize) -> usize {
+    if let Some(texts) = column.as_string_opt::<i32>() {
+        return texts.value_length(row) as usize;
+    }
+    let Some(lists) = column.as_list_opt::<i32>() else { return 0 };
+    let (from, to) = (lists.value_offsets()[row] as usize, lists.value_offsets()[row + 1] as usize);
+    match lists.values().as_string_opt::<i32>() {
+        Some(texts) => (texts.value_offsets()[to] - texts.value_offsets()[from]) as usize,
+        None => 10 * (to - from),
+    }
+}
 
 fn too_much(error: ArrowError, step: &Step, list: usize, column: usize) -> Error {
     let ArrowError::OffsetOverflowError(bytes) = error else { return error.into() };
@@ -33,13 +48,18 @@ pub(super) fn unnest(before: &Derived, step: &Step, mut columns: Vec<ArrayRef>, 
         let rows = before.rows_of(event);
         let within = |row: &usize| if lists.is_valid(*row) { lists.value_length(*row) as usize } else { 0 };
         let count: usize = rows.clone().map(|row| within(&row)).sum();
-        if count > ELEMENTS_MAX {
+        let others = || columns.iter().enumerate().filter(|(index, _)| *index != list).map(|(_, column)| column);
+        let repeats: usize = rows.clone().map(|row| within(&row) * others().map(|column| width(column, row)).sum::<usize>()).sum();
+        if count > ELEMENTS_MAX || repeats > REPEATED_BYTES_MAX {
             // What a filter leaves out makes no row however long it is, so that a filter can be the remedy.
             if rows.clone().any(|row| before.keeps(row)) {
                 let text = &step.columns[list].text;
-                return Err(Error::input(format!(
-                    "unnest({text}) makes {count} rows of one event, at most {ELEMENTS_MAX} can be; send it in parts, or leave it out by `where`"
-                )));
+                let what = if count > ELEMENTS_MAX {
+                    format!("makes {count} rows of one event, at most {ELEMENTS_MAX} can be")
+                } else {
+                    format!("repeats {repeats} bytes of one event's texts and lists, at most {REPEATED_BYTES_MAX} can be")
+                };
+                return Err(Error::input(format!("unnest({text}) {what}; send it in parts, or leave it out by `where`")));
             }
         } else {
             for row in rows {

@@ -39,6 +39,9 @@ pub fn to_type(array: &ArrayRef, to: &DataType, what: &str) -> Result<ArrayRef> 
         DataType::Int | DataType::Text if from.is_integer() => strict(&array, to, what),
         DataType::Float if from.is_numeric() => strict(&array, to, what),
         DataType::List(_) | DataType::Map(_) | DataType::Struct(_) if from.is_nested() => strict(&array, to, what),
+        DataType::List(_) if text => {
+            Err(Error::input(format!("{what} is text, but {to} is needed: CSV has no form for lists, write the file as NDJSON or Parquet")))
+        }
         _ => Err(mismatch()),
     }
 }

@@ -8,7 +8,7 @@ use arrow::record_batch::RecordBatch;
 use smallvec::SmallVec;
 
 use super::layout::{Layout, RowShape};
-use crate::aggregate::{Kind, META, Rows, biased, pack};
+use crate::aggregate::{Kind, META, PACKED_MAX, Rows, biased, pack};
 use crate::error::{Error, Result};
 use crate::id::Position;
 use crate::plan::{Expression, View};
@@ -82,7 +82,7 @@ impl Inputs {
             }
             Kind::Text => {
                 let texts = match &input.data_type {
-                    DataType::List(item) => packed(column, Kind::of(item)),
+                    DataType::List(item) => packed(column, Kind::of(item), input)?,
                     _ => column.as_string_opt::<i32>().cloned(),
                 };
                 self.put_words(column, at, flag_at, flag, |_| 0);
@@ -142,9 +142,17 @@ fn column(expression: &Expression, own: &RecordBatch) -> Result<ArrayRef> {
     Err(Error::internal(format!("{}: {} values for {} rows", expression.text, column.len(), own.num_rows())))
 }
 
-/// Lists of numbers as the texts that rows hold.
-fn packed(column: &ArrayRef, kind: Kind) -> Option<StringArray> {
-    let lists = column.as_list_opt::<i32>()?;
+/// Lists of numbers as the texts that rows hold; `None` where the column has none. Input error where the batch is too large
+/// for a column of them.
+fn packed(column: &ArrayRef, kind: Kind, expression: &Expression) -> Result<Option<StringArray>> {
+    let Some(lists) = column.as_list_opt::<i32>() else { return Ok(None) };
+    let elements: usize = (0..lists.len()).map(|row| lists.value_length(row) as usize).sum();
+    if elements > PACKED_MAX {
+        return Err(Error::input(format!(
+            "{} has {elements} elements in one batch, at most {PACKED_MAX} can be folded; lower batch_events_max",
+            expression.text
+        )));
+    }
     let (doubles, integers) = (lists.values().as_primitive_opt::<Float64Type>(), lists.values().as_primitive_opt::<Int64Type>());
     let word = |element: usize| match (kind, doubles, integers) {
         (Kind::Float, Some(doubles), _) => Some(doubles.value(element).to_bits()),
@@ -159,7 +167,7 @@ fn packed(column: &ArrayRef, kind: Kind) -> Option<StringArray> {
         }
         text
     };
-    Some((0..lists.len()).map(|row| lists.is_valid(row).then(|| text(row))).collect())
+    Ok(Some((0..lists.len()).map(|row| lists.is_valid(row).then(|| text(row))).collect()))
 }
 
 fn wrong_type(expression: &Expression, column: &ArrayRef) -> Error {

@@ -139,8 +139,10 @@ impl Checker<'_> {
                 Diagnostic::error(codes::BAD_TOPIC, topic.at, format!("`{}` cannot name a topic", topic.text), "not a topic's name");
             self.report(problem.help("1 to 249 letters, digits, `.`, `_` or `-`"));
         }
-        if self.plan.sources.iter().any(|source| source.files.is_some() && source.topic() == topic.text) {
-            let message = format!("the topic `{0}` holds the rows of table `{0}` alone", topic.text);
+        let dead_letters = format!("{}.dead", topic.text);
+        let is_its = |source: &&Source| source.files.is_some() && [topic.text.as_str(), &dead_letters].contains(&source.topic());
+        if let Some(table) = self.plan.sources.iter().find(is_its) {
+            let message = format!("the topic `{0}` holds the rows of table `{0}` alone", table.topic());
             self.report(Diagnostic::error(codes::TABLE_TOPIC, topic.at, message, "the table's topic").help("name another topic"));
         }
     }

@@ -23,10 +23,13 @@ impl Checker<'_> {
     pub(super) fn table(&mut self, file: usize, name: &Name, body: &TableBody) -> Option<(usize, usize)> {
         let fields = body.columns.as_ref().and_then(|columns| self.columns(columns, "table"))?;
         self.topic(name);
-        let reads = |source: &&Source| matches!(&source.origin, Origin::Log { topic, .. } if *topic == name.text);
+        let reads = |source: &&Source| {
+            let into = source.dead_letter_topic() == name.text;
+            into || matches!(&source.origin, Origin::Log { topic, .. } if *topic == name.text)
+        };
         if let Some(source) = self.plan.sources.iter().find(reads) {
             let message =
-                format!("source `{}` reads the topic `{}`, which holds the rows of the table of that name alone", source.name, name.text);
+                format!("source `{}` has the topic `{}`, which holds the rows of the table of that name alone", source.name, name.text);
             let problem = Diagnostic::error(codes::TABLE_TOPIC, name.at, message, "its topic has another reader");
             self.report(
                 problem.help("give the table another name, or the source another topic; what reads rows of a table names the table"),
@@ -88,7 +91,8 @@ impl Checker<'_> {
                 Ok(aggregate) => aggregate,
                 Err(error) => {
                     let message = format!("the attribute `{attribute}` of table `{}`: {}", name.text, error.0);
-                    self.report(Diagnostic::error(codes::AGGREGATE_TYPES, name.at, message, "cannot be read"));
+                    let problem = Diagnostic::error(codes::AGGREGATE_TYPES, name.at, message, "cannot be read");
+                    self.report(problem.help("an attribute is a single value; lists are columns of sources"));
                     return None;
                 }
             };
@@ -105,6 +109,7 @@ impl Checker<'_> {
         let name = name.text.clone();
         let declared = (0..features.len()).map(FeatureRef::Aggregate).collect();
         let derived = Vec::new();
+        self.derived_expressions.push(Vec::new());
         self.plan.views.push(View { name, id, entity, rows, key_columns, ttl: None, inputs, filters, folds, features, derived, declared });
         Some(self.plan.views.len() - 1)
     }
