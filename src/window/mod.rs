@@ -95,6 +95,7 @@ impl KeyState {
         if !self.root.remove(&Removal { layout, at, chunks, grown: &grown }, &mut change)? {
             return Ok(false);
         }
+        self.root.settle(layout);
         self.note_garbage(change.garbage);
         self.held = self.held.saturating_sub(8 * layout.shape.stride);
         // Where all others were forgotten, the time of their last is not known any more: it stays too late.
@@ -142,6 +143,7 @@ impl KeyState {
         trim.load(&self.root, None)?;
         if trim.tree(&mut self.root)? {
             let garbage = trim.garbage;
+            self.root.settle(layout);
             if let Some(base) = &mut self.base {
                 base.drop_rows(layout);
             }

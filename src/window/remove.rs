@@ -5,7 +5,7 @@ use super::chunk::{Chunk, Chunks};
 use super::layout::Layout;
 use super::leaf::{Leaf, slice};
 use super::tree::{Change, LEAF_MAX, Node};
-use crate::aggregate::{META, OFFSET, TIME, biased};
+use crate::aggregate::{META, OFFSET, Partial, TIME, biased};
 use crate::error::Result;
 use crate::id::Position;
 
@@ -19,7 +19,7 @@ pub(super) struct Removal<'a> {
 }
 
 impl Node {
-    /// `false` where the event is not there; then, as after an error, the tree is as it was.
+    /// `false` where the event is not there; then, as after an error, the tree is as it was. Otherwise `settle` it.
     pub(super) fn remove(&mut self, removal: &Removal<'_>, change: &mut Change) -> Result<bool> {
         let layout = removal.layout;
         match self {
@@ -33,8 +33,7 @@ impl Node {
                 // Exact sums could be subtracted from; what depends on order or extremes could not.
                 inner.count -= before;
                 let child = std::mem::take(&mut inner.children[slot]);
-                inner.put(layout, slot, child);
-                self.settle(layout);
+                inner.put_rest(layout, slot, child);
                 Ok(true)
             }
             Self::Chunk(chunk) => {
@@ -46,17 +45,24 @@ impl Node {
         }
     }
 
-    /// Brings a node that lost events to the form that the remaining ones have.
-    pub(super) fn settle(&mut self, layout: &Layout) {
-        let Self::Inner(inner) = self else { return };
-        let mut held = inner.children.iter_mut().filter(|child| !child.is_empty());
-        if let (only, None) = (held.next(), held.next()) {
-            *self = only.map(std::mem::take).unwrap_or_default();
+    /// Brings a node that lost events to the form that the remaining ones have. What was kept of a slot is returned
+    /// where its node takes the place of this one: the node may be a chunk that is not in memory.
+    pub(super) fn settle(&mut self, layout: &Layout) -> Option<Vec<Partial>> {
+        let Self::Inner(inner) = self else { return None };
+        let mut held = (0..4).filter(|slot| !inner.children[*slot].is_empty());
+        if let (Some(only), None) = (held.next(), held.next()) {
+            let partials = inner.partials_mut(only).iter_mut().map(|partial| std::mem::replace(partial, Partial::Absent)).collect();
+            *self = std::mem::take(&mut inner.children[only]);
+            return Some(partials);
+        }
+        if inner.count == 0 {
+            *self = Self::default();
         } else if inner.count <= LEAF_MAX as u64 && !inner.children.iter().any(Self::holds_chunks) {
             let mut leaf = Leaf::default();
             self.gather(layout, &mut leaf);
             *self = Self::Leaf(leaf);
         }
+        None
     }
 
     /// The time of the last event.

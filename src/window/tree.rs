@@ -112,8 +112,16 @@ impl Inner {
         self.children[slot] = node;
     }
 
+    /// Puts a node that lost events into its slot, in the form that the remaining ones have.
+    pub(super) fn put_rest(&mut self, layout: &Layout, slot: usize, mut node: Node) {
+        match node.settle(layout) {
+            Some(partials) => self.put_stored(layout, slot, node, partials),
+            None => self.put(layout, slot, node),
+        }
+    }
+
     /// Puts a node whose partials are known into an empty slot.
-    pub(super) fn put_stored(&mut self, layout: &Layout, slot: usize, node: Node, partials: Vec<Partial>) {
+    pub(super) fn put_stored(&mut self, layout: &Layout, slot: usize, node: Node, partials: impl IntoIterator<Item = Partial>) {
         self.count += node.count(layout);
         for (partial, stored) in self.partials_mut(slot).iter_mut().zip(partials) {
             *partial = stored;
@@ -207,7 +215,7 @@ impl Node {
         }
     }
 
-    /// What a tile keeps of all events. A chunk that is not in memory counts as empty: ask the node above it.
+    /// What a tile keeps of all events: of those of a chunk that is not in memory nothing, so that readers ask the chunk.
     fn summary(&self, layout: &Layout) -> Vec<Partial> {
         let mut partials: Vec<Partial> = layout.empty_tile().collect();
         match self {
@@ -224,9 +232,10 @@ impl Node {
                 }
             }
             Self::Chunk(chunk) => {
-                if let Some(node) = chunk.node() {
-                    return node.summary(layout);
-                }
+                return match chunk.node() {
+                    Some(node) => node.summary(layout),
+                    None => vec![Partial::Absent; layout.parts.len()],
+                };
             }
         }
         for (part, partial) in layout.parts.iter().zip(&mut partials) {

@@ -21,17 +21,11 @@ pub(super) struct Trim<'a> {
 }
 
 impl Trim<'_> {
-    /// Whether anything was forgotten. An error leaves the tree as it was, where `load` was called before.
+    /// Whether anything was forgotten; then `settle` the tree. An error leaves it as it was, where `load` was called before.
     pub(super) fn tree(&mut self, node: &mut Node) -> Result<bool> {
         match node {
             Node::Leaf(leaf) => Ok(self.leaf(leaf)),
-            Node::Inner(inner) => {
-                let changed = self.inner(inner)?;
-                if changed {
-                    node.settle(self.layout);
-                }
-                Ok(changed)
-            }
+            Node::Inner(inner) => self.inner(inner),
             Node::Chunk(chunk) => {
                 if chunk.last >= self.horizon {
                     return Ok(false);
@@ -100,7 +94,7 @@ impl Trim<'_> {
                 continue;
             }
             inner.count -= before;
-            inner.put(self.layout, slot, child);
+            inner.put_rest(self.layout, slot, child);
             changed = true;
         }
         Ok(changed)

@@ -231,6 +231,45 @@ fn long_history(left_out: u64, ttl: Option<Span>) {
     }
 }
 
+/// A node that keeps one chunk becomes that chunk, which need not be in memory: what the tile over it keeps must stay.
+#[test]
+fn a_chunk_that_is_left_alone_still_counts() {
+    let view = narrowed(|feature| ["count_all", "sum_amount_all", "last_n_amount_all"].contains(&feature.name.as_str()));
+    let layout = Layout::new(&view);
+    let mut next = random(20_060);
+    let mut now = 0;
+    let mut time = || {
+        now += if next().is_multiple_of(1_000) { 4_000 } else { (next() % 3) as i64 };
+        (now, 0, next())
+    };
+    let rows: Vec<(i64, u32, u64)> = (0..12_000).map(|_| time()).collect();
+    let events = Events::new(&rows);
+    let inputs = Inputs::evaluate(&view, &events.batch()).unwrap();
+    let (last, count) = (events.positions[rows.len() - 1].time, [0]);
+    assert_eq!(view.features[count[0]].name, "count_all");
+    for removes in [false, true] {
+        let (mut state, mut store) = (KeyState::new(&layout), Store::default());
+        (0..rows.len()).for_each(|row| state.insert(&layout, events.positions[row], &inputs, row));
+        for first in (0..rows.len()).step_by(300) {
+            state = store.reload(&layout, state);
+            let end = first + 300;
+            if !removes {
+                state.trim(&layout, events.positions[end - 1].time, &store).unwrap();
+                same(&view, &layout, &state, &events, &store, last, None);
+                continue;
+            }
+            for row in first..end {
+                assert!(state.remove(&layout, events.positions[row], &store).unwrap());
+                let mut counted = Vec::new();
+                state.read(&layout, last, &[], &count, &store, &mut counted).unwrap();
+                assert_eq!(counted, [Value::Int((rows.len() - row - 1) as i64)]);
+            }
+            let remaining = events.only(&(end..rows.len()).collect::<Vec<_>>());
+            same(&view, &layout, &state, &remaining, &store, last, None);
+        }
+    }
+}
+
 #[test]
 fn what_comes_after_later_events_were_forgotten_still_counts() {
     let view = narrowed(|feature| ["sum_amount_rows", "last_n_amount_rows_many", "sum_amount_all"].contains(&feature.name.as_str()));
