@@ -298,8 +298,9 @@ impl Shard {
                 Pass::Replay(_) => false,
                 Pass::Rebuild(_) => !layout.forgets_in_order(),
             };
+            let chunks = StoredChunks { store, definitions, view: dirty.view, key: &dirty.key };
+            entry.state.compact(layout, &chunks)?;
             if trims {
-                let chunks = StoredChunks { store, definitions, view: dirty.view, key: &dirty.key };
                 entry.state.trim(layout, forgets_before(definitions, work, dirty.view), &chunks)?;
             }
             let before = entry.bytes;

@@ -14,6 +14,8 @@ use crate::error::Result;
 
 /// Events of a chunk, unless they all have the same time or were never read since.
 pub(super) const CHUNK_MAX: u64 = 2048;
+/// Segments of a chunk, which are then stored as one.
+pub(super) const SEGMENTS_MAX: u16 = 24;
 
 /// The name of a stored segment within its key: ordered by time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

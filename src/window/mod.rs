@@ -160,6 +160,17 @@ impl KeyState {
         Ok(())
     }
 
+    /// Reads the chunks that have many segments, so that the next `encode` stores each of them as one.
+    ///
+    /// # Errors
+    /// Those of `chunks`, and `Corrupt` where a chunk cannot be read.
+    pub fn compact(&self, layout: &Layout, chunks: &dyn Chunks) -> Result<()> {
+        let grown = |bytes: usize| {
+            self.loaded.fetch_add(bytes, Ordering::Relaxed);
+        };
+        self.root.load_segmented(layout, chunks, &grown)
+    }
+
     /// The time of the latest event, also when it was forgotten.
     #[must_use]
     pub fn last_event(&self) -> Option<EventTime> {

@@ -4,7 +4,7 @@
 //! An inner node stands for the smallest interval of 4^k microseconds, aligned to its own length, that holds all of
 //! its events; so at least two of its four slots hold some. Times are biased words (`aggregate::biased`).
 
-use super::chunk::{Chunk, ChunkId, Chunks};
+use super::chunk::{Chunk, ChunkId, Chunks, SEGMENTS_MAX};
 use super::layout::Layout;
 use super::leaf::{Leaf, count_before, slice};
 use crate::aggregate::{Partial, Rows, TIME};
@@ -313,6 +313,15 @@ impl Node {
             Self::Chunk(chunk) => chunk.load(layout, chunks, grown)?.each_leaf(layout, chunks, grown, each)?,
         }
         Ok(())
+    }
+
+    /// Reads the chunks that have too many segments.
+    pub(super) fn load_segmented(&self, layout: &Layout, chunks: &dyn Chunks, grown: &dyn Fn(usize)) -> Result<()> {
+        match self {
+            Self::Inner(inner) => inner.children.iter().try_for_each(|child| child.load_segmented(layout, chunks, grown)),
+            Self::Chunk(chunk) if chunk.segments >= SEGMENTS_MAX => chunk.load(layout, chunks, grown).map(drop),
+            Self::Leaf(_) | Self::Chunk(_) => Ok(()),
+        }
     }
 
     pub(super) fn holds_chunks(&self) -> bool {

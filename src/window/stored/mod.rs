@@ -7,7 +7,7 @@ mod sizes;
 
 pub use self::sizes::Sizes;
 use super::base::Base;
-use super::chunk::{CHUNK_MAX, Chunk, ChunkId};
+use super::chunk::{CHUNK_MAX, Chunk, ChunkId, SEGMENTS_MAX};
 use super::layout::{Label, Layout};
 use super::leaf::Leaf;
 use super::tree::{Inner, Node};
@@ -25,8 +25,6 @@ const INLINE_MAX: u64 = 256;
 const PENDING_MAX: usize = 128;
 /// The same for any earlier chunk.
 const PENDING_EARLIER_MAX: usize = 16;
-/// Segments of a chunk, which are then stored as one where the chunk is in memory.
-const SEGMENTS_MAX: u16 = 24;
 
 const TAG_EMPTY: u8 = 0;
 const TAG_INNER: u8 = 1;

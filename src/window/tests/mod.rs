@@ -314,6 +314,28 @@ fn only_what_changed_is_stored_again() {
 }
 
 #[test]
+fn a_chunk_that_is_never_read_does_not_grow_without_end() {
+    let view = narrowed(|feature| ["sum_amount_1000_open", "count_all"].contains(&feature.name.as_str()));
+    let layout = Layout::new(&view);
+    let rows: Vec<(i64, u32, u64)> = (0..30_000).map(|row| (row, 0, row as u64)).collect();
+    let events = Events::new(&rows);
+    let inputs = Inputs::evaluate(&view, &events.batch()).unwrap();
+    let (mut state, mut store) = (KeyState::new(&layout), Store::default());
+    (0..500).for_each(|row| state.insert(&layout, events.positions[row], &inputs, row));
+    state = store.reload(&layout, state);
+    for first in (500..30_000).step_by(250) {
+        (first..first + 250).for_each(|row| state.insert(&layout, events.positions[row], &inputs, row));
+        state.compact(&layout, &store).unwrap();
+        store.put(&layout, &mut state);
+        let segments = store.chunks.keys().map(|id| ChunkId::from_be_bytes(*id).segment).max();
+        assert!(segments <= Some(24), "{segments:?}");
+    }
+    assert!(store.written < 30_000 * 40, "{} bytes written for an event", store.written / 30_000);
+    state = store.reload(&layout, state);
+    same(&view, &layout, &state, &events, &store, EventTime(29_000), None);
+}
+
+#[test]
 fn what_was_encoded_is_read_before_it_is_stored() {
     let view = narrowed(|feature| ["sum_amount_1000_open", "count_10"].contains(&feature.name.as_str()));
     let layout = Layout::new(&view);
