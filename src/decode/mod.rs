@@ -10,6 +10,7 @@ mod json;
 #[cfg(test)]
 mod tests;
 mod time;
+mod tombstone;
 
 use arrow::array::BooleanArray;
 use arrow::compute::filter_record_batch;
@@ -24,13 +25,14 @@ use json::{Fields, Row, Slot};
 
 pub use dead_letter::{dead_letter, partitions};
 pub use files::{FileFormat, Payloads, file_to_records, reader_to_records, table_to_records};
+pub use tombstone::Tombstones;
 
 /// The largest payload that is read, unless `Decoder::with_payload_bytes_max` says otherwise.
 pub const PAYLOAD_BYTES_MAX: usize = 16 << 20;
 
 /// Why a record is rejected: labels of metrics, header values of dead letters. They never change meaning.
 pub mod reason {
-    /// No payload: a tombstone, or nothing in it.
+    /// No payload, or nothing in it.
     pub const EMPTY: &str = "empty";
     /// A payload over the limit.
     pub const TOO_LARGE: &str = "too_large";
@@ -46,11 +48,14 @@ pub mod reason {
     pub const EXPECTATION: &str = "expectation";
     /// An `expect` or `deletes when` condition cannot be computed.
     pub const EXPRESSION: &str = "expression";
+    /// A tombstone whose key names no event.
+    pub const BAD_KEY: &str = "bad_key";
     /// All of them.
-    pub const ALL: [&str; 9] = [EMPTY, TOO_LARGE, INVALID_UTF8, MALFORMED, WRONG_TYPE, BAD_TIME, NO_EVENT_TIME, EXPECTATION, EXPRESSION];
+    pub const ALL: [&str; 10] =
+        [EMPTY, TOO_LARGE, INVALID_UTF8, MALFORMED, WRONG_TYPE, BAD_TIME, NO_EVENT_TIME, EXPECTATION, EXPRESSION, BAD_KEY];
 }
 
-/// What became of a run of records. Every record is either a row of `batch` or one of `rejects`.
+/// What became of a run of records. Every record is a row of `batch`, one of `tombstones` or one of `rejects`.
 #[derive(Clone, Debug)]
 pub struct Decoded {
     /// Of the source's schema.
@@ -59,6 +64,8 @@ pub struct Decoded {
     pub records: Vec<u32>,
     /// For each row whether it is no event but retracts one; empty where no row can.
     pub retracts: Vec<bool>,
+    /// Of a source with `deletes on tombstone`.
+    pub tombstones: Option<Tombstones>,
     /// In the order of the run.
     pub rejects: Vec<Reject>,
 }
@@ -96,6 +103,7 @@ pub struct Decoder {
     event_time: usize,
     expects: Vec<Expect>,
     deletes: Option<Expression>,
+    keys: Option<tombstone::Keys>,
     payload_bytes_max: usize,
     row: Row,
 }
@@ -110,6 +118,7 @@ impl Decoder {
             event_time: source.event_time,
             expects: source.expects.clone(),
             deletes: source.deletes.clone(),
+            keys: tombstone::Keys::of(source),
             payload_bytes_max: PAYLOAD_BYTES_MAX,
             row: Row::default(),
         }
@@ -132,42 +141,26 @@ impl Decoder {
         let mut columns = Columns::new(&self.fields, run.records.len()).map_err(|error| error.context(&self.source))?;
         let mut records = Vec::with_capacity(run.records.len());
         let mut rejects = Vec::new();
+        let mut tombstones = self.keys.as_ref().map(|keys| keys.reading().map(|reading| (keys, reading))).transpose()?;
         for index in 0..run.records.len() {
-            match self.read(run.value(index)) {
-                Ok(()) => {
+            let (record, value) = (index as u32, run.value(index));
+            let read = match (&mut tombstones, value) {
+                (Some((keys, reading)), None) => keys.read(record, run.key(index), reading),
+                _ => read(&self.fields, self.event_time, self.payload_bytes_max, value, &mut self.row).map(|()| {
                     columns.push(&self.row);
-                    records.push(index as u32);
-                }
-                Err(Rejection { reason, message }) => rejects.push(Reject { record: index as u32, reason, message }),
-            }
+                    records.push(record);
+                }),
+            };
+            rejects.extend(read.err().map(|Rejection { reason, message }| Reject { record, reason, message }));
         }
         let batch = RecordBatch::try_new(self.schema.clone(), columns.finish())?;
-        self.check(Decoded { batch, records, retracts: Vec::new(), rejects })
-    }
-
-    /// Reads one payload into the row.
-    fn read(&mut self, payload: Option<&[u8]>) -> Result<(), Rejection> {
-        let payload = payload.unwrap_or_default();
-        if payload.is_empty() {
-            return Err(Rejection::new(reason::EMPTY, "the record has no payload"));
-        }
-        if payload.len() > self.payload_bytes_max {
-            let text = format!("the payload has {} bytes, the limit is {}", payload.len(), self.payload_bytes_max);
-            return Err(Rejection::new(reason::TOO_LARGE, text));
-        }
-        let text = std::str::from_utf8(payload)
-            .map_err(|error| Rejection::new(reason::INVALID_UTF8, format!("byte {} is not UTF-8", error.valid_up_to())))?;
-        json::read(&self.fields, text, &mut self.row)?;
-        if matches!(self.row.slots.get(self.event_time), None | Some(Slot::Null)) {
-            let name = self.fields.name(self.event_time);
-            return Err(Rejection::new(reason::NO_EVENT_TIME, format!("field {name} is the event time and is missing or null")));
-        }
-        Ok(())
+        let tombstones = tombstones.map(|(keys, reading)| keys.finish(reading)).transpose()?;
+        self.check(Decoded { batch, records, retracts: Vec::new(), tombstones, rejects })
     }
 
     /// Moves the events that miss an expectation to the rejects.
     fn check(&self, decoded: Decoded) -> Result<Decoded> {
-        let Decoded { batch, records, mut rejects, .. } = decoded;
+        let Decoded { batch, records, tombstones, mut rejects, .. } = decoded;
         let (retracts, undecided) = match &self.deletes {
             Some(condition) => expect::retractions(condition, &batch),
             None => Default::default(),
@@ -176,7 +169,7 @@ impl Decoder {
         failures.retain(|row, _| !retracts.get(*row).is_some_and(|retracts| *retracts));
         failures.extend(undecided);
         if failures.is_empty() {
-            return Ok(Decoded { batch, records, retracts, rejects });
+            return Ok(Decoded { batch, records, retracts, tombstones, rejects });
         }
         let kept: Vec<bool> = (0..records.len()).map(|row| !failures.contains_key(&row)).collect();
         let retracts = retracts.iter().zip(&kept).filter(|(_, kept)| **kept).map(|(retracts, _)| *retracts).collect();
@@ -186,6 +179,26 @@ impl Decoder {
         rejects.sort_by_key(|reject| reject.record);
         let records = records.iter().zip(&kept).filter(|(_, kept)| **kept).map(|(record, _)| *record).collect();
         let batch = filter_record_batch(&batch, &BooleanArray::from(kept))?;
-        Ok(Decoded { batch, records, retracts, rejects })
+        Ok(Decoded { batch, records, retracts, tombstones, rejects })
     }
+}
+
+/// Reads one payload into the row.
+fn read(fields: &Fields, event_time: usize, bytes_max: usize, payload: Option<&[u8]>, row: &mut Row) -> Result<(), Rejection> {
+    let payload = payload.unwrap_or_default();
+    if payload.is_empty() {
+        return Err(Rejection::new(reason::EMPTY, "the record has no payload"));
+    }
+    if payload.len() > bytes_max {
+        let text = format!("the payload has {} bytes, the limit is {bytes_max}", payload.len());
+        return Err(Rejection::new(reason::TOO_LARGE, text));
+    }
+    let text = std::str::from_utf8(payload)
+        .map_err(|error| Rejection::new(reason::INVALID_UTF8, format!("byte {} is not UTF-8", error.valid_up_to())))?;
+    json::read(fields, text, row)?;
+    if matches!(row.slots.get(event_time), None | Some(Slot::Null)) {
+        let name = fields.name(event_time);
+        return Err(Rejection::new(reason::NO_EVENT_TIME, format!("field {name} is the event time and is missing or null")));
+    }
+    Ok(())
 }

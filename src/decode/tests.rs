@@ -10,12 +10,13 @@ use arrow::array::{
 };
 use arrow::datatypes::{Field as ArrowField, Float64Type, Int64Type, Schema, TimestampMicrosecondType};
 use arrow::record_batch::RecordBatch;
+use arrow::util::display::array_value_to_string;
 use proptest::prelude::*;
 
 use super::{Decoded, Decoder, FileFormat, dead_letter, file_to_records, partitions, reader_to_records, reason, table_to_records};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{Identity, Offset, Partition};
-use crate::plan::{Evaluate, Expect, Expression, Field, Format, Origin, Source};
+use crate::plan::{Dedup, Evaluate, Expect, Expression, Field, Format, Origin, Source};
 use crate::record::RecordRun;
 use crate::time::Span;
 use crate::value::DataType;
@@ -38,6 +39,7 @@ fn source() -> Source {
         dedup: None,
         expects: Vec::new(),
         deletes: None,
+        tombstones: false,
         files: None,
     }
 }
@@ -220,6 +222,44 @@ fn tombstones_bad_text_and_sizes() {
     let small = Decoder::new(&source()).with_payload_bytes_max(1 << 20).decode(&run).unwrap();
     assert_eq!(small.rejects[3].reason, reason::TOO_LARGE);
     assert_eq!(small.batch.num_rows(), 0);
+}
+
+/// The records without a payload of a source whose events are named by these columns: their ids, and why others are rejected.
+fn tombstones(columns: &[usize], keys: &[Option<&[u8]>]) -> (Vec<String>, Vec<(u32, &'static str, String)>) {
+    let dedup = Some(Dedup { columns: columns.to_vec(), within: Span::DAY });
+    let source = Source { dedup, tombstones: true, ..source() };
+    let mut run = run(&[r#"{"id":"a","at":0}"#, ""]);
+    (12..).zip(keys).for_each(|(offset, key)| run.push(Offset(offset), 0, *key, None, Vec::new()));
+    let decoded = Decoder::new(&source).decode(&run).unwrap();
+    assert_eq!((decoded.records, decoded.rejects[0].reason), (vec![0], reason::EMPTY), "nothing in it is no tombstone");
+    let found = decoded.tombstones.unwrap();
+    assert!(found.records.is_sorted() && found.records.len() + decoded.rejects.len() == keys.len() + 1);
+    let text = |row: usize| found.ids.columns().iter().map(|column| array_value_to_string(column, row).unwrap()).collect::<Vec<_>>();
+    let ids = (0..found.ids.num_rows()).map(|row| text(row).join(" ")).collect();
+    (ids, decoded.rejects.into_iter().skip(1).map(|reject| (reject.record, reject.reason, reject.message)).collect())
+}
+
+#[test]
+fn keys_of_tombstones_are_the_columns_that_name_their_events() {
+    let (ids, rejects) =
+        tombstones(&[0], &[Some(b"a b"), Some(b"\"q\\n\""), Some(br#"{"x":[1],"id":"o"}"#), Some(b"12"), Some(b"null"), Some(b"")]);
+    assert_eq!((ids, rejects), (["a b", "q\n", "o", "12", "null", ""].map(String::from).to_vec(), vec![]));
+    let (ids, rejects) = tombstones(&[1], &[Some(b"-12"), Some(b"1.5"), Some(b"x"), Some(br#"{"user":9223372036854775807}"#)]);
+    assert_eq!(ids, ["-12", "9223372036854775807"]);
+    assert_eq!(
+        rejects.iter().map(|(record, reason, _)| (*record, *reason)).collect::<Vec<_>>(),
+        [(3, reason::BAD_KEY), (4, reason::BAD_KEY)]
+    );
+    assert!(rejects[1].2.starts_with("the key: field user is bigint"), "{rejects:?}");
+    let (ids, _) = tombstones(&[4], &[Some(b"2024-05-01"), Some(b"0"), Some(b"\"1970-01-01T00:00:01Z\"")]);
+    assert_eq!(ids, ["2024-05-01T00:00:00", "1970-01-01T00:00:00", "1970-01-01T00:00:01"]);
+    let (ids, rejects) =
+        tombstones(&[0, 1], &[Some(br#"{"user":3,"id":"a"}"#), Some(b"a"), Some(br#"{"id":"a"}"#), None, Some(b"\xff"), Some(b"{")]);
+    assert_eq!(ids, ["a 3"]);
+    let messages: Vec<&str> = rejects.iter().map(|(.., message)| message.as_str()).collect();
+    let parts = ["the key `a` is no JSON object with id, user", "the key has no user", "without a key", "byte 0 of the key", "the key: "];
+    assert!(messages.len() == parts.len() && messages.iter().zip(parts).all(|(message, part)| message.contains(part)), "{messages:?}");
+    assert!(rejects.iter().all(|(_, reason, _)| *reason == reason::BAD_KEY));
 }
 
 /// `amount >= 0`, which fails to compute for a whole batch when any amount is infinite.

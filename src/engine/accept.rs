@@ -6,7 +6,9 @@ use std::collections::VecDeque;
 use hashbrown::HashMap;
 use smallvec::SmallVec;
 
-use crate::id::{Offset, Seq};
+use super::kept::{self, Kept};
+use crate::error::Result;
+use crate::id::Seq;
 use crate::online::{AcceptedIds, Place};
 use crate::plan::Source;
 use crate::time::{EventTime, Span};
@@ -18,7 +20,7 @@ pub struct Rules {
     pub max_ahead: Span,
     /// With `dedup by`: how far apart in event time equal ids are one event.
     pub dedup_within: Option<Span>,
-    /// With `deletes when`: how far behind the frontier an event may be retracted.
+    /// Where events can be retracted: how far behind the frontier an event may be retracted.
     pub history: Option<Span>,
 }
 
@@ -28,7 +30,7 @@ impl Rules {
             lateness: source.lateness,
             max_ahead: source.max_ahead,
             dedup_within: source.dedup.as_ref().map(|dedup| dedup.within),
-            history: source.deletes.as_ref().map(|_| source.history),
+            history: source.retracts().then_some(source.history),
         }
     }
 
@@ -54,8 +56,8 @@ pub enum Verdict {
 /// The verdict on a retraction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Retraction {
-    /// Of the event at this place of the partition.
-    Accept(EventTime, Offset),
+    /// Of the event at this time and place of the partition.
+    Accept(EventTime, Place),
     /// No accepted event has its id.
     Unknown,
     /// Its event was retracted already.
@@ -98,8 +100,10 @@ pub struct Gate {
     commits: VecDeque<(IdsAt, i64, usize)>,
     /// Ids of commits that were forgotten but are still in `seen`.
     stale: usize,
-    /// Whether some id's place is not known.
+    /// Whether some id's place is not known, or what a tombstone needs of its event.
     unlinked: bool,
+    /// Of the events in `seen`, where tombstones retract some.
+    pub kept: Kept,
 }
 
 impl Gate {
@@ -138,12 +142,8 @@ impl Gate {
         // What is older is forgotten sooner or later: it must not matter when.
         let oldest = rules.oldest(frontier, within).0;
         let is_named = |seen: i64| seen >= oldest && is_near(seen, time, within);
-        let events = self.seen.get_mut(&id);
-        let named = events
-            .iter()
-            .flat_map(|events| events.iter().enumerate())
-            .filter(|(_, seen)| is_named(seen.time) && seen.place.keys != UNKNOWN);
-        let Some((at, event)) = named.min_by_key(|(_, seen)| (seen.time.abs_diff(time.0), seen.time)).map(|(at, seen)| (at, *seen)) else {
+        let named = self.linked(id).filter(|seen| is_named(seen.time));
+        let Some(event) = named.min_by_key(|seen| (seen.time.abs_diff(time.0), seen.time)).copied() else {
             let again = self.retracted.get(&id).is_some_and(|times| times.iter().any(|seen| is_named(*seen)));
             return if again { Retraction::Repeated } else { Retraction::Unknown };
         };
@@ -153,16 +153,41 @@ impl Gate {
         if event.place.keys != keys {
             return Retraction::OtherKeys;
         }
-        if let Some(events) = events {
-            events.swap_remove(at);
+        self.take_back(id, event)
+    }
+
+    /// Judges a tombstone: it retracts the latest event with that id.
+    pub fn retract_latest(&mut self, rules: &Rules, horizon: EventTime, id: u128) -> Retraction {
+        let (Some(within), Some(history), Some(frontier)) = (rules.dedup_within, rules.history, self.frontier) else {
+            return Retraction::Unknown;
+        };
+        let oldest = rules.oldest(frontier, within).0;
+        let known = self.linked(id).filter(|seen| seen.time >= oldest);
+        let Some(event) = known.max_by_key(|seen| (seen.time, seen.place.offset)).copied() else {
+            let again = self.retracted.get(&id).is_some_and(|times| times.iter().any(|time| *time >= oldest));
+            return if again { Retraction::Repeated } else { Retraction::Unknown };
+        };
+        let kept = horizon.max(frontier.minus(history));
+        if event.time < kept.0 {
+            return Retraction::Forgotten(kept);
         }
+        self.take_back(id, event)
+    }
+
+    /// The events with that id that can be retracted.
+    fn linked(&self, id: u128) -> impl Iterator<Item = &Known> {
+        self.seen.get(&id).into_iter().flatten().filter(|seen| seen.place.keys != UNKNOWN)
+    }
+
+    fn take_back(&mut self, id: u128, event: Known) -> Retraction {
+        self.seen.entry(id).or_default().retain(|seen| !seen.is_at(event.time, event.place.offset));
         self.retracted.entry(id).or_default().push(event.time);
-        Retraction::Accept(EventTime(event.time), Offset(event.place.offset))
+        Retraction::Accept(EventTime(event.time), event.place)
     }
 
     /// Takes in a row of ids that was read back at a start. Their keys are known where they were hashed of the same
-    /// `key_columns`.
-    pub fn restore(&mut self, at: IdsAt, row: &AcceptedIds, key_columns: &[String]) {
+    /// `key_columns`; `keeps` says that tombstones need more of their events.
+    pub fn restore(&mut self, at: IdsAt, row: &AcceptedIds, key_columns: &[String], keeps: bool) -> Result<()> {
         for (index, (id, time)) in row.ids.iter().enumerate() {
             let mut place = row.places.get(index).copied().unwrap_or(Place { offset: UNKNOWN, keys: UNKNOWN });
             if row.key_columns != key_columns {
@@ -171,6 +196,12 @@ impl Gate {
             self.unlinked |= place.keys == UNKNOWN;
             self.seen.entry(*id).or_default().push(Known { time: *time, place });
         }
+        if keeps && !row.kept.is_empty() && row.key_columns == key_columns {
+            let offsets: Vec<u64> = row.places.iter().map(|place| place.offset).collect();
+            self.kept.push(&offsets, kept::from_bytes(&row.kept)?)?;
+        } else {
+            self.unlinked |= keeps && !row.ids.is_empty();
+        }
         for (id, time, offset) in &row.retracted {
             if let Some(events) = self.seen.get_mut(id) {
                 events.retain(|seen| !seen.is_at(*time, *offset));
@@ -178,6 +209,7 @@ impl Gate {
             self.retracted.entry(*id).or_default().push(*time);
         }
         self.remember(at, row);
+        Ok(())
     }
 
     /// Whether places have to be learnt from the events before anything can be retracted.
@@ -185,10 +217,10 @@ impl Gate {
         self.unlinked
     }
 
-    /// Learns the place of an accepted event.
-    pub fn link(&mut self, id: u128, time: EventTime, place: Place) {
-        let events = self.seen.get_mut(&id);
-        events.into_iter().flatten().filter(|seen| seen.is_at(time.0, place.offset)).for_each(|seen| seen.place = place);
+    /// Learns the place of an accepted event; `false` where its id is not known any more.
+    pub fn link(&mut self, id: u128, time: EventTime, place: Place) -> bool {
+        let events = self.seen.get_mut(&id).into_iter().flatten();
+        events.filter(|seen| seen.is_at(time.0, place.offset)).map(|seen| seen.place = place).count() > 0
     }
 
     /// Notes where these ids, judged before, are stored.
@@ -208,6 +240,7 @@ impl Gate {
         };
         let Some(frontier) = self.frontier else { return Vec::new() };
         let limit = rules.oldest(frontier, within).0;
+        self.kept.forget(limit);
         let mut gone = Vec::new();
         while let Some((at, latest, count)) = self.commits.front().copied() {
             if latest >= limit {
@@ -252,8 +285,8 @@ mod tests {
         gate.retract(&RULES, EventTime::MIN, EventTime(time), Some(id), id as u64)
     }
 
-    fn taken(time: i64) -> Retraction {
-        Retraction::Accept(EventTime(time), Offset(time as u64))
+    fn taken(time: i64, id: u64) -> Retraction {
+        Retraction::Accept(EventTime(time), Place { offset: time as u64, keys: id })
     }
 
     fn row(ids: &[(u128, i64)]) -> AcceptedIds {
@@ -313,7 +346,7 @@ mod tests {
         assert_eq!(gate.forget(&RULES), [(Seq(1), 0)]);
         assert_eq!(judge(&mut gate, 1131, 9), Verdict::Duplicate);
         let mut restored = Gate { frontier: Some(EventTime(1131)), ..Gate::default() };
-        restored.restore((Seq(2), 0), &row(&[(8, 1130)]), &["k".into()]);
+        restored.restore((Seq(2), 0), &row(&[(8, 1130)]), &["k".into()], false).unwrap();
         assert_eq!(judge(&mut restored, 1120, 8), Verdict::Duplicate);
     }
 
@@ -324,14 +357,33 @@ mod tests {
         judge(&mut gate, 1000, 7);
         judge(&mut gate, 1031, 7);
         assert_eq!(retract(&mut gate, 1062, 7), Retraction::Unknown, "too far from both");
-        assert_eq!(retract(&mut gate, 1016, 7), taken(1031));
+        assert_eq!(retract(&mut gate, 1016, 7), taken(1031, 7));
         assert_eq!(gate.retract(&RULES, EventTime::MIN, EventTime(1016), None, 7), Retraction::Unknown);
         assert_eq!(gate.retract(&RULES, EventTime::MIN, EventTime(1016), Some(7), 8), Retraction::OtherKeys);
-        assert_eq!(retract(&mut gate, 1016, 7), taken(1000));
+        assert_eq!(retract(&mut gate, 1016, 7), taken(1000, 7));
         assert_eq!(retract(&mut gate, 1016, 7), Retraction::Repeated);
         assert_eq!(judge(&mut gate, 1016, 7), Verdict::Accept);
-        assert_eq!(retract(&mut gate, 1016, 7), taken(1016));
+        assert_eq!(retract(&mut gate, 1016, 7), taken(1016, 7));
         assert_eq!(gate.frontier, Some(EventTime(1031)), "a retraction does not move it");
+    }
+
+    #[test]
+    fn a_tombstone_retracts_the_latest_event_of_its_id() {
+        let mut gate = Gate::default();
+        let latest = |gate: &mut Gate, horizon: i64| gate.retract_latest(&RULES, EventTime(horizon), 7);
+        assert_eq!(latest(&mut gate, 0), Retraction::Unknown);
+        for time in [1000, 1062, 1031] {
+            judge(&mut gate, time, 7);
+        }
+        judge(&mut gate, 1090, 8);
+        assert_eq!(latest(&mut gate, 0), taken(1062, 7));
+        assert_eq!(latest(&mut gate, 1032), Retraction::Forgotten(EventTime(1032)));
+        assert_eq!(latest(&mut gate, 0), taken(1031, 7));
+        judge(&mut gate, 1062, 7);
+        assert_eq!(latest(&mut gate, 0), taken(1062, 7), "its id was free");
+        assert_eq!(latest(&mut gate, 0), taken(1000, 7));
+        assert_eq!(latest(&mut gate, 0), Retraction::Repeated);
+        assert_eq!(retract(&mut gate, 1090, 8), taken(1090, 8));
     }
 
     #[test]
@@ -349,10 +401,10 @@ mod tests {
     fn retractions_survive_a_restart() {
         let columns = ["k".to_owned()];
         let mut gate = Gate { frontier: Some(EventTime(1031)), ..Gate::default() };
-        gate.restore((Seq(1), 0), &row(&[(7, 1000), (8, 1001)]), &columns);
-        gate.restore((Seq(2), 0), &AcceptedIds { retracted: vec![(7, 1000, 1000)], ..row(&[(7, 1031)]) }, &columns);
+        gate.restore((Seq(1), 0), &row(&[(7, 1000), (8, 1001)]), &columns, false).unwrap();
+        gate.restore((Seq(2), 0), &AcceptedIds { retracted: vec![(7, 1000, 1000)], ..row(&[(7, 1031)]) }, &columns, false).unwrap();
         assert!(!gate.is_unlinked());
-        assert_eq!(retract(&mut gate, 1001, 8), taken(1001));
+        assert_eq!(retract(&mut gate, 1001, 8), taken(1001, 8));
         assert_eq!(retract(&mut gate, 1000, 7), Retraction::Repeated);
         assert_eq!(judge(&mut gate, 1000, 7), Verdict::Accept);
     }
@@ -364,11 +416,11 @@ mod tests {
         let again = AcceptedIds { retracted: vec![(7, 1000, 3)], places: vec![place(3), place(5)], ..row(&[(7, 1000), (7, 1000)]) };
         for columns_now in [&columns[..], &[]] {
             let mut gate = Gate { frontier: Some(EventTime(1000)), ..Gate::default() };
-            gate.restore((Seq(1), 0), &again, columns_now);
+            gate.restore((Seq(1), 0), &again, columns_now, false).unwrap();
             gate.link(7, EventTime(1000), place(3));
             gate.link(7, EventTime(1000), place(5));
             assert_eq!(judge(&mut gate, 1000, 7), Verdict::Duplicate);
-            assert_eq!(retract(&mut gate, 1000, 7), Retraction::Accept(EventTime(1000), Offset(5)));
+            assert_eq!(retract(&mut gate, 1000, 7), Retraction::Accept(EventTime(1000), place(5)));
             assert_eq!(retract(&mut gate, 1000, 7), Retraction::Repeated);
         }
     }
@@ -376,10 +428,10 @@ mod tests {
     #[test]
     fn ids_of_before_are_linked_before_they_are_retracted() {
         let mut gate = Gate { frontier: Some(EventTime(1000)), ..Gate::default() };
-        gate.restore((Seq(1), 0), &row(&[(7, 1000)]), &["other".to_owned()]);
+        gate.restore((Seq(1), 0), &row(&[(7, 1000)]), &["other".to_owned()], false).unwrap();
         assert!(gate.is_unlinked());
         assert_eq!(retract(&mut gate, 1000, 7), Retraction::Unknown);
         gate.link(7, EventTime(1000), Place { offset: 1000, keys: 7 });
-        assert_eq!(retract(&mut gate, 1000, 7), taken(1000));
+        assert_eq!(retract(&mut gate, 1000, 7), taken(1000, 7));
     }
 }

@@ -3,11 +3,16 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use arrow::array::UInt32Array;
+use arrow::compute::take_record_batch;
+
 use super::accept::{Gate, Retraction, Rules, Verdict};
+use super::kept;
 use super::reader::{Incoming, turned_away};
 use super::shared::Shared;
-use super::work::Segment;
-use crate::error::Result;
+use super::tombstones::{self, TombstoneRow};
+use super::work::{Prepared, Segment, key_columns};
+use crate::error::{Error, Result};
 use crate::id::{Offset, Position, Seq};
 use crate::online::{AcceptedIds, Ledger, Place, TOO_FAR_AHEAD, TOO_LATE};
 use crate::record::NewRecord;
@@ -42,7 +47,7 @@ impl Lane {
         Self { gate, next, idle_since, last_event: Instant::now() }
     }
 
-    /// Judges a run's rows in their order, and gives each that stays the next `seq`. State before `horizon` may be
+    /// Judges a run's records in their order, and gives each that stays the next `seq`. State before `horizon` may be
     /// forgotten.
     pub fn take(
         &mut self,
@@ -56,70 +61,33 @@ impl Lane {
         // A reader that was opened anew may hand in again what is in already.
         let first = self.next;
         let repeated = |offset: u64| offset < first.0;
-        let mut dead = Vec::new();
-        let (mut rows, mut positions, mut seqs, mut retracts) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        let unread = std::mem::take(&mut incoming.dead);
         let declared = &shared.plan().sources[incoming.source];
-        let mut ids = AcceptedIds { source: declared.name.clone(), partition: incoming.partition.0, ..AcceptedIds::default() };
-        let mut ledger = Ledger::default();
-        for row in 0..incoming.times.len() {
-            let (time, offset) = (EventTime(incoming.times[row]), incoming.offsets[row]);
-            if repeated(offset) {
-                continue;
+        let keys = if declared.tombstones { key_columns(shared.plan(), incoming.source) } else { Vec::new() };
+        let new = incoming.offsets.partition_point(|offset| repeated(*offset))..incoming.offsets.len();
+        if declared.tombstones && !new.is_empty() {
+            let events = incoming.prepared.own.slice(new.start, new.len());
+            self.gate.kept.push(&incoming.offsets[new.clone()], tombstones::kept_columns(declared, &keys, &events)?)?;
+        }
+        let mut judged = Judged::new(Judge { shared, rules, horizon, incoming: &incoming });
+        let mut tombstones = incoming.tombstones.iter().flat_map(|of| of.offsets.iter().copied().enumerate()).peekable();
+        for row in new.start..=new.end {
+            let is_before = |offset: u64| incoming.offsets.get(row).is_none_or(|own| offset < *own);
+            while let Some((tombstone, offset)) = tombstones.next_if(|(_, offset)| is_before(*offset)) {
+                if !repeated(offset) {
+                    judged.tombstone(&mut self.gate, tombstone)?;
+                }
             }
-            let id = incoming.ids.as_ref().and_then(|ids| ids[row]);
-            let behind = self.gate.frontier.map(|frontier| Span(frontier.0.saturating_sub(time.0))).filter(|behind| behind.0 > 0);
-            let place = Place { offset, keys: incoming.key_hashes.get(row).copied().unwrap_or_default() };
-            let judged = if incoming.retracts.get(row).is_some_and(|retracts| *retracts) {
-                match self.gate.retract(rules, horizon, time, id, place.keys) {
-                    Retraction::Accept(time, offset) => {
-                        ledger.retracted += 1;
-                        ids.retracted.extend(id.map(|id| (id, time.0, offset.0)));
-                        Ok(Some(Position { time, partition: incoming.partition, offset }))
-                    }
-                    refused => Err(refusal(shared, incoming.source, refused, time)),
-                }
-            } else {
-                match self.gate.judge(rules, time, incoming.timestamps[row], id, place) {
-                    Verdict::Accept => {
-                        ledger.accept(behind);
-                        ids.ids.extend(id.map(|id| (id, time.0)));
-                        if rules.history.is_some() {
-                            ids.places.extend(id.map(|_| place));
-                        }
-                        Ok(None)
-                    }
-                    Verdict::Duplicate => {
-                        ledger.duplicates += 1;
-                        continue;
-                    }
-                    Verdict::TooLate { frontier } => {
-                        behind.into_iter().for_each(|behind| ledger.too_late.record(behind));
-                        let lateness = rules.lateness;
-                        Err((
-                            TOO_LATE,
-                            format!("event time {time} is more than the lateness of {lateness} behind the partition's frontier {frontier}"),
-                        ))
-                    }
-                    Verdict::TooFarAhead => {
-                        Err((TOO_FAR_AHEAD, format!("event time {time} is more than {} ahead of the record's timestamp", rules.max_ahead)))
-                    }
-                }
-            };
-            match judged {
-                Ok(retracted) => {
-                    rows.push(row as u32);
-                    positions.push(Position { time, partition: incoming.partition, offset: Offset(offset) });
-                    seqs.push(*next_seq);
-                    retracts.push(retracted);
-                    *next_seq += 1;
-                }
-                Err((reason, message)) => {
-                    ledger.reject(reason);
-                    dead.push(turned_away(shared, &incoming, row, reason, message)?);
-                }
+            if row < new.end {
+                judged.row(&mut self.gate, row);
             }
         }
-        let unread = std::mem::take(&mut incoming.dead);
+        let made = judged.with_tombstones(&keys)?;
+        if declared.tombstones && !judged.with_ids.is_empty() {
+            let columns = tombstones::kept_columns(declared, &keys, &incoming.prepared.own)?;
+            judged.ids.kept = kept::to_bytes(&take_record_batch(&columns, &UInt32Array::from(judged.with_ids))?)?;
+        }
+        let Judged { rows, positions, mut retracts, mut ids, mut dead, mut ledger, .. } = judged;
         for (_, reason, record) in unread.into_iter().filter(|(offset, ..)| !repeated(*offset)) {
             ledger.reject(reason);
             dead.push(record);
@@ -135,14 +103,148 @@ impl Lane {
         if !ids.places.is_empty() {
             ids.key_columns.clone_from(&shared.definitions.key_columns[incoming.source]);
         }
-        let segment =
-            Segment { source: incoming.source, prepared: Arc::new(incoming.prepared), rows, positions, seqs, retracts, ingest: now };
+        let seqs = (*next_seq..*next_seq + rows.len() as u64).collect();
+        *next_seq += rows.len() as u64;
+        let prepared = Arc::new(made.unwrap_or(incoming.prepared));
+        let segment = Segment { source: incoming.source, prepared, rows, positions, seqs, retracts, ingest: now };
         Ok(Taken { segment, ids, dead, ledger })
     }
 }
 
-/// Why a retraction is turned away, in a word and in a sentence.
-fn refusal(shared: &Shared, source: usize, refused: Retraction, time: EventTime) -> (&'static str, String) {
+/// What records of a run are judged by.
+#[derive(Clone, Copy)]
+struct Judge<'a> {
+    shared: &'a Shared,
+    rules: &'a Rules,
+    horizon: EventTime,
+    incoming: &'a Incoming,
+}
+
+/// A run as far as it is judged.
+struct Judged<'a> {
+    by: Judge<'a>,
+    /// What stays: rows of the run, and counted on from these those that tombstones become.
+    rows: Vec<u32>,
+    positions: Vec<Position>,
+    /// For each the event that it retracts.
+    retracts: Vec<Option<Position>>,
+    made: Vec<TombstoneRow>,
+    ids: AcceptedIds,
+    /// The rows of `ids`.
+    with_ids: Vec<u32>,
+    dead: Vec<NewRecord>,
+    ledger: Ledger,
+}
+
+impl<'a> Judged<'a> {
+    fn new(by: Judge<'a>) -> Self {
+        let source = by.shared.plan().sources[by.incoming.source].name.clone();
+        let ids = AcceptedIds { source, partition: by.incoming.partition.0, ..AcceptedIds::default() };
+        let (rows, positions, retracts, made) = Default::default();
+        Self { by, rows, positions, retracts, made, ids, with_ids: Vec::new(), dead: Vec::new(), ledger: Ledger::default() }
+    }
+
+    fn row(&mut self, gate: &mut Gate, row: usize) {
+        let Judge { shared, rules, horizon, incoming } = self.by;
+        let (time, offset) = (EventTime(incoming.times[row]), incoming.offsets[row]);
+        let id = incoming.ids.as_ref().and_then(|ids| ids[row]);
+        let behind = gate.frontier.map(|frontier| Span(frontier.0.saturating_sub(time.0))).filter(|behind| behind.0 > 0);
+        let place = Place { offset, keys: incoming.key_hashes.get(row).copied().unwrap_or_default() };
+        let judged = if incoming.retracts.get(row).is_some_and(|retracts| *retracts) {
+            match gate.retract(rules, horizon, time, id, place.keys) {
+                Retraction::Accept(time, place) => Ok(Some(self.retracted(id, time, place))),
+                refused => Err(refusal(shared, incoming.source, refused, Some(time))),
+            }
+        } else {
+            match gate.judge(rules, time, incoming.timestamps[row], id, place) {
+                Verdict::Accept => {
+                    self.ledger.accept(behind);
+                    self.ids.ids.extend(id.map(|id| (id, time.0)));
+                    if rules.history.is_some() {
+                        self.ids.places.extend(id.map(|_| place));
+                        self.with_ids.extend(id.map(|_| row as u32));
+                    }
+                    Ok(None)
+                }
+                Verdict::Duplicate => {
+                    self.ledger.duplicates += 1;
+                    return;
+                }
+                Verdict::TooLate { frontier } => {
+                    behind.into_iter().for_each(|behind| self.ledger.too_late.record(behind));
+                    let lateness = rules.lateness;
+                    Err((
+                        TOO_LATE,
+                        format!("event time {time} is more than the lateness of {lateness} behind the partition's frontier {frontier}"),
+                    ))
+                }
+                Verdict::TooFarAhead => {
+                    Err((TOO_FAR_AHEAD, format!("event time {time} is more than {} ahead of the record's timestamp", rules.max_ahead)))
+                }
+            }
+        };
+        match judged {
+            Ok(retracted) => self.stays(row as u32, time, offset, retracted),
+            Err((reason, message)) => self.turn_away(incoming.records[row], reason, message),
+        }
+    }
+
+    fn tombstone(&mut self, gate: &mut Gate, tombstone: usize) -> Result<()> {
+        let Judge { shared, rules, horizon, incoming } = self.by;
+        let Some(of) = &incoming.tombstones else { return Ok(()) };
+        let id = of.ids[tombstone];
+        match id.map_or(Retraction::Unknown, |id| gate.retract_latest(rules, horizon, id)) {
+            Retraction::Accept(time, place) => {
+                let lost = || Error::internal(format!("the keys of the event at offset {} are not kept", place.offset));
+                let kept = gate.kept.get(Offset(place.offset)).ok_or_else(lost)?;
+                let row = (incoming.times.len() + self.made.len()) as u32;
+                self.made.push(TombstoneRow { tombstone, kept });
+                let retracted = self.retracted(id, time, place);
+                self.stays(row, time, of.offsets[tombstone], Some(retracted));
+            }
+            // Many change streams send a delete, and then a tombstone for the log's compaction.
+            Retraction::Repeated => self.ledger.duplicates += 1,
+            refused => {
+                let (reason, message) = refusal(shared, incoming.source, refused, None);
+                self.turn_away(of.records[tombstone], reason, message);
+            }
+        }
+        Ok(())
+    }
+
+    /// The rows that stay, evaluated once more where tombstones became some of them: with nulls where their events had other
+    /// values, for which no expression fails.
+    fn with_tombstones(&mut self, keys: &[usize]) -> Result<Option<Prepared>> {
+        let Judge { shared, incoming, .. } = self.by;
+        let Some(tombstones) = incoming.tombstones.as_ref().filter(|_| !self.made.is_empty()) else { return Ok(None) };
+        let plan = shared.plan();
+        let rows = tombstones.rows(&plan.sources[incoming.source], keys, &self.made)?;
+        let own = tombstones::merged(&incoming.prepared.own, &rows, &self.rows)?;
+        self.rows = (0..self.rows.len() as u32).collect();
+        Prepared::new(plan, incoming.source, own).map(Some)
+    }
+
+    /// Notes that an event is none any more.
+    fn retracted(&mut self, id: Option<u128>, time: EventTime, place: Place) -> Position {
+        self.ledger.retracted += 1;
+        self.ids.retracted.extend(id.map(|id| (id, time.0, place.offset)));
+        Position { time, partition: self.by.incoming.partition, offset: Offset(place.offset) }
+    }
+
+    fn stays(&mut self, row: u32, time: EventTime, offset: u64, retracts: Option<Position>) {
+        self.rows.push(row);
+        self.positions.push(Position { time, partition: self.by.incoming.partition, offset: Offset(offset) });
+        self.retracts.push(retracts);
+    }
+
+    fn turn_away(&mut self, record: u32, reason: &'static str, message: String) {
+        self.ledger.reject(reason);
+        self.dead.push(turned_away(self.by.shared, self.by.incoming, record, reason, message));
+    }
+}
+
+/// Why a retraction is turned away, in a word and in a sentence. A tombstone has no time.
+fn refusal(shared: &Shared, source: usize, refused: Retraction, time: Option<EventTime>) -> (&'static str, String) {
     let declared = &shared.plan().sources[source];
     let (names, within) = declared.dedup.as_ref().map_or_else(Default::default, |dedup| {
         let names: Vec<&str> = dedup.columns.iter().map(|column| declared.fields[*column].name.as_str()).collect();
@@ -158,7 +260,8 @@ fn refusal(shared: &Shared, source: usize, refused: Retraction, time: EventTime)
             ("retracts_other_key", format!("{keys}: not the values of the event that it retracts, whose keys a retraction repeats"))
         }
         Retraction::Unknown | Retraction::Accept(..) => {
-            ("retracts_unknown", format!("no event that was accepted from its partition has its {names} at most {within} away from {time}"))
+            let near = time.map(|time| format!(" at most {within} away from {time}")).unwrap_or_default();
+            ("retracts_unknown", format!("no event that was accepted from its partition has its {names}{near}"))
         }
     }
 }

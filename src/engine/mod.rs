@@ -19,6 +19,7 @@ mod apply;
 mod commit;
 mod drain;
 mod handle;
+mod kept;
 mod lane;
 mod past;
 mod publish;
@@ -30,6 +31,7 @@ mod shard;
 mod shared;
 mod sweep;
 mod tables;
+mod tombstones;
 mod work;
 
 use std::collections::BTreeMap;

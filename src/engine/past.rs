@@ -4,8 +4,13 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+use arrow::array::UInt32Array;
+use arrow::compute::take_record_batch;
+use arrow::record_batch::RecordBatch;
+
 use super::commit::Committer;
 use super::shared::Shared;
+use super::tombstones;
 use super::work::{LeftOut, dedup_ids, fit, key_columns, key_hashes};
 use crate::error::Result;
 use crate::event::EventBatch;
@@ -36,11 +41,11 @@ pub fn left_out(shared: &Shared, offline: &Store, views: &[usize], upto: Seq) ->
     Ok(Arc::new(LeftOut { views: views.to_vec(), events }))
 }
 
-/// Tells the gates of sources with `deletes when` the places of events whose ids were stored without, or with the hashes
-/// of other keys than today's.
+/// Tells the gates of sources whose events can be retracted the places of events whose ids were stored without, or with the
+/// hashes of other keys than today's; and what tombstones need of them.
 pub fn link(shared: &Arc<Shared>, offline: &Store, committer: &mut Committer) -> Result<()> {
     let plan = shared.plan();
-    for (source, declared) in plan.sources.iter().enumerate().filter(|(_, source)| source.deletes.is_some()) {
+    for (source, declared) in plan.sources.iter().enumerate().filter(|(_, source)| source.retracts()) {
         let unlinked: HashSet<Partition> =
             committer.gates(source).filter(|(_, gate)| gate.is_unlinked()).map(|(partition, _)| partition).collect();
         if unlinked.is_empty() {
@@ -49,6 +54,7 @@ pub fn link(shared: &Arc<Shared>, offline: &Store, committer: &mut Committer) ->
         tracing::info!(source = declared.name, "learning from the events where they are, so that they can be retracted");
         let columns = key_columns(plan, source);
         let mut gates: HashMap<Partition, _> = committer.gates(source).collect();
+        let mut kept: HashMap<Partition, Vec<(Vec<u64>, RecordBatch)>> = HashMap::new();
         each(
             shared,
             offline,
@@ -57,15 +63,30 @@ pub fn link(shared: &Arc<Shared>, offline: &Store, committer: &mut Committer) ->
             |batch| {
                 let own = fit(&batch.own(), declared)?;
                 let (ids, keys) = (dedup_ids(declared, &own).unwrap_or_default(), key_hashes(&columns, &own));
+                let mut known: HashMap<Partition, (Vec<u32>, Vec<u64>)> = HashMap::new();
                 for (row, retracted) in batch.retractions()?.enumerate() {
                     let at = batch.position(declared.event_time, row)?;
-                    if let (None, Some(Some(id)), Some(gate)) = (retracted, ids.get(row), gates.get_mut(&at.partition)) {
-                        gate.link(*id, at.time, Place { offset: at.offset.0, keys: keys[row] });
+                    if let (None, Some(Some(id)), Some(gate)) = (retracted, ids.get(row), gates.get_mut(&at.partition))
+                        && gate.link(*id, at.time, Place { offset: at.offset.0, keys: keys[row] })
+                    {
+                        let (rows, offsets) = known.entry(at.partition).or_default();
+                        rows.push(row as u32);
+                        offsets.push(at.offset.0);
                     }
+                }
+                for (partition, (rows, offsets)) in known.into_iter().filter(|_| declared.tombstones) {
+                    let columns = tombstones::kept_columns(declared, &columns, &own)?;
+                    let rows = take_record_batch(&columns, &UInt32Array::from(rows))?;
+                    kept.entry(partition).or_default().push((offsets, rows));
                 }
                 Ok(())
             },
         )?;
+        for (partition, batches) in kept {
+            if let Some(gate) = gates.get_mut(&partition).filter(|gate| gate.is_unlinked()) {
+                gate.kept.replace(&batches)?;
+            }
+        }
     }
     Ok(())
 }

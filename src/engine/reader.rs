@@ -13,6 +13,7 @@ use crossbeam_channel::Sender;
 
 use super::shared::{Applied, Shared};
 use super::tables;
+use super::tombstones::Tombstones;
 use super::work::{Prepared, dedup_ids, key_columns, key_hashes, split_failing, times_of};
 use crate::decode::{Decoded, Decoder, Reject, dead_letter};
 use crate::error::{Error, ErrorKind, Result};
@@ -39,6 +40,8 @@ pub struct Incoming {
     /// For each row whether it retracts an event, and the hash of its keys; both empty where no row can.
     pub retracts: Vec<bool>,
     pub key_hashes: Vec<u64>,
+    /// Of a source with `deletes on tombstone`.
+    pub tombstones: Option<Tombstones>,
     /// Records that cannot be used, with the offset and reason of each.
     pub dead: Vec<(u64, &'static str, NewRecord)>,
     /// The run itself, for what acceptance rejects.
@@ -164,7 +167,7 @@ fn await_unread(shared: &Shared, source: usize, next: &BTreeMap<Partition, Offse
 fn decode(shared: &Shared, source: usize, decoder: &mut Decoder, run: RecordRun, next: Offset) -> Result<Incoming> {
     let plan = shared.plan();
     let declared = &plan.sources[source];
-    let Decoded { mut batch, mut records, mut retracts, mut rejects } = decoder.decode(&run)?;
+    let Decoded { mut batch, mut records, mut retracts, tombstones, mut rejects } = decoder.decode(&run)?;
     let prepared = match Prepared::new(plan, source, batch.clone()) {
         Ok(prepared) => prepared,
         Err(error) if error.kind() == ErrorKind::Input => {
@@ -189,8 +192,9 @@ fn decode(shared: &Shared, source: usize, decoder: &mut Decoder, run: RecordRun,
         offsets: records.iter().map(|record| entry(record).offset.0).collect(),
         timestamps: records.iter().map(|record| entry(record).timestamp).collect(),
         ids: dedup_ids(declared, &prepared.own),
-        key_hashes: if declared.deletes.is_some() { key_hashes(&key_columns(plan, source), &prepared.own) } else { Vec::new() },
+        key_hashes: if declared.retracts() { key_hashes(&key_columns(plan, source), &prepared.own) } else { Vec::new() },
         retracts,
+        tombstones: tombstones.map(|tombstones| Tombstones::new(tombstones, &run)),
         prepared,
         dead,
         records,
@@ -200,7 +204,6 @@ fn decode(shared: &Shared, source: usize, decoder: &mut Decoder, run: RecordRun,
 }
 
 /// The dead letter of a record that acceptance turned away.
-pub fn turned_away(shared: &Shared, incoming: &Incoming, row: usize, reason: &'static str, message: String) -> Result<NewRecord> {
-    let record = *incoming.records.get(row).ok_or_else(|| Error::internal("a row without its record"))?;
-    Ok(dead_letter(&shared.plan().sources[incoming.source], &incoming.run, &Reject { record, reason, message }))
+pub fn turned_away(shared: &Shared, incoming: &Incoming, record: u32, reason: &'static str, message: String) -> NewRecord {
+    dead_letter(&shared.plan().sources[incoming.source], &incoming.run, &Reject { record, reason, message })
 }

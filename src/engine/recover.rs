@@ -40,9 +40,10 @@ pub fn restore(
     }
     let key_names = key_names(&plan);
     store.ids(|at, part| {
-        let Some((source, _)) = plan.source(&part.source) else { return };
-        if let Some((gate, ..)) = gates.get_mut(&(source, Partition(part.partition))) {
-            gate.restore(at, &part, &key_names[source]);
+        let Some((source, declared)) = plan.source(&part.source) else { return Ok(()) };
+        match gates.get_mut(&(source, Partition(part.partition))) {
+            Some((gate, ..)) => gate.restore(at, &part, &key_names[source], declared.tombstones),
+            None => Ok(()),
         }
     })?;
     let mut blocks = VecDeque::new();

@@ -225,13 +225,18 @@ pub fn split_failing(plan: &Plan, source: usize, own: &RecordBatch) -> (Vec<u32>
 /// 128-bit hashes of the `dedup by` columns of each row; `None` where one is null, because a null equals nothing.
 pub fn dedup_ids(source: &Source, own: &RecordBatch) -> Option<Vec<Option<u128>>> {
     let dedup = source.dedup.as_ref()?;
-    let columns: Vec<KeyColumn<'_>> = dedup.columns.iter().map(|column| KeyColumn::of(own.column(*column))).collect();
+    Some(ids_of(dedup.columns.iter().map(|column| own.column(*column)), own.num_rows()))
+}
+
+/// The same of these columns.
+pub fn ids_of<'a>(columns: impl Iterator<Item = &'a ArrayRef>, rows: usize) -> Vec<Option<u128>> {
+    let columns: Vec<KeyColumn<'_>> = columns.map(KeyColumn::of).collect();
     let mut bytes = Vec::new();
     let mut id_of = |row| {
         bytes.clear();
         columns.iter().all(|column| column.append(&mut bytes, row)).then(|| xxh3_128(&bytes))
     };
-    Some((0..own.num_rows()).map(&mut id_of).collect())
+    (0..rows).map(&mut id_of).collect()
 }
 
 /// The columns that keys of a source's views are made of, each once, by name: what a retraction repeats of its event.

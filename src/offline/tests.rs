@@ -27,6 +27,7 @@ fn source(fields: &[(&str, DataType)]) -> Source {
         dedup: None,
         expects: Vec::new(),
         deletes: None,
+        tombstones: false,
         files: None,
     }
 }

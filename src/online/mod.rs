@@ -34,7 +34,9 @@ const DEFINITIONS: &[u8] = b"definitions/";
 const PROGRESS_VERSION: u8 = 2;
 /// That of a version without ledgers, which is still read.
 const PROGRESS_VERSION_FIRST: u8 = 1;
-const IDS_VERSION: u8 = 2;
+const IDS_VERSION: u8 = 3;
+/// That of a version without tombstones, which is still read.
+const IDS_VERSION_SECOND: u8 = 2;
 /// That of a version without retractions, which is still read.
 const IDS_VERSION_FIRST: u8 = 1;
 const OUTPUT_VERSION: u8 = 1;
@@ -105,6 +107,8 @@ pub struct AcceptedIds {
     pub places: Vec<Place>,
     /// Of these and of earlier events those that were retracted: id, event time and offset.
     pub retracted: Vec<(u128, i64, u64)>,
+    /// Where tombstones retract events, for each of `ids` the event time and the `key_columns`; see `engine::kept`.
+    pub kept: Vec<u8>,
 }
 
 /// What a retraction of an event needs to know of it.
@@ -121,6 +125,17 @@ struct FirstAcceptedIds {
     source: String,
     partition: u32,
     ids: Vec<(u128, i64)>,
+}
+
+/// `AcceptedIds` of a version without tombstones.
+#[derive(Serialize, Deserialize)]
+struct SecondAcceptedIds {
+    source: String,
+    partition: u32,
+    ids: Vec<(u128, i64)>,
+    key_columns: Vec<String>,
+    places: Vec<Place>,
+    retracted: Vec<(u128, i64, u64)>,
 }
 
 /// A record on its way to a topic.
@@ -308,17 +323,23 @@ impl Store {
     }
 
     /// All rows of ids that are kept, in order, each with its place.
-    pub fn ids(&self, mut each: impl FnMut((Seq, u32), AcceptedIds)) -> Result<()> {
+    pub fn ids(&self, mut each: impl FnMut((Seq, u32), AcceptedIds) -> Result<()>) -> Result<()> {
         for entry in self.db.iterator_cf(self.family(IDS)?, IteratorMode::Start) {
             let (key, value) = entry.map_err(|error| failure(&self.folder, &error))?;
             let (seq, place) = key.split_at(8.min(key.len()));
-            let ids = if value.first() == Some(&IDS_VERSION_FIRST) {
-                let FirstAcceptedIds { source, partition, ids } = codec::decode(IDS_VERSION_FIRST, &value, "accepted ids")?;
-                AcceptedIds { source, partition, ids, ..AcceptedIds::default() }
-            } else {
-                codec::decode(IDS_VERSION, &value, "accepted ids")?
+            let ids = match value.first() {
+                Some(&IDS_VERSION_FIRST) => {
+                    let FirstAcceptedIds { source, partition, ids } = codec::decode(IDS_VERSION_FIRST, &value, "accepted ids")?;
+                    AcceptedIds { source, partition, ids, ..AcceptedIds::default() }
+                }
+                Some(&IDS_VERSION_SECOND) => {
+                    let SecondAcceptedIds { source, partition, ids, key_columns, places, retracted } =
+                        codec::decode(IDS_VERSION_SECOND, &value, "accepted ids")?;
+                    AcceptedIds { source, partition, ids, key_columns, places, retracted, kept: Vec::new() }
+                }
+                _ => codec::decode(IDS_VERSION, &value, "accepted ids")?,
             };
-            each((Seq(number(seq)), number(place) as u32), ids);
+            each((Seq(number(seq)), number(place) as u32), ids)?;
         }
         Ok(())
     }

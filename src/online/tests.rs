@@ -102,21 +102,38 @@ fn keys_of_a_view_are_its_own() {
 }
 
 #[test]
-fn ids_of_a_version_without_retractions_are_read() {
+fn ids_of_earlier_versions_are_read() {
     let folder = tempfile::tempdir().unwrap();
     let store = Store::open(folder.path(), 8 << 20, 16 << 20).unwrap();
     let mut commit = store.begin();
     let first = FirstAcceptedIds { source: "s".into(), partition: 3, ids: vec![(7, 1000)] };
     let row = codec::encode(IDS_VERSION_FIRST, &first).unwrap();
     commit.batch.put_cf(store.family(IDS).unwrap(), ids_key((Seq(1), 0)), row);
-    let places = vec![Place { offset: 9, keys: 5 }];
-    let now = AcceptedIds { source: "s".into(), ids: vec![(8, 1)], places, retracted: vec![(7, 1000, 4)], ..AcceptedIds::default() };
-    store.put_ids(&mut commit, (Seq(2), 0), &now).unwrap();
+    let (places, key_columns) = (vec![Place { offset: 9, keys: 5 }], vec!["k".to_owned()]);
+    let (ids, retracted) = (vec![(8, 1)], vec![(7, 1000, 4)]);
+    let second = SecondAcceptedIds {
+        source: "s".into(),
+        partition: 4,
+        ids: ids.clone(),
+        key_columns: key_columns.clone(),
+        places: places.clone(),
+        retracted: retracted.clone(),
+    };
+    let row = codec::encode(IDS_VERSION_SECOND, &second).unwrap();
+    commit.batch.put_cf(store.family(IDS).unwrap(), ids_key((Seq(2), 0)), row);
+    let second = AcceptedIds { source: "s".into(), partition: 4, ids, key_columns, places, retracted, kept: Vec::new() };
+    let now = AcceptedIds { kept: vec![1, 2], ..second.clone() };
+    store.put_ids(&mut commit, (Seq(3), 0), &now).unwrap();
     store.commit(commit).unwrap();
     let mut rows = Vec::new();
-    store.ids(|at, row| rows.push((at.0.0, row))).unwrap();
-    let then = AcceptedIds { source: "s".into(), partition: 3, ids: vec![(7, 1000)], ..AcceptedIds::default() };
-    assert_eq!(rows, [(1, then), (2, now)]);
+    store
+        .ids(|at, row| {
+            rows.push((at.0.0, row));
+            Ok(())
+        })
+        .unwrap();
+    let first = AcceptedIds { source: "s".into(), partition: 3, ids: vec![(7, 1000)], ..AcceptedIds::default() };
+    assert_eq!(rows, [(1, first), (2, second), (3, now)]);
 }
 
 #[test]

@@ -38,6 +38,7 @@ pub(crate) fn source(
     event_time: &Field,
     dedup: Option<&Dedup>,
     deletes: Option<&str>,
+    tombstones: bool,
     fields: &[Field],
 ) -> Identity {
     let (log, topic) = match origin {
@@ -53,6 +54,9 @@ pub(crate) fn source(
     }
     if let Some(deletes) = deletes {
         meaning = meaning.part("deletes", deletes);
+    }
+    if tombstones {
+        meaning = meaning.part("deletes on", "tombstone");
     }
     meaning.identity()
 }

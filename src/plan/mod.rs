@@ -71,6 +71,8 @@ pub struct Source {
     pub expects: Vec<Expect>,
     /// A record for which it holds is no event: it retracts the one with its `dedup` columns. Only with `dedup`.
     pub deletes: Option<Expression>,
+    /// A record without a payload retracts the latest event whose `dedup` columns are its key. Only with `dedup`, of Kafka.
+    pub tombstones: bool,
     /// A table: the Parquet file, or the folder of such, whose rows are appended to its log. As resolved against the folder of
     /// the file that declares it.
     pub files: Option<PathBuf>,
@@ -95,6 +97,12 @@ impl Source {
         match &self.origin {
             Origin::Log { topic, .. } | Origin::Kafka { topic } => topic,
         }
+    }
+
+    /// Whether some record may retract an event.
+    #[must_use]
+    pub fn retracts(&self) -> bool {
+        self.deletes.is_some() || self.tombstones
     }
 
     /// Where records go that cannot be used.

@@ -59,17 +59,23 @@ impl Checker<'_> {
         let expects = body.expects.iter().filter_map(|clause| condition(&clause.value.condition, "expect"));
         let expects = expects.map(|condition| Expect { condition }).collect();
         let deletes = body.deletes.as_ref().and_then(|clause| condition(&clause.value, "deletes when"));
-        if let (Some(clause), None) = (&body.deletes, &dedup) {
+        let tombstones = body.tombstones.as_ref().map(|clause| clause.at);
+        if let (Some(at), None) = (body.deletes.as_ref().map(|clause| clause.at).or(tombstones), &dedup) {
             let problem = Diagnostic::error(
                 codes::DELETES_WITHOUT_ID,
-                clause.at,
+                at,
                 format!("source `{}` does not say by what a delete names its event", name.text),
                 "needs `dedup by`",
             );
             self.report(problem.help("write dedup by <the columns that identify an event> within '<duration>'"));
         }
+        if let (Some(at), Origin::Log { topic, .. }) = (tombstones, &origin) {
+            let message = format!("records of the embedded log `{topic}` have no keys, by which a tombstone would name its event");
+            let problem = Diagnostic::error(codes::TOMBSTONES_OF_LOG, at, message, "of Kafka only");
+            self.report(problem.help("write `deletes when` with a column that says so, or read from kafka"));
+        }
         let text = deletes.as_ref().map(|condition| condition.text.as_ref());
-        let id = identity::source(&name.text, &origin, &fields[event_time], dedup.as_ref(), text, &fields);
+        let id = identity::source(&name.text, &origin, &fields[event_time], dedup.as_ref(), text, tombstones.is_some(), &fields);
         let name = name.text.clone();
         self.plan.sources.push(Source {
             name,
@@ -85,6 +91,7 @@ impl Checker<'_> {
             dedup,
             expects,
             deletes,
+            tombstones: tombstones.is_some(),
             files: None,
         });
         let index = self.plan.sources.len() - 1;

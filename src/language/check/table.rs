@@ -58,7 +58,7 @@ impl Checker<'_> {
         let source = self.plan.sources.len();
         self.plan.sources.push(Source {
             name: name.text.clone(),
-            id: identity::source(&name.text, &origin, &fields[event_time], None, None, &fields),
+            id: identity::source(&name.text, &origin, &fields[event_time], None, None, false, &fields),
             fields: fields.clone(),
             schema,
             origin,
@@ -71,6 +71,7 @@ impl Checker<'_> {
             dedup: None,
             expects,
             deletes: None,
+            tombstones: false,
             files: Some(files),
         });
         let rows = Arc::new(Relation::of_source(source, &self.plan.sources[source]));

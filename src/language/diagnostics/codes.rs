@@ -133,7 +133,8 @@ codes! {
     QUARANTINE = "FB0407", "expectation without its consequence",
         "`expect` says what happens to events that fail: `else quarantine` sends them to the dead-letter topic.";
     DELETES_WITHOUT_ID = "FB0408", "delete that names no event",
-        "A record for which `deletes when` holds retracts the event with its `dedup by` columns, so the source needs that clause.";
+        "A record for which `deletes when` holds, or a tombstone, retracts the event with its `dedup by` columns, so the source needs that \
+         clause.";
     TABLE_COLUMNS = "FB0409", "columns that make no table",
         "A row of a table says which attributes its key has from its time on: it needs key columns, a time that is none of them, and at \
          least one column more.";
@@ -142,6 +143,8 @@ codes! {
     TABLE_TOPIC = "FB0411", "topic of a table",
         "The rows of a table lie in a topic of the embedded log that is called like the table. No source reads it and no model writes \
          to it: a view or a stream names the table.";
+    TOMBSTONES_OF_LOG = "FB0412", "tombstones of an embedded log",
+        "A tombstone names its event by its record's key. Records of Kafka have one, those that are pushed to an embedded log have none.";
 
     ZERO_WINDOW = "FB0501", "window of no length",
         "A range window is longer than nothing.";

@@ -128,6 +128,8 @@ impl Writer<'_> {
             units.push(self.unit(expect.tokens.clone(), format!("expect {condition} else quarantine"), CLAUSES + 8));
         }
         units.extend(body.deletes.as_ref().map(|clause| self.clause(clause, "deletes when", 2, 9)));
+        let tombstones = body.tombstones.as_ref();
+        units.extend(tombstones.map(|clause| self.unit(clause.tokens.clone(), "deletes on tombstone".to_owned(), CLAUSES + 10)));
         units
     }
 

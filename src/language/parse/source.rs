@@ -1,4 +1,5 @@
-//! `source name (columns) from .. format .. event time .. lateness .. history .. dedup by .. deletes when .. expect ..`
+//! `source name (columns) from .. format .. event time .. lateness .. history .. dedup by .. deletes when .. deletes on tombstone
+//! expect ..`
 
 use sqlparser::tokenizer::Token;
 
@@ -74,9 +75,14 @@ fn clause(cursor: &mut Cursor<'_>, body: &mut SourceBody) -> Parsed<()> {
         cursor.next = tokens.end;
         let clause = cursor.clause(start, condition);
         cursor.once(&mut body.deletes, clause, "deletes when");
+    } else if cursor.are("deletes", "on") {
+        cursor.next += 2;
+        cursor.expect("tombstone")?;
+        let clause = cursor.clause(start, ());
+        cursor.once(&mut body.tombstones, clause, "deletes on tombstone");
     } else {
         return Err(cursor.expected(
-            "a clause of a source (from, partitions, format, event time, lateness, max ahead, history, dedup by, deletes when, expect) or `;`",
+            "a clause of a source (from, partitions, format, event time, lateness, max ahead, history, dedup by, deletes when, deletes on tombstone, expect) or `;`",
         ));
     }
     Ok(())
@@ -117,7 +123,7 @@ fn starts_clause(cursor: &Cursor<'_>, index: usize) -> bool {
         || (token.is("event") && next_is(&["time"]))
         || (token.is("max") && next_is(&["ahead"]))
         || (token.is("dedup") && next_is(&["by"]))
-        || (token.is("deletes") && next_is(&["when"]))
+        || (token.is("deletes") && next_is(&["when", "on"]))
         || (token.is("format") && next.and_then(Lexeme::word).is_some())
         || (token.is("expect") && next.is_some_and(|next| next.sql.token != Token::Comma))
 }

@@ -108,6 +108,8 @@ pub(crate) struct SourceBody {
     pub dedup: Option<Clause<Dedup>>,
     pub expects: Vec<Clause<Expect>>,
     pub deletes: Option<Clause<Sql>>,
+    /// `deletes on tombstone`
+    pub tombstones: Option<Clause<()>>,
 }
 
 #[derive(Clone, Debug, Default)]

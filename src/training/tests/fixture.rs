@@ -92,6 +92,7 @@ fn source() -> Source {
         dedup: Some(Dedup { columns: vec![0], within: Span::DAY }),
         expects: Vec::new(),
         deletes: None,
+        tombstones: false,
         files: None,
     }
 }
