@@ -70,7 +70,7 @@ fn a_sparse_key_takes_150_bytes_and_12_for_each_event() {
     let mut most_over = f64::MIN;
     for (name, text) in [("16 features", payments.as_str()), ("1 feature", MINIMAL)] {
         let plan = plan_of(text);
-        for events in [1, 5, 16] {
+        for events in [1, 5, 16, 64, 256] {
             let bytes = bytes_of_a_key(&plan, events);
             let allowed = 150.0 + 12.0 * events as f64;
             let _ = writeln!(table, "{name}, {events} events: {bytes:.1} bytes, allowed {allowed}");

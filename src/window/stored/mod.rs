@@ -2,6 +2,7 @@
 //! Decoding must answer any bytes with a state or an error, never with a panic.
 
 mod base;
+mod doubles;
 pub(super) mod rows;
 mod sizes;
 
@@ -16,9 +17,12 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::id::Seq;
 
 /// Rows of views of which the base holds folds alone.
-const VERSION: u8 = 1;
+const VERSION: u8 = 3;
 /// Rows of views whose events are forgotten in order, with runs and last rows.
-const VERSION_ROWS: u8 = 2;
+const VERSION_ROWS: u8 = 4;
+/// The same of rows whose doubles are all plain, which are still read.
+const VERSION_PLAIN: u8 = 1;
+const VERSION_ROWS_PLAIN: u8 = 2;
 /// Events of a key that are stored in its row, without chunks.
 const INLINE_MAX: u64 = 256;
 /// Events of the latest chunk that wait in the row for more before they are stored as a segment.
@@ -171,16 +175,16 @@ fn encode_node(layout: &Layout, node: &Node, bytes: &mut Vec<u8>) {
 /// What a row holds; `None` when it lacks something that the layout needs, so that the state must be rebuilt.
 pub(super) fn decode(layout: &Layout, row: &[u8]) -> Result<Option<Stored>> {
     let mut reader = ByteReader(row);
-    let Some(Head { version, applied, columns, last }) = decode_head(layout, &mut reader)? else { return Ok(None) };
+    let Some(Head { has_rows, applied, columns, last }) = decode_head(layout, &mut reader)? else { return Ok(None) };
     let mut base = None;
     if reader.byte()? != 0 {
         let labels = read_labels(&mut reader)?;
         let partials = read_partials(layout, &layout.base_parts, &labels, &mut reader)?;
-        let kept = if version == VERSION_ROWS { base::decode(layout, &columns, &mut reader)? } else { None };
+        let kept = if has_rows { base::decode(layout, &columns, &mut reader)? } else { None };
         let kept = kept.or_else(|| (!layout.forgets_in_order()).then(Default::default));
         let (Some(partials), Some((runs, rows, upto))) = (partials, kept) else { return Ok(None) };
         base = Some(Box::new(Base { partials: partials.into(), runs, rows, upto }));
-    } else if version == VERSION && layout.forgets_in_order() {
+    } else if !has_rows && layout.forgets_in_order() {
         // Events may have been forgotten of which nothing was kept.
         return Ok(None);
     }
@@ -207,7 +211,8 @@ pub(super) fn decode(layout: &Layout, row: &[u8]) -> Result<Option<Stored>> {
 
 /// What a main row begins with.
 struct Head {
-    version: u8,
+    /// Whether the base has runs and last rows.
+    has_rows: bool,
     applied: Seq,
     columns: rows::Columns,
     last: Option<u64>,
@@ -215,17 +220,21 @@ struct Head {
 
 /// `None` when the row lacks columns that the layout needs.
 fn decode_head(layout: &Layout, reader: &mut ByteReader<'_>) -> Result<Option<Head>> {
-    let version = reader.byte()?;
-    if version != VERSION && version != VERSION_ROWS {
-        let message = format!(
-            "a state row of format {version}, where this forebay knows {VERSION} and {VERSION_ROWS}: use the version that wrote it"
-        );
-        return Err(Error::new(ErrorKind::Conflict, message));
-    }
+    let (has_rows, has_powers) = match reader.byte()? {
+        VERSION => (false, true),
+        VERSION_ROWS => (true, true),
+        VERSION_PLAIN => (false, false),
+        VERSION_ROWS_PLAIN => (true, false),
+        version => {
+            let message =
+                format!("a state row of format {version}, where this forebay knows 1 to {VERSION_ROWS}: use the version that wrote it");
+            return Err(Error::new(ErrorKind::Conflict, message));
+        }
+    };
     let applied = Seq(reader.unsigned()?);
-    let Some(columns) = rows::decode_columns(layout, reader)? else { return Ok(None) };
+    let Some(columns) = rows::decode_columns(layout, reader, has_powers)? else { return Ok(None) };
     let last = if reader.byte()? == 0 { None } else { Some(reader.word()?) };
-    Ok(Some(Head { version, applied, columns, last }))
+    Ok(Some(Head { has_rows, applied, columns, last }))
 }
 
 /// The time of the latest event of a main row, without its events; `None` where that is not known.

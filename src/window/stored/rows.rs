@@ -6,11 +6,14 @@ use std::sync::Arc;
 
 use super::super::layout::{Label, Layout, RowShape};
 use super::super::leaf::Leaf;
+use super::doubles;
 use crate::aggregate::{ByteReader, Kind, META, OFFSET, Rows, TIME, put_signed, put_unsigned};
 use crate::error::{Error, Result};
 
 /// The first byte of a segment.
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
+/// That of segments whose doubles are all plain, which are still read.
+const VERSION_PLAIN: u8 = 1;
 
 /// Flags of a run, where all events agree or not.
 const NONE: u8 = 0;
@@ -21,6 +24,8 @@ const SOME: u8 = 2;
 pub(in super::super) struct Columns {
     inputs: Vec<(Kind, Option<usize>)>,
     filters: Vec<Option<usize>>,
+    /// Whether a run's doubles have a power of ten.
+    has_powers: bool,
 }
 
 fn kind_byte(kind: Kind) -> u8 {
@@ -44,7 +49,7 @@ fn kind_of(byte: u8) -> Result<Kind> {
     })
 }
 
-fn corrupt(what: &str) -> Error {
+pub(super) fn corrupt(what: &str) -> Error {
     Error::corrupt(format!("stored events: {what}"))
 }
 
@@ -65,7 +70,7 @@ pub(super) fn encode_columns(layout: &Layout, bytes: &mut Vec<u8>) {
 }
 
 /// Which columns follow; `None` when they do not hold all that the layout needs.
-pub(super) fn decode_columns(layout: &Layout, reader: &mut ByteReader<'_>) -> Result<Option<Columns>> {
+pub(super) fn decode_columns(layout: &Layout, reader: &mut ByteReader<'_>, has_powers: bool) -> Result<Option<Columns>> {
     let inputs = (0..reader.length()?)
         .map(|_| {
             let (kind, label) = (kind_of(reader.byte()?)?, read_label(reader)?);
@@ -82,7 +87,7 @@ pub(super) fn decode_columns(layout: &Layout, reader: &mut ByteReader<'_>) -> Re
     let has_input = |wanted: usize| inputs.iter().any(|(_, at)| *at == Some(wanted));
     let complete =
         (0..layout.input_labels.len()).all(has_input) && (0..layout.filter_labels.len()).all(|wanted| filters.contains(&Some(wanted)));
-    Ok(complete.then_some(Columns { inputs, filters }))
+    Ok(complete.then_some(Columns { inputs, filters, has_powers }))
 }
 
 pub(super) fn encode_segment(layout: &Layout, rows: Rows<'_>) -> Vec<u8> {
@@ -95,10 +100,12 @@ pub(super) fn encode_segment(layout: &Layout, rows: Rows<'_>) -> Vec<u8> {
 /// Appends a segment's events to `into`.
 pub(in super::super) fn decode_segment(layout: &Layout, bytes: &[u8], into: &mut Leaf) -> Result<()> {
     let mut reader = ByteReader(bytes);
-    if reader.byte()? != VERSION {
-        return Err(corrupt("an unknown format"));
-    }
-    let columns = decode_columns(layout, &mut reader)?.ok_or_else(|| corrupt("columns that their row has are missing"))?;
+    let has_powers = match reader.byte()? {
+        VERSION => true,
+        VERSION_PLAIN => false,
+        _ => return Err(corrupt("an unknown format")),
+    };
+    let columns = decode_columns(layout, &mut reader, has_powers)?.ok_or_else(|| corrupt("columns that their row has are missing"))?;
     decode(layout, &columns, &mut reader, into)?;
     if reader.is_empty() { Ok(()) } else { Err(corrupt("bytes after their end")) }
 }
@@ -130,7 +137,7 @@ pub(super) fn encode(layout: &Layout, rows: Rows<'_>, bytes: &mut Vec<u8>) {
         let (flag_word, bit) = RowShape::input_flag(input);
         let words = events().filter(|event| event[flag_word] & bit != 0).map(|event| event[layout.shape.inputs_at + input]);
         match kind {
-            Kind::Float => words.for_each(|word| bytes.extend(word.to_le_bytes())),
+            Kind::Float => doubles::put(bytes, words),
             Kind::Int | Kind::Timestamp => words.for_each(|word| put_signed(bytes, word as i64)),
             Kind::Bool => put_bits(bytes, words.map(|word| word != 0)),
             Kind::Text => put_texts(bytes, words.map(|word| rows.texts.get(word as usize).map_or("", |text| text))),
@@ -220,7 +227,7 @@ pub(super) fn decode(layout: &Layout, columns: &Columns, reader: &mut ByteReader
             }
         };
         match kind {
-            Kind::Float => (0..rows.len()).try_for_each(|row| reader.word().map(|word| put(row, word)))?,
+            Kind::Float => doubles::read(reader, rows.len(), columns.has_powers, put)?,
             Kind::Int | Kind::Timestamp => (0..rows.len()).try_for_each(|row| reader.signed().map(|word| put(row, word as u64)))?,
             Kind::Bool => bits(reader, rows.len())?.into_iter().enumerate().for_each(|(row, bit)| put(row, u64::from(bit))),
             Kind::Text => {

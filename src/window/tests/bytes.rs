@@ -15,6 +15,10 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
+fn unhex(text: &str) -> Vec<u8> {
+    (0..text.len()).step_by(2).map(|at| u8::from_str_radix(&text[at..at + 2], 16).unwrap()).collect()
+}
+
 #[test]
 fn rows_are_what_they_were() {
     let view = narrowed(|feature| ["sum_amount_10", "count_all"].contains(&feature.name.as_str()));
@@ -26,6 +30,14 @@ fn rows_are_what_they_were() {
     state.trim(&layout, EventTime(0), &Store::default()).unwrap();
     let row = Store::default().put(&layout, &mut state);
     assert_eq!(hex(&row), INLINE_ROW);
+
+    let Decoded::State(mut earlier, _) = KeyState::decode(&layout, &unhex(INLINE_ROW_PLAIN)).unwrap() else { panic!("a row") };
+    assert_eq!(hex(&Store::default().put(&layout, &mut earlier)), INLINE_ROW, "a row of the earlier format is read");
+    let mut leaf = leaf::Leaf::default();
+    stored::rows::decode_segment(&layout, &unhex(SEGMENT_PLAIN), &mut leaf).unwrap();
+    let mut whole = leaf::Leaf::default();
+    earlier.root.gather(&layout, &mut whole);
+    assert_eq!(leaf.words, whole.words, "so is a segment");
 
     let rows: Vec<(i64, u32, u64)> = (0..300).map(|row| (row * 1_000, 0, 4)).collect();
     let events = Events::new(&rows);
@@ -51,11 +63,14 @@ fn rows_with_runs_and_last_rows_are_what_they_were() {
     assert_eq!(hex(&Store::default().put(&layout, &mut state)), ROW_OF_RUNS);
 }
 
-const ROW_OF_RUNS: &str = "020501028de0408132e95281012689367b205c16ce0103000000000000800100ffffffffffffff7f0217782c5ee4a6ac0b01faffffffffffff7fffffffffffffff7f017e6875573bb8bfb8050200020101d0042b95defcc0ec01ffffffffffffff7fffffffffffffff7f013cf709fb76676d0b01010293d7149bd52bfdee03c44b0ecc89d82c470303e2ffffffffffff7f18050100000180897a8292f401fd887a0102040d0601030103000000000000800000869bee02010006";
-const INLINE_ROW: &str = "010501038320539a7dd9c71d00010300000000000080010181d8ad25a897213701010302030000000000008000010001849bee0281897a0184eb51b81ed55540cdcccccccc7c57c0";
+const ROW_OF_RUNS: &str = "040501028de0408132e95281012689367b205c16ce0103000000000000800100ffffffffffffff7f0217782c5ee4a6ac0b01faffffffffffff7fffffffffffffff7f017e6875573bb8bfb8050200020101d0042b95defcc0ec01ffffffffffffff7fffffffffffffff7f013cf709fb76676d0b01010293d7149bd52bfdee03c44b0ecc89d82c470303e2ffffffffffff7f18050100000180897a8292f401fd887a0102040d0601030103000000000000800000869bee02010006";
+const INLINE_ROW: &str = "030501038320539a7dd9c71d00010300000000000080010181d8ad25a897213701010302030000000000008000010001849bee0281897a01ff84eb51b81ed55540cdcccccccc7c57c0";
+/// The same of the format before powers of ten, and two of its events as a segment.
+const INLINE_ROW_PLAIN: &str = "010501038320539a7dd9c71d00010300000000000080010181d8ad25a897213701010302030000000000008000010001849bee0281897a0184eb51b81ed55540cdcccccccc7c57c0";
+const SEGMENT_PLAIN: &str = "0101038320539a7dd9c71d0002030000000000008000010001849bee0281897a0184eb51b81ed55540cdcccccccc7c57c0";
 const CHUNKED_ROW: &str =
-    "010501038320539a7dd9c71d0001f88f04000000008000040281d8ad25a89721374897e02ce8102c150220000000000000000001ac02f88f04000000008000";
-const SEGMENT: &str = "0000000000000000200000 3326 bytes, xxh3 4c45df7ffcf56f9a";
+    "030501038320539a7dd9c71d0001f88f04000000008000040281d8ad25a89721374897e02ce8102c150220000000000000000001ac02f88f04000000008000";
+const SEGMENT: &str = "0000000000000000200000 3327 bytes, xxh3 f34d84c8c9d8e5eb";
 
 #[test]
 fn a_row_serves_fewer_features_and_asks_for_a_rebuild_for_more() {
