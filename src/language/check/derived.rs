@@ -93,6 +93,7 @@ impl Checker<'_> {
         let place = self.place(draft.file, line.sql);
         let mut scope = ViewScope {
             view,
+            what: what(&self.plan, &draft.rows),
             rows: &draft.rows,
             features: &draft.features,
             written,
@@ -195,6 +196,8 @@ impl Draft {
 /// What a derived feature can see: the features of its view.
 struct ViewScope<'a> {
     view: &'a str,
+    /// `source`, `table` or `stream`
+    what: &'static str,
     rows: &'a Relation,
     features: &'a [Feature],
     written: &'a [Written<'a>],
@@ -249,7 +252,7 @@ impl ViewScope<'_> {
         let message = format!("view `{}` has no feature `{text}`", self.view);
         let problem = Diagnostic::error(codes::UNKNOWN_FEATURE, name.at, message, "unknown feature");
         if rows.fields.iter().any(|field| field.name == text) {
-            let of = format!("`{text}` is a column of {} `{}`, and an expression sees features only", what(rows), rows.name);
+            let of = format!("`{text}` is a column of {} `{}`, and an expression sees features only", self.what, rows.name);
             problems.push(problem.help(format!("{of}: name a feature such as `last({text}) over 1h`, and write its name")));
         } else if let [first, ..] = windowed.as_slice() {
             problems.push(problem.help(format!("a feature's name has its window: `{first}`")));

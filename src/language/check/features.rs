@@ -141,7 +141,7 @@ impl Checker<'_> {
     /// Plans an expression over the columns of the view's source or stream.
     fn over_source(&mut self, draft: &mut Draft, sql: &Sql) -> Option<Planned> {
         let place = self.place(draft.file, sql);
-        let mut scope = SourceScope::of(&draft.rows, &mut draft.reported);
+        let mut scope = SourceScope::of(&self.plan, &draft.rows, &mut draft.reported);
         let expr = self.planner.resolve(sql, place, &mut scope, self.problems)?;
         self.planner.plan(&expr, &draft.rows.schema, place, self.problems)
     }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use datafusion::sql::sqlparser::ast::Expr;
 
 use super::Checker;
+use super::columns::SourceScope;
 use super::features::{Draft, fold};
 use super::source::schema_of;
 use crate::aggregate::{self, Keep};
@@ -151,7 +152,8 @@ impl Checker<'_> {
             self.clause_missing(name, body, "time", "from when on a row holds", "time updated");
             return None;
         };
-        let index = *self.indices(&name.text, std::slice::from_ref(&time.value), fields, reported, "time").first()?;
+        let scope = SourceScope { what: "table", source: &name.text, fields, reported };
+        let index = *self.indices(std::slice::from_ref(&time.value), scope, "time").first()?;
         let field = &fields[index];
         if field.data_type != DataType::Timestamp {
             let message = format!("the time `{}` is {}, not timestamp", field.name, field.data_type);
@@ -167,7 +169,8 @@ impl Checker<'_> {
             self.clause_missing(name, body, "key", "whose attributes a row holds", "key user_id");
             return None;
         };
-        let columns = self.indices(&name.text, &keys.value, fields, reported, "key");
+        let scope = SourceScope { what: "table", source: &name.text, fields, reported };
+        let columns = self.indices(&keys.value, scope, "key");
         if columns.len() < keys.value.len() {
             return None;
         }
