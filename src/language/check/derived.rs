@@ -11,7 +11,7 @@ use super::features::Draft;
 use super::source::schema_of;
 use crate::aggregate;
 use crate::language::diagnostics::{Diagnostic, codes};
-use crate::language::expression::{Scope, identifier, renamed};
+use crate::language::expression::{Scope, identifier, misplaced_unnest, renamed};
 use crate::language::parse::tree::{FeatureItem, Name, Sql};
 use crate::plan::{DerivedFeature, Feature, FeatureRef, Field, Relation, identity};
 use crate::value::DataType;
@@ -67,7 +67,10 @@ impl Checker<'_> {
         if let (Expr::Function(_), Some(function)) = (expr, line.call)
             && !self.planner.has_function(&function.text)
         {
-            self.no_aggregate(function);
+            match function.text.as_str() {
+                "unnest" => self.report(misplaced_unnest(function.at)),
+                _ => self.no_aggregate(function),
+            }
             return None;
         }
         if let Some(call) = self.aggregate_inside(expr) {
