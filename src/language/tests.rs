@@ -427,7 +427,9 @@ fn what_is_wrong_with_a_table_is_said_once() {
     assert_eq!(of("KEY user_id", "KEY user_id, updated"), ["FB0409"]);
     assert_eq!(of("country text,", "country string,"), ["FB0201"]);
     assert_eq!(of("country text,", "country text[],"), ["FB0503"]);
-    assert_eq!(of("from parquet '.'", "from csv '.'"), ["FB0003"]);
+    assert_eq!(of("from parquet '.'", "from csv '.'"), ["FB0404"]);
+    assert_eq!(of("from parquet '.'", "from '.'"), ["FB0003"]);
+    assert_eq!(of("from parquet '.'", "from parquet ' '"), ["FB0410"]);
     assert_eq!(of("from parquet '.'", "from parquet 'gs://bucket/users'"), ["FB0915"]);
     assert_eq!(of("from parquet '.'", "from parquet 'not/there'"), ["FB0410"]);
     assert_eq!(of("users.country for", "users.contry for"), ["FB0107"]);

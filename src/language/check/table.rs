@@ -19,6 +19,8 @@ use crate::plan::{Entity, Expect, Feature, FeatureRef, Field, Format, Frame, Ori
 use crate::time::Span;
 use crate::value::DataType;
 
+const PATH_HELP: &str = "write the path of a Parquet file, or of a folder of *.parquet, from the folder of this file";
+
 impl Checker<'_> {
     /// The places of the checked table among the relations and among the views; `None` when its columns do not make one.
     pub(super) fn table(&mut self, file: usize, name: &Name, body: &TableBody) -> Option<(usize, usize)> {
@@ -138,11 +140,17 @@ impl Checker<'_> {
             self.report(problem.help("write the path of a file or a folder on this machine, and copy new files there"));
             return None;
         }
+        if written.text.trim().is_empty() {
+            let message = format!("table `{}` names no file", name.text);
+            let problem = Diagnostic::error(codes::TABLE_FILES, written.at, message, "an empty path");
+            self.report(problem.help(PATH_HELP));
+            return None;
+        }
         let path = self.beside(file, written);
         if !path.exists() {
             let message = format!("{} is missing: the table has no rows until it is there", path.display());
             let problem = Diagnostic::warning(codes::TABLE_FILES, written.at, message, "this file or folder");
-            self.report(problem.help("write the path of a Parquet file, or of a folder of *.parquet, from the folder of this file"));
+            self.report(problem.help(PATH_HELP));
         }
         Some(path)
     }

@@ -2,6 +2,7 @@
 
 use super::cursor::{Cursor, Parsed};
 use super::tree::TableBody;
+use crate::language::diagnostics::{Diagnostic, codes};
 
 pub(super) fn table(cursor: &mut Cursor<'_>) -> Parsed<TableBody> {
     let mut body = TableBody { columns: Some(cursor.columns()?), ..TableBody::default() };
@@ -21,6 +22,11 @@ pub(super) fn table(cursor: &mut Cursor<'_>) -> Parsed<TableBody> {
 fn clause(cursor: &mut Cursor<'_>, body: &mut TableBody) -> Parsed<()> {
     let start = cursor.next;
     if cursor.eat("from") {
+        if let Some(other) = cursor.peek().filter(|next| next.word().is_some() && !next.is("parquet")) {
+            let (at, message) = (other.at, format!("the rows of a table are not read from {}", other.word().unwrap_or_default()));
+            let problem = Diagnostic::error(codes::UNKNOWN_FORMAT, at, message, "not parquet");
+            return Err(cursor.report(problem.help("write its files as Parquet: `from parquet 'path'`; events of a topic are a `source`")));
+        }
         cursor.expect("parquet")?;
         let path = cursor.string("the path of a file or a folder in quotes")?;
         let clause = cursor.clause(start, path);
