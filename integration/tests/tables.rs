@@ -365,6 +365,28 @@ fn a_new_attribute_is_read_from_files_that_were_taken_in_before() {
 }
 
 #[test]
+fn the_plan_says_that_a_column_of_another_type_keeps_the_engine_from_starting() {
+    let project = Project::new(DEFINITIONS);
+    let rows = random_rows(&mut Chance::for_test(80), 20, 0..5);
+    deliver(&project, "1.parquet", &batch(&rows));
+    project.catch_up();
+    project.write("features/test.bay", DEFINITIONS.replace("visits bigint", "visits double"));
+    let plan = project.run(&["plan"]);
+    assert_eq!(plan.code, Some(2), "{plan:?}");
+    assert!(plan.stdout.contains("! column users.visits is double now and bigint in stored events"), "{plan:?}");
+    assert!(plan.stdout.contains("give it a new name, or declare bigint again"), "{plan:?}");
+    let listed = read_json(&project.run(&["plan", "--output", "json"]).stdout)["columns_retyped"].clone();
+    assert_eq!(listed, json!([{"column": "users.visits", "from": "bigint", "to": "double"}]));
+    let refused = project.run(&["serve", "--until-caught-up", "--listen", "127.0.0.1:0"]);
+    assert!(refused.code != Some(0) && refused.stderr.contains("a new name"), "{refused:?}");
+    // What was declared before still starts.
+    project.write("features/test.bay", DEFINITIONS);
+    let server = project.serve();
+    equal_naive(&project, &server, &rows);
+    assert_eq!(server.stop(), Some(0));
+}
+
+#[test]
 fn a_table_may_be_one_file_and_may_be_missing() {
     let project = Project::new(&DEFINITIONS.replace("'../users'", "'../users/all.parquet'"));
     assert!(!Path::new(&project.path("users")).exists());

@@ -398,6 +398,15 @@ fn a_table_is_a_source_and_a_view_of_its_attributes() {
 }
 
 #[test]
+fn names_that_sql_calls_without_brackets_are_names() {
+    let text = TABLES.replace("users", "user").replace("amount", "current_user");
+    let plan = plan(&text);
+    let names: Vec<_> = plan.vectors[0].columns.iter().map(|column| column.name.as_str()).collect();
+    assert_eq!(names, ["country", "vip", "their", "opened", "n_1h", "current_user"]);
+    assert_eq!(codes(&TABLES.replace("amount );", "own = current_date );")), ["FB0301"]);
+}
+
+#[test]
 fn a_tables_path_is_no_part_of_its_meaning_and_its_columns_are() {
     let base = plan(TABLES);
     assert!(diff(&base, &plan(&TABLES.replacen("parquet '.'", "parquet '../language'", 1))).is_empty());
@@ -405,6 +414,13 @@ fn a_tables_path_is_no_part_of_its_meaning_and_its_columns_are() {
     assert_eq!((other.features_added, other.views_rebuilt), (vec!["users.age".to_owned()], vec!["users".to_owned()]));
     let other = diff(&base, &plan(&TABLES.replace("key user_id, bank", "key bank, user_id")));
     assert_eq!(other.views_rebuilt, ["accounts"]);
+    let other = diff(&base, &plan(&TABLES.replace("opened timestamp", "opened text")));
+    assert_eq!((other.features_changed.as_slice(), other.columns_retyped.len()), (&["accounts.opened".to_owned()][..], 1));
+    let said = "! column accounts.opened is text now and timestamp in stored events, with which the engine does not start: \
+                give it a new name, or declare timestamp again\n";
+    assert!(other.to_string().contains(said), "{other}");
+    let unread = diff(&base, &plan(&TABLES.replace("bank text, amount", "bank bigint, amount").replace("accounts.opened, ", "")));
+    assert!(!unread.is_empty() && unread.columns_retyped[0].column == "payments.bank", "{unread}");
     let text = format(&file(TABLES)).unwrap();
     assert_eq!(format(&file(&text)).unwrap(), text);
     assert!(diff(&base, &plan(&text)).is_empty());
