@@ -3,9 +3,10 @@
 use std::ops::ControlFlow;
 
 use arrow::datatypes::DataType as ArrowType;
-use datafusion::sql::sqlparser::ast::{BinaryOperator, Expr, Spanned, Value, visit_expressions};
+use datafusion::sql::sqlparser::ast::{BinaryOperator, Expr, Ident, Spanned, Value, visit_expressions};
 
 use super::Place;
+use super::compose::renamed;
 use super::functions::given;
 use crate::language::diagnostics::{Diagnostic, codes};
 
@@ -80,11 +81,11 @@ fn single_values(
 ) {
     for side in sides {
         let found = type_of(side);
-        let Some((what, one)) = found.as_ref().and_then(|found| several(found, &side.to_string())) else { continue };
+        let Some((what, one)) = found.as_ref().and_then(|found| several(found, &written(side))) else { continue };
         if !calculates(op) && !matches!(found, Some(ArrowType::Map(..))) {
             continue;
         }
-        let message = format!("`{side}` is {what}, and `{op}` takes single values");
+        let message = format!("`{}` is {what}, and `{op}` takes single values", written(side));
         let problem = Diagnostic::error(codes::EXPRESSION_TYPE, place.part(whole.span()), message, format!("with {what}"));
         problems.push(problem.help(format!("take one value of it: `{one}`")));
         return;
@@ -97,18 +98,18 @@ pub(super) fn of_several(expr: &Expr, place: Place<'_>, type_of: &dyn Fn(&Expr) 
     let found = visit_expressions(expr, |part| {
         let (by, operands) = match part {
             Expr::Function(call) if type_of(part).is_none() => (call.name.to_string(), given(&call.args).unwrap_or_default()),
-            Expr::UnaryOp { op, expr } => (op.to_string(), vec![expr.as_ref()]),
+            Expr::Extract { expr, .. } if type_of(part).is_none() => ("extract".to_owned(), vec![expr.as_ref()]),
+            Expr::UnaryOp { op, expr } => (op.to_string().to_lowercase(), vec![expr.as_ref()]),
             _ => return ControlFlow::Continue(()),
         };
         let types: Option<Vec<ArrowType>> = operands.iter().map(|operand| type_of(operand)).collect();
         // Where the type of an operand is not known, it is what cannot be planned.
         let typed = operands.iter().zip(types.unwrap_or_default());
-        let Some((operand, (what, one))) =
-            typed.filter_map(|(operand, found)| Some((operand, several(&found, &operand.to_string())?))).next()
+        let Some((operand, (what, one))) = typed.filter_map(|(operand, found)| Some((operand, several(&found, &written(operand))?))).next()
         else {
             return ControlFlow::Continue(());
         };
-        let message = format!("`{operand}` is {what}, which `{by}` cannot take here");
+        let message = format!("`{}` is {what}, which `{by}` cannot take here", written(operand));
         let problem = Diagnostic::error(codes::EXPRESSION_TYPE, place.part(part.span()), message, format!("with {what}"));
         ControlFlow::Break(problem.help(format!("take one value of it: `{one}`")))
     });
@@ -155,6 +156,12 @@ fn kind(data_type: &ArrowType) -> Option<Kind> {
         number if number.is_numeric() => Some(Kind::Number),
         _ => None,
     }
+}
+
+/// An expression as it stands in the definitions, where features are `view.feature` and keep their keys apart.
+pub(super) fn written(expr: &Expr) -> String {
+    let feature = |name: &str| name.contains('.').then(|| Ident::new(name.split(" for ").next().unwrap_or(name)));
+    renamed(expr, feature).to_string()
 }
 
 /// What a type of several values is called, and how one of those is taken; `None` for types of single values.

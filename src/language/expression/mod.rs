@@ -166,7 +166,8 @@ fn unusable(expr: &Expr, place: Place<'_>, found: Option<ArrowType>) -> Diagnost
     let gives = found.as_ref().map_or_else(|| "a type of its own".to_owned(), guard::spelled);
     let message = format!("the expression gives {gives}, which the language has no type for");
     let problem = Diagnostic::error(codes::EXPRESSION_TYPE, place.at, message, "of this type");
-    let text = if let Expr::BinaryOp { .. } = expr { format!("({expr})") } else { expr.to_string() };
+    let text = guard::written(expr);
+    let text = if let Expr::BinaryOp { .. } = expr { format!("({text})") } else { text };
     match found.and_then(|found| guard::several(&found, &text)) {
         Some((_, one)) => {
             problem.help(format!("take one value of it: `{one}`; a vector reads a feature of any type as it is: `view.feature`"))
