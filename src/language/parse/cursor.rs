@@ -347,6 +347,12 @@ impl Cursor<'_> {
         sql
     }
 
+    /// Goes on at the next of these words, after a clause from `start` on that is wrong, so that what follows is still checked.
+    pub(super) fn go_on(&mut self, start: usize, words: &[&str]) {
+        let rest = (start + 1).max(self.next)..self.end;
+        self.next = self.cuts(rest, |index| self.tokens[index].is_any(words)).first().copied().unwrap_or(self.end);
+    }
+
     /// What was read from `start` on, as a clause.
     pub(super) fn clause<T>(&self, start: usize, value: T) -> Clause<T> {
         let tokens = start..self.next;

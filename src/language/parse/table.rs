@@ -10,10 +10,7 @@ pub(super) fn table(cursor: &mut Cursor<'_>) -> Parsed<TableBody> {
         let start = cursor.next;
         if clause(cursor, &mut body).is_err() {
             body.partial = true;
-            // Goes on at the next clause, so that what follows is still checked.
-            let rest = (start + 1).max(cursor.next)..cursor.end;
-            let next = cursor.cuts(rest, |index| cursor.tokens[index].is_any(&["from", "key", "time"]));
-            cursor.next = next.first().copied().unwrap_or(cursor.end);
+            cursor.go_on(start, &["from", "key", "time"]);
         }
     }
     Ok(body)
