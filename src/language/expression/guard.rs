@@ -92,6 +92,15 @@ fn single_values(
     }
 }
 
+/// Whether a function is one of maps, or of lists, so that something else is wrong with its call.
+fn is_made_for(function: &str, what: &str) -> bool {
+    match what {
+        "a map" => function.starts_with("map_"),
+        "a list" => ["array_", "list_"].iter().any(|start| function.starts_with(start)),
+        _ => false,
+    }
+}
+
 /// What is said of a call or a sign that cannot be planned and has more than a single value among its operands; `None` where
 /// there is none.
 pub(super) fn of_several(expr: &Expr, place: Place<'_>, type_of: &dyn Fn(&Expr) -> Option<ArrowType>) -> Option<Diagnostic> {
@@ -104,11 +113,10 @@ pub(super) fn of_several(expr: &Expr, place: Place<'_>, type_of: &dyn Fn(&Expr) 
         };
         let types: Option<Vec<ArrowType>> = operands.iter().map(|operand| type_of(operand)).collect();
         // Where the type of an operand is not known, it is what cannot be planned.
-        let typed = operands.iter().zip(types.unwrap_or_default());
-        let Some((operand, (what, one))) = typed.filter_map(|(operand, found)| Some((operand, several(&found, &written(operand))?))).next()
-        else {
-            return ControlFlow::Continue(());
-        };
+        let mut typed = operands.iter().zip(types.unwrap_or_default());
+        let found = typed.find_map(|(operand, found)| several(&found, &written(operand)).map(|(what, one)| (operand, what, one)));
+        let found = found.filter(|(_, what, _)| !is_made_for(&by, what));
+        let Some((operand, what, one)) = found else { return ControlFlow::Continue(()) };
         let message = format!("`{}` is {what}, which `{by}` cannot take here", written(operand));
         let problem = Diagnostic::error(codes::EXPRESSION_TYPE, place.part(part.span()), message, format!("with {what}"));
         ControlFlow::Break(problem.help(format!("take one value of it: `{one}`")))
