@@ -77,6 +77,12 @@ impl Position {
         Self { offset: Offset(self.offset.0 << Offset::ELEMENT_BITS | u64::from(element)), ..self }
     }
 
+    /// Which element's row stands here, from 0, in a branch that makes a row of each element of a list.
+    #[must_use]
+    pub fn element(self) -> usize {
+        (self.offset.0 & ((1 << Offset::ELEMENT_BITS) - 1)) as usize
+    }
+
     /// The place in the source's log of what stands here among the rows of a stream, in a branch that `unnests` or not.
     #[must_use]
     pub fn in_log(self, unnests: bool) -> Self {

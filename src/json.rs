@@ -20,26 +20,28 @@ pub fn write_value(out: &mut Vec<u8>, value: &Value) {
         }
         Value::List(items) => {
             out.push(b'[');
-            for (index, item) in items.iter().enumerate() {
-                if index > 0 {
-                    out.push(b',');
-                }
-                write_value(out, item);
-            }
+            write_each(out, items.iter(), write_value);
             out.push(b']');
         }
         Value::Map(entries) | Value::Struct(entries) => {
             out.push(b'{');
-            for (index, (key, value)) in entries.iter().enumerate() {
-                if index > 0 {
-                    out.push(b',');
-                }
+            write_each(out, entries.iter(), |out, (key, value)| {
                 write_text(out, key);
                 out.push(b':');
                 write_value(out, value);
-            }
+            });
             out.push(b'}');
         }
+    }
+}
+
+/// Appends what `write` makes of each item, with commas between.
+pub fn write_each<T>(out: &mut Vec<u8>, items: impl Iterator<Item = T>, mut write: impl FnMut(&mut Vec<u8>, T)) {
+    for (index, item) in items.enumerate() {
+        if index > 0 {
+            out.push(b',');
+        }
+        write(out, item);
     }
 }
 

@@ -10,8 +10,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from measure import PEERS, child, child_measured, measured, report, take_turns
-from points import EVENTS, log_files, prepare
+from measure import PEERS, measured, report, take_turns
+from points import EVENTS, log_files, prepare, sides_of
 
 DEFINITIONS = PEERS / "definitions" / "latest"
 
@@ -65,18 +65,7 @@ def main(forebay):
         folder = Path(temporary)
         prepare(forebay, folder, DEFINITIONS, 1)
 
-        def ours():
-            return child(
-                forebay, "--data", folder / "data", "--features", DEFINITIONS, "training-set", "latest",
-                "--spine", folder / "spine.parquet", "--out", folder / "forebay.parquet",
-            )[:2]
-
-        def peer(name):
-            return lambda: child_measured(__file__, name, folder)
-
-        sides = {"forebay": ours} | {name: peer(name) for name in PEER_SIDES}
-        for side in sides.values():
-            side()
+        sides = sides_of(forebay, folder, DEFINITIONS, "latest", __file__, PEER_SIDES)
         for name in PEER_SIDES:
             check(folder, name)
         print("as of: equal answers, to the bit")

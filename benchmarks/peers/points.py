@@ -111,6 +111,24 @@ def prepare(forebay, folder, definitions, every):
     ) to '{folder}/spine.parquet'""")
 
 
+def sides_of(forebay, folder, definitions, vector, script, peers):
+    """What measures each side once, by its name: Forebay's training set of `vector`, and the peers of `script`. Each has run."""
+
+    def ours():
+        return child(
+            forebay, "--data", folder / "data", "--features", definitions, "training-set", vector,
+            "--spine", folder / "spine.parquet", "--out", folder / "forebay.parquet",
+        )[:2]
+
+    def peer(name):
+        return lambda: child_measured(script, name, folder)
+
+    sides = {"forebay": ours} | {name: peer(name) for name in peers}
+    for side in sides.values():
+        side()
+    return sides
+
+
 def check(folder, peer):
     """Counts and maxima equal to the bit, sums and means to 1e-9; fails with the feature that is not."""
     import numpy as np
@@ -135,18 +153,7 @@ def main(forebay):
         folder = Path(temporary)
         prepare(forebay, folder, DEFINITIONS, EVERY)
 
-        def ours():
-            return child(
-                forebay, "--data", folder / "data", "--features", DEFINITIONS, "training-set", "user_16",
-                "--spine", folder / "spine.parquet", "--out", folder / "forebay.parquet",
-            )[:2]
-
-        def peer(name):
-            return lambda: child_measured(__file__, name, folder)
-
-        sides = {"forebay": ours} | {name: peer(name) for name in PEER_SIDES}
-        for side in sides.values():
-            side()
+        sides = sides_of(forebay, folder, DEFINITIONS, "user_16", __file__, PEER_SIDES)
         for name in ("duckdb", "polars"):
             check(folder, name)
         print("point in time: equal answers (counts and maxima to the bit, sums and means to 1e-9)")

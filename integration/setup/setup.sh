@@ -172,6 +172,17 @@ python() {
   mark python "$what"
 }
 
+# ---- Java ------------------------------------------------------------------------------------------------------
+
+# What a pom (`$1`) depends on, into the folder `$2` of the cache.
+jars() {
+  work=$(mktemp -d "$cache/$2.XXXXXX")
+  quietly mvn -q -B -f "$1" dependency:copy-dependencies -DoutputDirectory="$work/lib"
+  rm -rf "$cache/${2:?}"
+  chmod 755 "$work"
+  mv "$work" "$cache/$2"
+}
+
 # ---- Kafka -----------------------------------------------------------------------------------------------------
 
 kafka() {
@@ -180,11 +191,7 @@ kafka() {
   [ -e "$(stamp kafka "$what")" ] && [ -d "$cache/kafka/lib" ] && return 0
   need_java=yes system
   say "Apache Kafka $(sed -n 's:.*<version>\([0-9.]*\.[0-9]*\)</version>.*:\1:p' "$here/kafka-pom.xml"), for tests, into $cache/kafka"
-  work=$(mktemp -d "$cache/kafka.XXXXXX")
-  quietly mvn -q -B -f "$here/kafka-pom.xml" dependency:copy-dependencies -DoutputDirectory="$work/lib"
-  rm -rf "$cache/kafka"
-  chmod 755 "$work"
-  mv "$work" "$cache/kafka"
+  jars "$here/kafka-pom.xml" kafka
   mark kafka "$what"
 }
 
@@ -199,11 +206,7 @@ peers() {
   say "peers of the benchmarks into $cache/peers-venv and $cache/peers: $(grep -v '^#' "$folder/requirements.txt" | tr '\n' ' ')and Kafka Streams"
   venv peers-venv
   pip_install peers-venv --requirement "$folder/requirements.txt"
-  work=$(mktemp -d "$cache/peers.XXXXXX")
-  quietly mvn -q -B -f "$folder/pom.xml" dependency:copy-dependencies -DoutputDirectory="$work/lib"
-  rm -rf "$cache/peers"
-  chmod 755 "$work"
-  mv "$work" "$cache/peers"
+  jars "$folder/pom.xml" peers
   mark peers "$what"
 }
 

@@ -203,3 +203,104 @@ model moved from 'sum_of_named.onnx' takes moved score orders into topic 'moved-
         assert_eq!(as_of[usize::try_from(id).expect("small")]["n_1h"], json!(own.sum::<i64>() + visits), "as of {order}");
     }
 }
+
+const CARTS: &str = "
+source carts (cart_id bigint, user_id bigint, x double, amounts double[], t timestamp)
+from log 'carts'
+event time t
+lateness '1 day' history '30 days'
+dedup by cart_id within '1 day';
+entity user (user_id bigint);
+stream pieces as
+  select user_id, unnest(amounts) as amount, t from carts
+  union all
+  select user_id, x, t from carts where x < 3;
+features user_pieces of user from pieces (
+  n = count(*) over 1h excluding current as n_1h,
+  spend = sum(amount) over 1h excluding current as spend_1h default 0,
+  all = count(*) over 1h,
+);
+vector pieced on carts ( user_pieces.n_1h, user_pieces.spend_1h, x );
+vector whole on carts ( user_pieces.all_1h );
+model pieced from 'sum_of_named.onnx' takes pieced score carts into topic 'piece-scores';
+";
+
+/// All rows that an event is unnested into are left out when it is scored, and no other's, also those of its time.
+#[test]
+fn the_scored_event_is_left_out_with_all_its_elements() {
+    if !onnx_runtime() {
+        return;
+    }
+    let project = shop(CARTS);
+    // Two carts of every user at each time; some have no amounts.
+    let amounts = |id: i64| (0..id % 4).map(|at| (id * 7 + at) as f64 / 4.0).collect::<Vec<_>>();
+    let (user, second) = (|id: i64| id / 2 % 3, |id: i64| id / 6 * 300);
+    let time = |id: i64| rfc3339(START + second(id) * 1_000_000);
+    let cart = |id| json!({"cart_id": id, "user_id": user(id), "x": (id % 5) as f64, "amounts": amounts(id), "t": time(id)});
+    let carts: Vec<Json> = (0..EVENTS).map(cart).collect();
+    for half in [0..31, 31..60] {
+        let _ = project.push("carts", &carts[half]).ok();
+        project.catch_up();
+    }
+    let predictions = read_topic(&project, "piece-scores");
+    assert_eq!(predictions.len(), carts.len());
+    project.write("spine.ndjson", ndjson(&carts));
+    let asked = |arguments: &[&str]| {
+        let _ = project.run(&[arguments, &["--spine", "spine.ndjson", "--out", "out.ndjson", "--event", "carts"]].concat()).ok();
+        read_ndjson(&project.read("out.ndjson"))
+    };
+    let known = asked(&["training-set", "pieced", "--as-known"]);
+    let (as_of, scores) = (asked(&["training-set", "pieced"]), asked(&["score", "pieced", "--as-known"]));
+    for (id, row) in (0..EVENTS).zip(0..) {
+        let rows = |other: i64| amounts(other).into_iter().chain((other % 5 < 3).then_some((other % 5) as f64));
+        let others = |seen: fn(i64, i64) -> bool| {
+            let same = move |other: &i64| user(*other) == user(id) && (0..=3600).contains(&(second(id) - second(*other)));
+            let rows: Vec<f64> = (0..EVENTS).filter(same).filter(|other| *other != id && seen(*other, id)).flat_map(rows).collect();
+            (json!(rows.len()), json!(rows.iter().sum::<f64>() + 0.0))
+        };
+        let prediction = predictions.iter().find(|prediction| prediction.value["offset"] == id).expect("a prediction");
+        let features = &prediction.value["features"];
+        assert_eq!((features["n_1h"].clone(), features["spend_1h"].clone()), others(|other, id| other < id), "scored {id}");
+        for name in ["n_1h", "spend_1h"] {
+            assert_eq!(known[row][name].to_string(), features[name].to_string(), "{name} of {id} as known");
+        }
+        assert_eq!(scores[row]["score"].to_string(), prediction.value["score"].to_string(), "the score of {id}");
+        assert_eq!((as_of[row]["n_1h"].clone(), as_of[row]["spend_1h"].clone()), others(|_, _| true), "{id} as of its time");
+    }
+
+    // Each row says of which element it is: 7 has three, and is no row of the other part; 11 has three and is one.
+    let explained =
+        |arguments: &[&str]| project.run(&[&["explain", "whole.all_1h", "user_id=2", "--as-of", &time(11)], arguments].concat()).ok();
+    let events = read_json(&explained(&["--output", "json"]).stdout)["events"].clone();
+    let of_eleven: Vec<_> = events
+        .as_array()
+        .expect("events")
+        .iter()
+        .filter(|event| event["offset"] == 11)
+        .map(|event| (event["part"].as_u64(), event["element"].as_u64()))
+        .collect();
+    assert_eq!(of_eleven, [(Some(1), Some(1)), (Some(1), Some(2)), (Some(1), Some(3)), (Some(2), None)]);
+    assert!(explained(&[]).stdout.contains("offset 11  (part 1)  (element 3)  "), "{}", explained(&[]).stdout);
+}
+
+/// A list with too many elements is one dead letter: nothing of its event counts, and what comes with it is taken.
+#[test]
+fn an_event_with_too_many_elements_is_set_aside() {
+    let definitions = CARTS.split("model pieced").next().expect("what stands before the model");
+    let project = Project::new(definitions);
+    let cart = |id: i64, count: usize| json!({"cart_id": id, "user_id": 1, "x": 9, "amounts": vec![1; count], "t": rfc3339(START + id)});
+    let _ = project.push("carts", &[cart(0, 3), cart(1, 65_537), cart(2, 65_536), cart(3, 2)]).ok();
+    project.catch_up();
+    let dead = read_topic(&project, "carts.dead");
+    assert_eq!(dead.len(), 1, "{dead:?}");
+    assert_eq!((dead[0].value["cart_id"].as_i64(), dead[0].value["amounts"].as_array().map(Vec::len)), (Some(1), Some(65_537)));
+    let said = serde_json::to_string(&dead[0].headers).expect("headers");
+    assert!(said.contains("unnest(amounts) makes 65537 rows of one event, at most 65536 can be; send it in parts"), "{said}");
+    let server = project.serve();
+    let (online, time) = (server.lookup("whole", &json!({"keys": [{"user_id": 1}], "as_of": rfc3339(START + 3)})), rfc3339(START + 3));
+    assert_eq!(online, [json!({"all_1h": 3 + 65_536 + 2})]);
+    assert_eq!(server.stop(), Some(0));
+    project.write("spine.ndjson", ndjson(&[json!({"user_id": 1, "t": time})]));
+    let _ = project.run(&["training-set", "whole", "--spine", "spine.ndjson", "--out", "out.ndjson", "--time", "t"]).ok();
+    assert_eq!(read_ndjson(&project.read("out.ndjson"))[0]["all_1h"], online[0]["all_1h"]);
+}

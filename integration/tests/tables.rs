@@ -11,8 +11,10 @@ use std::time::Duration;
 use arrow::array::{ArrayRef, BooleanArray, Float64Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
 use forebay_integration::answers::{read_json, read_ndjson};
 use forebay_integration::chance::Chance;
+use forebay_integration::folders::{here, onnx_runtime};
 use forebay_integration::harness::{Project, Server, ndjson, wait_for};
 use forebay_integration::oracle::cell::rfc3339;
+use forebay_integration::records::read_topic;
 use parquet::arrow::ArrowWriter;
 use parquet::file::properties::WriterProperties;
 use serde_json::{Value as Json, json};
@@ -365,6 +367,28 @@ fn a_new_attribute_is_read_from_files_that_were_taken_in_before() {
 }
 
 #[test]
+fn the_plan_says_that_a_column_of_another_type_keeps_the_engine_from_starting() {
+    let project = Project::new(DEFINITIONS);
+    let rows = random_rows(&mut Chance::for_test(80), 20, 0..5);
+    deliver(&project, "1.parquet", &batch(&rows));
+    project.catch_up();
+    project.write("features/test.bay", DEFINITIONS.replace("visits bigint", "visits double"));
+    let plan = project.run(&["plan"]);
+    assert_eq!(plan.code, Some(2), "{plan:?}");
+    assert!(plan.stdout.contains("! column users.visits is double now and bigint in stored events"), "{plan:?}");
+    assert!(plan.stdout.contains("give it a new name, or declare bigint again"), "{plan:?}");
+    let listed = read_json(&project.run(&["plan", "--output", "json"]).stdout)["columns_retyped"].clone();
+    assert_eq!(listed, json!([{"column": "users.visits", "from": "bigint", "to": "double"}]));
+    let refused = project.run(&["serve", "--until-caught-up", "--listen", "127.0.0.1:0"]);
+    assert!(refused.code != Some(0) && refused.stderr.contains("a new name"), "{refused:?}");
+    // What was declared before still starts.
+    project.write("features/test.bay", DEFINITIONS);
+    let server = project.serve();
+    equal_naive(&project, &server, &rows);
+    assert_eq!(server.stop(), Some(0));
+}
+
+#[test]
 fn a_table_may_be_one_file_and_may_be_missing() {
     let project = Project::new(&DEFINITIONS.replace("'../users'", "'../users/all.parquet'"));
     assert!(!Path::new(&project.path("users")).exists());
@@ -376,5 +400,95 @@ fn a_table_may_be_one_file_and_may_be_missing() {
     deliver(&project, "other.parquet", &batch(&rows));
     server.wait_for_seq(10);
     equal_naive(&project, &server, &rows);
+    assert_eq!(server.stop(), Some(0));
+}
+
+const RATED: &str = "
+source orders (order_id bigint, user_id bigint, seller_id bigint, x double, t timestamp)
+from log 'orders'
+event time t
+lateness '1 day' history '30 days'
+dedup by order_id within '1 day';
+table ratings (user_id bigint, level bigint, weight double, since timestamp) from parquet '../users' key user_id time since;
+vector rated on orders (
+  n_1h = ratings.level default 0,
+  spend_1h = ratings.weight for user_id = seller_id default 0,
+  x,
+);
+model rated from 'sum_of_named.onnx' takes rated score orders into topic 'rated-scores';
+";
+
+/// User, level, weight and since when.
+type Rating = (i64, Option<i64>, Option<f64>, i64);
+
+/// Each event is scored with the rows that were taken in before it, and hold at its time; a training set has both that and
+/// what holds by all rows.
+#[test]
+fn a_model_scores_over_attributes_of_a_table() {
+    if !onnx_runtime() {
+        return;
+    }
+    let project = Project::new(RATED);
+    project.write("features/sum_of_named.onnx", std::fs::read(here("fixtures/sum_of_named.onnx")).expect("a fixture"));
+    let mut chance = Chance::for_test(81);
+    let mut rating = |_| -> Rating {
+        let (level, weight) = (chance.between(-3, 3), chance.between(0, 100) as f64 / 8.0);
+        let since = START + chance.between(0, 39) * HOUR;
+        (chance.between(1, 6), (!chance.once_in(4)).then_some(level), (!chance.once_in(4)).then_some(weight), since)
+    };
+    let ratings: Vec<Rating> = (0..120).map(&mut rating).collect();
+    let time = |id: i64| START + id / 2 * HOUR;
+    let order = |id: i64| json!({"order_id": id, "user_id": id % 7, "seller_id": id * 3 % 7, "x": id as f64 / 4.0, "t": rfc3339(time(id))});
+    let orders: Vec<Json> = (0..60).map(order).collect();
+    for (file, (rows, orders)) in [(&ratings[..60], &orders[..30]), (&ratings[60..], &orders[30..])].into_iter().enumerate() {
+        let columns: [(&str, ArrayRef); 4] = [
+            ("user_id", Arc::new(rows.iter().map(|row| Some(row.0)).collect::<Int64Array>())),
+            ("level", Arc::new(rows.iter().map(|row| row.1).collect::<Int64Array>())),
+            ("weight", Arc::new(rows.iter().map(|row| row.2).collect::<Float64Array>())),
+            ("since", Arc::new(rows.iter().map(|row| Some(row.3)).collect::<TimestampMicrosecondArray>())),
+        ];
+        let columns = columns.map(|(name, column)| (name, column, true));
+        deliver(&project, &format!("{file}.parquet"), &RecordBatch::try_from_iter_with_nullable(columns).expect("a batch"));
+        project.catch_up();
+        let _ = project.push("orders", orders).ok();
+        project.catch_up();
+    }
+
+    let naive = |id: i64, taken_in: usize| {
+        let latest = |user: i64| {
+            let held = ratings[..taken_in].iter().filter(move |row| row.0 == user && row.3 <= time(id));
+            held.max_by_key(|row| row.3)
+        };
+        let (level, weight) = (latest(id % 7).and_then(|row| row.1), latest(id * 3 % 7).and_then(|row| row.2));
+        json!({"n_1h": level.unwrap_or(0), "spend_1h": weight.unwrap_or(0.0), "x": id as f64 / 4.0})
+    };
+    let in_vector = |row: &Json| json!({"n_1h": row["n_1h"], "spend_1h": row["spend_1h"], "x": row["x"]});
+    let predictions = read_topic(&project, "rated-scores");
+    assert_eq!(predictions.len(), orders.len());
+    project.write("spine.ndjson", ndjson(&orders));
+    let asked = |arguments: &[&str]| {
+        let _ = project.run(&[arguments, &["--spine", "spine.ndjson", "--out", "out.ndjson", "--event", "orders"]].concat()).ok();
+        read_ndjson(&project.read("out.ndjson"))
+    };
+    let (known, scores) = (asked(&["training-set", "rated", "--as-known"]), asked(&["score", "rated", "--as-known"]));
+    let (as_of, scores_as_of) = (asked(&["training-set", "rated"]), asked(&["score", "rated"]));
+    let server = project.serve();
+    let mut differing = 0;
+    for (row, order) in orders.iter().enumerate() {
+        let id = order["order_id"].as_i64().expect("an id");
+        let prediction = &predictions.iter().find(|prediction| prediction.value["offset"] == id).expect("a prediction").value;
+        assert_eq!(in_vector(&prediction["features"]), naive(id, if row < 30 { 60 } else { 120 }), "scored {id}");
+        assert_eq!(in_vector(&known[row]), in_vector(&prediction["features"]), "{id} as known");
+        assert_eq!(scores[row]["score"], prediction["score"], "the score of {id} as known");
+
+        assert_eq!(in_vector(&as_of[row]), naive(id, 120), "{id} as of its time");
+        let keys = json!([{"user_id": order["user_id"], "seller_id": order["seller_id"]}]);
+        let asked = json!({"keys": keys, "request": [{"x": order["x"]}], "as_of": order["t"]});
+        assert_eq!(server.lookup("rated", &asked), [naive(id, 120)], "{id} online");
+        let (status, answer) = server.post("/v1/models/rated/score", &asked);
+        assert_eq!((status, &answer["scores"][0]), (200, &scores_as_of[row]["score"]), "the score of {id} online: {answer}");
+        differing += usize::from(naive(id, 60) != naive(id, 120));
+    }
+    assert!(differing > 10, "the second file changes what holds at times before it");
     assert_eq!(server.stop(), Some(0));
 }

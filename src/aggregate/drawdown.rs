@@ -6,7 +6,7 @@
 
 use super::bytes::ByteReader;
 use super::fold::{Algorithm, Event, Own};
-use super::{Bound, Definition, Example, Fold, Kind, ONE_INPUT, number_kind};
+use super::{Bound, Definition, Example, Fold, ONE_INPUT, is_double};
 use crate::error::Result;
 use crate::value::{DataType, Value};
 
@@ -14,21 +14,13 @@ pub(super) const DEFINITION: Definition = Definition {
     name: "drawdown",
     shape: ONE_INPUT,
     bind: |inputs, _| {
-        let fold = match number_kind("drawdown", &inputs[0])? {
-            Kind::Float => Fold::Own(Own::ordered(DrawdownOfDoubles)),
-            _ => Fold::Own(Own::ordered(DrawdownOfIntegers)),
-        };
-        Ok(Bound { result: inputs[0].clone(), fold, parameters: Vec::new() })
+        let doubles = is_double("drawdown", &inputs[0])?;
+        Ok(Bound { result: inputs[0].clone(), fold: Fold::Own(Own::ordered(Drawdown { doubles })), parameters: Vec::new() })
     },
-    finish: |partial, bound, _| match bound.result {
-        DataType::Int => match partial.own::<Option<Fall<i64, u64>>>() {
-            Some(Some(fall)) => i64::try_from(fall.largest).map_or(Value::Null, Value::Int),
-            _ => Value::Null,
-        },
-        _ => match partial.own::<Option<Fall<f64, f64>>>() {
-            Some(Some(fall)) => Value::Float(fall.largest),
-            _ => Value::Null,
-        },
+    finish: |partial, bound, _| match partial.own::<Option<Fall>>() {
+        Some(Some(fall)) if bound.result == DataType::Float => Value::Float(f64::from_bits(fall.largest)),
+        Some(Some(fall)) => i64::try_from(fall.largest).map_or(Value::Null, Value::Int),
+        _ => Value::Null,
     },
     examples: &[
         Example { call: "drawdown(x)", events: "0s 5 | 1s 9 | 2s 4 | 3s 12 | 4s 10", at: "4s", value: "5" },
@@ -37,69 +29,52 @@ pub(super) const DEFINITION: Definition = Definition {
 };
 
 #[derive(Debug)]
-struct DrawdownOfIntegers;
+struct Drawdown {
+    /// Of bigints otherwise.
+    doubles: bool,
+}
 
-#[derive(Debug)]
-struct DrawdownOfDoubles;
-
+/// The bits of the greatest value, and of the largest fall: a double, or how many bigints lie between.
 #[derive(Clone, Copy, Debug)]
-struct Fall<T, D> {
-    peak: T,
-    largest: D,
+struct Fall {
+    peak: u64,
+    largest: u64,
 }
 
-impl Algorithm for DrawdownOfIntegers {
-    type State = Option<Fall<i64, u64>>;
-
-    fn text(&self) -> String {
-        "drawdown bigint".to_owned()
+impl Fall {
+    fn add_integer(&mut self, value: i64) {
+        let peak = (self.peak as i64).max(value);
+        self.peak = peak as u64;
+        self.largest = self.largest.max(peak.abs_diff(value));
     }
 
-    fn empty(&self) -> Self::State {
-        None
-    }
-
-    fn add(&self, state: &mut Self::State, event: Event<'_>) {
-        let value = event.word(0) as i64;
-        let fall = state.get_or_insert(Fall { peak: value, largest: 0 });
-        fall.peak = fall.peak.max(value);
-        fall.largest = fall.largest.max(fall.peak.abs_diff(value));
-    }
-
-    fn encode(&self, state: &Self::State, bytes: &mut Vec<u8>) {
-        bytes.push(u8::from(state.is_some()));
-        if let Some(fall) = state {
-            bytes.extend(fall.peak.to_le_bytes());
-            bytes.extend(fall.largest.to_le_bytes());
-        }
-    }
-
-    fn decode(&self, reader: &mut ByteReader<'_>) -> Result<Self::State> {
-        reader.optional(|reader| Ok(Fall { peak: reader.word()? as i64, largest: reader.word()? }))
-    }
-}
-
-impl Algorithm for DrawdownOfDoubles {
-    type State = Option<Fall<f64, f64>>;
-
-    fn text(&self) -> String {
-        "drawdown double".to_owned()
-    }
-
-    fn empty(&self) -> Self::State {
-        None
-    }
-
-    fn add(&self, state: &mut Self::State, event: Event<'_>) {
-        let value = f64::from_bits(event.word(0));
-        let fall = state.get_or_insert(Fall { peak: value, largest: 0.0 });
+    fn add_double(&mut self, value: f64) {
+        let fall = f64::from_bits(self.peak) - value;
         if value.is_nan() {
-            fall.largest = f64::NAN;
-        } else if value >= fall.peak {
-            fall.peak = value;
-        } else if fall.peak - value > fall.largest {
-            fall.largest = fall.peak - value;
+            self.largest = f64::NAN.to_bits();
+        } else if value >= f64::from_bits(self.peak) {
+            self.peak = value.to_bits();
+        } else if fall > f64::from_bits(self.largest) {
+            self.largest = fall.to_bits();
         }
+    }
+}
+
+impl Algorithm for Drawdown {
+    type State = Option<Fall>;
+
+    fn text(&self) -> String {
+        format!("drawdown {}", if self.doubles { "double" } else { "bigint" })
+    }
+
+    fn empty(&self) -> Self::State {
+        None
+    }
+
+    fn add(&self, state: &mut Self::State, event: Event<'_>) {
+        let value = event.word(0);
+        let fall = state.get_or_insert(Fall { peak: value, largest: 0 });
+        if self.doubles { fall.add_double(f64::from_bits(value)) } else { fall.add_integer(value as i64) }
     }
 
     fn encode(&self, state: &Self::State, bytes: &mut Vec<u8>) {
@@ -111,7 +86,6 @@ impl Algorithm for DrawdownOfDoubles {
     }
 
     fn decode(&self, reader: &mut ByteReader<'_>) -> Result<Self::State> {
-        let double = |reader: &mut ByteReader<'_>| reader.word().map(f64::from_bits);
-        reader.optional(|reader| Ok(Fall { peak: double(reader)?, largest: double(reader)? }))
+        reader.optional(|reader| Ok(Fall { peak: reader.word()?, largest: reader.word()? }))
     }
 }

@@ -53,9 +53,10 @@ fn text(explanation: &Explanation) -> String {
         let inputs: Vec<String> = event.inputs.iter().map(value).collect();
         let counted = if event.counted { "" } else { "  (its where does not hold)" };
         let at = event.position;
-        let part = event.part.map(|part| format!("  (part {part})")).unwrap_or_default();
+        let numbered = [("part", event.part), ("element", event.element)].into_iter();
+        let row: String = numbered.filter_map(|(what, number)| Some(format!("  ({what} {})", number?))).collect();
         let (source, inputs) = (&event.source, inputs.join(", "));
-        text += &format!("  {} {source} partition {} offset {}{part}  {inputs}{counted}\n", at.time, at.partition.0, at.offset.0);
+        text += &format!("  {} {source} partition {} offset {}{row}  {inputs}{counted}\n", at.time, at.partition.0, at.offset.0);
     }
     text
 }
@@ -64,7 +65,7 @@ fn object(explanation: &Explanation) -> serde_json::Value {
     let event = |event: &proof::UsedEvent| {
         json!({
             "source": event.source, "time": event.position.time.to_string(), "partition": event.position.partition.0, "offset": event.position.offset.0,
-            "part": event.part, "inputs": event.inputs.iter().map(as_json).collect::<Vec<_>>(), "counted": event.counted,
+            "part": event.part, "element": event.element, "inputs": event.inputs.iter().map(as_json).collect::<Vec<_>>(), "counted": event.counted,
         })
     };
     json!({

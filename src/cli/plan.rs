@@ -7,7 +7,7 @@ use serde_json::{Value as Json, json};
 
 use crate::error::Result;
 use crate::offline;
-use crate::plan::{self, Difference, Frame, Plan, Scan};
+use crate::plan::{self, Difference, Frame, Plan, Retyped, Scan};
 
 use super::Outcome;
 use super::context::Context;
@@ -20,7 +20,8 @@ pub(super) struct Arguments {}
 pub(super) fn run(context: &Context, _: &Arguments) -> Result<Outcome> {
     let (new, _) = definitions::current(context)?;
     let (difference, _) = against_applied(context, &new)?;
-    let costs = costs(&context.offline_folder(), &new, &difference)?;
+    // Nothing is rebuilt of columns that stored events have as another type.
+    let costs = if difference.columns_retyped.is_empty() { costs(&context.offline_folder(), &new, &difference)? } else { Vec::new() };
     let mut text = difference.to_string();
     for cost in &costs {
         text.push_str(&format!("  {}: {} events to read, about {} of state\n", cost.view, cost.events, size(cost.state_bytes)));
@@ -64,6 +65,9 @@ pub(super) fn as_json(difference: &Difference) -> Json {
         "views_removed": difference.views_removed,
         "vectors_changed": difference.vectors_changed,
         "models_touched": difference.models_touched,
+        "columns_retyped": difference.columns_retyped.iter().map(|Retyped { column, old, new }| {
+            json!({"column": column, "from": old.to_string(), "to": new.to_string()})
+        }).collect::<Vec<_>>(),
     })
 }
 

@@ -398,6 +398,15 @@ fn a_table_is_a_source_and_a_view_of_its_attributes() {
 }
 
 #[test]
+fn names_that_sql_calls_without_brackets_are_names() {
+    let text = TABLES.replace("users", "user").replace("amount", "current_user");
+    let plan = plan(&text);
+    let names: Vec<_> = plan.vectors[0].columns.iter().map(|column| column.name.as_str()).collect();
+    assert_eq!(names, ["country", "vip", "their", "opened", "n_1h", "current_user"]);
+    assert_eq!(codes(&TABLES.replace("amount );", "own = current_date );")), ["FB0301"]);
+}
+
+#[test]
 fn a_tables_path_is_no_part_of_its_meaning_and_its_columns_are() {
     let base = plan(TABLES);
     assert!(diff(&base, &plan(&TABLES.replacen("parquet '.'", "parquet '../language'", 1))).is_empty());
@@ -405,6 +414,13 @@ fn a_tables_path_is_no_part_of_its_meaning_and_its_columns_are() {
     assert_eq!((other.features_added, other.views_rebuilt), (vec!["users.age".to_owned()], vec!["users".to_owned()]));
     let other = diff(&base, &plan(&TABLES.replace("key user_id, bank", "key bank, user_id")));
     assert_eq!(other.views_rebuilt, ["accounts"]);
+    let other = diff(&base, &plan(&TABLES.replace("opened timestamp", "opened text")));
+    assert_eq!((other.features_changed.as_slice(), other.columns_retyped.len()), (&["accounts.opened".to_owned()][..], 1));
+    let said = "! column accounts.opened is text now and timestamp in stored events, with which the engine does not start: \
+                give it a new name, or declare timestamp again\n";
+    assert!(other.to_string().contains(said), "{other}");
+    let unread = diff(&base, &plan(&TABLES.replace("bank text, amount", "bank bigint, amount").replace("accounts.opened, ", "")));
+    assert!(!unread.is_empty() && unread.columns_retyped[0].column == "payments.bank", "{unread}");
     let text = format(&file(TABLES)).unwrap();
     assert_eq!(format(&file(&text)).unwrap(), text);
     assert!(diff(&base, &plan(&text)).is_empty());
@@ -427,7 +443,9 @@ fn what_is_wrong_with_a_table_is_said_once() {
     assert_eq!(of("KEY user_id", "KEY user_id, updated"), ["FB0409"]);
     assert_eq!(of("country text,", "country string,"), ["FB0201"]);
     assert_eq!(of("country text,", "country text[],"), ["FB0503"]);
-    assert_eq!(of("from parquet '.'", "from csv '.'"), ["FB0003"]);
+    assert_eq!(of("from parquet '.'", "from csv '.'"), ["FB0404"]);
+    assert_eq!(of("from parquet '.'", "from '.'"), ["FB0003"]);
+    assert_eq!(of("from parquet '.'", "from parquet ' '"), ["FB0410"]);
     assert_eq!(of("from parquet '.'", "from parquet 'gs://bucket/users'"), ["FB0915"]);
     assert_eq!(of("from parquet '.'", "from parquet 'not/there'"), ["FB0410"]);
     assert_eq!(of("users.country for", "users.contry for"), ["FB0107"]);
@@ -533,4 +551,12 @@ fn lists_and_structs_stand_only_where_they_can() {
     ] {
         assert_eq!(found(feature), [code], "{feature}");
     }
+    let blamed = |call: &str| {
+        let text = format!("{base} features f of e from s (a = last_n(x, 3), b = {call});");
+        let said = render(&compiled(&text).diagnostics, &[file(&text)], false);
+        assert!(said.starts_with("FB0206"), "{call}: {said}");
+        said.contains("`a` is a list, which")
+    };
+    assert!(blamed("abs(a)") && blamed("coalesce(a, 0)"));
+    assert!(!blamed("array_append(a, struct(1))"), "it takes lists, and something else is wrong");
 }

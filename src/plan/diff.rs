@@ -5,6 +5,7 @@ use std::fmt;
 
 use super::{Contents, Model, Plan};
 use crate::id::Identity;
+use crate::value::DataType;
 
 /// Names are `view.feature`, and sorted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -23,6 +24,17 @@ pub struct Difference {
     pub vectors_changed: Vec<String>,
     /// Added, removed, of another file or of a changed vector.
     pub models_touched: Vec<String>,
+    /// Columns of sources and tables whose stored events have another type.
+    pub columns_retyped: Vec<Retyped>,
+}
+
+/// A column that keeps its name and changes its type.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Retyped {
+    /// `source.column`
+    pub column: String,
+    pub old: DataType,
+    pub new: DataType,
 }
 
 /// Compares two plans; an empty old plan is the first application.
@@ -34,7 +46,23 @@ pub fn diff(old: &Plan, new: &Plan) -> Difference {
     let (before, after) = (vectors(old), vectors(new));
     difference.vectors_changed = names(&before, &after).into_iter().filter(|name| before.get(name) != after.get(name)).collect();
     models(old, new, &mut difference);
+    difference.columns_retyped = retyped(old, new);
     difference
+}
+
+fn retyped(old: &Plan, new: &Plan) -> Vec<Retyped> {
+    let mut found = Vec::new();
+    for source in &new.sources {
+        let Some(former) = old.sources.iter().find(|former| former.name == source.name) else { continue };
+        for field in &source.fields {
+            let of_before = former.fields.iter().find(|of_before| of_before.name == field.name);
+            if let Some(of_before) = of_before.filter(|of_before| of_before.data_type != field.data_type) {
+                let column = format!("{}.{}", source.name, field.name);
+                found.push(Retyped { column, old: of_before.data_type.clone(), new: field.data_type.clone() });
+            }
+        }
+    }
+    found
 }
 
 fn features(old: &Plan, new: &Plan, difference: &mut Difference) {
@@ -108,7 +136,7 @@ impl Difference {
             &self.vectors_changed,
             &self.models_touched,
         ];
-        lists.iter().all(|list| list.is_empty()) && self.features_renamed.is_empty()
+        lists.iter().all(|list| list.is_empty()) && self.features_renamed.is_empty() && self.columns_retyped.is_empty()
     }
 }
 
@@ -131,6 +159,10 @@ impl fmt::Display for Difference {
             names.iter().try_for_each(|name| writeln!(f, "{sign} {what} {name}"))?;
         }
         self.features_renamed.iter().try_for_each(|(former, name)| writeln!(f, "= feature {former} is now {name}"))?;
+        for Retyped { column, old, new } in &self.columns_retyped {
+            let remedy = format!("give it a new name, or declare {old} again");
+            writeln!(f, "! column {column} is {new} now and {old} in stored events, with which the engine does not start: {remedy}")?;
+        }
         let (added, changed, removed) = (self.features_added.len(), self.features_changed.len(), self.features_removed.len());
         let (reused, rebuilt) = (count(self.views_reused.len(), "view"), count(self.views_rebuilt.len(), "view"));
         writeln!(f, "features: {added} added, {changed} changed, {removed} removed; state: {reused} reused, {rebuilt} rebuilt")

@@ -27,7 +27,7 @@ use crate::value::{DataType, Value};
 pub use contents::Contents;
 pub use cost::Scan;
 pub use derived::{DerivedFeature, FeatureRef};
-pub use diff::{Difference, diff};
+pub use diff::{Difference, Retyped, diff};
 pub use relation::{BRANCHES_MAX, Branch, Derived, Relation, Step, rows_of};
 pub use unnest::ELEMENTS_MAX;
 pub use window::{Frame, Window};

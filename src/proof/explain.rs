@@ -34,6 +34,9 @@ pub struct UsedEvent {
     /// Which part of the view's stream makes a row of it, from 1; `None` where the view reads a source, or a stream of one
     /// part.
     pub part: Option<usize>,
+    /// Which of the event's elements makes the row in a part that unnests, from 1; where a list is unnested out of another,
+    /// which of all that the event has.
+    pub element: Option<usize>,
     pub position: Position,
     /// The aggregate's inputs for this event.
     pub inputs: Vec<Value>,
@@ -108,10 +111,12 @@ pub fn explain(
                             Some(filter) => evaluate(&view.filters[filter])? == Value::Bool(true),
                             None => true,
                         };
-                        let branch = usize::from(position.branch());
-                        let source = plan.sources[view.rows.branches[branch].source].name.clone();
-                        let part = (view.rows.branches.len() > 1).then_some(branch + 1);
-                        explanation.events.push(UsedEvent { source, part, position: view.rows.in_log(position), inputs, counted });
+                        let (place, branches) = (usize::from(position.branch()), &view.rows.branches);
+                        let source = plan.sources[branches[place].source].name.clone();
+                        let part = (branches.len() > 1).then_some(place + 1);
+                        let element = branches[place].unnests().then_some(position.element() + 1);
+                        let position = view.rows.in_log(position);
+                        explanation.events.push(UsedEvent { source, part, element, position, inputs, counted });
                     }
                 }
             }

@@ -9,7 +9,7 @@ use arrow::array::{
 use arrow::record_batch::RecordBatch;
 
 use crate::error::{Error, Result};
-use crate::json::{write_float, write_text};
+use crate::json::{write_each, write_float, write_text};
 use crate::time::EventTime;
 
 /// A column, looked at once for all its rows.
@@ -88,37 +88,26 @@ impl<'a> Column<'a> {
             Self::List(array, items) => {
                 let offsets = array.value_offsets();
                 out.push(b'[');
-                for item in offsets[row] as usize..offsets[row + 1] as usize {
-                    if item > offsets[row] as usize {
-                        out.push(b',');
-                    }
-                    items.write(item, out);
-                }
+                write_each(out, offsets[row] as usize..offsets[row + 1] as usize, |out, item| items.write(item, out));
                 out.push(b']');
             }
             Self::Map(array, keys, values) => {
                 let offsets = array.value_offsets();
                 out.push(b'{');
-                for entry in offsets[row] as usize..offsets[row + 1] as usize {
-                    if entry > offsets[row] as usize {
-                        out.push(b',');
-                    }
+                write_each(out, offsets[row] as usize..offsets[row + 1] as usize, |out, entry| {
                     write_text(out, keys.value(entry));
                     out.push(b':');
                     values.write(entry, out);
-                }
+                });
                 out.push(b'}');
             }
             Self::Struct(_, fields) => {
                 out.push(b'{');
-                for (index, (name, field)) in fields.iter().enumerate() {
-                    if index > 0 {
-                        out.push(b',');
-                    }
+                write_each(out, fields.iter(), |out, (name, field)| {
                     write_text(out, name);
                     out.push(b':');
                     field.write(row, out);
-                }
+                });
                 out.push(b'}');
             }
         }
@@ -129,16 +118,11 @@ impl<'a> Column<'a> {
 pub(super) fn rows(batch: &RecordBatch, out: &mut Vec<u8>) -> Result<()> {
     let columns: Vec<_> = batch.columns().iter().map(|column| Column::of(column)).collect::<Result<_>>()?;
     out.push(b'[');
-    for row in 0..batch.num_rows() {
-        out.extend_from_slice(if row == 0 { b"[" } else { b",[" });
-        for (index, column) in columns.iter().enumerate() {
-            if index > 0 {
-                out.push(b',');
-            }
-            column.write(row, out);
-        }
+    write_each(out, 0..batch.num_rows(), |out, row| {
+        out.push(b'[');
+        write_each(out, columns.iter(), |out, column| column.write(row, out));
         out.push(b']');
-    }
+    });
     out.push(b']');
     Ok(())
 }

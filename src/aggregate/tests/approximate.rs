@@ -4,16 +4,21 @@ use super::super::*;
 use crate::aggregate::rows::META;
 use proptest::prelude::*;
 
-/// The aggregate of doubles at offsets from 0.
-fn over(name: &str, parameters: &[Value], numbers: &[f64]) -> Value {
-    let aggregate = bind(name, &[DataType::Float], parameters).unwrap();
-    let part = Part {
+/// The part of rows whose one column the aggregate takes.
+fn part(aggregate: &Aggregate) -> Part {
+    Part {
         fold: aggregate.fold().clone(),
         inputs: [META + 1].into_iter().collect(),
         needs: (META, 0),
         needs_more: Box::default(),
         present: Box::default(),
-    };
+    }
+}
+
+/// The aggregate of doubles at offsets from 0.
+fn over(name: &str, parameters: &[Value], numbers: &[f64]) -> Value {
+    let aggregate = bind(name, &[DataType::Float], parameters).unwrap();
+    let part = part(&aggregate);
     let words: Vec<u64> = numbers.iter().enumerate().flat_map(|(offset, number)| [biased(0), offset as u64, 0, number.to_bits()]).collect();
     let mut partial = part.empty();
     part.add(&mut partial, Rows { words: &words, stride: META + 2, texts: &[] });
@@ -96,13 +101,7 @@ fn counts_of_too_many_values_are_null_and_tiles_keep_less() {
     assert_eq!(over("mode", &[], &numbers), Value::Null);
     assert_eq!(over("entropy", &[], &numbers), Value::Null);
     let aggregate = bind("mode", &[DataType::Int], &[]).unwrap();
-    let part = Part {
-        fold: aggregate.fold().clone(),
-        inputs: [META + 1].into_iter().collect(),
-        needs: (META, 0),
-        needs_more: Box::default(),
-        present: Box::default(),
-    };
+    let part = part(&aggregate);
     let mut partial = part.empty();
     for value in 0..257 {
         part.limit_tile(&mut partial);

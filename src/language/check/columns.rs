@@ -8,7 +8,7 @@ use crate::language::diagnostics::{Diagnostic, codes};
 use crate::language::expression::Scope;
 use crate::language::parse::tree::{Column, List, Name};
 use crate::language::source::At;
-use crate::plan::{Field, Relation};
+use crate::plan::{Field, Plan, Relation, View};
 use crate::value::DataType;
 
 const TYPES: [(&str, DataType); 5] = [
@@ -87,9 +87,9 @@ impl Checker<'_> {
     }
 }
 
-/// The columns of one source or stream.
+/// The columns of one source, table or stream.
 pub(super) struct SourceScope<'a> {
-    /// `source` or `stream`
+    /// `source`, `table` or `stream`
     pub what: &'static str,
     pub source: &'a str,
     pub fields: &'a [Field],
@@ -98,13 +98,23 @@ pub(super) struct SourceScope<'a> {
 }
 
 /// What a relation is called in diagnostics.
-pub(super) fn what(rows: &Relation) -> &'static str {
-    if rows.as_source().is_some() { "source" } else { "stream" }
+pub(super) fn what(plan: &Plan, rows: &Relation) -> &'static str {
+    match rows.as_source() {
+        Some(source) if plan.sources[source].files.is_some() => "table",
+        Some(_) => "source",
+        None => "stream",
+    }
+}
+
+/// What a view and its features are called in diagnostics.
+pub(super) fn what_view(plan: &Plan, view: &View) -> (&'static str, &'static str) {
+    // A table's name is its own among the views.
+    if what(plan, &view.rows) == "table" && view.rows.name == view.name { ("table", "column") } else { ("view", "feature") }
 }
 
 impl<'a> SourceScope<'a> {
-    pub(super) fn of(rows: &'a Relation, reported: &'a mut HashSet<String>) -> Self {
-        Self { what: what(rows), source: &rows.name, fields: &rows.fields, reported }
+    pub(super) fn of(plan: &Plan, rows: &'a Relation, reported: &'a mut HashSet<String>) -> Self {
+        Self { what: what(plan, rows), source: &rows.name, fields: &rows.fields, reported }
     }
 
     /// The place of a column among the fields.

@@ -11,7 +11,7 @@ use super::features::Draft;
 use super::source::schema_of;
 use crate::aggregate;
 use crate::language::diagnostics::{Diagnostic, codes};
-use crate::language::expression::{Scope, identifier, renamed};
+use crate::language::expression::{Scope, identifier, misplaced_unnest, renamed};
 use crate::language::parse::tree::{FeatureItem, Name, Sql};
 use crate::plan::{DerivedFeature, Feature, FeatureRef, Field, Relation, identity};
 use crate::value::DataType;
@@ -67,7 +67,10 @@ impl Checker<'_> {
         if let (Expr::Function(_), Some(function)) = (expr, line.call)
             && !self.planner.has_function(&function.text)
         {
-            self.no_aggregate(function);
+            match function.text.as_str() {
+                "unnest" => self.report(misplaced_unnest(function.at)),
+                _ => self.no_aggregate(function),
+            }
             return None;
         }
         if let Some(call) = self.aggregate_inside(expr) {
@@ -93,6 +96,7 @@ impl Checker<'_> {
         let place = self.place(draft.file, line.sql);
         let mut scope = ViewScope {
             view,
+            what: what(&self.plan, &draft.rows),
             rows: &draft.rows,
             features: &draft.features,
             written,
@@ -195,6 +199,8 @@ impl Draft {
 /// What a derived feature can see: the features of its view.
 struct ViewScope<'a> {
     view: &'a str,
+    /// `source`, `table` or `stream`
+    what: &'static str,
     rows: &'a Relation,
     features: &'a [Feature],
     written: &'a [Written<'a>],
@@ -249,7 +255,7 @@ impl ViewScope<'_> {
         let message = format!("view `{}` has no feature `{text}`", self.view);
         let problem = Diagnostic::error(codes::UNKNOWN_FEATURE, name.at, message, "unknown feature");
         if rows.fields.iter().any(|field| field.name == text) {
-            let of = format!("`{text}` is a column of {} `{}`, and an expression sees features only", what(rows), rows.name);
+            let of = format!("`{text}` is a column of {} `{}`, and an expression sees features only", self.what, rows.name);
             problems.push(problem.help(format!("{of}: name a feature such as `last({text}) over 1h`, and write its name")));
         } else if let [first, ..] = windowed.as_slice() {
             problems.push(problem.help(format!("a feature's name has its window: `{first}`")));

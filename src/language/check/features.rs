@@ -141,7 +141,7 @@ impl Checker<'_> {
     /// Plans an expression over the columns of the view's source or stream.
     fn over_source(&mut self, draft: &mut Draft, sql: &Sql) -> Option<Planned> {
         let place = self.place(draft.file, sql);
-        let mut scope = SourceScope::of(&draft.rows, &mut draft.reported);
+        let mut scope = SourceScope::of(&self.plan, &draft.rows, &mut draft.reported);
         let expr = self.planner.resolve(sql, place, &mut scope, self.problems)?;
         self.planner.plan(&expr, &draft.rows.schema, place, self.problems)
     }
@@ -225,7 +225,18 @@ impl Checker<'_> {
         match aggregate::bind(call.function.text.as_str(), &types, parameters) {
             Ok(aggregate) => Some((aggregate, inputs)),
             Err(error) => {
-                self.report(Diagnostic::error(codes::AGGREGATE_TYPES, call.at, error.0, "cannot be computed"));
+                let problem = Diagnostic::error(codes::AGGREGATE_TYPES, call.at, error.0, "cannot be computed");
+                let name = call.function.text.as_str();
+                let (other, of) = match name.strip_prefix("vector_") {
+                    Some(other) => (other.to_owned(), "single values"),
+                    None => (format!("vector_{name}"), "lists, element by element"),
+                };
+                self.report(match inputs.first() {
+                    Some(input) if aggregate::bind(&other, &types, parameters).is_ok() => {
+                        problem.help(format!("write `{other}({})`, which takes {of}", input.expression.text))
+                    }
+                    _ => problem,
+                });
                 None
             }
         }

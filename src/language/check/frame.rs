@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use super::Checker;
+use super::columns::what_view;
 use crate::language::diagnostics::{Diagnostic, codes};
 use crate::language::expression::Scope;
 use crate::language::parse::tree::{Kind, Name};
@@ -185,13 +186,10 @@ impl VectorScope<'_, '_> {
             let full = format!("{}.{}", view.text, feature.text);
             if !self.checker.partial_views.contains(&index) && self.frame.reported.insert(full) {
                 let known: Vec<&str> = names_of(&plan.views[index]).collect();
-                let problem = Diagnostic::error(
-                    codes::UNKNOWN_FEATURE,
-                    feature.at,
-                    format!("view `{}` has no feature `{}`", view.text, feature.text),
-                    "unknown feature",
-                );
-                problems.push(problem.suggest(&feature.text, &known, "feature"));
+                let (of, what) = what_view(plan, &plan.views[index]);
+                let message = format!("{of} `{}` has no {what} `{}`", view.text, feature.text);
+                let problem = Diagnostic::error(codes::UNKNOWN_FEATURE, feature.at, message, format!("unknown {what}"));
+                problems.push(problem.suggest(&feature.text, &known, what));
             }
             return None;
         };
@@ -210,17 +208,15 @@ impl VectorScope<'_, '_> {
         let plan = self.checker.plan;
         let of = &plan.views[view];
         let entity = &plan.entities[of.entity];
+        let (what, _) = what_view(plan, of);
         for (key, _) in self.role {
             let single = entity.keys.len() == 1 && key.text == entity.name;
             if !single && entity.keys.iter().all(|known| known.name != key.text) {
                 if self.frame.reported.insert(format!("for {}", key.text)) {
                     let known: Vec<&str> = entity.keys.iter().map(|key| key.name.as_str()).collect();
-                    let problem = Diagnostic::error(
-                        codes::UNKNOWN_KEY,
-                        key.at,
-                        format!("entity `{}` has no key `{}`", entity.name, key.text),
-                        "unknown key",
-                    );
+                    let whose = if what == "table" { what } else { "entity" };
+                    let message = format!("{whose} `{}` has no key `{}`", entity.name, key.text);
+                    let problem = Diagnostic::error(codes::UNKNOWN_KEY, key.at, message, "unknown key");
                     problems.push(problem.suggest(&key.text, &known, "key"));
                 }
                 return None;
@@ -235,7 +231,7 @@ impl VectorScope<'_, '_> {
                 _ => key.name.as_str(),
             };
             let (column, column_at) = named.map_or((own, at), |(_, column)| (column.text.as_str(), column.at));
-            keys.push(self.key(column, key, column_at, &of.name, problems)?);
+            keys.push(self.key(column, key, column_at, &format!("{what} `{}`", of.name), problems)?);
             if column != own {
                 columns.push(column);
             }
@@ -249,14 +245,14 @@ impl VectorScope<'_, '_> {
         }))
     }
 
-    /// The place among the vector's keys of the one that is read from `column`.
+    /// The place among the vector's keys of the one that is read from `column`; `view` is what it is a key of.
     fn key(&mut self, column: &str, key: &Field, at: At, view: &str, problems: &mut Vec<Diagnostic>) -> Option<usize> {
         let index = match self.frame.on {
             Some(on) => {
                 let source = &self.checker.plan.sources[on];
                 let Some(index) = source.fields.iter().position(|field| field.name == column) else {
                     if self.frame.reported.insert(format!("key {view} {column}")) {
-                        let message = format!("source `{}` has no column `{column}` to read view `{view}` by", source.name);
+                        let message = format!("source `{}` has no column `{column}` to read {view} by", source.name);
                         let fitting: Vec<_> = source
                             .fields
                             .iter()
@@ -281,7 +277,7 @@ impl VectorScope<'_, '_> {
         let held = index.as_ref().map(|(_, held)| held.clone()).or_else(|| known.map(|known| self.frame.keys[known].data_type.clone()));
         if let Some(held) = held.filter(|held| *held != key.data_type) {
             if self.frame.reported.insert(format!("type {column} {}", key.data_type)) {
-                let message = format!("key `{}` of view `{view}` is {}, column `{column}` is {held}", key.name, key.data_type);
+                let message = format!("key `{}` of {view} is {}, column `{column}` is {held}", key.name, key.data_type);
                 problems
                     .push(Diagnostic::error(codes::KEY_TYPE, at, message, "types differ").help("read it by a column of the key's type"));
             }

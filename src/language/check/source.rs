@@ -45,7 +45,8 @@ impl Checker<'_> {
         }
         let max_ahead = body.max_ahead.as_ref().map_or(MAX_AHEAD, |clause| clause.value);
         let dedup = body.dedup.as_ref().map(|clause| {
-            let columns = self.indices(&name.text, &clause.value.columns, &fields, &mut reported, "dedup by");
+            let scope = SourceScope { what: "source", source: &name.text, fields: &fields, reported: &mut reported };
+            let columns = self.indices(&clause.value.columns, scope, "dedup by");
             Dedup { columns, within: clause.value.within }
         });
         let mut condition = |condition: &Sql, clause: &str| {
@@ -135,7 +136,8 @@ impl Checker<'_> {
             ));
             1
         });
-        let by = self.indices(&name.text, &clause.value.by, fields, reported, "partitions by");
+        let scope = SourceScope { what: "source", source: &name.text, fields, reported };
+        let by = self.indices(&clause.value.by, scope, "partitions by");
         Origin::Log { topic, partitions, by }
     }
 
@@ -199,20 +201,12 @@ impl Checker<'_> {
     }
 
     /// The places of the columns that a clause names; those that are unknown or lists are reported and left out.
-    pub(super) fn indices(
-        &mut self,
-        source: &str,
-        names: &[Name],
-        fields: &[Field],
-        reported: &mut HashSet<String>,
-        clause: &str,
-    ) -> Vec<usize> {
-        let mut scope = SourceScope { what: "source", source, fields, reported };
+    pub(super) fn indices(&mut self, names: &[Name], mut scope: SourceScope<'_>, clause: &str) -> Vec<usize> {
         let found: Vec<(&Name, usize)> =
             names.iter().filter_map(|name| scope.index(name, self.problems).map(|index| (name, index))).collect();
         let mut single = Vec::new();
         for (name, index) in found {
-            match &fields[index].data_type {
+            match &scope.fields[index].data_type {
                 list if !list.is_single() => self.no_list(name.at, &format!("a column of `{clause}`"), list),
                 _ => single.push(index),
             }

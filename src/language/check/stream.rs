@@ -144,7 +144,7 @@ impl<'a> Checker<'a> {
                 continue;
             };
             let place = self.place(file, sql);
-            let mut scope = SourceScope::of(&rows, &mut reported);
+            let mut scope = SourceScope::of(&self.plan, &rows, &mut reported);
             let resolved = self.planner.resolve(sql, place, &mut scope, self.problems);
             let planned = resolved.as_ref().and_then(|expr| self.planner.plan(expr, &rows.schema, place, self.problems));
             let (Some(expr), Some(planned)) = (resolved, planned) else {
@@ -175,7 +175,7 @@ impl<'a> Checker<'a> {
         }
         let filter = select.filter.as_ref().map(|clause| {
             let place = self.place(file, &clause.value);
-            let mut scope = SourceScope::of(&rows, &mut reported);
+            let mut scope = SourceScope::of(&self.plan, &rows, &mut reported);
             let resolved = self.planner.resolve(&clause.value, place, &mut scope, self.problems)?;
             let planned = self.planner.plan(&resolved, &rows.schema, place, self.problems)?;
             self.boolean(&planned.expression, clause.value.at, "where");

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use datafusion::sql::sqlparser::ast::Expr;
 
 use super::Checker;
+use super::columns::SourceScope;
 use super::features::{Draft, fold};
 use super::source::schema_of;
 use crate::aggregate::{self, Keep};
@@ -17,6 +18,8 @@ use crate::language::source::At;
 use crate::plan::{Entity, Expect, Feature, FeatureRef, Field, Format, Frame, Origin, Relation, Source, View, Window, identity};
 use crate::time::Span;
 use crate::value::DataType;
+
+const PATH_HELP: &str = "write the path of a Parquet file, or of a folder of *.parquet, from the folder of this file";
 
 impl Checker<'_> {
     /// The places of the checked table among the relations and among the views; `None` when its columns do not make one.
@@ -138,11 +141,17 @@ impl Checker<'_> {
             self.report(problem.help("write the path of a file or a folder on this machine, and copy new files there"));
             return None;
         }
+        if written.text.trim().is_empty() {
+            let message = format!("table `{}` names no file", name.text);
+            let problem = Diagnostic::error(codes::TABLE_FILES, written.at, message, "an empty path");
+            self.report(problem.help(PATH_HELP));
+            return None;
+        }
         let path = self.beside(file, written);
         if !path.exists() {
             let message = format!("{} is missing: the table has no rows until it is there", path.display());
             let problem = Diagnostic::warning(codes::TABLE_FILES, written.at, message, "this file or folder");
-            self.report(problem.help("write the path of a Parquet file, or of a folder of *.parquet, from the folder of this file"));
+            self.report(problem.help(PATH_HELP));
         }
         Some(path)
     }
@@ -152,7 +161,8 @@ impl Checker<'_> {
             self.clause_missing(name, body, "time", "from when on a row holds", "time updated");
             return None;
         };
-        let index = *self.indices(&name.text, std::slice::from_ref(&time.value), fields, reported, "time").first()?;
+        let scope = SourceScope { what: "table", source: &name.text, fields, reported };
+        let index = *self.indices(std::slice::from_ref(&time.value), scope, "time").first()?;
         let field = &fields[index];
         if field.data_type != DataType::Timestamp {
             let message = format!("the time `{}` is {}, not timestamp", field.name, field.data_type);
@@ -168,7 +178,8 @@ impl Checker<'_> {
             self.clause_missing(name, body, "key", "whose attributes a row holds", "key user_id");
             return None;
         };
-        let columns = self.indices(&name.text, &keys.value, fields, reported, "key");
+        let scope = SourceScope { what: "table", source: &name.text, fields, reported };
+        let columns = self.indices(&keys.value, scope, "key");
         if columns.len() < keys.value.len() {
             return None;
         }

@@ -61,7 +61,7 @@ impl Checker<'_> {
                 self.report(problem.help(format!("name one column each for {}", names.join(", "))));
                 return None;
             }
-            let mut scope = SourceScope::of(rows, reported);
+            let mut scope = SourceScope::of(&self.plan, rows, reported);
             indices = body.by.iter().filter_map(|name| scope.index(name, self.problems)).collect();
             if indices.len() < keys.len() {
                 return None;
@@ -85,7 +85,7 @@ impl Checker<'_> {
                     body.entity.text,
                     key.data_type,
                     field.name,
-                    what(rows),
+                    what(&self.plan, rows),
                     rows.name,
                     field.data_type
                 );
@@ -98,7 +98,7 @@ impl Checker<'_> {
     }
 
     fn key_missing(&mut self, key: &Field, rows: &Relation, body: &FeaturesBody) {
-        let (what, source, fields) = (what(rows), rows.name.as_str(), &rows.fields);
+        let (what, source, fields) = (what(&self.plan, rows), rows.name.as_str(), &rows.fields);
         let message = format!("{what} `{source}` has no column `{}` to hold the key of entity `{}`", key.name, body.entity.text);
         let problem = Diagnostic::error(codes::KEY_COLUMN_MISSING, body.source.at, message, "has no such column");
         let fitting: Vec<_> =

@@ -125,7 +125,7 @@ codes! {
     BAD_PARTITIONS = "FB0403", "bad number of partitions",
         "An embedded log has between 1 and 1024 partitions.";
     UNKNOWN_FORMAT = "FB0404", "unknown format",
-        "Records are read as json.";
+        "Records of a source are read as json, the rows of a table as parquet.";
     BAD_TOPIC = "FB0405", "bad topic name",
         "A topic's name has 1 to 249 characters: letters, digits, `.`, `_` and `-`.";
     KAFKA_PARTITIONS = "FB0406", "partitions of a Kafka topic",
@@ -139,7 +139,8 @@ codes! {
         "A row of a table says which attributes its key has from its time on: it needs key columns, a time that is none of them, and at \
          least one column more.";
     TABLE_FILES = "FB0410", "missing files of a table",
-        "The rows of a table are read from a Parquet file, or from the `*.parquet` of a folder. Until it is there, the table has no rows.";
+        "The rows of a table are read from a Parquet file, or from the `*.parquet` of a folder. Until it is there, the table has no rows; \
+         an empty path is an error.";
     TABLE_TOPIC = "FB0411", "topic of a table",
         "The rows of a table lie in a topic of the embedded log that is called like the table. No source reads it and no model writes \
          to it: a view or a stream names the table.";

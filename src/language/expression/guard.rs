@@ -3,9 +3,11 @@
 use std::ops::ControlFlow;
 
 use arrow::datatypes::DataType as ArrowType;
-use datafusion::sql::sqlparser::ast::{BinaryOperator, Expr, Spanned, Value, visit_expressions};
+use datafusion::sql::sqlparser::ast::{BinaryOperator, Expr, Ident, Spanned, Value, visit_expressions};
 
 use super::Place;
+use super::compose::renamed;
+use super::functions::given;
 use crate::language::diagnostics::{Diagnostic, codes};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,16 +80,48 @@ fn single_values(
     problems: &mut Vec<Diagnostic>,
 ) {
     for side in sides {
-        let (what, item) = match type_of(side) {
-            Some(ArrowType::Map(..)) => ("a map", format!("{side}['key']")),
-            Some(ArrowType::List(_) | ArrowType::LargeList(_)) if calculates(op) => ("a list", format!("{side}[1]")),
-            _ => continue,
-        };
-        let message = format!("`{side}` is {what}, and `{op}` takes single values");
+        let found = type_of(side);
+        let Some((what, one)) = found.as_ref().and_then(|found| several(found, &written(side))) else { continue };
+        if !calculates(op) && !matches!(found, Some(ArrowType::Map(..))) {
+            continue;
+        }
+        let message = format!("`{}` is {what}, and `{op}` takes single values", written(side));
         let problem = Diagnostic::error(codes::EXPRESSION_TYPE, place.part(whole.span()), message, format!("with {what}"));
-        problems.push(problem.help(format!("take one value of it: `{item}`")));
+        problems.push(problem.help(format!("take one value of it: `{one}`")));
         return;
     }
+}
+
+/// Whether a function is one of maps, or of lists, so that something else is wrong with its call.
+fn is_made_for(function: &str, what: &str) -> bool {
+    match what {
+        "a map" => function.starts_with("map_"),
+        "a list" => ["array_", "list_"].iter().any(|start| function.starts_with(start)),
+        _ => false,
+    }
+}
+
+/// What is said of a call or a sign that cannot be planned and has more than a single value among its operands; `None` where
+/// there is none.
+pub(super) fn of_several(expr: &Expr, place: Place<'_>, type_of: &dyn Fn(&Expr) -> Option<ArrowType>) -> Option<Diagnostic> {
+    let found = visit_expressions(expr, |part| {
+        let (by, operands) = match part {
+            Expr::Function(call) if type_of(part).is_none() => (call.name.to_string(), given(&call.args).unwrap_or_default()),
+            Expr::Extract { expr, .. } if type_of(part).is_none() => ("extract".to_owned(), vec![expr.as_ref()]),
+            Expr::UnaryOp { op, expr } => (op.to_string().to_lowercase(), vec![expr.as_ref()]),
+            _ => return ControlFlow::Continue(()),
+        };
+        let types: Option<Vec<ArrowType>> = operands.iter().map(|operand| type_of(operand)).collect();
+        // Where the type of an operand is not known, it is what cannot be planned.
+        let mut typed = operands.iter().zip(types.unwrap_or_default());
+        let found = typed.find_map(|(operand, found)| several(&found, &written(operand)).map(|(what, one)| (operand, what, one)));
+        let found = found.filter(|(_, what, _)| !is_made_for(&by, what));
+        let Some((operand, what, one)) = found else { return ControlFlow::Continue(()) };
+        let message = format!("`{}` is {what}, which `{by}` cannot take here", written(operand));
+        let problem = Diagnostic::error(codes::EXPRESSION_TYPE, place.part(part.span()), message, format!("with {what}"));
+        ControlFlow::Break(problem.help(format!("take one value of it: `{one}`")))
+    });
+    found.break_value()
 }
 
 fn division(
@@ -132,9 +166,35 @@ fn kind(data_type: &ArrowType) -> Option<Kind> {
     }
 }
 
+/// An expression as it stands in the definitions, where features are `view.feature` and keep their keys apart.
+pub(super) fn written(expr: &Expr) -> String {
+    let feature = |name: &str| name.contains('.').then(|| Ident::new(name.split(" for ").next().unwrap_or(name)));
+    renamed(expr, feature).to_string()
+}
+
+/// What a type of several values is called, and how one of those is taken; `None` for types of single values.
+pub(super) fn several(data_type: &ArrowType, text: &str) -> Option<(&'static str, String)> {
+    match data_type {
+        ArrowType::Map(..) => Some(("a map", format!("{text}['key']"))),
+        ArrowType::Struct(fields) => Some(("a struct", format!("{text}['{}']", fields.first()?.name()))),
+        ArrowType::List(item) | ArrowType::LargeList(item) => {
+            let first = format!("{text}[1]");
+            Some(("a list", several(item.data_type(), &first).map_or(first, |(_, one)| one)))
+        }
+        _ => None,
+    }
+}
+
 /// A type as the language spells it, or Arrow where the language has none.
 pub(super) fn spelled(data_type: &ArrowType) -> String {
-    super::language_type(data_type).map_or_else(|| data_type.to_string().to_lowercase(), |found| found.to_string())
+    match data_type {
+        ArrowType::Struct(fields) => {
+            let fields: Vec<_> = fields.iter().map(|field| format!("{} {}", field.name(), spelled(field.data_type()))).collect();
+            format!("struct({})", fields.join(", "))
+        }
+        ArrowType::List(item) | ArrowType::LargeList(item) => format!("{}[]", spelled(item.data_type())),
+        other => super::language_type(other).map_or_else(|| other.to_string().to_lowercase(), |found| found.to_string()),
+    }
 }
 
 fn is_text_literal(expr: &Expr) -> bool {

@@ -22,7 +22,7 @@ use sqlparser::tokenizer::Span as SqlSpan;
 
 pub(super) use compose::{Part, compose, renamed};
 pub(super) use literal::{fit, literal};
-pub(super) use resolve::{Scope, identifier};
+pub(super) use resolve::{Scope, identifier, misplaced_unnest};
 
 use super::diagnostics::{Diagnostic, codes};
 use super::parse::Lexeme;
@@ -97,25 +97,20 @@ impl Planner {
             problems.push(Diagnostic::error(codes::EXPRESSION_TYPE, place.at, "two columns in sight have the same name", "seen from here"));
             return None;
         };
-        guard::operands(expr, place, &|part| self.type_of(part, &names), problems);
-        functions::arguments(expr, place, &|part| self.type_of(part, &names), problems);
+        let type_of = |part: &Expr| self.type_of(part, &names);
+        guard::operands(expr, place, &type_of, problems);
+        functions::arguments(expr, place, &type_of, problems);
         if problems.len() > before {
             return None;
         }
         match self.physical(expr, &names, schema) {
             Ok(planned) => planned.or_else(|| {
-                let found = self.type_of(expr, &names).map_or_else(|| "a type of its own".to_owned(), |found| found.to_string());
-                let problem = Diagnostic::error(
-                    codes::EXPRESSION_TYPE,
-                    place.at,
-                    format!("the expression gives {found}, which the language has no type for"),
-                    "of this type",
-                );
-                problems.push(problem.help("cast it to boolean, bigint, double, text or timestamp: `(..)::double`"));
+                problems.push(unusable(expr, place, type_of(expr)));
                 None
             }),
             Err(error) => {
-                problems.push(Diagnostic::error(codes::EXPRESSION_TYPE, place.at, reason(&error), "this expression"));
+                let plain = || Diagnostic::error(codes::EXPRESSION_TYPE, place.at, reason(&error), "this expression");
+                problems.push(guard::of_several(expr, place, &type_of).unwrap_or_else(plain));
                 None
             }
         }
@@ -164,6 +159,21 @@ fn language_type(data_type: &ArrowType) -> Option<DataType> {
         },
         _ => return None,
     })
+}
+
+/// What is said of an expression whose result has no type in the language.
+fn unusable(expr: &Expr, place: Place<'_>, found: Option<ArrowType>) -> Diagnostic {
+    let gives = found.as_ref().map_or_else(|| "a type of its own".to_owned(), guard::spelled);
+    let message = format!("the expression gives {gives}, which the language has no type for");
+    let problem = Diagnostic::error(codes::EXPRESSION_TYPE, place.at, message, "of this type");
+    let text = guard::written(expr);
+    let text = if let Expr::BinaryOp { .. } = expr { format!("({text})") } else { text };
+    match found.and_then(|found| guard::several(&found, &text)) {
+        Some((_, one)) => {
+            problem.help(format!("take one value of it: `{one}`; a vector reads a feature of any type as it is: `view.feature`"))
+        }
+        None => problem.help("cast it to boolean, bigint, double, text or timestamp: `(..)::double`"),
+    }
 }
 
 /// The first sentence of a planner's error, in lower case, without its class.

@@ -12,6 +12,7 @@ use super::Place;
 use crate::aggregate;
 use crate::language::diagnostics::{Diagnostic, codes};
 use crate::language::parse::tree::Name;
+use crate::language::source::At;
 
 /// What an expression can see.
 pub(crate) trait Scope {
@@ -26,12 +27,18 @@ pub(super) fn resolve(
     scope: &mut dyn Scope,
     problems: &mut Vec<Diagnostic>,
 ) -> Option<Expr> {
-    let query = visit_expressions(expr, |part| match part {
-        Expr::Subquery(_) | Expr::InSubquery { .. } | Expr::Exists { .. } => ControlFlow::Break(place.part(part.span())),
+    let of_many_rows = visit_expressions(expr, |part| match part {
+        Expr::Subquery(_) | Expr::InSubquery { .. } | Expr::Exists { .. } => {
+            let at = place.part(part.span());
+            ControlFlow::Break(Diagnostic::error(codes::SUBQUERY, at, "an expression cannot hold a query", "a query"))
+        }
+        Expr::Function(function) if function.name.to_string().eq_ignore_ascii_case("unnest") => {
+            ControlFlow::Break(misplaced_unnest(place.part(function.name.span())))
+        }
         _ => ControlFlow::Continue(()),
     });
-    if let ControlFlow::Break(at) = query {
-        problems.push(Diagnostic::error(codes::SUBQUERY, at, "an expression cannot hold a query", "a query"));
+    if let ControlFlow::Break(problem) = of_many_rows {
+        problems.push(problem);
         return None;
     }
     let mut expr = expr.clone();
@@ -53,6 +60,13 @@ pub(super) fn resolve(
         ControlFlow::Continue(())
     });
     sound.then_some(expr)
+}
+
+/// What is said of an `unnest` that is no column of a stream.
+pub(crate) fn misplaced_unnest(at: At) -> Diagnostic {
+    Diagnostic::error(codes::UNNEST_PLACE, at, "`unnest` cannot stand inside an expression", "makes rows, not a value").help(
+        "a stream makes a row of each element: `stream rows as select unnest(xs) as x, .. from source`; features of that stream read `x`",
+    )
 }
 
 /// `view.feature['key']` is a part of `view.feature`, where SQL's grammar has `view` and what is taken of it.
@@ -124,11 +138,6 @@ fn call(state: &SessionState, function: &mut Function, place: Place<'_>, problem
     }
     if state.window_functions().contains_key(&name) {
         problems.push(Diagnostic::error(codes::WINDOW_FUNCTION, at, format!("`{name}` is a window function"), "a window function"));
-        return false;
-    }
-    if name == "unnest" {
-        let problem = Diagnostic::error(codes::UNNEST_PLACE, at, "`unnest` cannot stand inside an expression", "makes rows, not a value");
-        problems.push(problem.help("a stream makes a row of each element: `select unnest(xs) as x, .. from source`"));
         return false;
     }
     let allowed = state.scalar_functions().iter().filter(|(_, function)| function.signature().volatility == Volatility::Immutable);

@@ -1,14 +1,18 @@
 //! Reading on through the tokens of one declaration: what the parsers of all declarations share.
 
 use sqlparser::dialect::GenericDialect;
+use sqlparser::keywords::Keyword;
 use sqlparser::parser::{Parser, ParserError};
-use sqlparser::tokenizer::Token;
+use sqlparser::tokenizer::{Token, TokenWithSpan};
 
 use super::token::Lexeme;
 use super::tree::{Clause, Column, List, Name, Sql, Tokens};
 use crate::language::diagnostics::{Code, Diagnostic, codes};
 use crate::language::source::At;
 use crate::time::Span;
+
+/// Of functions that SQL calls without brackets, those that the language does not have.
+const CALLED_BARE: [Keyword; 4] = [Keyword::USER, Keyword::CURRENT_USER, Keyword::SESSION_USER, Keyword::CURRENT_CATALOG];
 
 /// The problem has been pushed; nothing is left to say.
 #[derive(Clone, Copy, Debug)]
@@ -310,7 +314,7 @@ impl Cursor<'_> {
             return sql;
         }
         let dialect = GenericDialect {};
-        let pieces = self.tokens[tokens.clone()].iter().map(|token| token.sql.clone()).collect();
+        let pieces = self.tokens[tokens.clone()].iter().map(|token| plain_name(token.sql.clone())).collect();
         let mut parser = Parser::new(&dialect).with_tokens_with_locations(pieces);
         let parsed = parser.parse_expr();
         let stop = tokens.start + parser.index().min(tokens.len() - 1);
@@ -331,10 +335,22 @@ impl Cursor<'_> {
                 let last = tokens.start + parser.get_current_index().min(tokens.len() - 1);
                 let message = reason(&error);
                 let place = self.tokens[last].at;
-                self.fail(codes::BAD_EXPRESSION, place, format!("{what} cannot be read: {message}"), "here");
+                let problem = Diagnostic::error(codes::BAD_EXPRESSION, place, format!("{what} cannot be read: {message}"), "here");
+                self.report(match &self.tokens[last].sql.token {
+                    Token::Word(word) if word.keyword != Keyword::NoKeyword && word.quote_style.is_none() => {
+                        problem.help(format!("a name that is a word of SQL stands in double quotes: `\"{}\"`", word.value))
+                    }
+                    _ => problem,
+                });
             }
         }
         sql
+    }
+
+    /// Goes on at the next of these words, after a clause from `start` on that is wrong, so that what follows is still checked.
+    pub(super) fn go_on(&mut self, start: usize, words: &[&str]) {
+        let rest = (start + 1).max(self.next)..self.end;
+        self.next = self.cuts(rest, |index| self.tokens[index].is_any(words)).first().copied().unwrap_or(self.end);
     }
 
     /// What was read from `start` on, as a clause.
@@ -360,6 +376,16 @@ impl Cursor<'_> {
 fn is_too_long(text: &str) -> bool {
     let ones = text.split(|letter: char| letter.is_ascii_digit()).filter(|piece| !piece.is_empty()).map(|piece| format!("1{piece}"));
     text.starts_with(|letter: char| letter.is_ascii_digit()) && Span::parse(&ones.collect::<String>()).is_some()
+}
+
+/// A word that SQL calls as a function without brackets becomes a name, as in `user.country`.
+fn plain_name(mut token: TokenWithSpan) -> TokenWithSpan {
+    if let Token::Word(word) = &mut token.token
+        && CALLED_BARE.contains(&word.keyword)
+    {
+        word.keyword = Keyword::NoKeyword;
+    }
+    token
 }
 
 fn reason(error: &ParserError) -> String {

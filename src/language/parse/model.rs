@@ -13,9 +13,7 @@ pub(super) fn model(cursor: &mut Cursor<'_>) -> Parsed<ModelBody> {
     while !cursor.done() {
         let start = cursor.next;
         if clause(cursor, &mut body).is_err() {
-            let from = (start + 1).max(cursor.next);
-            let cuts = cursor.cuts(from..cursor.end, |index| cursor.tokens[index].is_any(&CLAUSES));
-            cursor.next = cuts.first().copied().unwrap_or(cursor.end);
+            cursor.go_on(start, &CLAUSES);
         }
     }
     Ok(body)

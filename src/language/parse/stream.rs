@@ -3,7 +3,7 @@
 use sqlparser::tokenizer::Token;
 
 use super::cursor::{Cursor, Parsed};
-use super::tree::{Select, SelectItem, StreamBody, Tokens};
+use super::tree::{Select, SelectItem, Sql, StreamBody, Tokens};
 use crate::language::diagnostics::{Diagnostic, codes};
 
 /// What may follow a query's source and condition in SQL, and has no meaning for rows one by one.
@@ -137,8 +137,17 @@ fn item(cursor: &mut Cursor<'_>, tokens: Tokens) -> SelectItem {
         super::tree::Name { text: token.word().unwrap_or_default().to_owned(), at: token.at }
     });
     let is_unnest = is_call_of_unnest(cursor, tokens.start..end);
-    let sql = if is_unnest { cursor.sql(tokens.start + 2..end - 1, "a list") } else { cursor.sql(tokens.start..end, "an expression") };
+    let sql = if is_unnest { list(cursor, tokens.start + 2..end - 1) } else { cursor.sql(tokens.start..end, "an expression") };
     SelectItem { sql: Some(sql), is_unnest, name, tokens, at }
+}
+
+/// What stands in the brackets of `unnest(..)`.
+fn list(cursor: &mut Cursor<'_>, tokens: Tokens) -> Sql {
+    let Some(second) = cursor.parts(tokens.clone(), |_| true).into_iter().nth(1) else { return cursor.sql(tokens, "a list") };
+    let at = cursor.at(&second);
+    let problem = Diagnostic::error(codes::UNNEST_TWICE, at, "`unnest` takes one list", "a second list");
+    cursor.report(problem.help("unnest the other in a stream over this one, which makes a row of each pair of elements"));
+    Sql { expr: None, at: cursor.at(&tokens), tokens }
 }
 
 /// Whether these tokens are `unnest(..)` and nothing beside it.

@@ -2,6 +2,7 @@
 
 use super::cursor::{Cursor, Parsed};
 use super::tree::TableBody;
+use crate::language::diagnostics::{Diagnostic, codes};
 
 pub(super) fn table(cursor: &mut Cursor<'_>) -> Parsed<TableBody> {
     let mut body = TableBody { columns: Some(cursor.columns()?), ..TableBody::default() };
@@ -9,10 +10,7 @@ pub(super) fn table(cursor: &mut Cursor<'_>) -> Parsed<TableBody> {
         let start = cursor.next;
         if clause(cursor, &mut body).is_err() {
             body.partial = true;
-            // Goes on at the next clause, so that what follows is still checked.
-            let rest = (start + 1).max(cursor.next)..cursor.end;
-            let next = cursor.cuts(rest, |index| cursor.tokens[index].is_any(&["from", "key", "time"]));
-            cursor.next = next.first().copied().unwrap_or(cursor.end);
+            cursor.go_on(start, &["from", "key", "time"]);
         }
     }
     Ok(body)
@@ -21,6 +19,11 @@ pub(super) fn table(cursor: &mut Cursor<'_>) -> Parsed<TableBody> {
 fn clause(cursor: &mut Cursor<'_>, body: &mut TableBody) -> Parsed<()> {
     let start = cursor.next;
     if cursor.eat("from") {
+        if let Some(other) = cursor.peek().filter(|next| next.word().is_some() && !next.is("parquet")) {
+            let (at, message) = (other.at, format!("the rows of a table are not read from {}", other.word().unwrap_or_default()));
+            let problem = Diagnostic::error(codes::UNKNOWN_FORMAT, at, message, "not parquet");
+            return Err(cursor.report(problem.help("write its files as Parquet: `from parquet 'path'`; events of a topic are a `source`")));
+        }
         cursor.expect("parquet")?;
         let path = cursor.string("the path of a file or a folder in quotes")?;
         let clause = cursor.clause(start, path);

@@ -37,8 +37,8 @@ pub(in super::super) fn arguments(
     });
 }
 
-/// `None` when they are no plain list of expressions.
-fn given(arguments: &FunctionArguments) -> Option<Vec<&Expr>> {
+/// The arguments of a call; `None` when they are no plain list of expressions.
+pub(in super::super) fn given(arguments: &FunctionArguments) -> Option<Vec<&Expr>> {
     let FunctionArguments::List(list) = arguments else { return None };
     let plain = list.args.iter().map(|argument| match argument {
         FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) => Some(expr),

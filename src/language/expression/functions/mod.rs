@@ -16,7 +16,7 @@ use arrow::datatypes::DataType as ArrowType;
 use datafusion::common::{DataFusionError, ScalarValue, exec_err, plan_err};
 use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility};
 
-pub(super) use check::arguments;
+pub(super) use check::{arguments, given};
 
 static ALL: &[Function] = &[
     bucket::BUCKET,
