@@ -17,8 +17,8 @@ use crate::setting::{Setting, plan_of, timed};
 const EVENTS: u64 = 1_000_000;
 const LOOKUPS: u64 = 20_000;
 /// 2020-01-01T00:00:00Z
-const START: u64 = 1_577_836_800_000_000;
-const HOUR: u64 = 3_600_000_000;
+pub const START: u64 = 1_577_836_800_000_000;
+pub const HOUR: u64 = 3_600_000_000;
 
 /// One step: what is declared, and the events.
 struct Step {
@@ -39,7 +39,7 @@ impl Default for Step {
 }
 
 /// Four aggregates of one input over these windows.
-fn four(windows: &[&str]) -> String {
+pub fn four(windows: &[&str]) -> String {
     let windows = windows.join(", ");
     ["n = count(*)", "spend = sum(x)", "mean = avg(x)", "most = max(x)"].map(|call| format!("{call} over {windows},\n")).concat()
 }

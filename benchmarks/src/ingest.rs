@@ -95,9 +95,9 @@ pub fn in_turns(setting: &Setting, figures: &mut Figures, keys: &str) -> Result<
     Ok(())
 }
 
-fn median(mut rates: Vec<f64>) -> f64 {
-    rates.sort_by(f64::total_cmp);
-    rates[rates.len() / 2]
+pub fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
 }
 
 /// A start on the state that is there.

@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
@@ -13,7 +13,7 @@ use tempfile::TempDir;
 /// How long anything may take before a test gives up: generous, because machines that build are slow.
 const PATIENCE: Duration = Duration::from_mins(2);
 
-/// The binary: `FOREBAY_BIN`, else beside the folder of this test's own executable.
+/// The binary: `FOREBAY_BIN`, else beside this executable, or beside the folder of it, as tests are.
 ///
 /// # Panics
 /// When it was not built.
@@ -22,10 +22,9 @@ pub fn binary() -> PathBuf {
     if let Some(path) = std::env::var_os("FOREBAY_BIN") {
         return PathBuf::from(path);
     }
-    let test = std::env::current_exe().expect("a test has an executable");
-    let path = test.parent().and_then(Path::parent).expect("target/debug/deps").join("forebay");
-    assert!(path.exists(), "{} is not there: run cargo build first", path.display());
-    path
+    let own = std::env::current_exe().expect("a test has an executable");
+    let beside = own.ancestors().skip(1).take(2).map(|folder| folder.join("forebay")).find(|path| path.is_file());
+    beside.unwrap_or_else(|| panic!("there is no forebay beside {}: run cargo build first", own.display()))
 }
 
 /// Waits until `ready` gives something.

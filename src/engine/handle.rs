@@ -8,10 +8,10 @@ use std::time::Instant;
 use super::api::{Freshness, LookupAnswer, LookupRequest, LookupRow, PushReceipt, ScoreAnswer, SourceReport, Status};
 use super::push::push;
 use super::shard::{ReadAt, shard_of};
-use super::shared::{Applied, Shared};
+use super::shared::{Applied, Counted, Shared};
 use crate::error::{Error, Result};
 use crate::key::append_key_value;
-use crate::plan::{Plan, Vector};
+use crate::plan::{Field, Plan, Vector};
 use crate::telemetry::{Metrics, names};
 use crate::time::{EventTime, Span};
 use crate::value::{DataType, Value};
@@ -52,21 +52,27 @@ impl Handle {
     /// for a time before the history that is kept; `Unavailable` when `after` does not come in time.
     pub fn lookup(&self, request: &LookupRequest) -> Result<LookupAnswer> {
         let plan = self.plan();
-        let Some(vector) = plan.vector(&request.vector) else {
+        let Some(index) = plan.vectors.iter().position(|vector| vector.name == request.vector) else {
             let known: Vec<&str> = plan.vectors.iter().map(|vector| vector.name.as_str()).collect();
             return Err(Error::not_found(format!("there is no vector {}; there are: {}", request.vector, known.join(", "))));
         };
-        self.lookup_of(vector, request)
+        let vector = &plan.vectors[index];
+        self.wait_after(request)?;
+        let started = Instant::now();
+        let answer = self.lookup_of(vector, request)?;
+        let counted = self.shared.lookups[index].get_or_init(|| {
+            let (metrics, labels) = (&self.shared.metrics, [("vector", vector.name.as_str())]);
+            Counted { rows: metrics.counter(names::LOOKUP_ROWS, &labels), seconds: metrics.histogram(names::LOOKUP_SECONDS, &labels) }
+        });
+        counted.rows.add(request.rows.len() as u64);
+        counted.seconds.record(started.elapsed());
+        Ok(answer)
     }
 
     /// A lookup of a vector over the plan's views that need not be one of the plan's; its name in the request is not looked
-    /// at.
+    /// at, nor what to wait for.
     pub(crate) fn lookup_of(&self, vector: &Vector, request: &LookupRequest) -> Result<LookupAnswer> {
         let plan = self.plan();
-        if !request.after.is_empty() {
-            self.wait_after(request)?;
-        }
-        let started = Instant::now();
         let q = request.as_of.unwrap_or_else(|| self.now());
         let rows = request.rows.iter().map(|row| Row::of(vector, row, q)).collect::<Result<Vec<_>>>()?;
         let mut features = Vec::with_capacity(rows.len() * vector::feature_width(vector));
@@ -94,9 +100,6 @@ impl Handle {
         let column = |index: usize| vector::array_of(&vector.request[index].field.data_type, rows.iter().map(|row| &row.request[index]));
         let columns_of_request = (0..vector.request.len()).map(column).collect::<Result<Vec<_>>>()?;
         let columns = vector::assemble(vector, &features, &columns_of_request, rows.len())?;
-        let labels = [("vector", vector.name.as_str())];
-        self.shared.metrics.add(names::LOOKUP_ROWS, &labels, rows.len() as u64);
-        self.shared.metrics.observe(names::LOOKUP_SECONDS, &labels, started.elapsed().as_secs_f64());
         let is_read = |source| vector.reads.iter().any(|read| plan.views[read.view].rows.branches_of(source).next().is_some());
         let sources = self.freshness(&applied, is_read);
         Ok(LookupAnswer { columns, seq: applied.seq, as_of: q, sources })
@@ -214,6 +217,9 @@ impl Handle {
     }
 
     fn wait_after(&self, request: &LookupRequest) -> Result<()> {
+        if request.after.is_empty() {
+            return Ok(());
+        }
         let mut wanted = Vec::new();
         for (source, partition, offset) in &request.after {
             let Some((index, _)) = self.plan().source(source) else {
@@ -262,16 +268,9 @@ struct Row<'a> {
 
 impl<'a> Row<'a> {
     fn of(vector: &Vector, row: &'a LookupRow, q: EventTime) -> Result<Self> {
-        let named = |kind: &str, given: &[(String, Value)], known: &mut dyn Iterator<Item = &str>| {
-            let known: Vec<&str> = known.collect();
-            match given.iter().find(|(name, _)| !known.contains(&name.as_str())) {
-                Some((name, _)) => Err(Error::input(format!("vector {} has no {kind} {name}; it has: {}", vector.name, known.join(", ")))),
-                None => Ok(()),
-            }
-        };
-        named("key", &row.keys, &mut vector.keys.iter().map(|key| key.name.as_str()))?;
-        named("request column", &row.request, &mut vector.request.iter().map(|request| request.field.name.as_str()))?;
-        let key = |field: &crate::plan::Field| match row.keys.iter().find(|(name, _)| *name == field.name) {
+        known(vector, "key", &row.keys, vector.keys.iter())?;
+        known(vector, "request column", &row.request, vector.request.iter().map(|request| &request.field))?;
+        let key = |field: &Field| match row.keys.iter().find(|(name, _)| *name == field.name) {
             Some((_, value)) => typed(vector, &field.name, &field.data_type, value).map(|()| value),
             None => Err(Error::input(format!("vector {}: the key {} is missing", vector.name, field.name))),
         };
@@ -293,6 +292,17 @@ impl<'a> Row<'a> {
             keys: vector.keys.iter().map(key).collect::<Result<_>>()?,
             request: vector.request.iter().map(request).collect::<Result<_>>()?,
         })
+    }
+}
+
+/// Refuses names that the vector does not have.
+fn known<'a>(vector: &Vector, kind: &str, given: &[(String, Value)], fields: impl Iterator<Item = &'a Field> + Clone) -> Result<()> {
+    match given.iter().find(|(name, _)| fields.clone().all(|field| field.name != *name)) {
+        Some((name, _)) => {
+            let known: Vec<&str> = fields.map(|field| field.name.as_str()).collect();
+            Err(Error::input(format!("vector {} has no {kind} {name}; it has: {}", vector.name, known.join(", "))))
+        }
+        None => Ok(()),
     }
 }
 

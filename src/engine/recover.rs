@@ -1,7 +1,6 @@
 //! From what a data folder holds to a running engine: what was committed is applied again where rows lack it, what was
 //! not scored is scored, views whose rows lack a fold are rebuilt from all events.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::Gates;
@@ -19,6 +18,9 @@ use crate::online::Store;
 use crate::plan::{Contents, Plan};
 use crate::telemetry::Metrics;
 use crate::time::{Clock, EventTime};
+
+/// About so many events are applied again at once, so that the rows of their keys are read in one go.
+const AT_ONCE: usize = 250_000;
 
 /// Reads back what a start needs to know before it applies anything.
 pub fn restore(
@@ -46,11 +48,10 @@ pub fn restore(
             None => Ok(()),
         }
     })?;
-    let mut blocks = VecDeque::new();
-    store.blocks_after(Seq(0), |first, batches| {
-        blocks.push_back((first, last_of(&batches)?.unwrap_or(first)));
-        Ok(true)
-    })?;
+    // Blocks follow one another without a gap, up to the last event.
+    let firsts = store.block_firsts()?;
+    let lasts = firsts.iter().skip(1).map(|next| Seq(next.0 - 1)).chain([progress.committed]);
+    let blocks = firsts.iter().copied().zip(lasts).collect();
     let rebuilt = match compare(&progress.views, &plan) {
         Rows::Complete => Vec::new(),
         Rows::Rebuild(views) => views,
@@ -139,13 +140,24 @@ pub fn catch_up(shared: &Arc<Shared>, offline: &crate::offline::Store, committer
         committer.enter_contents(incomplete)?;
     }
     let from = progress.flushed.min(progress.scored);
+    let (mut waiting, mut upto) = (Vec::new(), from);
     shared.store.blocks_after(from, |_, batches| {
         let Some(last) = last_of(&batches)? else { return Ok(true) };
         if last > from {
-            committer.replay(segments(shared.plan(), &batches, Seq(0))?, last, &left_out)?;
+            // What is scored again is so block by block, as it was committed.
+            let scores = last > progress.scored;
+            let events: usize = waiting.iter().map(|segment: &Segment| segment.rows.len()).sum();
+            if (scores || events >= AT_ONCE) && !waiting.is_empty() {
+                committer.replay(std::mem::take(&mut waiting), upto, &left_out)?;
+            }
+            waiting.extend(segments(shared.plan(), &batches, Seq(0))?);
+            upto = last;
         }
         Ok(true)
     })?;
+    if upto > from {
+        committer.replay(waiting, upto, &left_out)?;
+    }
     if incomplete.is_empty() { Ok(()) } else { committer.enter_contents(&[]) }
 }
 

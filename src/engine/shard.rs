@@ -8,7 +8,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::shared::Definitions;
 use super::sweep::Sweep;
-use super::work::{Pass, Segment, Work};
+use super::work::{Fold, Pass, Segment, Work};
 use crate::error::{Error, Result};
 use crate::id::{Places, Seq};
 use crate::online::Store;
@@ -16,6 +16,9 @@ use crate::plan::Plan;
 use crate::time::EventTime;
 use crate::value::Value;
 use crate::window::{ChunkId, Chunks, Decoded, KeyState, Layout, read_empty};
+
+/// Rows that a replay reads with one call.
+const LOADED_AT_ONCE: usize = 1024;
 
 /// A state row to be written with the next commit.
 pub struct FlushedRow {
@@ -116,6 +119,15 @@ pub fn shard_of(hash: u64, shards: usize) -> usize {
     (hash & 0xff) as usize % shards
 }
 
+/// What a work folds of the row at that place into the keys of a shard of so many.
+fn own_folds<'a>((shard, shards): (usize, usize), work: &'a Work, segment: &'a Segment, place: usize) -> impl Iterator<Item = Fold<'a>> {
+    let retracts = segment.retracts(place);
+    let (event, retracts) = (retracts.unwrap_or(segment.positions[place]), retracts.is_some());
+    let takes =
+        move |fold: &Fold<'_>| shard_of(fold.hash, shards) == shard && work.pass.takes(fold.rows.view, segment.source, event, retracts);
+    segment.folds(place).filter(takes)
+}
+
 /// Reads chunks of one key from the store.
 struct StoredChunks<'a> {
     store: &'a Store,
@@ -158,6 +170,9 @@ impl Shard {
     /// Folds a work's events in and reads the features of scored events, each at its own place in the order.
     pub fn apply(&mut self, definitions: &Definitions, store: &Store, work: &Work) -> Result<ShardOutcome> {
         let mut outcome = ShardOutcome::default();
+        if matches!(work.pass, Pass::Replay(_)) {
+            self.load_all(definitions, store, work, &mut outcome.loads)?;
+        }
         for (index, segment) in work.segments.iter().enumerate() {
             let models = if work.score { segment.prepared.models.as_slice() } else { &[] };
             let first = outcome.reads.len();
@@ -216,6 +231,35 @@ impl Shard {
         Ok(outcome)
     }
 
+    /// Takes in the rows of all keys that a replay folds into, in the order in which the store has them: events of many
+    /// keys would read its blocks again and again.
+    fn load_all(&mut self, definitions: &Definitions, store: &Store, work: &Work, loads: &mut u64) -> Result<()> {
+        let mut wanted: Vec<Vec<(u8, &[u8], u64)>> = vec![Vec::new(); self.tables.len()];
+        for segment in &work.segments {
+            for fold in (0..segment.rows.len()).flat_map(|place| own_folds((self.index, definitions.shards), work, segment, place)) {
+                let same = |entry: &Entry| entry.hash == fold.hash && *entry.key == *fold.key;
+                if self.tables[fold.rows.view].find(fold.hash, same).is_none() {
+                    wanted[fold.rows.view].push((fold.hash as u8, fold.key, fold.hash));
+                }
+            }
+        }
+        for (view, mut keys) in wanted.into_iter().enumerate() {
+            keys.sort_unstable();
+            keys.dedup();
+            for keys in keys.chunks(LOADED_AT_ONCE) {
+                let rows = store.states(definitions.plan.views[view].id, keys.iter().map(|(_, key, _)| *key))?;
+                for ((_, key, hash), row) in keys.iter().zip(rows) {
+                    let loaded = state_of(definitions, view, row.as_deref(), loads)?;
+                    let bytes = loaded.0.bytes() + key.len();
+                    self.bytes += bytes;
+                    let entry = Entry::of((*key).into(), *hash, loaded, work, bytes);
+                    self.tables[view].insert_unique(*hash, entry, |entry| entry.hash);
+                }
+            }
+        }
+        Ok(())
+    }
+
     fn fold(
         &mut self,
         definitions: &Definitions,
@@ -227,16 +271,8 @@ impl Shard {
     ) -> Result<()> {
         let seq = Seq(segment.seqs[place]);
         let retracts = segment.retracts(place);
-        let made = segment.prepared.views.iter().map(|rows| (rows, rows.rows_of(segment.rows[place] as usize)));
-        for (rows, row, element) in made.flat_map(|(rows, of)| of.enumerate().map(move |(element, row)| (rows, row, element))) {
-            let keys = &segment.prepared.keys[rows.keys];
-            // What retracts an event names its key, and need not pass the filters that the event has passed.
-            let Some((key, hash)) = (if retracts.is_some() { keys.of_event(row) } else { keys.get(row) }) else { continue };
-            let event = retracts.unwrap_or(segment.positions[place]);
-            let takes = work.pass.takes(rows.view, segment.source, event, retracts.is_some());
-            if !takes || shard_of(hash, definitions.shards) != self.index {
-                continue;
-            }
+        let event = retracts.unwrap_or(segment.positions[place]);
+        for Fold { rows, row, element, key, hash } in own_folds((self.index, definitions.shards), work, segment, place) {
             let layout = &definitions.layouts[rows.view];
             let table = &mut self.tables[rows.view];
             let entry = match table.find_entry(hash, |entry| entry.hash == hash && *entry.key == *key) {
@@ -419,12 +455,17 @@ pub struct ReadAt<'a> {
 }
 
 fn load(definitions: &Definitions, store: &Store, view: usize, key: &[u8], loads: &mut u64) -> Result<(KeyState, Seq)> {
+    let row = store.state(definitions.plan.views[view].id, key)?;
+    state_of(definitions, view, row.as_deref(), loads)
+}
+
+/// The state of a key with that row.
+fn state_of(definitions: &Definitions, view: usize, row: Option<&[u8]>, loads: &mut u64) -> Result<(KeyState, Seq)> {
     let layout = &definitions.layouts[view];
-    let view = &definitions.plan.views[view];
-    match store.state(view.id, key)? {
+    match row {
         Some(row) => {
             *loads += 1;
-            decode_row(layout, &view.name, &row)
+            decode_row(layout, &definitions.plan.views[view].name, row)
         }
         None => Ok((KeyState::new(layout), Seq(0))),
     }

@@ -2,8 +2,8 @@
 //! them, which a batch takes to write: a lookup sees whole commits only.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex, RwLock};
@@ -18,7 +18,7 @@ use crate::model::Session;
 use crate::online::{Destination, Store};
 use crate::plan::{Contents, Origin, Plan, Source, View};
 use crate::record::{LogReader, LogWriter};
-use crate::telemetry::Metrics;
+use crate::telemetry::{Counter, Histogram, Metrics};
 use crate::time::{Clock, EventTime, Span};
 use crate::window::Layout;
 
@@ -109,6 +109,12 @@ pub fn destination_of(source: &Source) -> Destination {
     }
 }
 
+/// What is counted of the lookups of a vector.
+pub struct Counted {
+    pub rows: Counter,
+    pub seconds: Histogram,
+}
+
 pub struct Shared {
     pub definitions: Arc<Definitions>,
     pub store: Store,
@@ -121,6 +127,8 @@ pub struct Shared {
     pub shards: Vec<RwLock<Shard>>,
     /// One per model; a model that did not load says why.
     pub models: Vec<Result<Session>>,
+    /// One per vector, from its first lookup on.
+    pub lookups: Vec<OnceLock<Counted>>,
     applied: Mutex<Arc<Applied>>,
     applied_more: Condvar,
     /// What does not work now, by what it concerns.
@@ -146,6 +154,7 @@ impl Shared {
         metrics: Arc<Metrics>,
     ) -> Self {
         let shards = (0..definitions.shards).map(|index| RwLock::new(Shard::new(index, &definitions.plan))).collect();
+        let lookups = definitions.plan.vectors.iter().map(|_| OnceLock::new()).collect();
         let lag = definitions.plan.sources.iter().map(|_| AtomicU64::new(0)).collect();
         let awaited = definitions.plan.sources.iter().map(|_| Mutex::default()).collect();
         Self {
@@ -157,6 +166,7 @@ impl Shared {
             epoch: RwLock::new(()),
             shards,
             models,
+            lookups,
             applied: Mutex::new(Arc::new(applied)),
             applied_more: Condvar::new(),
             problems: Mutex::new(BTreeMap::new()),

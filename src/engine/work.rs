@@ -306,6 +306,16 @@ pub struct Segment {
     pub ingest: IngestTime,
 }
 
+/// A row that a view folds, and into which key.
+pub struct Fold<'a> {
+    pub rows: &'a ViewRows,
+    pub row: usize,
+    /// Which of the rows that its event made it is.
+    pub element: usize,
+    pub key: &'a [u8],
+    pub hash: u64,
+}
+
 impl Segment {
     /// The accepted rows' values of a column of the source.
     pub fn column(&self, column: usize) -> Result<ArrayRef> {
@@ -314,6 +324,21 @@ impl Segment {
             return Ok(Arc::clone(array));
         }
         Ok(compute::take(array, &UInt32Array::from(self.rows.clone()), None)?)
+    }
+
+    /// What views fold of the row at that place.
+    pub fn folds<'a>(&'a self, place: usize) -> impl Iterator<Item = Fold<'a>> {
+        let (event, retracts) = (self.rows[place] as usize, self.retracts(place).is_some());
+        let of_view = move |rows: &'a ViewRows| {
+            let keys = &self.prepared.keys[rows.keys];
+            let of_row = move |(element, row)| {
+                // What retracts an event names its key, and need not pass the filters that the event has passed.
+                let (key, hash) = if retracts { keys.of_event(row) } else { keys.get(row) }?;
+                Some(Fold { rows, row, element, key, hash })
+            };
+            rows.rows_of(event).enumerate().filter_map(of_row)
+        };
+        self.prepared.views.iter().flat_map(of_view)
     }
 
     /// The event that the row at that place retracts; `None` for an event.

@@ -8,7 +8,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use rocksdb::{
-    BlockBasedOptions, Cache, ColumnFamilyDescriptor, DB, DBCompressionType, Direction, IteratorMode, Options, WriteBatch, WriteOptions,
+    BlockBasedOptions, Cache, ColumnFamilyDescriptor, DB, DBCompressionType, DBPinnableSlice, Direction, IteratorMode, Options, WriteBatch,
+    WriteOptions,
 };
 use serde::{Deserialize, Serialize};
 
@@ -211,6 +212,10 @@ impl Store {
         options.create_if_missing(true);
         options.create_missing_column_families(true);
         options.set_db_write_buffer_size(buffer_bytes);
+        // What a crash left in the write-ahead log stays there and in memory: writing tables of it would hold up the start.
+        let options = options
+            .get_options_from_string("avoid_flush_during_recovery=true")
+            .map_err(|error| Error::internal(format!("the options of RocksDB: {error}")))?;
         let cache = Cache::new_hyper_clock_cache(cache_bytes, 0);
         let db = DB::open_cf_descriptors(&options, folder, families(&cache, buffer_bytes)).map_err(|error| failure(folder, &error))?;
         Ok(Self { db, folder: folder.to_owned() })
@@ -310,6 +315,12 @@ impl Store {
         Ok(())
     }
 
+    /// The first event of each block, in order.
+    pub fn block_firsts(&self) -> Result<Vec<Seq>> {
+        let entries = self.db.iterator_cf(self.family(BLOCKS)?, IteratorMode::Start);
+        entries.map(|entry| entry.map(|(key, _)| Seq(number(&key))).map_err(|error| failure(&self.folder, &error))).collect()
+    }
+
     /// Forgets every block that starts before `before`: no event of it may be needed any more.
     pub fn delete_blocks_before(&self, commit: &mut Commit, before: Seq) -> Result<()> {
         commit.batch.delete_range_cf(self.family(BLOCKS)?, 0_u64.to_be_bytes(), before.0.to_be_bytes());
@@ -372,6 +383,13 @@ impl Store {
 
     pub fn state(&self, view: Identity, key: &[u8]) -> Result<Option<Vec<u8>>> {
         self.db.get_cf(self.family(STATE)?, state_key(view, key)).map_err(|error| failure(&self.folder, &error))
+    }
+
+    /// The rows of many keys, which are in the order of their state keys: each block of the store is read once.
+    pub fn states<'a>(&self, view: Identity, keys: impl Iterator<Item = &'a [u8]>) -> Result<Vec<Option<DBPinnableSlice<'_>>>> {
+        let keys: Vec<Vec<u8>> = keys.map(|key| state_key(view, key)).collect();
+        let rows = self.db.batched_multi_get_cf(self.family(STATE)?, &keys, true);
+        rows.into_iter().map(|row| row.map_err(|error| failure(&self.folder, &error))).collect()
     }
 
     pub fn chunk(&self, view: Identity, key: &[u8], chunk: &[u8]) -> Result<Option<Vec<u8>>> {
@@ -511,7 +529,7 @@ fn database_options() -> Options {
     options.set_max_background_jobs(2);
     options.set_bytes_per_sync(1 << 20);
     options.set_wal_bytes_per_sync(1 << 20);
-    options.set_max_total_wal_size(256 << 20);
+    options.set_max_total_wal_size(64 << 20);
     options.set_keep_log_file_num(4);
     options
 }

@@ -4,44 +4,28 @@ use std::sync::Arc;
 
 use arrow::array::ArrayBuilder;
 use arrow::array::{
-    Array, ArrayRef, ArrowPrimitiveType, AsArray, BooleanBuilder, Float64Builder, Int64Builder, ListArray, ListBuilder, MapBuilder,
-    MapFieldNames, PrimitiveArray, StringBuilder, StructArray, TimestampMicrosecondBuilder, make_builder,
+    Array, ArrayRef, AsArray, BooleanBuilder, Float64Array, Float64Builder, Int64Array, Int64Builder, ListArray, ListBuilder, MapBuilder,
+    MapFieldNames, StringBuilder, StructArray, TimestampMicrosecondArray, TimestampMicrosecondBuilder, make_builder,
 };
-use arrow::buffer::{NullBuffer, OffsetBuffer};
+use arrow::buffer::{Buffer, OffsetBuffer, ScalarBuffer};
 use arrow::datatypes::{DataType as ArrowType, Field, FieldRef, Fields, Float64Type, Int64Type, TimeUnit, TimestampMicrosecondType};
 
 use crate::error::{Error, Result};
 use crate::value::{DataType, Value};
 
 /// An array of that type; a value of another type is an internal error, because types were checked before.
-pub fn array_of<'a>(data_type: &DataType, values: impl Iterator<Item = &'a Value>) -> Result<ArrayRef> {
+pub fn array_of<'a>(data_type: &DataType, values: impl Iterator<Item = &'a Value> + Clone) -> Result<ArrayRef> {
     array_of_arrow(&data_type.arrow(), values)
 }
 
 /// The same for the Arrow types that `DataType::arrow` gives.
-pub fn array_of_arrow<'a>(data_type: &ArrowType, values: impl Iterator<Item = &'a Value>) -> Result<ArrayRef> {
-    match data_type {
-        ArrowType::Int64 => {
-            return primitive::<Int64Type>(data_type, values, |value| match value {
-                Value::Int(value) => Some(*value),
-                _ => None,
-            });
-        }
-        ArrowType::Float64 => {
-            return primitive::<Float64Type>(data_type, values, |value| match value {
-                Value::Float(value) => Some(*value),
-                _ => None,
-            });
-        }
-        ArrowType::Timestamp(TimeUnit::Microsecond, None) => {
-            return primitive::<TimestampMicrosecondType>(data_type, values, |value| match value {
-                Value::Timestamp(value) => Some(*value),
-                _ => None,
-            });
-        }
-        _ => {}
-    }
+pub fn array_of_arrow<'a>(data_type: &ArrowType, values: impl Iterator<Item = &'a Value> + Clone) -> Result<ArrayRef> {
     let mut builder = match data_type {
+        ArrowType::Int64 | ArrowType::Float64 | ArrowType::Timestamp(..) => {
+            let words: Vec<u64> = values.clone().map(word).collect();
+            let length = words.len();
+            return numbers(data_type, &words.into(), (0, length), values);
+        }
         ArrowType::List(item) if item.data_type().is_nested() => return lists(item, values),
         ArrowType::Struct(fields) => return structs(fields, values),
         ArrowType::List(item) => Box::new(ListBuilder::new(make_builder(item.data_type(), 0)).with_field(Arc::clone(item))),
@@ -54,30 +38,56 @@ pub fn array_of_arrow<'a>(data_type: &ArrowType, values: impl Iterator<Item = &'
     Ok(builder.finish())
 }
 
-/// An array of numbers, made without a builder: a lookup makes one for each of its columns.
-fn primitive<'a, T: ArrowPrimitiveType>(
+/// An array for each of these types, of `rows` times as many values that lie row by row. The numbers of all arrays are one
+/// allocation: a lookup makes many arrays of one value each.
+pub fn arrays_of_rows<'a>(types: impl ExactSizeIterator<Item = &'a ArrowType>, values: &[Value], rows: usize) -> Result<Vec<ArrayRef>> {
+    let width = types.len().max(1);
+    let mut words = vec![0; values.len()];
+    for (row, values) in values.chunks_exact(width).enumerate() {
+        values.iter().enumerate().for_each(|(column, value)| words[column * rows + row] = word(value));
+    }
+    let words = words.into();
+    let array = |(column, data_type): (usize, &ArrowType)| {
+        let own = values.iter().skip(column).step_by(width);
+        match data_type {
+            ArrowType::Int64 | ArrowType::Float64 | ArrowType::Timestamp(..) => numbers(data_type, &words, (column * rows, rows), own),
+            other => array_of_arrow(other, own),
+        }
+    };
+    types.enumerate().map(array).collect()
+}
+
+/// The bits of a number; 0 for what is none.
+fn word(value: &Value) -> u64 {
+    match value {
+        Value::Int(value) | Value::Timestamp(value) => value.cast_unsigned(),
+        Value::Float(value) => value.to_bits(),
+        _ => 0,
+    }
+}
+
+/// The array of numbers whose bits are so many words from a place on.
+fn numbers<'a>(
     data_type: &ArrowType,
-    values: impl Iterator<Item = &'a Value>,
-    native: impl Fn(&Value) -> Option<T::Native>,
+    words: &Buffer,
+    (from, length): (usize, usize),
+    values: impl Iterator<Item = &'a Value> + Clone,
 ) -> Result<ArrayRef> {
-    let mut numbers = Vec::with_capacity(values.size_hint().0);
-    let mut nulls: Vec<usize> = Vec::new();
-    for value in values {
-        match (native(value), value) {
-            (Some(number), _) => numbers.push(number),
-            (None, Value::Null) => {
-                nulls.push(numbers.len());
-                numbers.push(T::Native::default());
+    let mut nulls = false;
+    for value in values.clone() {
+        match (data_type, value) {
+            (_, Value::Null) => nulls = true,
+            (ArrowType::Int64, Value::Int(_)) | (ArrowType::Float64, Value::Float(_)) | (ArrowType::Timestamp(..), Value::Timestamp(_)) => {
             }
-            (None, value) => return Err(Error::internal(format!("a value {value:?} in a column of {data_type}"))),
+            _ => return Err(Error::internal(format!("a value {value:?} in a column of {data_type}"))),
         }
     }
-    let nulls = (!nulls.is_empty()).then(|| {
-        let mut valid = vec![true; numbers.len()];
-        nulls.into_iter().for_each(|row| valid[row] = false);
-        NullBuffer::from(valid)
-    });
-    Ok(Arc::new(PrimitiveArray::<T>::new(numbers.into(), nulls)))
+    let nulls = nulls.then(|| values.map(|value| !value.is_null()).collect::<Vec<bool>>().into());
+    Ok(match data_type {
+        ArrowType::Int64 => Arc::new(Int64Array::new(ScalarBuffer::new(words.clone(), from, length), nulls)),
+        ArrowType::Float64 => Arc::new(Float64Array::new(ScalarBuffer::new(words.clone(), from, length), nulls)),
+        _ => Arc::new(TimestampMicrosecondArray::new(ScalarBuffer::new(words.clone(), from, length), nulls)),
+    })
 }
 
 /// Lists whose items are no single values: builders of these do not keep the names of fields.

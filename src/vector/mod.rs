@@ -53,18 +53,16 @@ pub fn assemble(vector: &Vector, features: &[Value], request: &[ArrayRef], rows:
             request.len()
         )));
     }
-    let mut frame = Vec::with_capacity(width + request.len());
-    for (index, field) in vector.frame.fields().iter().take(width).enumerate() {
-        frame.push(convert::array_of_arrow(field.data_type(), features.iter().skip(index).step_by(width.max(1)))?);
-    }
+    let types = vector.frame.fields()[..width].iter().map(|field| field.data_type());
+    let mut frame = convert::arrays_of_rows(types, features, rows)?;
     frame.extend(request.iter().cloned());
     let options = RecordBatchOptions::new().with_row_count(Some(rows));
-    let frame = RecordBatch::try_new_with_options(Arc::clone(&vector.frame), frame, &options)?;
+    let seen = || RecordBatch::try_new_with_options(Arc::clone(&vector.frame), frame.clone(), &options);
     let column = |column: &VectorColumn| -> Result<ArrayRef> {
         let array = match &column.from {
-            ColumnSource::Frame(index) => Arc::clone(frame.column(*index)),
+            ColumnSource::Frame(index) => Arc::clone(&frame[*index]),
             ColumnSource::Derived(expression) => {
-                expression.evaluate(&frame).map_err(|error| error.context(format!("vector {}, column {}", vector.name, column.name)))?
+                expression.evaluate(&seen()?).map_err(|error| error.context(format!("vector {}, column {}", vector.name, column.name)))?
             }
         };
         match &column.default {
