@@ -92,6 +92,12 @@ impl EventBatch {
         self.rows.project(&keep).unwrap_or_else(|_| RecordBatch::new_empty(self.rows.schema()))
     }
 
+    /// So many rows from that one on.
+    #[must_use]
+    pub fn slice(&self, from: usize, rows: usize) -> Self {
+        Self { source: self.source.clone(), rows: self.rows.slice(from, rows) }
+    }
+
     /// The events with `after < seq <= upto`.
     pub fn between(&self, after: Seq, upto: Seq) -> Result<Self> {
         let keep: BooleanArray = self.seqs()?.iter().map(|seq| seq.map(|seq| seq > after.0 && seq <= upto.0)).collect();

@@ -46,6 +46,14 @@ impl RecordRun {
         self.records.push(RecordEntry { offset, timestamp, key, value, headers });
     }
 
+    /// The run in two, of which the second begins at that record.
+    #[must_use]
+    pub fn split_at(mut self, index: usize) -> (Self, Self) {
+        let records = self.records.split_off(index);
+        let (topic, bytes) = (self.topic.clone(), self.bytes.clone());
+        (self, Self { topic, partition: self.partition, bytes, records })
+    }
+
     #[must_use]
     pub fn key(&self, index: usize) -> Option<&[u8]> {
         let range = self.records[index].key.clone()?;

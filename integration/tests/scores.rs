@@ -304,3 +304,36 @@ fn an_event_with_too_many_elements_is_set_aside() {
     let _ = project.run(&["training-set", "whole", "--spine", "spine.ndjson", "--out", "out.ndjson", "--time", "t"]).ok();
     assert_eq!(read_ndjson(&project.read("out.ndjson"))[0]["all_1h"], online[0]["all_1h"]);
 }
+
+/// What becomes of a batch need not fit into one: the engine takes it in parts, also where it builds state anew.
+#[test]
+fn events_that_are_too_much_together_are_taken_in_parts() {
+    let definitions = "
+source notes (id bigint, items bigint[], note text, t timestamp) from log 'notes' event time t;
+stream noted as select unnest(items) as item, note, t from notes;
+entity item (item bigint);
+features items of item from noted (n = count(*) over all as n);
+vector v (items.*);
+";
+    const NOTES: i64 = 150;
+    const ITEMS: i64 = 1_000;
+    let project = Project::new(definitions);
+    // Each row repeats the note: together more than the 2 GiB that a column of texts holds.
+    let note = "n".repeat(16_000);
+    let notes: Vec<Json> = (0..NOTES)
+        .map(|id| json!({"id": id, "items": (0..ITEMS).collect::<Vec<_>>(), "note": note, "t": rfc3339(START + id)}))
+        .collect();
+    assert!(NOTES * ITEMS * note.len() as i64 > 1 << 31);
+    let counted = |name: &str| {
+        project.catch_up();
+        let server = project.serve();
+        let keys = json!({"keys": [{"item": 0}, {"item": ITEMS - 1}, {"item": ITEMS}], "as_of": rfc3339(START + NOTES)});
+        let rows = server.lookup("v", &keys);
+        assert_eq!(server.stop(), Some(0));
+        rows.iter().map(|row| row[name].as_i64()).collect::<Vec<_>>()
+    };
+    let _ = project.push("notes", &notes).ok();
+    assert_eq!(counted("n"), [Some(NOTES), Some(NOTES), Some(0)]);
+    project.write("features/test.bay", definitions.replace("as n)", "as n, noted = sum(item + 1) over all as noted)"));
+    assert_eq!(counted("noted"), [Some(NOTES), Some(NOTES * ITEMS), None]);
+}

@@ -14,8 +14,8 @@ use crossbeam_channel::Sender;
 use super::shared::{Applied, Shared};
 use super::tables;
 use super::tombstones::Tombstones;
-use super::work::{Prepared, dedup_ids, key_columns, key_hashes, split_failing, times_of};
-use crate::decode::{Decoded, Decoder, Reject, dead_letter};
+use super::work::{Prepared, dedup_ids, failing, key_columns, key_hashes, times_of};
+use crate::decode::{Decoded, Decoder, Reject, dead_letter, reason};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{Offset, Partition};
 use crate::record::{LogReader, NewRecord, RecordRun};
@@ -131,13 +131,14 @@ fn step(
         shared.metrics.add(names::RECORD_BYTES_READ, &[("source", &declared.name)], run.bytes.len() as u64);
         let Some(last) = run.records.last().map(|record| record.offset) else { continue };
         next.insert(run.partition, Offset(last.0 + 1));
-        let mut batch = decode(shared, source, decoder, run, Offset(last.0 + 1))?;
-        loop {
-            match incoming.send_timeout(batch, POLL_WAIT) {
-                Ok(()) => break,
-                Err(crossbeam_channel::SendTimeoutError::Timeout(_)) if shared.is_stopping() => return Ok(false),
-                Err(crossbeam_channel::SendTimeoutError::Timeout(back)) => batch = back,
-                Err(crossbeam_channel::SendTimeoutError::Disconnected(_)) => return Ok(false),
+        for mut batch in decode(shared, source, decoder, run, Offset(last.0 + 1))? {
+            loop {
+                match incoming.send_timeout(batch, POLL_WAIT) {
+                    Ok(()) => break,
+                    Err(crossbeam_channel::SendTimeoutError::Timeout(_)) if shared.is_stopping() => return Ok(false),
+                    Err(crossbeam_channel::SendTimeoutError::Timeout(back)) => batch = back,
+                    Err(crossbeam_channel::SendTimeoutError::Disconnected(_)) => return Ok(false),
+                }
             }
         }
     }
@@ -164,28 +165,38 @@ fn await_unread(shared: &Shared, source: usize, next: &BTreeMap<Partition, Offse
     shared.awaited[source].lock().extend(ends.iter().filter(unread).copied());
 }
 
-fn decode(shared: &Shared, source: usize, decoder: &mut Decoder, run: RecordRun, next: Offset) -> Result<Incoming> {
+/// Decodes a run, in parts where what comes of it is too much for one batch.
+fn decode(shared: &Shared, source: usize, decoder: &mut Decoder, run: RecordRun, next: Offset) -> Result<Vec<Incoming>> {
     let plan = shared.plan();
     let declared = &plan.sources[source];
     let Decoded { mut batch, mut records, mut retracts, tombstones, mut rejects } = decoder.decode(&run)?;
-    let prepared = match Prepared::new(plan, source, batch.clone()) {
-        Ok(prepared) => prepared,
-        Err(error) if error.kind() == ErrorKind::Input => {
-            let (kept, failing) = split_failing(plan, source, &batch);
-            for (row, error) in failing {
-                rejects.push(Reject { record: records[row as usize], reason: "expression", message: error.to_string() });
-            }
+    let mut prepared = Prepared::new(plan, source, batch.clone());
+    if is_input(&prepared) {
+        let failing = failing(plan, source, &batch);
+        let fails = |row: u32| failing.binary_search_by_key(&row, |(row, _)| *row).is_ok();
+        let kept: Vec<u32> = (0..records.len() as u32).filter(|row| !fails(*row)).collect();
+        for (row, error) in &failing {
+            rejects.push(Reject { record: records[*row as usize], reason: reason::EXPRESSION, message: error.to_string() });
+        }
+        if !failing.is_empty() {
             records = kept.iter().map(|row| records[*row as usize]).collect();
             retracts = kept.iter().filter_map(|row| retracts.get(*row as usize).copied()).collect();
             batch = compute::take_record_batch(&batch, &UInt32Array::from(kept))?;
-            Prepared::new(plan, source, batch)?
+            prepared = Prepared::new(plan, source, batch);
         }
-        Err(error) => return Err(error),
-    };
+    }
+    if is_input(&prepared) && run.records.len() > 1 {
+        let (front, behind) = run.split_at(run.records.len() / 2);
+        let middle = behind.records.first().map_or(next, |record| record.offset);
+        let mut parts = decode(shared, source, decoder, front, middle)?;
+        parts.extend(decode(shared, source, decoder, behind, next)?);
+        return Ok(parts);
+    }
+    let prepared = prepared?;
     let entry = |record: &u32| &run.records[*record as usize];
     let times = times_of(declared, &prepared.own)?.values().to_vec();
     let dead = rejects.iter().map(|reject| (entry(&reject.record).offset.0, reject.reason, dead_letter(declared, &run, reject))).collect();
-    Ok(Incoming {
+    Ok(vec![Incoming {
         source,
         partition: run.partition,
         times,
@@ -200,7 +211,12 @@ fn decode(shared: &Shared, source: usize, decoder: &mut Decoder, run: RecordRun,
         records,
         run,
         next,
-    })
+    }])
+}
+
+/// Whether the rows, and not Forebay, are at fault.
+fn is_input(prepared: &Result<Prepared>) -> bool {
+    prepared.as_ref().is_err_and(|error| error.kind() == ErrorKind::Input)
 }
 
 /// The dead letter of a record that acceptance turned away.

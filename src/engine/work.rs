@@ -11,7 +11,7 @@ use arrow::compute;
 use arrow::record_batch::RecordBatch;
 use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::event::EventBatch;
 use crate::id::{Offset, Partition, Position, Seq};
 use crate::key::{append_key_int, append_key_text, append_key_value};
@@ -210,16 +210,20 @@ impl Prepared {
     }
 }
 
-/// Parts rows that an expression of the plan cannot be computed for: the rows to keep, and for each other row why.
-pub fn split_failing(plan: &Plan, source: usize, own: &RecordBatch) -> (Vec<u32>, Vec<(u32, Error)>) {
-    let (mut kept, mut failing) = (Vec::new(), Vec::new());
-    for row in 0..own.num_rows() {
-        match Prepared::new(plan, source, own.slice(row, 1)) {
-            Ok(_) => kept.push(row as u32),
-            Err(error) => failing.push((row as u32, error)),
+/// Rows that the plan cannot be evaluated for by themselves, rising, and why; found by halving the batch.
+pub fn failing(plan: &Plan, source: usize, own: &RecordBatch) -> Vec<(u32, Error)> {
+    let rows = own.num_rows();
+    match Prepared::new(plan, source, own.clone()) {
+        Ok(_) => Vec::new(),
+        Err(error) if rows <= 1 => vec![(0, error)],
+        Err(_) => {
+            let half = rows / 2;
+            let mut found = failing(plan, source, &own.slice(0, half));
+            let behind = failing(plan, source, &own.slice(half, rows - half));
+            found.extend(behind.into_iter().map(|(row, error)| (row + half as u32, error)));
+            found
         }
     }
-    (kept, failing)
 }
 
 /// 128-bit hashes of the `dedup by` columns of each row; `None` where one is null, because a null equals nothing.
@@ -376,14 +380,24 @@ impl Segment {
         if self.retracts.is_empty() { Ok(batch) } else { batch.retracting(&self.retracts) }
     }
 
-    /// The segment that a stored batch was: what a replay applies. Rows up to `after` are left out.
-    pub fn from_events(plan: &Plan, batch: &EventBatch, after: Seq) -> Result<Option<Self>> {
-        let Some((source, declared)) = plan.source(&batch.source) else { return Ok(None) };
+    /// The segments that a stored batch was: what a replay applies. Rows up to `after` are left out.
+    pub fn from_events(plan: &Plan, batch: &EventBatch, after: Seq) -> Result<Vec<Self>> {
+        let Some((source, declared)) = plan.source(&batch.source) else { return Ok(Vec::new()) };
         let batch = batch.between(after, Seq::MAX)?;
         if batch.is_empty() {
-            return Ok(None);
+            return Ok(Vec::new());
         }
         let own = fit(&batch.own(), declared)?;
+        let prepared = match Prepared::new(plan, source, own.clone()) {
+            // Events that were accepted can be evaluated; together they may be too much for one batch.
+            Err(error) if error.kind() == ErrorKind::Input && batch.len() > 1 => {
+                let half = batch.len() / 2;
+                let mut segments = Self::from_events(plan, &batch.slice(0, half), after)?;
+                segments.extend(Self::from_events(plan, &batch.slice(half, batch.len() - half), after)?);
+                return Ok(segments);
+            }
+            prepared => Arc::new(prepared?),
+        };
         let times = times_of(declared, &own)?;
         let (partitions, offsets) = (batch.partitions()?, batch.offsets()?);
         let position = |row: usize| Position {
@@ -393,15 +407,15 @@ impl Segment {
         };
         let positions = (0..own.num_rows()).map(position).collect();
         let retracts = if batch.retracts()? { batch.retractions()?.collect() } else { Vec::new() };
-        Ok(Some(Self {
+        Ok(vec![Self {
             source,
+            prepared,
             rows: (0..own.num_rows() as u32).collect(),
             positions,
             seqs: batch.seqs()?.values().to_vec(),
             retracts,
             ingest: batch.ingest_time(0)?,
-            prepared: Arc::new(Prepared::new(plan, source, own)?),
-        }))
+        }])
     }
 }
 

@@ -32,7 +32,7 @@ fn too_much(error: ArrowError, step: &Step, list: usize, column: usize) -> Error
     let ArrowError::OffsetOverflowError(bytes) = error else { return error.into() };
     let (list, column) = (&step.columns[list].text, &step.columns[column].text);
     Error::input(format!(
-        "unnest({list}) repeats {column} to {bytes} bytes in one batch; leave it out of the select, or lower batch_events_max"
+        "unnest({list}) repeats {column} to {bytes} bytes in one batch; leave it out of the select"
     ))
 }
 
@@ -70,7 +70,7 @@ pub(super) fn unnest(before: &Derived, step: &Step, mut columns: Vec<ArrayRef>, 
             }
         }
         let end = u32::try_from(repeated.len());
-        starts.push(end.map_err(|_| Error::input("unnest makes more than 2^32 rows of one batch; lower batch_events_max"))?);
+        starts.push(end.map_err(|_| Error::input("unnest makes more than 2^32 rows of one batch"))?);
     }
     let (repeated, elements) = (UInt32Array::from(repeated), UInt32Array::from(elements));
     for (index, column) in columns.iter_mut().enumerate() {

@@ -149,7 +149,7 @@ fn packed(column: &ArrayRef, kind: Kind, expression: &Expression) -> Result<Opti
     let elements: usize = (0..lists.len()).map(|row| lists.value_length(row) as usize).sum();
     if elements > PACKED_MAX {
         return Err(Error::input(format!(
-            "{} has {elements} elements in one batch, at most {PACKED_MAX} can be folded; lower batch_events_max",
+            "{} has {elements} elements in one batch, at most {PACKED_MAX} can be folded at once",
             expression.text
         )));
     }
