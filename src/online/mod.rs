@@ -529,7 +529,7 @@ fn database_options() -> Options {
     options.set_max_background_jobs(2);
     options.set_bytes_per_sync(1 << 20);
     options.set_wal_bytes_per_sync(1 << 20);
-    options.set_max_total_wal_size(64 << 20);
+    options.set_max_total_wal_size(256 << 20);
     options.set_keep_log_file_num(4);
     options
 }
