@@ -50,8 +50,8 @@ impl RecordRun {
     #[must_use]
     pub fn split_at(mut self, index: usize) -> (Self, Self) {
         let records = self.records.split_off(index);
-        let (topic, bytes) = (self.topic.clone(), self.bytes.clone());
-        (self, Self { topic, partition: self.partition, bytes, records })
+        let behind = Self { topic: self.topic.clone(), partition: self.partition, bytes: self.bytes.clone(), records };
+        (self, behind)
     }
 
     #[must_use]

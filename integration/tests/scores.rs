@@ -320,9 +320,8 @@ vector v (items.*);
     let project = Project::new(definitions);
     // Each row repeats the note: together more than the 2 GiB that a column of texts holds.
     let note = "n".repeat(16_000);
-    let notes: Vec<Json> = (0..NOTES)
-        .map(|id| json!({"id": id, "items": (0..ITEMS).collect::<Vec<_>>(), "note": note, "t": rfc3339(START + id)}))
-        .collect();
+    let notes: Vec<Json> =
+        (0..NOTES).map(|id| json!({"id": id, "items": (0..ITEMS).collect::<Vec<_>>(), "note": note, "t": rfc3339(START + id)})).collect();
     assert!(NOTES * ITEMS * note.len() as i64 > 1 << 31);
     let counted = |name: &str| {
         project.catch_up();

@@ -186,7 +186,8 @@ fn decode(shared: &Shared, source: usize, decoder: &mut Decoder, run: RecordRun,
         }
     }
     if is_input(&prepared) && run.records.len() > 1 {
-        let (front, behind) = run.split_at(run.records.len() / 2);
+        let half = run.records.len() / 2;
+        let (front, behind) = run.split_at(half);
         let middle = behind.records.first().map_or(next, |record| record.offset);
         let mut parts = decode(shared, source, decoder, front, middle)?;
         parts.extend(decode(shared, source, decoder, behind, next)?);

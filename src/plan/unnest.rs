@@ -31,9 +31,7 @@ fn width(column: &ArrayRef, row: usize) -> usize {
 fn too_much(error: ArrowError, step: &Step, list: usize, column: usize) -> Error {
     let ArrowError::OffsetOverflowError(bytes) = error else { return error.into() };
     let (list, column) = (&step.columns[list].text, &step.columns[column].text);
-    Error::input(format!(
-        "unnest({list}) repeats {column} to {bytes} bytes in one batch; leave it out of the select"
-    ))
+    Error::input(format!("unnest({list}) repeats {column} to {bytes} bytes in one batch; leave it out of the select"))
 }
 
 /// The rows that a step makes of `before`: for each element of the list in column `list` the values of the others. A list
