@@ -80,6 +80,11 @@ bench-curves: setup ## what events, lookups and keys cost as windows, features, 
 	@$(CARGO_TARGET_DIR)/release/forebay-benchmarks curves
 	@$(CARGO_TARGET_DIR)/release/window
 
+.PHONY: bench-killed
+bench-killed: setup ## from the start of a process to its first lookup, with ten million keys, after kill -9
+	@cargo build --release --workspace --exclude forebay-fuzz
+	@$(CARGO_TARGET_DIR)/release/forebay-benchmarks killed
+
 .PHONY: bench-peers
 bench-peers: setup ## Forebay beside DuckDB, Polars, Kafka Streams and Pathway, in turns, equal answers asserted first
 	@$(SETUP) peers

@@ -176,3 +176,51 @@ vector v on p (f.c);
     assert_eq!(rows, [json!({"c": 14_160}), json!({"c": 14_160})]);
     assert_eq!(server.stop(), Some(0));
 }
+
+/// What ids, times and places are made of may change between an event and its retraction.
+#[test]
+fn a_source_that_is_declared_anew_knows_its_events() {
+    const SOURCE: &str = "source a (id bigint, other bigint, k bigint, gone boolean, t timestamp, u timestamp)
+from log 'a' event time t lateness '30 days' history '30 days' dedup by id within '1 hour' deletes when gone;
+entity thing (k bigint);
+features things of thing from a (n = count(*) over all as n);
+vector v (things.*);
+";
+    let event = |id: i64, other: i64| json!({"id": id, "other": other, "k": 1, "t": "2024-05-01T00:00:00Z", "u": "2024-05-03T00:00:00Z"});
+    let delete = |id: i64, other: i64| {
+        let mut delete = event(id, other);
+        delete["gone"] = json!(true);
+        delete
+    };
+    let no_delete = SOURCE.replace(" deletes when gone", "");
+    let of_u = SOURCE.replace("event time t", "event time u");
+    let by_other = SOURCE.replace("dedup by id", "dedup by other");
+    // For each: what is declared, a record, and how many events there are then.
+    let stories: [&[(&str, Json, i64)]; 3] = [
+        &[(SOURCE, event(1, 1), 1), (&of_u, event(2, 2), 2), (&of_u, delete(1, 1), 1), (SOURCE, delete(2, 2), 0)],
+        &[(SOURCE, event(1, 1), 1), (SOURCE, delete(1, 1), 0), (&no_delete, event(1, 1), 1), (SOURCE, delete(1, 1), 0)],
+        &[
+            (SOURCE, event(5, 1), 1),
+            (&by_other, event(9, 5), 2),
+            (&by_other, event(7, 1), 2),
+            (&by_other, delete(9, 5), 1),
+            (SOURCE, delete(5, 1), 0),
+        ],
+    ];
+    for (number, story) in stories.into_iter().enumerate() {
+        let project = Project::new(SOURCE);
+        for (step, (declared, record, expected)) in story.iter().enumerate() {
+            project.write("features/test.bay", declared);
+            let _ = project.push("a", std::slice::from_ref(record)).ok();
+            project.catch_up();
+            let server = project.serve();
+            let rows = server.lookup("v", &json!({"keys": [{"k": 1}], "as_of": "2024-05-04T00:00:00Z"}));
+            assert_eq!(server.stop(), Some(0));
+            assert_eq!(rows, [json!({"n": expected})], "story {number}, step {step}");
+            if *expected > 0 {
+                let verified = project.run(&["verify"]);
+                assert_eq!(verified.code, Some(0), "story {number}, step {step}: {}{}", verified.stdout, verified.stderr);
+            }
+        }
+    }
+}

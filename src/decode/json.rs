@@ -299,7 +299,7 @@ impl<'de> Visitor<'de> for Cell<'_> {
 }
 
 /// The beginning of a text, for messages.
-struct Clipped<'a>(&'a str);
+pub(super) struct Clipped<'a>(pub &'a str);
 
 impl fmt::Debug for Clipped<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

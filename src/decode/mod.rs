@@ -25,7 +25,7 @@ use json::{Fields, Row, Slot};
 
 pub use dead_letter::{dead_letter, partitions};
 pub use files::{FileFormat, Payloads, file_to_records, reader_to_records, table_to_records};
-pub use tombstone::Tombstones;
+pub use tombstone::TombstoneKeys;
 
 /// The largest payload that is read, unless `Decoder::with_payload_bytes_max` says otherwise.
 pub const PAYLOAD_BYTES_MAX: usize = 16 << 20;
@@ -65,7 +65,7 @@ pub struct Decoded {
     /// For each row whether it is no event but retracts one; empty where no row can.
     pub retracts: Vec<bool>,
     /// Of a source with `deletes on tombstone`.
-    pub tombstones: Option<Tombstones>,
+    pub tombstones: Option<TombstoneKeys>,
     /// In the order of the run.
     pub rejects: Vec<Reject>,
 }

@@ -257,9 +257,29 @@ fn keys_of_tombstones_are_the_columns_that_name_their_events() {
         tombstones(&[0, 1], &[Some(br#"{"user":3,"id":"a"}"#), Some(b"a"), Some(br#"{"id":"a"}"#), None, Some(b"\xff"), Some(b"{")]);
     assert_eq!(ids, ["a 3"]);
     let messages: Vec<&str> = rejects.iter().map(|(.., message)| message.as_str()).collect();
-    let parts = ["the key `a` is no JSON object with id, user", "the key has no user", "without a key", "byte 0 of the key", "the key: "];
+    let parts = ["the key \"a\" is no JSON object with id, user", "the key has no user", "without a key", "byte 0 of the key", "the key: "];
     assert!(messages.len() == parts.len() && messages.iter().zip(parts).all(|(message, part)| message.contains(part)), "{messages:?}");
     assert!(rejects.iter().all(|(_, reason, _)| *reason == reason::BAD_KEY));
+    let (_, rejects) = tombstones(&[0, 1], &[Some(&[b'a'; 600_000])]);
+    assert!(rejects[0].2.len() < 200, "a message fits into a header");
+}
+
+/// Payloads keep every bit of a double, and so do keys.
+#[test]
+fn keys_of_doubles_are_those_of_payloads() {
+    let mut bits = 0x3fb0_1000_0000_0001_u64;
+    for _ in 0..2_000 {
+        bits = bits.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        let double = f64::from_bits(bits >> 2);
+        let key = format!("{double:?}");
+        let source = Source { dedup: Some(Dedup { columns: vec![2], within: Span::DAY }), tombstones: true, ..source() };
+        let mut run = run(&[format!(r#"{{"amount":{key},"at":0}}"#)]);
+        run.push(Offset(11), 0, Some(key.as_bytes()), None, Vec::new());
+        let decoded = Decoder::new(&source).decode(&run).unwrap();
+        let of = |column: &ArrayRef| column.as_primitive::<Float64Type>().value(0).to_bits();
+        let (payload, key) = (of(decoded.batch.column(2)), of(decoded.tombstones.unwrap().ids.column(0)));
+        assert_eq!((payload, key), (double.to_bits(), double.to_bits()), "{double:?}");
+    }
 }
 
 /// `amount >= 0`, which fails to compute for a whole batch when any amount is infinite.

@@ -6,18 +6,19 @@ use std::sync::Arc;
 
 use arrow::datatypes::{Schema, SchemaRef};
 use arrow::record_batch::RecordBatch;
-use serde_json::{Value as Json, json};
+use serde::de::IgnoredAny;
+use serde_json::Value as Json;
 
 use super::columns::Columns;
-use super::json::{self, Fields, Row, Slot};
+use super::json::{self, Clipped, Fields, Row, Slot};
 use super::{Rejection, reason};
 use crate::error::Result;
 use crate::plan::{Dedup, Field, Source};
 use crate::value::DataType;
 
-/// The tombstones of a run.
+/// The keys of a run's tombstones.
 #[derive(Clone, Debug)]
-pub struct Tombstones {
+pub struct TombstoneKeys {
     /// For each its record's index in the run; rising.
     pub records: Vec<u32>,
     /// The source's `dedup by` columns, in their order, none of them null.
@@ -64,7 +65,7 @@ impl Keys {
         let text = std::str::from_utf8(key).map_err(|error| bad(format!("byte {} of the key is not UTF-8", error.valid_up_to())))?;
         let object = self.object(text).ok_or_else(|| {
             let names: Vec<&str> = self.fields.iter().map(|(name, _)| name).collect();
-            bad(format!("the key `{text}` is no JSON object with {}", names.join(", ")))
+            bad(format!("the key {:?} is no JSON object with {}", Clipped(text), names.join(", ")))
         })?;
         json::read(&self.fields, &object, &mut into.row).map_err(|rejection| bad(format!("the key: {}", rejection.message)))?;
         if let Some(missing) = into.row.slots.iter().position(|slot| matches!(slot, Slot::Null)) {
@@ -82,12 +83,16 @@ impl Keys {
         }
         let field = self.single.as_ref()?;
         // What is not JSON is the text itself; a number is JSON, but no text.
-        let is_value = |value: &Json| field.data_type != DataType::Text || value.is_string();
-        let value = serde_json::from_str::<Json>(key).ok().filter(is_value);
-        Some(Cow::Owned(json!({ field.name.as_str(): value.unwrap_or_else(|| Json::from(key)) }).to_string()))
+        // A number is JSON, but no text. It stays as it is written: the decoder of payloads reads it.
+        let is_json = match field.data_type {
+            DataType::Text => serde_json::from_str::<String>(key).is_ok(),
+            _ => serde_json::from_str::<IgnoredAny>(key).is_ok(),
+        };
+        let value = if is_json { Cow::Borrowed(key) } else { Cow::Owned(Json::from(key).to_string()) };
+        Some(Cow::Owned(format!("{{{}:{value}}}", Json::from(field.name.as_str()))))
     }
 
-    pub fn finish(&self, Reading { records, columns, .. }: Reading) -> Result<Tombstones> {
-        Ok(Tombstones { records, ids: RecordBatch::try_new(Arc::clone(&self.schema), columns.finish())? })
+    pub fn finish(&self, Reading { records, columns, .. }: Reading) -> Result<TombstoneKeys> {
+        Ok(TombstoneKeys { records, ids: RecordBatch::try_new(Arc::clone(&self.schema), columns.finish())? })
     }
 }

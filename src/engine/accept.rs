@@ -68,6 +68,17 @@ pub enum Retraction {
     OtherKeys,
 }
 
+/// The columns of a source that a gate remembers something of, by name.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct IdColumns {
+    pub event_time: String,
+    pub dedup: Vec<String>,
+    /// What keys of the source's views are made of.
+    pub keys: Vec<String>,
+    /// Whether tombstones need the keys themselves.
+    pub keeps_keys: bool,
+}
+
 /// Where a row of ids is stored: the first `seq` of its commit, and its place among that commit's rows.
 pub type IdsAt = (Seq, u32);
 
@@ -102,6 +113,8 @@ pub struct Gate {
     stale: usize,
     /// Whether some id's place is not known, or what a tombstone needs of its event.
     unlinked: bool,
+    /// Whether ids were stored of other columns than today's.
+    outdated: bool,
     /// Of the events in `seen`, where tombstones retract some.
     pub kept: Kept,
 }
@@ -156,16 +169,19 @@ impl Gate {
         self.take_back(id, event)
     }
 
-    /// Judges a tombstone: it retracts the latest event with that id.
+    /// Judges a tombstone: it retracts the latest event that had that id, unless that was retracted already.
     pub fn retract_latest(&mut self, rules: &Rules, horizon: EventTime, id: u128) -> Retraction {
         let (Some(within), Some(history), Some(frontier)) = (rules.dedup_within, rules.history, self.frontier) else {
             return Retraction::Unknown;
         };
         let oldest = rules.oldest(frontier, within).0;
         let known = self.linked(id).filter(|seen| seen.time >= oldest);
-        let Some(event) = known.max_by_key(|seen| (seen.time, seen.place.offset)).copied() else {
-            let again = self.retracted.get(&id).is_some_and(|times| times.iter().any(|time| *time >= oldest));
-            return if again { Retraction::Repeated } else { Retraction::Unknown };
+        let latest = known.max_by_key(|seen| (seen.time, seen.place.offset)).copied();
+        let retracted = self.retracted.get(&id).into_iter().flatten().copied().filter(|time| *time >= oldest).max();
+        let event = match (latest, retracted) {
+            (Some(event), retracted) if retracted.is_none_or(|time| time <= event.time) => event,
+            (_, Some(_)) => return Retraction::Repeated,
+            (_, None) => return Retraction::Unknown,
         };
         let kept = horizon.max(frontier.minus(history));
         if event.time < kept.0 {
@@ -185,22 +201,28 @@ impl Gate {
         Retraction::Accept(EventTime(event.time), event.place)
     }
 
-    /// Takes in a row of ids that was read back at a start. Their keys are known where they were hashed of the same
-    /// `key_columns`; `keeps` says that tombstones need more of their events.
-    pub fn restore(&mut self, at: IdsAt, row: &AcceptedIds, key_columns: &[String], keeps: bool) -> Result<()> {
+    /// Takes in a row of ids that was read back at a start, as far as it is of the same columns as `today`'s.
+    pub fn restore(&mut self, at: IdsAt, row: &AcceptedIds, today: &IdColumns) -> Result<()> {
+        self.remember(at, row);
+        let is_other = |stored: &[String], today: &[String]| !stored.is_empty() && stored != today;
+        if is_other(&row.dedup, &today.dedup) || (!row.event_time.is_empty() && row.event_time != today.event_time) {
+            self.outdated = true;
+            return Ok(());
+        }
+        let has_keys = row.key_columns == today.keys;
         for (index, (id, time)) in row.ids.iter().enumerate() {
             let mut place = row.places.get(index).copied().unwrap_or(Place { offset: UNKNOWN, keys: UNKNOWN });
-            if row.key_columns != key_columns {
+            if !has_keys {
                 place.keys = UNKNOWN;
             }
             self.unlinked |= place.keys == UNKNOWN;
             self.seen.entry(*id).or_default().push(Known { time: *time, place });
         }
-        if keeps && !row.kept.is_empty() && row.key_columns == key_columns {
+        if today.keeps_keys && has_keys && !row.kept.is_empty() {
             let offsets: Vec<u64> = row.places.iter().map(|place| place.offset).collect();
             self.kept.push(&offsets, kept::from_bytes(&row.kept)?)?;
         } else {
-            self.unlinked |= keeps && !row.ids.is_empty();
+            self.unlinked |= today.keeps_keys && !row.ids.is_empty();
         }
         for (id, time, offset) in &row.retracted {
             if let Some(events) = self.seen.get_mut(id) {
@@ -208,19 +230,30 @@ impl Gate {
             }
             self.retracted.entry(*id).or_default().push(*time);
         }
-        self.remember(at, row);
         Ok(())
     }
 
-    /// Whether places have to be learnt from the events before anything can be retracted.
-    pub fn is_unlinked(&self) -> bool {
-        self.unlinked
+    /// Whether something has to be learnt from the events: ids of today's columns; places, where events can be retracted.
+    pub fn needs_events(&self, rules: &Rules) -> bool {
+        self.outdated || (self.unlinked && rules.history.is_some())
     }
 
-    /// Learns the place of an accepted event; `false` where its id is not known any more.
-    pub fn link(&mut self, id: u128, time: EventTime, place: Place) -> bool {
-        let events = self.seen.get_mut(&id).into_iter().flatten();
-        events.filter(|seen| seen.is_at(time.0, place.offset)).map(|seen| seen.place = place).count() > 0
+    /// Learns from an accepted event what is not known of it; `false` where its id decides nothing any more.
+    pub fn learn(&mut self, rules: &Rules, id: u128, time: EventTime, place: Place, is_retracted: bool) -> bool {
+        let (Some(within), Some(frontier)) = (rules.dedup_within, self.frontier) else { return false };
+        if is_retracted {
+            if self.outdated {
+                self.retracted.entry(id).or_default().push(time.0);
+            }
+            return false;
+        }
+        let events = self.seen.entry(id).or_default();
+        let known = events.iter_mut().filter(|seen| seen.is_at(time.0, place.offset)).map(|seen| seen.place = place).count();
+        if known == 0 && self.outdated && time >= rules.oldest(frontier, within) {
+            events.push(Known { time: time.0, place });
+            return true;
+        }
+        known > 0
     }
 
     /// Notes where these ids, judged before, are stored.
@@ -289,6 +322,10 @@ mod tests {
         Retraction::Accept(EventTime(time), Place { offset: time as u64, keys: id })
     }
 
+    fn today(key: &str) -> IdColumns {
+        IdColumns { event_time: "t".into(), dedup: vec!["id".into()], keys: vec![key.into()], keeps_keys: false }
+    }
+
     fn row(ids: &[(u128, i64)]) -> AcceptedIds {
         let places = ids.iter().map(|(id, time)| Place { offset: *time as u64, keys: *id as u64 }).collect();
         AcceptedIds { ids: ids.to_vec(), key_columns: vec!["k".into()], places, ..AcceptedIds::default() }
@@ -346,7 +383,7 @@ mod tests {
         assert_eq!(gate.forget(&RULES), [(Seq(1), 0)]);
         assert_eq!(judge(&mut gate, 1131, 9), Verdict::Duplicate);
         let mut restored = Gate { frontier: Some(EventTime(1131)), ..Gate::default() };
-        restored.restore((Seq(2), 0), &row(&[(8, 1130)]), &["k".into()], false).unwrap();
+        restored.restore((Seq(2), 0), &row(&[(8, 1130)]), &today("k")).unwrap();
         assert_eq!(judge(&mut restored, 1120, 8), Verdict::Duplicate);
     }
 
@@ -376,13 +413,12 @@ mod tests {
             judge(&mut gate, time, 7);
         }
         judge(&mut gate, 1090, 8);
+        assert_eq!(latest(&mut gate, 1063), Retraction::Forgotten(EventTime(1063)));
         assert_eq!(latest(&mut gate, 0), taken(1062, 7));
-        assert_eq!(latest(&mut gate, 1032), Retraction::Forgotten(EventTime(1032)));
-        assert_eq!(latest(&mut gate, 0), taken(1031, 7));
+        assert_eq!(latest(&mut gate, 0), Retraction::Repeated, "the log's compaction asks for no more");
         judge(&mut gate, 1062, 7);
         assert_eq!(latest(&mut gate, 0), taken(1062, 7), "its id was free");
-        assert_eq!(latest(&mut gate, 0), taken(1000, 7));
-        assert_eq!(latest(&mut gate, 0), Retraction::Repeated);
+        assert_eq!(latest(&mut gate, 0), Retraction::Repeated, "the one of 1000 is another event");
         assert_eq!(retract(&mut gate, 1090, 8), taken(1090, 8));
     }
 
@@ -399,11 +435,10 @@ mod tests {
 
     #[test]
     fn retractions_survive_a_restart() {
-        let columns = ["k".to_owned()];
         let mut gate = Gate { frontier: Some(EventTime(1031)), ..Gate::default() };
-        gate.restore((Seq(1), 0), &row(&[(7, 1000), (8, 1001)]), &columns, false).unwrap();
-        gate.restore((Seq(2), 0), &AcceptedIds { retracted: vec![(7, 1000, 1000)], ..row(&[(7, 1031)]) }, &columns, false).unwrap();
-        assert!(!gate.is_unlinked());
+        gate.restore((Seq(1), 0), &row(&[(7, 1000), (8, 1001)]), &today("k")).unwrap();
+        gate.restore((Seq(2), 0), &AcceptedIds { retracted: vec![(7, 1000, 1000)], ..row(&[(7, 1031)]) }, &today("k")).unwrap();
+        assert!(!gate.needs_events(&RULES));
         assert_eq!(retract(&mut gate, 1001, 8), taken(1001, 8));
         assert_eq!(retract(&mut gate, 1000, 7), Retraction::Repeated);
         assert_eq!(judge(&mut gate, 1000, 7), Verdict::Accept);
@@ -412,13 +447,12 @@ mod tests {
     #[test]
     fn an_event_that_took_anothers_place_in_one_commit_survives_a_restart() {
         let place = |offset| Place { offset, keys: 7 };
-        let columns = ["k".to_owned()];
         let again = AcceptedIds { retracted: vec![(7, 1000, 3)], places: vec![place(3), place(5)], ..row(&[(7, 1000), (7, 1000)]) };
-        for columns_now in [&columns[..], &[]] {
+        for key in ["k", "other"] {
             let mut gate = Gate { frontier: Some(EventTime(1000)), ..Gate::default() };
-            gate.restore((Seq(1), 0), &again, columns_now, false).unwrap();
-            gate.link(7, EventTime(1000), place(3));
-            gate.link(7, EventTime(1000), place(5));
+            gate.restore((Seq(1), 0), &again, &today(key)).unwrap();
+            gate.learn(&RULES, 7, EventTime(1000), place(3), false);
+            gate.learn(&RULES, 7, EventTime(1000), place(5), false);
             assert_eq!(judge(&mut gate, 1000, 7), Verdict::Duplicate);
             assert_eq!(retract(&mut gate, 1000, 7), Retraction::Accept(EventTime(1000), place(5)));
             assert_eq!(retract(&mut gate, 1000, 7), Retraction::Repeated);
@@ -428,10 +462,10 @@ mod tests {
     #[test]
     fn ids_of_before_are_linked_before_they_are_retracted() {
         let mut gate = Gate { frontier: Some(EventTime(1000)), ..Gate::default() };
-        gate.restore((Seq(1), 0), &row(&[(7, 1000)]), &["other".to_owned()], false).unwrap();
-        assert!(gate.is_unlinked());
+        gate.restore((Seq(1), 0), &row(&[(7, 1000)]), &today("other")).unwrap();
+        assert!(gate.needs_events(&RULES));
         assert_eq!(retract(&mut gate, 1000, 7), Retraction::Unknown);
-        gate.link(7, EventTime(1000), Place { offset: 1000, keys: 7 });
+        gate.learn(&RULES, 7, EventTime(1000), Place { offset: 1000, keys: 7 }, false);
         assert_eq!(retract(&mut gate, 1000, 7), taken(1000, 7));
     }
 }

@@ -58,8 +58,10 @@ impl Kept {
         let columns = concat_batches(first.schema_ref(), batches.iter().map(|(_, columns)| columns))?;
         let mut order: Vec<u32> = (0..offsets.len() as u32).collect();
         order.sort_by_key(|row| offsets[*row as usize]);
-        let offsets = order.iter().map(|row| offsets[*row as usize]).collect();
-        self.0.push_back(Run::new(offsets, take_record_batch(&columns, &UInt32Array::from(order))?)?);
+        for order in order.chunks(RUN_EVENTS) {
+            let offsets = order.iter().map(|row| offsets[*row as usize]).collect();
+            self.0.push_back(Run::new(offsets, take_record_batch(&columns, &UInt32Array::from(order.to_vec()))?)?);
+        }
         Ok(())
     }
 
@@ -76,21 +78,22 @@ impl Kept {
     }
 }
 
-/// Columns of events as they are stored: an Arrow IPC stream of one batch.
+/// Columns of events as they are stored: an Arrow IPC stream of one batch, LZ4 with its size before it.
 pub fn to_bytes(columns: &RecordBatch) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
     let mut writer = StreamWriter::try_new(&mut bytes, columns.schema_ref())?;
     writer.write(columns)?;
     writer.finish()?;
     drop(writer);
-    Ok(bytes)
+    Ok(lz4_flex::compress_prepend_size(&bytes))
 }
 
 /// What `to_bytes` wrote.
 pub fn from_bytes(bytes: &[u8]) -> Result<RecordBatch> {
-    let broken = |error| Error::corrupt(format!("kept columns of events: {error}"));
-    let mut batches = StreamReader::try_new(bytes, None).map_err(broken)?;
-    batches.next().ok_or_else(|| Error::corrupt("kept columns of events: no batch"))?.map_err(broken)
+    let broken = |error: &dyn std::fmt::Display| Error::corrupt(format!("kept columns of events: {error}"));
+    let bytes = lz4_flex::decompress_size_prepended(bytes).map_err(|error| broken(&error))?;
+    let mut batches = StreamReader::try_new(bytes.as_slice(), None).map_err(|error| broken(&error))?;
+    batches.next().ok_or_else(|| broken(&"no batch"))?.map_err(|error| broken(&error))
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use arrow::array::UInt32Array;
 use arrow::compute::take_record_batch;
+use arrow::record_batch::RecordBatch;
 
 use super::accept::{Gate, Retraction, Rules, Verdict};
 use super::kept;
@@ -65,11 +66,7 @@ impl Lane {
         let declared = &shared.plan().sources[incoming.source];
         let keys = if declared.tombstones { key_columns(shared.plan(), incoming.source) } else { Vec::new() };
         let new = incoming.offsets.partition_point(|offset| repeated(*offset))..incoming.offsets.len();
-        if declared.tombstones && !new.is_empty() {
-            let events = incoming.prepared.own.slice(new.start, new.len());
-            self.gate.kept.push(&incoming.offsets[new.clone()], tombstones::kept_columns(declared, &keys, &events)?)?;
-        }
-        let mut judged = Judged::new(Judge { shared, rules, horizon, incoming: &incoming });
+        let mut judged = Judged::new(Judge { shared, rules, horizon, incoming: &incoming, keys: &keys });
         let mut tombstones = incoming.tombstones.iter().flat_map(|of| of.offsets.iter().copied().enumerate()).peekable();
         for row in new.start..=new.end {
             let is_before = |offset: u64| incoming.offsets.get(row).is_none_or(|own| offset < *own);
@@ -82,10 +79,13 @@ impl Lane {
                 judged.row(&mut self.gate, row);
             }
         }
-        let made = judged.with_tombstones(&keys)?;
+        let made = judged.with_tombstones()?;
         if declared.tombstones && !judged.with_ids.is_empty() {
             let columns = tombstones::kept_columns(declared, &keys, &incoming.prepared.own)?;
-            judged.ids.kept = kept::to_bytes(&take_record_batch(&columns, &UInt32Array::from(judged.with_ids))?)?;
+            let offsets: Vec<u64> = judged.with_ids.iter().map(|row| incoming.offsets[*row as usize]).collect();
+            let columns = take_record_batch(&columns, &UInt32Array::from(judged.with_ids))?;
+            judged.ids.kept = kept::to_bytes(&columns)?;
+            self.gate.kept.push(&offsets, columns)?;
         }
         let Judged { rows, positions, mut retracts, mut ids, mut dead, mut ledger, .. } = judged;
         for (_, reason, record) in unread.into_iter().filter(|(offset, ..)| !repeated(*offset)) {
@@ -100,8 +100,13 @@ impl Lane {
         if retracts.iter().all(Option::is_none) {
             retracts.clear();
         }
+        let columns = &shared.definitions.id_columns[incoming.source];
         if !ids.places.is_empty() {
-            ids.key_columns.clone_from(&shared.definitions.key_columns[incoming.source]);
+            ids.key_columns.clone_from(&columns.keys);
+        }
+        if !ids.ids.is_empty() || !ids.retracted.is_empty() {
+            ids.dedup.clone_from(&columns.dedup);
+            ids.event_time.clone_from(&columns.event_time);
         }
         let seqs = (*next_seq..*next_seq + rows.len() as u64).collect();
         *next_seq += rows.len() as u64;
@@ -118,6 +123,8 @@ struct Judge<'a> {
     rules: &'a Rules,
     horizon: EventTime,
     incoming: &'a Incoming,
+    /// Columns of the source that keys are made of, where tombstones need them.
+    keys: &'a [usize],
 }
 
 /// A run as far as it is judged.
@@ -145,7 +152,7 @@ impl<'a> Judged<'a> {
     }
 
     fn row(&mut self, gate: &mut Gate, row: usize) {
-        let Judge { shared, rules, horizon, incoming } = self.by;
+        let Judge { shared, rules, horizon, incoming, .. } = self.by;
         let (time, offset) = (EventTime(incoming.times[row]), incoming.offsets[row]);
         let id = incoming.ids.as_ref().and_then(|ids| ids[row]);
         let behind = gate.frontier.map(|frontier| Span(frontier.0.saturating_sub(time.0))).filter(|behind| behind.0 > 0);
@@ -190,13 +197,12 @@ impl<'a> Judged<'a> {
     }
 
     fn tombstone(&mut self, gate: &mut Gate, tombstone: usize) -> Result<()> {
-        let Judge { shared, rules, horizon, incoming } = self.by;
+        let Judge { shared, rules, horizon, incoming, .. } = self.by;
         let Some(of) = &incoming.tombstones else { return Ok(()) };
         let id = of.ids[tombstone];
         match id.map_or(Retraction::Unknown, |id| gate.retract_latest(rules, horizon, id)) {
             Retraction::Accept(time, place) => {
-                let lost = || Error::internal(format!("the keys of the event at offset {} are not kept", place.offset));
-                let kept = gate.kept.get(Offset(place.offset)).ok_or_else(lost)?;
+                let kept = self.kept(gate, place.offset)?;
                 let row = (incoming.times.len() + self.made.len()) as u32;
                 self.made.push(TombstoneRow { tombstone, kept });
                 let retracted = self.retracted(id, time, place);
@@ -212,10 +218,20 @@ impl<'a> Judged<'a> {
         Ok(())
     }
 
-    /// The rows that stay, evaluated once more where tombstones became some of them: with nulls where their events had other
-    /// values, for which no expression fails.
-    fn with_tombstones(&mut self, keys: &[usize]) -> Result<Option<Prepared>> {
-        let Judge { shared, incoming, .. } = self.by;
+    /// What is kept of an accepted event: of this run, or of an earlier one.
+    fn kept(&self, gate: &Gate, offset: u64) -> Result<RecordBatch> {
+        let Judge { shared, incoming, keys, .. } = self.by;
+        if let Ok(row) = incoming.offsets.binary_search(&offset) {
+            let declared = &shared.plan().sources[incoming.source];
+            return tombstones::kept_columns(declared, keys, &incoming.prepared.own.slice(row, 1));
+        }
+        gate.kept.get(Offset(offset)).ok_or_else(|| Error::internal(format!("the keys of the event at offset {offset} are not kept")))
+    }
+
+    /// The rows that stay, evaluated once more where tombstones became some of them. These have nulls where their events had
+    /// other values; a value that cannot be computed is null, so that no expression fails.
+    fn with_tombstones(&mut self) -> Result<Option<Prepared>> {
+        let Judge { shared, incoming, keys, .. } = self.by;
         let Some(tombstones) = incoming.tombstones.as_ref().filter(|_| !self.made.is_empty()) else { return Ok(None) };
         let plan = shared.plan();
         let rows = tombstones.rows(&plan.sources[incoming.source], keys, &self.made)?;
@@ -256,7 +272,7 @@ fn refusal(shared: &Shared, source: usize, refused: Retraction, time: Option<Eve
             ("retracts_forgotten", format!("it retracts an event before {kept}: such events need not be known any more; see history"))
         }
         Retraction::OtherKeys => {
-            let keys = shared.definitions.key_columns[source].join(", ");
+            let keys = shared.definitions.id_columns[source].keys.join(", ");
             ("retracts_other_key", format!("{keys}: not the values of the event that it retracts, whose keys a retraction repeats"))
         }
         Retraction::Unknown | Retraction::Accept(..) => {

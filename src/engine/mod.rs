@@ -106,6 +106,7 @@ impl Engine {
         let logs = logs(config, &plan, embedded);
         let (shared, restored) = recover::restore(config, plan, store, logs, Arc::clone(&clock), metrics)?;
         recover::check_continuity(&restored, &offline)?;
+        recover::check_columns(shared.plan(), &offline)?;
         let offline_upto = Arc::new(AtomicU64::new(offline.upto().0));
 
         let (incoming_sender, incoming) = bounded(INCOMING_MAX);

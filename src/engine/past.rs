@@ -8,13 +8,14 @@ use arrow::array::UInt32Array;
 use arrow::compute::take_record_batch;
 use arrow::record_batch::RecordBatch;
 
+use super::accept::{Gate, Rules};
 use super::commit::Committer;
 use super::shared::Shared;
 use super::tombstones;
 use super::work::{LeftOut, dedup_ids, fit, key_columns, key_hashes};
 use crate::error::Result;
 use crate::event::EventBatch;
-use crate::id::{Partition, Seq};
+use crate::id::{Offset, Partition, Seq};
 use crate::offline::{FileEntry, Store};
 use crate::online::Place;
 
@@ -25,35 +26,42 @@ pub fn left_out(shared: &Shared, offline: &Store, views: &[usize], upto: Seq) ->
     let mut events = HashSet::new();
     let sources: HashSet<usize> = views.iter().flat_map(|view| plan.views[*view].rows.sources()).collect();
     for source in sources {
-        each(
-            shared,
-            offline,
-            source,
-            |file| file.retractions > 0,
-            |batch| {
-                let seqs = batch.seqs()?.clone();
-                let retracted = batch.retractions()?.zip(seqs.values()).filter(|(_, seq)| **seq <= upto.0);
-                events.extend(retracted.filter_map(|(event, _)| Some((source, event?))));
-                Ok(())
-            },
-        )?;
+        events.extend(retracted(shared, offline, source, upto)?.into_iter().map(|(partition, offset)| (source, partition, offset)));
     }
     Ok(Arc::new(LeftOut { views: views.to_vec(), events }))
 }
 
-/// Tells the gates of sources whose events can be retracted the places of events whose ids were stored without, or with the
-/// hashes of other keys than today's; and what tombstones need of them.
+/// The places of the events of a source that something up to `upto` retracts.
+fn retracted(shared: &Shared, offline: &Store, source: usize, upto: Seq) -> Result<HashSet<(Partition, Offset)>> {
+    let mut events = HashSet::new();
+    each(
+        shared,
+        offline,
+        source,
+        |file| file.retractions > 0,
+        |batch| {
+            let seqs = batch.seqs()?.clone();
+            let retracted = batch.retractions()?.zip(seqs.values()).filter(|(_, seq)| **seq <= upto.0);
+            events.extend(retracted.filter_map(|(event, _)| event.map(|at| (at.partition, at.offset))));
+            Ok(())
+        },
+    )?;
+    Ok(events)
+}
+
+/// Tells the gates what their stored ids lack: the places of events whose ids were stored without, or with the hashes of
+/// other keys than today's; what tombstones need of them; ids and times of other columns than today's.
 pub fn link(shared: &Arc<Shared>, offline: &Store, committer: &mut Committer) -> Result<()> {
     let plan = shared.plan();
-    for (source, declared) in plan.sources.iter().enumerate().filter(|(_, source)| source.retracts()) {
-        let unlinked: HashSet<Partition> =
-            committer.gates(source).filter(|(_, gate)| gate.is_unlinked()).map(|(partition, _)| partition).collect();
-        if unlinked.is_empty() {
+    for (source, declared) in plan.sources.iter().enumerate().filter(|(_, source)| source.dedup.is_some()) {
+        let rules = Rules::of(declared);
+        let mut gates: HashMap<Partition, &mut Gate> = committer.gates(source).filter(|(_, gate)| gate.needs_events(&rules)).collect();
+        if gates.is_empty() {
             continue;
         }
-        tracing::info!(source = declared.name, "learning from the events where they are, so that they can be retracted");
+        tracing::info!(source = declared.name, "learning the ids of events and where they are");
+        let gone = retracted(shared, offline, source, Seq::MAX)?;
         let columns = key_columns(plan, source);
-        let mut gates: HashMap<Partition, _> = committer.gates(source).collect();
         let mut kept: HashMap<Partition, Vec<(Vec<u64>, RecordBatch)>> = HashMap::new();
         each(
             shared,
@@ -66,8 +74,9 @@ pub fn link(shared: &Arc<Shared>, offline: &Store, committer: &mut Committer) ->
                 let mut known: HashMap<Partition, (Vec<u32>, Vec<u64>)> = HashMap::new();
                 for (row, retracted) in batch.retractions()?.enumerate() {
                     let at = batch.position(declared.event_time, row)?;
+                    let place = Place { offset: at.offset.0, keys: keys[row] };
                     if let (None, Some(Some(id)), Some(gate)) = (retracted, ids.get(row), gates.get_mut(&at.partition))
-                        && gate.link(*id, at.time, Place { offset: at.offset.0, keys: keys[row] })
+                        && gate.learn(&rules, *id, at.time, place, gone.contains(&(at.partition, at.offset)))
                     {
                         let (rows, offsets) = known.entry(at.partition).or_default();
                         rows.push(row as u32);
@@ -83,7 +92,7 @@ pub fn link(shared: &Arc<Shared>, offline: &Store, committer: &mut Committer) ->
             },
         )?;
         for (partition, batches) in kept {
-            if let Some(gate) = gates.get_mut(&partition).filter(|gate| gate.is_unlinked()) {
+            if let Some(gate) = gates.get_mut(&partition) {
                 gate.kept.replace(&batches)?;
             }
         }

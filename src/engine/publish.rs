@@ -78,7 +78,7 @@ fn publish_some(shared: &Shared, writers: &mut HashMap<Destination, Box<dyn LogW
 }
 
 /// Appends records of which one is not taken, most likely because it is larger than its topic allows (the dead letter
-/// of a large record): that one goes with the front of its value, and says so in a header.
+/// of a large record): that one goes with the fronts of its value, key and headers, and says so in a header.
 fn append_one_by_one(writer: &mut dyn LogWriter, numbers: &[u64], records: &[NewRecord]) -> Result<()> {
     for (number, record) in numbers.iter().zip(records) {
         let upto = number + 1;
@@ -87,7 +87,8 @@ fn append_one_by_one(writer: &mut dyn LogWriter, numbers: &[u64], records: &[New
                 tracing::warn!(topic = record.topic, "an output is published cut short: {error}");
                 let mut short = record.clone();
                 let length = short.value.as_ref().map_or(0, Vec::len);
-                short.value.iter_mut().for_each(|value| value.truncate(CUT_SHORT));
+                let headers = short.headers.iter_mut().map(|(_, value)| value);
+                short.value.iter_mut().chain(&mut short.key).chain(headers).for_each(|part| part.truncate(CUT_SHORT));
                 short.headers.push(("forebay.original_length".to_owned(), length.to_string().into_bytes()));
                 writer.append(&[short], upto)?;
             }

@@ -9,7 +9,7 @@ use super::commit::{Committer, Restored};
 use super::load_models;
 use super::past;
 use super::shared::{Applied, Definitions, Logs, Shared, contents_of};
-use super::work::{LeftOut, Pass, Segment, Work, key_names};
+use super::work::{LeftOut, Pass, Segment, Work, id_columns, other_type};
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::event::EventBatch;
@@ -40,11 +40,11 @@ pub fn restore(
         *next = Offset(partition.next);
         *idle = partition.idle_since;
     }
-    let key_names = key_names(&plan);
+    let id_columns = id_columns(&plan);
     store.ids(|at, part| {
-        let Some((source, declared)) = plan.source(&part.source) else { return Ok(()) };
+        let Some((source, _)) = plan.source(&part.source) else { return Ok(()) };
         match gates.get_mut(&(source, Partition(part.partition))) {
-            Some((gate, ..)) => gate.restore(at, &part, &key_names[source], declared.tombstones),
+            Some((gate, ..)) => gate.restore(at, &part, &id_columns[source]),
             None => Ok(()),
         }
     })?;
@@ -85,6 +85,22 @@ pub fn check_continuity(restored: &Restored, offline: &crate::offline::Store) ->
             "the folders online (events up to seq {committed}, blocks from {next}) and offline (up to {upto}) of the data folder do not fit \
              together; restore both from the same copy"
         )));
+    }
+    Ok(())
+}
+
+/// Whether the columns of the declared sources have the types that files of events have them with.
+pub fn check_columns(plan: &Plan, offline: &crate::offline::Store) -> Result<()> {
+    let snapshot = offline.snapshot();
+    for source in &plan.sources {
+        for file in snapshot.files(source)? {
+            for column in snapshot.columns(file) {
+                let declared = source.fields.iter().find(|field| field.name == column.name);
+                if let Some(field) = declared.filter(|field| field.data_type.to_string() != column.data_type) {
+                    return Err(other_type(source, field, &column.data_type));
+                }
+            }
+        }
     }
     Ok(())
 }

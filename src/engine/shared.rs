@@ -8,8 +8,9 @@ use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex, RwLock};
 
+use super::accept::IdColumns;
 use super::shard::Shard;
-use super::work::key_names;
+use super::work::id_columns;
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{Identity, Offset, Partition, Seq};
 use crate::log::embedded;
@@ -28,8 +29,8 @@ pub struct Definitions {
     pub layouts: Vec<Layout>,
     /// How long raw events are needed beyond the horizon, for each view.
     pub window_max: Vec<Span>,
-    /// For each source the names of the columns that a retraction repeats.
-    pub key_columns: Vec<Vec<String>>,
+    /// One for each source.
+    pub id_columns: Vec<IdColumns>,
     pub shards: usize,
     /// What the key states of one shard may take in memory.
     pub shard_bytes_max: usize,
@@ -39,8 +40,8 @@ impl Definitions {
     pub fn new(plan: Arc<Plan>, shards: usize, state_bytes_max: usize) -> Self {
         let layouts = plan.views.iter().map(Layout::new).collect();
         let window_max = plan.views.iter().map(View::window_max).collect();
-        let key_columns = key_names(&plan);
-        Self { plan, layouts, window_max, key_columns, shards, shard_bytes_max: state_bytes_max / shards.max(1) }
+        let id_columns = id_columns(&plan);
+        Self { plan, layouts, window_max, id_columns, shards, shard_bytes_max: state_bytes_max / shards.max(1) }
     }
 }
 

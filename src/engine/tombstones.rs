@@ -6,7 +6,7 @@ use arrow::compute::{concat_batches, interleave_record_batch, take};
 use arrow::record_batch::RecordBatch;
 
 use super::work::ids_of;
-use crate::decode;
+use crate::decode::TombstoneKeys;
 use crate::error::Result;
 use crate::plan::Source;
 use crate::record::RecordRun;
@@ -30,8 +30,8 @@ pub struct TombstoneRow {
 }
 
 impl Tombstones {
-    pub fn new(decoded: decode::Tombstones, run: &RecordRun) -> Self {
-        let decode::Tombstones { records, ids } = decoded;
+    pub fn new(keys: TombstoneKeys, run: &RecordRun) -> Self {
+        let TombstoneKeys { records, ids } = keys;
         Self {
             ids: ids_of(ids.columns().iter(), ids.num_rows()),
             offsets: records.iter().map(|record| run.records[*record as usize].offset.0).collect(),

@@ -11,11 +11,12 @@ use arrow::compute;
 use arrow::record_batch::RecordBatch;
 use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 
+use super::accept::IdColumns;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::EventBatch;
 use crate::id::{Offset, Partition, Position, Seq};
 use crate::key::{append_key_int, append_key_text, append_key_value};
-use crate::plan::{Derived, Plan, Source, Step, View, rows_of};
+use crate::plan::{Derived, Field, Plan, Source, Step, View, rows_of};
 use crate::time::{EventTime, IngestTime};
 use crate::value::Value;
 use crate::vector::value_at;
@@ -252,11 +253,18 @@ pub fn key_columns(plan: &Plan, source: usize) -> Vec<usize> {
     columns
 }
 
-/// For each source of the plan the names of its `key_columns`.
-pub fn key_names(plan: &Plan) -> Vec<Vec<String>> {
-    let names =
-        |source: usize| key_columns(plan, source).into_iter().map(|column| plan.sources[source].fields[column].name.clone()).collect();
-    (0..plan.sources.len()).map(names).collect()
+/// For each source of the plan the columns that its gates remember something of.
+pub fn id_columns(plan: &Plan) -> Vec<IdColumns> {
+    let of_source = |(index, source): (usize, &Source)| {
+        let name = |column: &usize| source.fields[*column].name.clone();
+        IdColumns {
+            event_time: name(&source.event_time),
+            dedup: source.dedup.iter().flat_map(|dedup| &dedup.columns).map(name).collect(),
+            keys: key_columns(plan, index).iter().map(name).collect(),
+            keeps_keys: source.tombstones,
+        }
+    };
+    plan.sources.iter().enumerate().map(of_source).collect()
 }
 
 /// 64-bit hashes of these columns of each row, never all ones; a null is a value like any other.
@@ -443,13 +451,7 @@ pub fn fit(own: &RecordBatch, source: &Source) -> Result<RecordBatch> {
         match own.column_by_name(&field.name) {
             Some(column) if *column.data_type() == wanted => columns.push(Arc::clone(column)),
             Some(column) => {
-                return Err(Error::input(format!(
-                    "source {}: field {} is {} now but stored events have it as {}; give the changed field a new name",
-                    source.name,
-                    field.name,
-                    field.data_type,
-                    column.data_type()
-                )));
+                return Err(other_type(source, field, column.data_type()));
             }
             None => columns.push(arrow::array::new_null_array(&wanted, own.num_rows())),
         }
@@ -457,13 +459,27 @@ pub fn fit(own: &RecordBatch, source: &Source) -> Result<RecordBatch> {
     Ok(RecordBatch::try_new(Arc::clone(&source.schema), columns)?)
 }
 
+/// Stored events have a field with another type than it is declared with.
+pub fn other_type(source: &Source, field: &Field, stored: impl std::fmt::Display) -> Error {
+    Error::input(format!(
+        "source {}: field {} is {} now but stored events have it as {stored}; give the changed field a new name",
+        source.name, field.name, field.data_type
+    ))
+}
+
 /// Events that some views do not take because they are retracted later.
 #[derive(Default)]
 pub struct LeftOut {
     /// Indices of the views.
     pub views: Vec<usize>,
-    /// Sources and places.
-    pub events: HashSet<(usize, Position)>,
+    /// Sources and places: an event's time may be of another column by now.
+    pub events: HashSet<(usize, Partition, Offset)>,
+}
+
+impl LeftOut {
+    fn holds(&self, source: usize, at: Position) -> bool {
+        self.events.contains(&(source, at.partition, at.offset))
+    }
 }
 
 /// Why events are applied.
@@ -482,8 +498,8 @@ impl Pass {
     pub fn takes(&self, view: usize, source: usize, at: Position, retracts: bool) -> bool {
         match self {
             Self::New => true,
-            Self::Replay(left_out) => !(left_out.views.contains(&view) && left_out.events.contains(&(source, at))),
-            Self::Rebuild(left_out) => left_out.views.contains(&view) && !retracts && !left_out.events.contains(&(source, at)),
+            Self::Replay(left_out) => !(left_out.views.contains(&view) && left_out.holds(source, at)),
+            Self::Rebuild(left_out) => left_out.views.contains(&view) && !retracts && !left_out.holds(source, at),
         }
     }
 }

@@ -416,7 +416,7 @@ fn a_tables_path_is_no_part_of_its_meaning_and_its_columns_are() {
     assert_eq!(other.views_rebuilt, ["accounts"]);
     let other = diff(&base, &plan(&TABLES.replace("opened timestamp", "opened text")));
     assert_eq!((other.features_changed.as_slice(), other.columns_retyped.len()), (&["accounts.opened".to_owned()][..], 1));
-    let said = "! column accounts.opened is text now and timestamp in stored events, with which the engine does not start: \
+    let said = "! column accounts.opened is text now and was timestamp: the engine does not start over stored events: \
                 give it a new name, or declare timestamp again\n";
     assert!(other.to_string().contains(said), "{other}");
     let unread = diff(&base, &plan(&TABLES.replace("bank text, amount", "bank bigint, amount").replace("accounts.opened, ", "")));

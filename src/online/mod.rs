@@ -110,6 +110,9 @@ pub struct AcceptedIds {
     pub retracted: Vec<(u128, i64, u64)>,
     /// Where tombstones retract events, for each of `ids` the event time and the `key_columns`; see `engine::kept`.
     pub kept: Vec<u8>,
+    /// The columns of which `ids` are hashes and event times; both are empty where an earlier version wrote the row.
+    pub dedup: Vec<String>,
+    pub event_time: String,
 }
 
 /// What a retraction of an event needs to know of it.
@@ -346,7 +349,7 @@ impl Store {
                 Some(&IDS_VERSION_SECOND) => {
                     let SecondAcceptedIds { source, partition, ids, key_columns, places, retracted } =
                         codec::decode(IDS_VERSION_SECOND, &value, "accepted ids")?;
-                    AcceptedIds { source, partition, ids, key_columns, places, retracted, kept: Vec::new() }
+                    AcceptedIds { source, partition, ids, key_columns, places, retracted, ..AcceptedIds::default() }
                 }
                 _ => codec::decode(IDS_VERSION, &value, "accepted ids")?,
             };

@@ -121,8 +121,8 @@ fn ids_of_earlier_versions_are_read() {
     };
     let row = codec::encode(IDS_VERSION_SECOND, &second).unwrap();
     commit.batch.put_cf(store.family(IDS).unwrap(), ids_key((Seq(2), 0)), row);
-    let second = AcceptedIds { source: "s".into(), partition: 4, ids, key_columns, places, retracted, kept: Vec::new() };
-    let now = AcceptedIds { kept: vec![1, 2], ..second.clone() };
+    let second = AcceptedIds { source: "s".into(), partition: 4, ids, key_columns, places, retracted, ..AcceptedIds::default() };
+    let now = AcceptedIds { kept: vec![1, 2], dedup: vec!["id".into()], event_time: "t".into(), ..second.clone() };
     store.put_ids(&mut commit, (Seq(3), 0), &now).unwrap();
     store.commit(commit).unwrap();
     let mut rows = Vec::new();

@@ -161,7 +161,7 @@ impl fmt::Display for Difference {
         self.features_renamed.iter().try_for_each(|(former, name)| writeln!(f, "= feature {former} is now {name}"))?;
         for Retyped { column, old, new } in &self.columns_retyped {
             let remedy = format!("give it a new name, or declare {old} again");
-            writeln!(f, "! column {column} is {new} now and {old} in stored events, with which the engine does not start: {remedy}")?;
+            writeln!(f, "! column {column} is {new} now and was {old}: the engine does not start over stored events: {remedy}")?;
         }
         let (added, changed, removed) = (self.features_added.len(), self.features_changed.len(), self.features_removed.len());
         let (reused, rebuilt) = (count(self.views_reused.len(), "view"), count(self.views_rebuilt.len(), "view"));

@@ -46,14 +46,16 @@ pub fn load(plan: &Plan, source: usize, snapshot: &Snapshot, recent: &[EventBatc
     for batch in recent.iter().filter(|batch| batch.source == source.name) {
         events.push(batch.between(snapshot.upto(), cut)?);
     }
-    let retracted = |batch: &EventBatch| Ok(batch.retractions()?.flatten().collect::<Vec<Position>>());
-    let gone: HashSet<Position> = events.iter().map(retracted).collect::<Result<Vec<_>>>()?.into_iter().flatten().collect();
+    // An event's time may be of another column than it was when the event was retracted.
+    let place = |at: Position| (at.partition, at.offset);
+    let retracted = |batch: &EventBatch| Ok(batch.retractions()?.flatten().map(place).collect::<Vec<_>>());
+    let gone: HashSet<(Partition, Offset)> = events.iter().map(retracted).collect::<Result<Vec<_>>>()?.into_iter().flatten().collect();
     if gone.is_empty() {
         return Ok(events);
     }
     let still = |batch: EventBatch| {
         let retractions: Vec<bool> = batch.retractions()?.map(|retracts| retracts.is_some()).collect();
-        let is_event = |row: usize| Ok(!retractions[row] && !gone.contains(&batch.position(source.event_time, row)?));
+        let is_event = |row: usize| Ok(!retractions[row] && !gone.contains(&place(batch.position(source.event_time, row)?)));
         let keep: BooleanArray = (0..batch.len()).map(|row| is_event(row).map(Some)).collect::<Result<_>>()?;
         Ok(EventBatch { rows: filter_record_batch(&batch.rows, &keep)?, source: batch.source })
     };

@@ -111,10 +111,11 @@ fn new_chunk(layout: &Layout, node: Node, id: ChunkId) -> Chunk {
 fn store_pending(layout: &Layout, chunk: &mut Chunk, waiting: usize, put: &mut Put<'_>) {
     chunk.settle();
     chunk.pending.sort(layout);
-    if chunk.pending.rows(layout).len() <= waiting {
+    let merges = chunk.segments >= SEGMENTS_MAX && chunk.node().is_some();
+    if chunk.pending.rows(layout).len() <= waiting && !merges {
         return;
     }
-    if let Some(node) = chunk.node().filter(|_| chunk.segments >= SEGMENTS_MAX) {
+    if let Some(node) = chunk.node().filter(|_| merges) {
         let mut all = Leaf::default();
         node.gather(layout, &mut all);
         chunk.pending = all;
