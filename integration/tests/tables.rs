@@ -375,7 +375,7 @@ fn the_plan_says_that_a_column_of_another_type_keeps_the_engine_from_starting() 
     project.write("features/test.bay", DEFINITIONS.replace("visits bigint", "visits double"));
     let plan = project.run(&["plan"]);
     assert_eq!(plan.code, Some(2), "{plan:?}");
-    assert!(plan.stdout.contains("! column users.visits is double now and bigint in stored events"), "{plan:?}");
+    assert!(plan.stdout.contains("! column users.visits is double now and was bigint"), "{plan:?}");
     assert!(plan.stdout.contains("give it a new name, or declare bigint again"), "{plan:?}");
     let listed = read_json(&project.run(&["plan", "--output", "json"]).stdout)["columns_retyped"].clone();
     assert_eq!(listed, json!([{"column": "users.visits", "from": "bigint", "to": "double"}]));

@@ -260,7 +260,7 @@ fn keys_of_tombstones_are_the_columns_that_name_their_events() {
     let parts = ["the key \"a\" is no JSON object with id, user", "the key has no user", "without a key", "byte 0 of the key", "the key: "];
     assert!(messages.len() == parts.len() && messages.iter().zip(parts).all(|(message, part)| message.contains(part)), "{messages:?}");
     assert!(rejects.iter().all(|(_, reason, _)| *reason == reason::BAD_KEY));
-    let (_, rejects) = tombstones(&[0, 1], &[Some(&[b'a'; 600_000])]);
+    let (_, rejects) = tombstones(&[0, 1], &[Some(&vec![b'a'; 600_000])]);
     assert!(rejects[0].2.len() < 200, "a message fits into a header");
 }
 
