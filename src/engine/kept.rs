@@ -132,6 +132,8 @@ mod tests {
         kept.forget(25_000);
         assert_eq!([0, 2_000, 5_000].map(|offset| key(&kept, offset)), [None, None, Some(-2_500)]);
         assert!(from_bytes(b"x").is_err());
+        let (one, thousand) = (to_bytes(&columns(&[(1, 1)])).unwrap().len(), to_bytes(&columns(&vec![(1, 1); 1_000])).unwrap().len());
+        assert!(one < 400 && thousand < 20_000, "{one} bytes of one event, {thousand} of a thousand");
     }
 
     #[test]
