@@ -241,19 +241,21 @@ impl Gate {
     /// Learns from an accepted event what is not known of it; `false` where its id decides nothing any more.
     pub fn learn(&mut self, rules: &Rules, id: u128, time: EventTime, place: Place, is_retracted: bool) -> bool {
         let (Some(within), Some(frontier)) = (rules.dedup_within, self.frontier) else { return false };
+        let is_missing = self.outdated && time >= rules.oldest(frontier, within);
         if is_retracted {
-            if self.outdated {
+            if is_missing {
                 self.retracted.entry(id).or_default().push(time.0);
             }
             return false;
         }
-        let events = self.seen.entry(id).or_default();
-        let known = events.iter_mut().filter(|seen| seen.is_at(time.0, place.offset)).map(|seen| seen.place = place).count();
-        if known == 0 && self.outdated && time >= rules.oldest(frontier, within) {
-            events.push(Known { time: time.0, place });
+        let known = self.seen.get_mut(&id).into_iter().flatten().filter(|seen| seen.is_at(time.0, place.offset));
+        if known.map(|seen| seen.place = place).count() > 0 {
             return true;
         }
-        known > 0
+        if is_missing {
+            self.seen.entry(id).or_default().push(Known { time: time.0, place });
+        }
+        is_missing
     }
 
     /// Notes where these ids, judged before, are stored.
@@ -457,6 +459,28 @@ mod tests {
             assert_eq!(retract(&mut gate, 1000, 7), Retraction::Accept(EventTime(1000), place(5)));
             assert_eq!(retract(&mut gate, 1000, 7), Retraction::Repeated);
         }
+    }
+
+    #[test]
+    fn ids_of_other_columns_are_learnt_as_far_as_they_decide() {
+        let mut gate = Gate { frontier: Some(EventTime(1110)), ..Gate::default() };
+        let stored = AcceptedIds { dedup: vec!["other".into()], event_time: "t".into(), ..row(&[(7, 1000)]) };
+        gate.restore((Seq(1), 0), &stored, &today("k")).unwrap();
+        assert!(gate.needs_events(&RULES) && gate.seen.is_empty());
+        let place = |offset: u64| Place { offset, keys: 7 };
+        let mut learn = |id: u128, time: i64, is_retracted: bool| gate.learn(&RULES, id, EventTime(time), place(time as u64), is_retracted);
+        assert_eq!(
+            [(1, 900, false), (2, 900, true), (8, 1000, false), (8, 1000, false), (9, 1001, true)]
+                .map(|(id, time, gone)| learn(id, time, gone)),
+            [false, false, true, true, false]
+        );
+        assert_eq!((gate.seen.len(), gate.retracted.len()), (1, 1), "the whole log went by, and only what matters stays");
+        assert_eq!(judge(&mut gate, 1020, 8), Verdict::Duplicate);
+        assert_eq!(gate.retract(&RULES, EventTime::MIN, EventTime(1000), Some(8), 7), Retraction::Accept(EventTime(1000), place(1000)));
+        assert_eq!(gate.retract(&RULES, EventTime::MIN, EventTime(1001), Some(9), 7), Retraction::Repeated);
+        let mut linked = Gate { frontier: Some(EventTime(1110)), ..Gate::default() };
+        linked.restore((Seq(1), 0), &row(&[(7, 1000)]), &today("other")).unwrap();
+        assert!(!linked.learn(&RULES, 8, EventTime(1000), place(1), false) && linked.seen.len() == 1);
     }
 
     #[test]
