@@ -104,6 +104,9 @@ mod tests {
         let map = Value::Map(Arc::from(vec![("".into(), list), ("k\"".into(), Value::Float(f64::NAN))]));
         assert_eq!(text(&map), r#"{"":["a\"b\n",null,-9223372036854775808],"k\"":"NaN"}"#);
         assert_eq!(text(&Value::Map(Arc::from(vec![]))), "{}");
+        let fields = Value::Struct(Arc::from(vec![("z".into(), Value::Int(7)), ("a\"".into(), Value::Null)]));
+        assert_eq!(text(&Value::List(Arc::from(vec![fields, Value::Null]))), r#"[{"z":7,"a\"":null},null]"#);
         assert_eq!(text(&Value::Timestamp(0)), "\"1970-01-01T00:00:00Z\"");
+        assert_eq!(text(&Value::Timestamp(-1)), "\"1969-12-31T23:59:59.999999Z\"");
     }
 }

@@ -3,9 +3,10 @@
 //! says so, where Java or Kafka's jars are missing.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use forebay::log::kafka::Kafka;
-use forebay::{NewRecord, Partition};
+use forebay::{LogReader, NewRecord, Offset, Partition};
 use forebay_integration::answers::read_json;
 use forebay_integration::chance::Chance;
 use forebay_integration::harness::{Project, wait_for};
@@ -159,6 +160,7 @@ fn records_with_a_key_and_nothing_else_take_events_back() {
     let Some(broker) = Broker::start() else { return };
     let kafka = Kafka::new(&broker.bootstrap(), []);
     a_tombstone_after_a_delete_asks_for_no_more(&broker, &kafka);
+    a_useless_key_of_any_length_is_a_dead_letter(&broker, &kafka);
     kafka.create_topic("orders", PARTITIONS).expect("a topic");
     let project = Project::new(SOURCE);
     project.write("forebay.toml", format!("[kafka]\nbootstrap = \"{}\"\n", broker.bootstrap()));
@@ -244,4 +246,35 @@ fn a_tombstone_after_a_delete_asks_for_no_more(broker: &Broker, kafka: &Kafka) {
     let rows = server.lookup("v", &json!({"keys": [{"k": 1}], "as_of": "2024-05-04T00:00:00Z"}));
     assert_eq!((rows, server.stop()), (vec![json!({"n": 1})], Some(0)));
     assert_eq!(project.run(&["verify"]).code, Some(0));
+}
+
+/// A dead letter repeats its record and adds headers: of a record as large as its topic takes, it goes with the front of
+/// what is large.
+fn a_useless_key_of_any_length_is_a_dead_letter(broker: &Broker, kafka: &Kafka) {
+    kafka.create_topic("long", 1).expect("a topic");
+    let project = Project::new(
+        "source long (id double, k bigint, t timestamp) from kafka topic 'long' event time t
+         lateness '10 days' history '30 days' dedup by id within '1 hour' deletes on tombstone;
+         entity thing (k bigint);
+         features things of thing from long (n = count(*) over all as n);
+         vector v (things.*);",
+    );
+    project.write("forebay.toml", format!("[kafka]\nbootstrap = \"{}\"\n", broker.bootstrap()));
+    let lengths = [999_700, 1_048_300];
+    for length in lengths {
+        let key = Some("x".repeat(length).into_bytes());
+        let record = NewRecord { topic: "long".into(), partition: Some(Partition(0)), key, ..NewRecord::default() };
+        kafka.writer("test").expect("a writer").append(&[record], 0).expect("an append");
+    }
+    project.catch_up();
+    let mut reader = kafka.reader("long.dead").expect("a reader");
+    reader.seek(Partition(0), Offset(0)).expect("a seek");
+    let mut found = Vec::new();
+    let found = wait_for("two dead letters", || {
+        for run in reader.poll(10, Duration::from_millis(200)).expect("a poll") {
+            found.extend(run.records.iter().map(|record| record.key.as_ref().map_or(0, |key| key.len())));
+        }
+        Some(found.clone()).filter(|found| found.len() >= lengths.len())
+    });
+    assert_eq!(found, [999_700, 64 << 10]);
 }

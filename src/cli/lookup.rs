@@ -81,7 +81,7 @@ pub(super) fn body(request: &LookupRequest) -> Json {
 fn stored(context: &Context, plan: Plan, request: LookupRequest) -> Result<Json> {
     let name = request.vector.clone();
     let answer = store::lookup(context, plan, &request)?;
-    let body = serve::lookup_answer(&name, &answer)?;
+    let body = serve::lookup_answer(&name, &answer);
     read_exact(&body)
 }
 

@@ -93,9 +93,9 @@ fn stored(context: &Context, plan: &Plan, model: &Model, request: LookupRequest)
     }
     let session = Session::open(&model.path, model.sha256.as_deref())?;
     let lookup = store::lookup(context, plan.clone(), &request)?;
-    let scores = session.run(&lookup.columns)?;
+    let scores = session.run(&lookup.rows.to_batch()?)?;
     let answer = ScoreAnswer { scores, model_version: session.version().to_owned(), lookup };
-    let body = serve::score_answer(&model.name, &answer)?;
+    let body = serve::score_answer(&model.name, &answer);
     read_exact(&body)
 }
 

@@ -2,12 +2,11 @@
 
 use std::time::Duration;
 
-use arrow::record_batch::RecordBatch;
-
 use crate::id::{Offset, Partition, Seq};
 use crate::online::Ledger;
 use crate::time::{EventTime, Span};
 use crate::value::Value;
+use crate::vector::Rows;
 
 /// Asks for one vector of some rows, all at one cut.
 #[derive(Clone, Debug, Default)]
@@ -32,8 +31,8 @@ pub struct LookupRow {
 
 #[derive(Clone, Debug)]
 pub struct LookupAnswer {
-    /// The vector's columns, one row per row asked for, in order.
-    pub columns: RecordBatch,
+    /// The vector of each row asked for, in order.
+    pub rows: Rows,
     /// The cut: every event up to this one is in, and none after it.
     pub seq: Seq,
     pub as_of: EventTime,

@@ -74,17 +74,18 @@ impl Handle {
     pub(crate) fn lookup_of(&self, vector: &Vector, request: &LookupRequest) -> Result<LookupAnswer> {
         let plan = self.plan();
         let q = request.as_of.unwrap_or_else(|| self.now());
-        let rows = request.rows.iter().map(|row| Row::of(vector, row, q)).collect::<Result<Vec<_>>>()?;
+        let mut given = Vec::with_capacity(request.rows.len() * vector.request.len());
+        let rows = request.rows.iter().map(|row| keys_of(vector, row, q, &mut given)).collect::<Result<Vec<_>>>()?;
         let mut features = Vec::with_capacity(rows.len() * vector::feature_width(vector));
         let applied = {
             let _guard = self.shared.epoch.read();
             let applied = self.shared.applied();
             self.check_history(vector, &applied, q)?;
             let mut key = Vec::new();
-            for row in &rows {
+            for keys in &rows {
                 for read in &vector.reads {
                     key.clear();
-                    let valid = read.keys.iter().all(|index| append_key_value(&mut key, row.keys[*index]));
+                    let valid = read.keys.iter().all(|index| append_key_value(&mut key, keys[*index]));
                     if !valid {
                         read_empty(&self.shared.definitions.layouts[read.view], q, &read.features, &mut features);
                         continue;
@@ -97,12 +98,10 @@ impl Handle {
             }
             applied
         };
-        let column = |index: usize| vector::array_of(&vector.request[index].field.data_type, rows.iter().map(|row| &row.request[index]));
-        let columns_of_request = (0..vector.request.len()).map(column).collect::<Result<Vec<_>>>()?;
-        let columns = vector::assemble(vector, &features, &columns_of_request, rows.len())?;
+        let rows = vector::assemble_rows(vector, &features, &given, rows.len())?;
         let is_read = |source| vector.reads.iter().any(|read| plan.views[read.view].rows.branches_of(source).next().is_some());
         let sources = self.freshness(&applied, is_read);
-        Ok(LookupAnswer { columns, seq: applied.seq, as_of: q, sources })
+        Ok(LookupAnswer { rows, seq: applied.seq, as_of: q, sources })
     }
 
     /// The scores of a model for some rows of its vector; the vector's name in the request is not looked at.
@@ -115,7 +114,7 @@ impl Handle {
         plan.vectors[plan.models[index].vector].name.clone_into(&mut request.vector);
         let session = self.shared.models[index].as_ref().map_err(Clone::clone)?;
         let lookup = self.lookup(&request)?;
-        let scores = session.run(&lookup.columns)?;
+        let scores = session.run(&lookup.rows.to_batch()?)?;
         Ok(ScoreAnswer { scores, model_version: session.version().to_owned(), lookup })
     }
 
@@ -260,39 +259,31 @@ impl Handle {
     }
 }
 
-/// A row with its values in the vector's order.
-struct Row<'a> {
-    keys: Vec<&'a Value>,
-    request: Vec<Value>,
-}
-
-impl<'a> Row<'a> {
-    fn of(vector: &Vector, row: &'a LookupRow, q: EventTime) -> Result<Self> {
-        known(vector, "key", &row.keys, vector.keys.iter())?;
-        known(vector, "request column", &row.request, vector.request.iter().map(|request| &request.field))?;
-        let key = |field: &Field| match row.keys.iter().find(|(name, _)| *name == field.name) {
-            Some((_, value)) => typed(vector, &field.name, &field.data_type, value).map(|()| value),
-            None => Err(Error::input(format!("vector {}: the key {} is missing", vector.name, field.name))),
-        };
-        let request = |column: &crate::plan::RequestColumn| match row.request.iter().find(|(name, _)| *name == column.field.name) {
+/// A row's keys in the vector's order; its request columns, in their order, go behind `given`.
+fn keys_of<'a>(vector: &Vector, row: &'a LookupRow, q: EventTime, given: &mut Vec<Value>) -> Result<Vec<&'a Value>> {
+    known(vector, "key", &row.keys, vector.keys.iter())?;
+    known(vector, "request column", &row.request, vector.request.iter().map(|request| &request.field))?;
+    let key = |field: &Field| match row.keys.iter().find(|(name, _)| *name == field.name) {
+        Some((_, value)) => typed(vector, &field.name, &field.data_type, value).map(|()| value),
+        None => Err(Error::input(format!("vector {}: the key {} is missing", vector.name, field.name))),
+    };
+    let keys = vector.keys.iter().map(key).collect::<Result<_>>()?;
+    for column in &vector.request {
+        given.push(match row.request.iter().find(|(name, _)| *name == column.field.name) {
             Some((name, value)) => {
                 typed(vector, &column.field.name, &column.field.data_type, value)?;
-                match row.keys.iter().find(|(key, other)| key == name && other != value) {
-                    Some(_) => {
-                        Err(Error::input(format!("vector {}: {name} has two values, as a key and as a request column", vector.name)))
-                    }
-                    None => Ok(value.clone()),
+                if row.keys.iter().any(|(key, other)| key == name && other != value) {
+                    let message = format!("vector {}: {name} has two values, as a key and as a request column", vector.name);
+                    return Err(Error::input(message));
                 }
+                value.clone()
             }
-            None if column.is_event_time => Ok(Value::Timestamp(q.0)),
+            None if column.is_event_time => Value::Timestamp(q.0),
             // A key column that the vector also shows, or computes with, is given once: as the key.
-            None => Ok(row.keys.iter().find(|(name, _)| *name == column.field.name).map_or(Value::Null, |(_, value)| value.clone())),
-        };
-        Ok(Self {
-            keys: vector.keys.iter().map(key).collect::<Result<_>>()?,
-            request: vector.request.iter().map(request).collect::<Result<_>>()?,
-        })
+            None => row.keys.iter().find(|(name, _)| *name == column.field.name).map_or(Value::Null, |(_, value)| value.clone()),
+        });
     }
+    Ok(keys)
 }
 
 /// Refuses names that the vector does not have.

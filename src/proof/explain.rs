@@ -66,14 +66,21 @@ pub fn explain(
     let request = LookupRequest { vector: vector.name.clone(), rows: vec![row.clone()], as_of: Some(as_of), ..LookupRequest::default() };
     let column = &vector.columns[index];
     let answer = handle.lookup_of(&with_frame(plan, vector, column), &request)?;
-    let value = value_at(answer.columns.column(0).as_ref(), 0);
-    let mut explanation =
-        Explanation { column: column.name.clone(), value, meaning: String::new(), as_of, events: Vec::new(), inputs: Vec::new() };
+    let values = answer.rows.iter().next().unwrap_or_default();
+    let value_of = |place: usize| values.get(place).cloned().unwrap_or_default();
+    let mut explanation = Explanation {
+        column: column.name.clone(),
+        value: value_of(0),
+        meaning: String::new(),
+        as_of,
+        events: Vec::new(),
+        inputs: Vec::new(),
+    };
     match &column.from {
         ColumnSource::Derived(expression) => {
             explanation.meaning = expression.text.to_string();
             for (place, field) in vector.frame.fields().iter().enumerate().filter(|(_, field)| names(&expression.text, field.name())) {
-                explanation.inputs.push((field.name().clone(), value_at(answer.columns.column(place + 1).as_ref(), 0)));
+                explanation.inputs.push((field.name().clone(), value_of(place + 1)));
             }
         }
         ColumnSource::Frame(frame) => match feature_of(vector, *frame) {

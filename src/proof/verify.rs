@@ -114,7 +114,7 @@ fn online(handle: &Handle, vector: &Vector, samples: &Samples) -> Result<RecordB
             as_of: Some(EventTime(samples.times[row])),
             ..LookupRequest::default()
         };
-        answers.push(handle.lookup(&lookup)?.columns);
+        answers.push(handle.lookup(&lookup)?.rows.to_batch()?);
     }
     Ok(concat_batches(&vector::schema(vector), &answers)?)
 }

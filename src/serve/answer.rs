@@ -1,42 +1,35 @@
 //! The bodies of answered lookups and scores, and of the status.
 
 use crate::engine::{Freshness, LookupAnswer, ScoreAnswer, SourceReport, Status};
-use crate::error::Result;
-use crate::json::{write_float, write_text};
+use crate::json::{write_each, write_float, write_text, write_value};
 use crate::online::{TOO_FAR_AHEAD, TOO_LATE};
 use crate::time::Span;
-
-use super::columns;
+use crate::value::Value;
 
 /// `{"vector","names":[..],"values":[[..]..],"seq","as_of","sources":[..]}`
-pub fn lookup_answer(vector: &str, answer: &LookupAnswer) -> Result<Vec<u8>> {
-    let mut out = Vec::with_capacity(512 + 16 * answer.columns.num_columns() * answer.columns.num_rows());
+pub fn lookup_answer(vector: &str, answer: &LookupAnswer) -> Vec<u8> {
+    let mut out = Vec::with_capacity(512 + 16 * answer.rows.schema.fields().len() * answer.rows.count);
     out.extend_from_slice(b"{\"vector\":");
     write_text(&mut out, vector);
     out.push(b',');
-    values_and_cut(answer, &mut out)?;
+    values_and_cut(answer, &mut out);
     out.push(b'}');
-    Ok(out)
+    out
 }
 
 /// `{"model","version","scores":[..]}` and then as `lookup_answer`.
-pub fn score_answer(model: &str, answer: &ScoreAnswer) -> Result<Vec<u8>> {
+pub fn score_answer(model: &str, answer: &ScoreAnswer) -> Vec<u8> {
     let mut out = Vec::with_capacity(1024);
     out.extend_from_slice(b"{\"model\":");
     write_text(&mut out, model);
     out.extend_from_slice(b",\"version\":");
     write_text(&mut out, &answer.model_version);
     out.extend_from_slice(b",\"scores\":[");
-    for (row, score) in answer.scores.iter().enumerate() {
-        if row > 0 {
-            out.push(b',');
-        }
-        write_float(&mut out, *score);
-    }
+    write_each(&mut out, answer.scores.iter(), |out, score| write_float(out, *score));
     out.extend_from_slice(b"],");
-    values_and_cut(&answer.lookup, &mut out)?;
+    values_and_cut(&answer.lookup, &mut out);
     out.push(b'}');
-    Ok(out)
+    out
 }
 
 /// `{"ready","seq","lag_events","sources":[..],"problems":[..]}`, each source as in a lookup, then its ledger: counts since
@@ -44,22 +37,14 @@ pub fn score_answer(model: &str, answer: &ScoreAnswer) -> Result<Vec<u8>> {
 pub fn status_answer(status: &Status, sources: &[SourceReport]) -> Vec<u8> {
     let mut out =
         format!("{{\"ready\":{},\"seq\":{},\"lag_events\":{},\"sources\":[", status.ready, status.seq, status.lag_events).into_bytes();
-    for (index, report) in sources.iter().enumerate() {
-        if index > 0 {
-            out.push(b',');
-        }
-        source(&report.freshness, &mut out);
+    write_each(&mut out, sources.iter(), |out, report| {
+        source(&report.freshness, out);
         out.push(b',');
-        ledger(report, &mut out);
+        ledger(report, out);
         out.push(b'}');
-    }
+    });
     out.extend_from_slice(b"],\"problems\":[");
-    for (index, problem) in status.problems.iter().enumerate() {
-        if index > 0 {
-            out.push(b',');
-        }
-        write_text(&mut out, problem);
-    }
+    write_each(&mut out, status.problems.iter(), |out, problem| write_text(out, problem));
     out.extend_from_slice(b"]}");
     out
 }
@@ -87,45 +72,38 @@ fn ledger(report: &SourceReport, out: &mut Vec<u8>) {
     }
     out.extend_from_slice(b"\"rejected\":{");
     let others = ledger.rejected.iter().filter(|(reason, _)| ![TOO_LATE, TOO_FAR_AHEAD].contains(&reason.as_str()));
-    for (index, (reason, count)) in others.enumerate() {
-        if index > 0 {
-            out.push(b',');
-        }
+    write_each(out, others, |out, (reason, count)| {
         write_text(out, reason);
         out.extend_from_slice(format!(":{count}").as_bytes());
-    }
+    });
     out.push(b'}');
 }
 
-fn values_and_cut(answer: &LookupAnswer, out: &mut Vec<u8>) -> Result<()> {
+fn values_and_cut(answer: &LookupAnswer, out: &mut Vec<u8>) {
     out.extend_from_slice(b"\"names\":[");
-    for (index, field) in answer.columns.schema_ref().fields().iter().enumerate() {
-        if index > 0 {
-            out.push(b',');
-        }
-        write_text(out, field.name());
-    }
-    out.extend_from_slice(b"],\"values\":");
-    columns::rows(&answer.columns, out)?;
+    write_each(out, answer.rows.schema.fields().iter(), |out, field| write_text(out, field.name()));
+    out.extend_from_slice(b"],\"values\":[");
+    write_each(out, answer.rows.iter(), |out, row| {
+        out.push(b'[');
+        write_each(out, row.iter(), write_value);
+        out.push(b']');
+    });
+    out.push(b']');
     out.extend_from_slice(b",\"seq\":");
     out.extend_from_slice(answer.seq.0.to_string().as_bytes());
     out.extend_from_slice(b",\"as_of\":");
-    columns::time(answer.as_of, out);
+    write_value(out, &Value::Timestamp(answer.as_of.0));
     out.extend_from_slice(b",\"sources\":");
     sources(&answer.sources, out);
-    Ok(())
 }
 
 /// `[{"source","frontier","staleness_ms"}..]`, the latter two null for a source without events.
 pub(super) fn sources(sources: &[Freshness], out: &mut Vec<u8>) {
     out.push(b'[');
-    for (index, freshness) in sources.iter().enumerate() {
-        if index > 0 {
-            out.push(b',');
-        }
+    write_each(out, sources.iter(), |out, freshness| {
         source(freshness, out);
         out.push(b'}');
-    }
+    });
     out.push(b']');
 }
 
@@ -134,13 +112,7 @@ fn source(freshness: &Freshness, out: &mut Vec<u8>) {
     out.extend_from_slice(b"{\"source\":");
     write_text(out, &freshness.source);
     out.extend_from_slice(b",\"frontier\":");
-    match freshness.frontier {
-        Some(frontier) => columns::time(frontier, out),
-        None => out.extend_from_slice(b"null"),
-    }
+    write_value(out, &freshness.frontier.map_or(Value::Null, |frontier| Value::Timestamp(frontier.0)));
     out.extend_from_slice(b",\"staleness_ms\":");
-    match freshness.staleness_ms {
-        Some(staleness) => columns::int(staleness, out),
-        None => out.extend_from_slice(b"null"),
-    }
+    write_value(out, &freshness.staleness_ms.map_or(Value::Null, Value::Int));
 }

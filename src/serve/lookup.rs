@@ -32,7 +32,7 @@ async fn looked_up(state: &Arc<State>, name: &str, body: std::result::Result<Byt
     })?;
     let request = request::lookup(vector, &body, Absent::Null)?;
     let answer = blocking_when_waiting(state, request, |state, request| state.handle.lookup(&request)).await?;
-    Ok(json(super::lookup_answer(name, &answer)?))
+    Ok(json(super::lookup_answer(name, &answer)))
 }
 
 /// A lookup takes microseconds and is answered on the spot; one that may wait for positions gets a thread of its own.

@@ -3,7 +3,6 @@
 
 mod answer;
 mod catalog;
-mod columns;
 mod depth;
 mod error;
 mod events;

@@ -27,5 +27,5 @@ async fn scored(state: &Arc<State>, name: String, body: Result<Bytes, BytesRejec
     let request = request::lookup(&plan.vectors[model.vector], &body, Absent::Fault)?;
     let asked = name.clone();
     let answer = blocking_when_waiting(state, request, move |state, request| state.handle.score(&asked, request)).await?;
-    Ok(json(super::score_answer(&name, &answer)?))
+    Ok(json(super::score_answer(&name, &answer)))
 }

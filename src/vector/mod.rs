@@ -9,11 +9,11 @@ use arrow::array::UInt32Array;
 use arrow::array::{Array, ArrayRef};
 use arrow::compute::kernels::zip::zip;
 use arrow::compute::{is_not_null, take};
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{DataType, SchemaRef};
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 
 use crate::error::{Error, Result};
-use crate::plan::{ColumnSource, Vector, VectorColumn};
+use crate::plan::{ColumnSource, Expression, Vector, VectorColumn};
 use crate::value::Value;
 
 pub use convert::{array_of, value_at};
@@ -36,6 +36,30 @@ pub fn read_offset(vector: &Vector, read: usize) -> usize {
     vector.reads[..read].iter().map(|read| read.features.len()).sum()
 }
 
+/// Rows of a vector as plain values. A lookup asks for few, and an array for a value costs several times what the value does.
+#[derive(Clone, Debug)]
+pub struct Rows {
+    /// That of the vector.
+    pub schema: SchemaRef,
+    pub count: usize,
+    /// Row by row.
+    values: Vec<Value>,
+}
+
+impl Rows {
+    /// Each row's values, in the order of the schema.
+    pub fn iter(&self) -> impl Iterator<Item = &[Value]> {
+        let width = self.schema.fields().len();
+        (0..self.count).map(move |row| &self.values[row * width..][..width])
+    }
+
+    /// # Errors
+    /// `Internal` for a value that is not of its column's type.
+    pub fn to_batch(&self) -> Result<RecordBatch> {
+        batch_of(&self.schema, convert::arrays_of_rows(types(&self.schema), &self.values, self.count)?, self.count)
+    }
+}
+
 /// A vector's columns for `rows` rows.
 ///
 /// `features` are row-major, `rows` times `feature_width`; `request` has one array of `rows` values for each request
@@ -44,34 +68,85 @@ pub fn read_offset(vector: &Vector, read: usize) -> usize {
 /// # Errors
 /// `Input` when a derived column cannot be computed for some row (an overflow, a bad cast): it names the column.
 pub fn assemble(vector: &Vector, features: &[Value], request: &[ArrayRef], rows: usize) -> Result<RecordBatch> {
-    let width = feature_width(vector);
-    if features.len() != rows * width || request.len() != vector.request.len() {
-        return Err(Error::internal(format!(
-            "vector {}: {} features and {} request columns for {rows} rows",
-            vector.name,
-            features.len(),
-            request.len()
-        )));
-    }
-    let types = vector.frame.fields()[..width].iter().map(|field| field.data_type());
-    let mut frame = convert::arrays_of_rows(types, features, rows)?;
-    frame.extend(request.iter().cloned());
-    let options = RecordBatchOptions::new().with_row_count(Some(rows));
-    let seen = || RecordBatch::try_new_with_options(Arc::clone(&vector.frame), frame.clone(), &options);
+    let frame = frame(vector, features, request, rows)?;
     let column = |column: &VectorColumn| -> Result<ArrayRef> {
         let array = match &column.from {
-            ColumnSource::Frame(index) => Arc::clone(&frame[*index]),
-            ColumnSource::Derived(expression) => {
-                expression.evaluate(&seen()?).map_err(|error| error.context(format!("vector {}, column {}", vector.name, column.name)))?
-            }
+            ColumnSource::Frame(index) => Arc::clone(frame.column(*index)),
+            ColumnSource::Derived(expression) => derived(vector, column, expression, &frame)?,
         };
         match &column.default {
             Some(default) if array.null_count() > 0 => with_default(&array, column, default),
             _ => Ok(array),
         }
     };
-    let columns = vector.columns.iter().map(column).collect::<Result<Vec<_>>>()?;
-    Ok(RecordBatch::try_new_with_options(schema(vector), columns, &options)?)
+    batch_of(&vector.schema, vector.columns.iter().map(column).collect::<Result<_>>()?, rows)
+}
+
+/// The same as values; `request` too is row-major, `rows` times the vector's request columns. Arrays are made only for what
+/// expressions read.
+///
+/// # Errors
+/// As `assemble`.
+pub fn assemble_rows(vector: &Vector, features: &[Value], request: &[Value], rows: usize) -> Result<Rows> {
+    let (width, given) = (feature_width(vector), vector.request.len());
+    if features.len() != rows * width || request.len() != rows * given {
+        return Err(misshapen(vector, features.len(), request.len(), rows));
+    }
+    let computed = |column: &VectorColumn, frame: &RecordBatch| match &column.from {
+        ColumnSource::Frame(_) => Ok(None),
+        ColumnSource::Derived(expression) => derived(vector, column, expression, frame).map(Some),
+    };
+    let computed = if vector.columns.iter().any(|column| matches!(column.from, ColumnSource::Derived(_))) {
+        let request = convert::arrays_of_rows(types(&vector.frame).skip(width), request, rows)?;
+        let frame = frame(vector, features, &request, rows)?;
+        vector.columns.iter().map(|column| computed(column, &frame)).collect::<Result<_>>()?
+    } else {
+        vec![None; vector.columns.len()]
+    };
+    let mut values = Vec::with_capacity(rows * vector.columns.len());
+    for row in 0..rows {
+        for (column, computed) in vector.columns.iter().zip(&computed) {
+            let value = match (&column.from, computed) {
+                (_, Some(array)) => value_at(array.as_ref(), row),
+                (ColumnSource::Frame(index), None) if *index < width => features[row * width + index].clone(),
+                (ColumnSource::Frame(index), None) => request[row * given + index - width].clone(),
+                (ColumnSource::Derived(_), None) => Value::Null,
+            };
+            values.push(match &column.default {
+                Some(default) if value.is_null() => default.clone(),
+                _ => value,
+            });
+        }
+    }
+    Ok(Rows { schema: schema(vector), count: rows, values })
+}
+
+/// What the expressions of a vector see: its features, then its request columns.
+fn frame(vector: &Vector, features: &[Value], request: &[ArrayRef], rows: usize) -> Result<RecordBatch> {
+    let width = feature_width(vector);
+    if features.len() != rows * width || request.len() != vector.request.len() {
+        return Err(misshapen(vector, features.len(), request.len(), rows));
+    }
+    let mut columns = convert::arrays_of_rows(types(&vector.frame).take(width), features, rows)?;
+    columns.extend(request.iter().cloned());
+    batch_of(&vector.frame, columns, rows)
+}
+
+fn misshapen(vector: &Vector, features: usize, request: usize, rows: usize) -> Error {
+    Error::internal(format!("vector {}: {features} features and {request} of the request for {rows} rows", vector.name))
+}
+
+fn types(schema: &SchemaRef) -> impl ExactSizeIterator<Item = &DataType> {
+    schema.fields().iter().map(|field| field.data_type())
+}
+
+fn batch_of(schema: &SchemaRef, columns: Vec<ArrayRef>, rows: usize) -> Result<RecordBatch> {
+    let options = RecordBatchOptions::new().with_row_count(Some(rows));
+    Ok(RecordBatch::try_new_with_options(Arc::clone(schema), columns, &options)?)
+}
+
+fn derived(vector: &Vector, column: &VectorColumn, expression: &Expression, frame: &RecordBatch) -> Result<ArrayRef> {
+    expression.evaluate(frame).map_err(|error| error.context(format!("vector {}, column {}", vector.name, column.name)))
 }
 
 fn with_default(array: &ArrayRef, column: &VectorColumn, default: &Value) -> Result<ArrayRef> {

@@ -92,6 +92,11 @@ fn columns_come_in_order_with_their_defaults() {
     let row = |row| (0..3).map(|column| value_at(batch.column(column).as_ref(), row)).collect::<Vec<_>>();
     assert_eq!(row(0), [Value::Int(9), Value::Float(3.0), Value::Float(1.5)]);
     assert_eq!(row(1), [Value::Int(3), Value::Float(-1.0), Value::Null]);
+    // A lookup's way gives the same.
+    let rows = assemble_rows(&vector, &[Value::Float(1.5), Value::Null], &[Value::Null, Value::Int(3)], 2).unwrap();
+    assert_eq!(rows.iter().map(<[Value]>::to_vec).collect::<Vec<_>>(), [row(0), row(1)]);
+    assert_eq!(rows.to_batch().unwrap(), batch);
+    assert!(assemble_rows(&vector, &[Value::Null], &[Value::Null, Value::Null], 2).is_err());
     let none = assemble(&vector, &[], &[array_of(&DataType::Int, [].iter()).unwrap()], 0).unwrap();
     assert_eq!(none.num_rows(), 0);
     assert!(assemble(&vector, &[Value::Null], &request, 2).is_err());
