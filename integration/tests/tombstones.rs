@@ -274,6 +274,8 @@ fn a_useless_key_of_any_length_is_a_dead_letter(broker: &Broker, kafka: &Kafka) 
         for run in reader.poll(10, Duration::from_millis(200)).expect("a poll") {
             found.extend(run.records.iter().map(|record| record.key.as_ref().map_or(0, |key| key.len())));
         }
+        // Outputs are in Kafka at least once: what went with one that was refused goes again.
+        found.dedup();
         Some(found.clone()).filter(|found| found.len() >= lengths.len())
     });
     assert_eq!(found, [999_700, 64 << 10]);
