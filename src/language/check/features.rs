@@ -235,6 +235,10 @@ impl Checker<'_> {
                     Some(input) if aggregate::bind(&other, &types, parameters).is_ok() => {
                         problem.help(format!("write `{other}({})`, which takes {of}", input.expression.text))
                     }
+                    Some(input) if aggregate::bind(name, &types.iter().map(item_of).collect::<Vec<_>>(), parameters).is_ok() => {
+                        let text = &input.expression.text;
+                        problem.help(format!("take one value of it, `{text}[1]`, or make a row of each by `unnest({text})` in a stream"))
+                    }
                     _ => problem,
                 });
                 None
@@ -372,5 +376,13 @@ fn arguments(shape: Shape) -> String {
         (false, true) => inputs,
         (true, false) => parameters,
         (false, false) => format!("{inputs} and {parameters}"),
+    }
+}
+
+/// The type of a list's items; any other type as it is.
+fn item_of(data_type: &DataType) -> DataType {
+    match data_type {
+        DataType::List(item) => item.as_ref().clone(),
+        other => other.clone(),
     }
 }

@@ -252,7 +252,8 @@ impl VectorScope<'_, '_> {
                 let source = &self.checker.plan.sources[on];
                 let Some(index) = source.fields.iter().position(|field| field.name == column) else {
                     if self.frame.reported.insert(format!("key {view} {column}")) {
-                        let message = format!("source `{}` has no column `{column}` to read {view} by", source.name);
+                        let what = if source.files.is_some() { "table" } else { "source" };
+                        let message = format!("{what} `{}` has no column `{column}` to read {view} by", source.name);
                         let fitting: Vec<_> = source
                             .fields
                             .iter()

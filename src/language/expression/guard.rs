@@ -101,7 +101,7 @@ fn is_made_for(function: &str, what: &str) -> bool {
     }
 }
 
-/// What is said of a call or a sign that cannot be planned and has more than a single value among its operands; `None` where
+/// What is said of a call, a cast or an operator that cannot be planned and has more than a single value among its operands; `None` where
 /// there is none.
 pub(super) fn of_several(expr: &Expr, place: Place<'_>, type_of: &dyn Fn(&Expr) -> Option<ArrowType>) -> Option<Diagnostic> {
     let found = visit_expressions(expr, |part| {
@@ -109,6 +109,18 @@ pub(super) fn of_several(expr: &Expr, place: Place<'_>, type_of: &dyn Fn(&Expr) 
             Expr::Function(call) if type_of(part).is_none() => (call.name.to_string(), given(&call.args).unwrap_or_default()),
             Expr::Extract { expr, .. } if type_of(part).is_none() => ("extract".to_owned(), vec![expr.as_ref()]),
             Expr::UnaryOp { op, expr } => (op.to_string().to_lowercase(), vec![expr.as_ref()]),
+            Expr::BinaryOp { left, op, right } if type_of(part).is_none() => (op.to_string().to_lowercase(), vec![left.as_ref(), right]),
+            // The planner gives these a type and fails when they are run.
+            Expr::Cast { expr, .. } if !matches!(type_of(expr), Some(ArrowType::List(_))) => ("::".to_owned(), vec![expr.as_ref()]),
+            Expr::Between { expr, low, high, .. } => ("between".to_owned(), vec![expr.as_ref(), low, high]),
+            Expr::InList { expr, list, .. } => ("in".to_owned(), std::iter::once(expr.as_ref()).chain(list).collect()),
+            Expr::Case { conditions, else_result, .. } => {
+                let results: Vec<&Expr> = conditions.iter().map(|when| &when.result).chain(else_result.as_deref()).collect();
+                if results.windows(2).all(|pair| type_of(pair[0]) == type_of(pair[1])) {
+                    return ControlFlow::Continue(());
+                }
+                ("case".to_owned(), results)
+            }
             _ => return ControlFlow::Continue(()),
         };
         let types: Option<Vec<ArrowType>> = operands.iter().map(|operand| type_of(operand)).collect();
