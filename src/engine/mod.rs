@@ -227,12 +227,15 @@ impl Engine {
         threads.extend(running.appliers);
         threads.push(running.publisher);
         drop(running.drain_stop);
-        threads.push(running.drain);
-        let panicked = threads.into_iter().map(JoinHandle::join).filter(Result::is_err).count();
+        let ended = |threads: Vec<JoinHandle<()>>| threads.into_iter().map(JoinHandle::join).filter(Result::is_err).count();
+        let panicked = ended(threads);
+        // While the drain writes its last files.
+        let flushed = self.shared.store.flush();
+        let panicked = panicked + ended(vec![running.drain]);
         if panicked > 0 {
             return Err(Error::internal(format!("{panicked} threads of the engine panicked; see the log")));
         }
-        self.shared.check()
+        self.shared.check().and(flushed)
     }
 }
 

@@ -86,15 +86,15 @@ impl Scorer {
         let features = join(declared, segment.rows.len(), parts);
         let rows = segment.rows.len();
         let request = request_columns(declared, segment)?;
+        let features = vector::feature_columns(declared, &features, rows)?;
         let columns = vector::assemble(declared, &features, &request, rows);
-        let width = vector::feature_width(declared);
         let mut pieces = Vec::new();
         match columns {
             Ok(columns) => pieces.push((0, Ok(columns))),
             Err(_) => {
                 for row in 0..rows {
-                    let request: Vec<ArrayRef> = request.iter().map(|array| array.slice(row, 1)).collect();
-                    pieces.push((row, vector::assemble(declared, &features[row * width..(row + 1) * width], &request, 1)));
+                    let of_row = |columns: &[ArrayRef]| columns.iter().map(|column| column.slice(row, 1)).collect::<Vec<_>>();
+                    pieces.push((row, vector::assemble(declared, &of_row(&features), &of_row(&request), 1)));
                 }
             }
         }

@@ -8,8 +8,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use rocksdb::{
-    BlockBasedOptions, Cache, ColumnFamilyDescriptor, DB, DBCompressionType, DBPinnableSlice, Direction, IteratorMode, Options, WriteBatch,
-    WriteOptions,
+    BlockBasedOptions, Cache, ColumnFamilyDescriptor, DB, DBCompressionType, DBPinnableSlice, Direction, FlushOptions, IteratorMode,
+    Options, WriteBatch, WriteOptions,
 };
 use serde::{Deserialize, Serialize};
 
@@ -266,6 +266,12 @@ impl Store {
         let mut options = WriteOptions::default();
         options.set_sync(true);
         self.db.write_opt(commit.batch, &options).map_err(|error| failure(&self.folder, &error))
+    }
+
+    /// Writes tables of what only the write-ahead log holds, so that whoever opens the store next has nothing to replay.
+    pub fn flush(&self) -> Result<()> {
+        let families = FAMILIES.iter().map(|name| self.family(name)).collect::<Result<Vec<_>>>()?;
+        self.db.flush_cfs_opt(&families, &FlushOptions::default()).map_err(|error| failure(&self.folder, &error))
     }
 
     pub fn put_progress(&self, commit: &mut Commit, progress: &Progress) -> Result<()> {

@@ -177,7 +177,7 @@ impl<'a> Naive<'a> {
                 }
             }
         }
-        vector::assemble(vector, &features, &samples.request, samples.len())
+        vector::assemble(vector, &vector::feature_columns(vector, &features, samples.len())?, &samples.request, samples.len())
     }
 
     /// The events of the window behind a column of the frame.

@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, AsArray, RecordBatch};
+use arrow::compute::concat;
 use arrow::datatypes::{SchemaRef, UInt64Type};
 use datafusion::common::Result as QueryResult;
 use datafusion::common::tree_node::TreeNodeRecursion;
@@ -21,8 +22,7 @@ use super::query_error;
 use super::sweep::ANSWERS;
 use crate::error::{Error, Result};
 use crate::plan::Vector;
-use crate::value::Value;
-use crate::vector::{assemble, value_at};
+use crate::vector::assemble;
 
 /// Where a column of the output comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -112,11 +112,9 @@ impl ExecutionPlan for AssembleExec {
             let rows = assembly.spine.num_rows();
             for start in (0..rows).step_by(ANSWERS) {
                 let count = ANSWERS.min(rows - start);
-                let mut features = vec![Value::Null; count * width];
-                let mut column = 0;
+                let mut features = Vec::with_capacity(width);
                 for read in &mut reads {
-                    read.fill(&mut features[..], start, count, column, width).await.map_err(external)?;
-                    column += read.width;
+                    features.extend(read.take(start, count).await.map_err(external)?);
                 }
                 let batch = {
                     let _timer = metrics.elapsed_compute().timer();
@@ -138,7 +136,7 @@ impl ExecutionPlan for AssembleExec {
 }
 
 impl Assembly {
-    fn output(&self, start: usize, count: usize, features: &[Value]) -> Result<RecordBatch> {
+    fn output(&self, start: usize, count: usize, features: &[ArrayRef]) -> Result<RecordBatch> {
         let request: Vec<ArrayRef> = self.request.iter().map(|column| column.slice(start, count)).collect();
         let vector = assemble(&self.vector, features, &request, count)?;
         let columns = self.places.iter().map(|place| match place {
@@ -158,9 +156,9 @@ struct Answers {
 }
 
 impl Answers {
-    /// Puts the features of the rows from `start` on into their columns of the row-major `features`.
-    async fn fill(&mut self, features: &mut [Value], start: usize, count: usize, column: usize, width: usize) -> Result<()> {
-        let mut done = 0;
+    /// The features of so many rows from `start` on, column by column.
+    async fn take(&mut self, start: usize, count: usize) -> Result<Vec<ArrayRef>> {
+        let (mut pieces, mut done) = (Vec::new(), 0);
         while done < count {
             let Some(batch) = self.batch.as_ref().filter(|batch| self.at < batch.num_rows()) else {
                 self.at = 0;
@@ -168,21 +166,20 @@ impl Answers {
                 self.batch = Some(next.ok_or_else(|| Error::internal("fewer answers than rows"))?);
                 continue;
             };
-            let numbers = batch.column(0).as_primitive::<UInt64Type>().values();
-            let take = (batch.num_rows() - self.at).min(count - done);
-            let expected = (start + done) as u64..(start + done + take) as u64;
-            if !numbers[self.at..self.at + take].iter().copied().eq(expected) {
+            let piece = batch.slice(self.at, (batch.num_rows() - self.at).min(count - done));
+            let first = (start + done) as u64;
+            done += piece.num_rows();
+            self.at += piece.num_rows();
+            let numbers = piece.column(0).as_primitive::<UInt64Type>().values();
+            if !numbers.iter().copied().eq(first..(start + done) as u64) {
                 return Err(Error::internal("answers out of the order of their rows"));
             }
-            for feature in 0..self.width {
-                let values = batch.column(1 + feature);
-                for row in 0..take {
-                    features[(done + row) * width + column + feature] = value_at(values.as_ref(), self.at + row);
-                }
-            }
-            done += take;
-            self.at += take;
+            pieces.push(piece);
         }
-        Ok(())
+        let column = |feature: usize| match pieces.as_slice() {
+            [whole] => Ok(Arc::clone(whole.column(1 + feature))),
+            pieces => concat(&pieces.iter().map(|piece| piece.column(1 + feature).as_ref()).collect::<Vec<_>>()).map_err(Error::from),
+        };
+        (0..self.width).map(column).collect()
     }
 }

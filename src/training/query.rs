@@ -1,7 +1,7 @@
 //! The query of a training set: for each read of the vector, the events that matter and the rows that ask, both
 //! partitioned by key and sorted, under the operator that answers. Must never execute: it only plans and measures.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,6 +23,7 @@ use datafusion::physical_plan::sorts::sort::SortExec;
 use datafusion::physical_plan::sorts::sort_preserving_merge::SortPreservingMergeExec;
 use datafusion::physical_plan::union::UnionExec;
 use datafusion::prelude::SessionConfig;
+use hashbrown::HashSet;
 
 use super::derive::{self, Derivation, DeriveExec};
 use super::point_in_time::PointInTimeExec;
@@ -37,6 +38,9 @@ use crate::window::Layout;
 
 /// What all sorts of one training set may hold in memory before they spill to the temporary folder.
 const SORT_BYTES: usize = 2 << 30;
+/// Partitions of keys for each thread: while one sweeps through a key with a quarter of all events, the other threads take
+/// the rest.
+const PARTITIONS: usize = 2;
 
 /// What the parts of one training set share.
 pub struct Resources {
@@ -257,7 +261,8 @@ fn distinct_keys(queries: &RecordBatch, keys: usize) -> Result<RecordBatch> {
 /// Partitioned by the hash of the keys, each partition sorted by keys and order.
 fn by_key(input: Arc<dyn ExecutionPlan>, keys: &[usize], order: usize, threads: usize) -> Result<Arc<dyn ExecutionPlan>> {
     let hash = keys.iter().map(|key| column(&input, *key)).collect();
-    let parted: Arc<dyn ExecutionPlan> = Arc::new(RepartitionExec::try_new(input, Partitioning::Hash(hash, threads)).map_err(query_error)?);
+    let hashed = Partitioning::Hash(hash, threads * PARTITIONS);
+    let parted: Arc<dyn ExecutionPlan> = Arc::new(RepartitionExec::try_new(input, hashed).map_err(query_error)?);
     let by: Vec<usize> = keys.iter().copied().chain([order]).collect();
     let ordering = ordering(&parted, &by)?;
     Ok(Arc::new(SortExec::new(ordering, parted).with_preserve_partitioning(true)))

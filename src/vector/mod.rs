@@ -60,14 +60,24 @@ impl Rows {
     }
 }
 
-/// A vector's columns for `rows` rows.
+/// The features of `rows` rows as columns; `values` are row-major, `rows` times `feature_width`.
 ///
-/// `features` are row-major, `rows` times `feature_width`; `request` has one array of `rows` values for each request
-/// column. The answer has `schema(vector)`.
+/// # Errors
+/// `Internal` for a value that is not of its column's type.
+pub fn feature_columns(vector: &Vector, values: &[Value], rows: usize) -> Result<Vec<ArrayRef>> {
+    let width = feature_width(vector);
+    if values.len() != rows * width {
+        return Err(misshapen(vector, values.len(), vector.request.len(), rows));
+    }
+    convert::arrays_of_rows(types(&vector.frame).take(width), values, rows)
+}
+
+/// A vector's columns for `rows` rows, of one array of `rows` values for each feature and for each request column. The
+/// answer has `schema(vector)`.
 ///
 /// # Errors
 /// `Input` when a derived column cannot be computed for some row (an overflow, a bad cast): it names the column.
-pub fn assemble(vector: &Vector, features: &[Value], request: &[ArrayRef], rows: usize) -> Result<RecordBatch> {
+pub fn assemble(vector: &Vector, features: &[ArrayRef], request: &[ArrayRef], rows: usize) -> Result<RecordBatch> {
     let frame = frame(vector, features, request, rows)?;
     let column = |column: &VectorColumn| -> Result<ArrayRef> {
         let array = match &column.from {
@@ -82,8 +92,8 @@ pub fn assemble(vector: &Vector, features: &[Value], request: &[ArrayRef], rows:
     batch_of(&vector.schema, vector.columns.iter().map(column).collect::<Result<_>>()?, rows)
 }
 
-/// The same as values; `request` too is row-major, `rows` times the vector's request columns. Arrays are made only for what
-/// expressions read.
+/// The same of values and as values, all row-major: `rows` times `feature_width`, and `rows` times the request columns.
+/// Arrays are made only for what expressions read.
 ///
 /// # Errors
 /// As `assemble`.
@@ -98,7 +108,7 @@ pub fn assemble_rows(vector: &Vector, features: &[Value], request: &[Value], row
     };
     let computed = if vector.columns.iter().any(|column| matches!(column.from, ColumnSource::Derived(_))) {
         let request = convert::arrays_of_rows(types(&vector.frame).skip(width), request, rows)?;
-        let frame = frame(vector, features, &request, rows)?;
+        let frame = frame(vector, &feature_columns(vector, features, rows)?, &request, rows)?;
         vector.columns.iter().map(|column| computed(column, &frame)).collect::<Result<_>>()?
     } else {
         vec![None; vector.columns.len()]
@@ -122,14 +132,11 @@ pub fn assemble_rows(vector: &Vector, features: &[Value], request: &[Value], row
 }
 
 /// What the expressions of a vector see: its features, then its request columns.
-fn frame(vector: &Vector, features: &[Value], request: &[ArrayRef], rows: usize) -> Result<RecordBatch> {
-    let width = feature_width(vector);
-    if features.len() != rows * width || request.len() != vector.request.len() {
+fn frame(vector: &Vector, features: &[ArrayRef], request: &[ArrayRef], rows: usize) -> Result<RecordBatch> {
+    if features.len() != feature_width(vector) || request.len() != vector.request.len() {
         return Err(misshapen(vector, features.len(), request.len(), rows));
     }
-    let mut columns = convert::arrays_of_rows(types(&vector.frame).take(width), features, rows)?;
-    columns.extend(request.iter().cloned());
-    batch_of(&vector.frame, columns, rows)
+    batch_of(&vector.frame, features.iter().chain(request).cloned().collect(), rows)
 }
 
 fn misshapen(vector: &Vector, features: usize, request: usize, rows: usize) -> Error {

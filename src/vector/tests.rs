@@ -87,7 +87,8 @@ fn columns_come_in_order_with_their_defaults() {
         columns,
     };
     let request = [array_of(&DataType::Int, [Value::Null, Value::Int(3)].iter()).unwrap()];
-    let batch = assemble(&vector, &[Value::Float(1.5), Value::Null], &request, 2).unwrap();
+    let features = feature_columns(&vector, &[Value::Float(1.5), Value::Null], 2).unwrap();
+    let batch = assemble(&vector, &features, &request, 2).unwrap();
     assert_eq!(batch.schema(), schema(&vector));
     let row = |row| (0..3).map(|column| value_at(batch.column(column).as_ref(), row)).collect::<Vec<_>>();
     assert_eq!(row(0), [Value::Int(9), Value::Float(3.0), Value::Float(1.5)]);
@@ -97,7 +98,9 @@ fn columns_come_in_order_with_their_defaults() {
     assert_eq!(rows.iter().map(<[Value]>::to_vec).collect::<Vec<_>>(), [row(0), row(1)]);
     assert_eq!(rows.to_batch().unwrap(), batch);
     assert!(assemble_rows(&vector, &[Value::Null], &[Value::Null, Value::Null], 2).is_err());
-    let none = assemble(&vector, &[], &[array_of(&DataType::Int, [].iter()).unwrap()], 0).unwrap();
+    let none = feature_columns(&vector, &[], 0).unwrap();
+    let none = assemble(&vector, &none, &[array_of(&DataType::Int, [].iter()).unwrap()], 0).unwrap();
     assert_eq!(none.num_rows(), 0);
-    assert!(assemble(&vector, &[Value::Null], &request, 2).is_err());
+    assert!(feature_columns(&vector, &[Value::Null], 2).is_err());
+    assert!(assemble(&vector, &[], &request, 2).is_err());
 }
