@@ -71,7 +71,8 @@ struct Entry {
 
 impl Entry {
     /// A key as its rows have it, at the work that needs it.
-    fn of(key: Box<[u8]>, hash: u64, (state, applied): (KeyState, Seq), work: &Work, bytes: usize) -> Self {
+    fn of(key: Box<[u8]>, hash: u64, (state, applied): (KeyState, Seq), work: &Work) -> Self {
+        let bytes = state.bytes() + key.len();
         Self { key, hash, state, applied, taking: Seq(0), dirty: false, touched: work.number, flushed: 0, bytes }
     }
 
@@ -250,9 +251,8 @@ impl Shard {
                 let rows = store.states(definitions.plan.views[view].id, keys.iter().map(|(_, key, _)| *key))?;
                 for ((_, key, hash), row) in keys.iter().zip(rows) {
                     let loaded = state_of(definitions, view, row.as_deref(), loads)?;
-                    let bytes = loaded.0.bytes() + key.len();
-                    self.bytes += bytes;
-                    let entry = Entry::of((*key).into(), *hash, loaded, work, bytes);
+                    let entry = Entry::of((*key).into(), *hash, loaded, work);
+                    self.bytes += entry.bytes;
                     self.tables[view].insert_unique(*hash, entry, |entry| entry.hash);
                 }
             }
@@ -278,10 +278,8 @@ impl Shard {
             let entry = match table.find_entry(hash, |entry| entry.hash == hash && *entry.key == *key) {
                 Ok(found) => found.into_mut(),
                 Err(_) => {
-                    let (state, applied) = load(definitions, store, rows.view, key, loads)?;
-                    let bytes = state.bytes() + key.len();
-                    self.bytes += bytes;
-                    let entry = Entry::of(key.into(), hash, (state, applied), work, bytes);
+                    let entry = Entry::of(key.into(), hash, load(definitions, store, rows.view, key, loads)?, work);
+                    self.bytes += entry.bytes;
                     table.insert_unique(hash, entry, |entry| entry.hash).into_mut()
                 }
             };
@@ -370,10 +368,8 @@ impl Shard {
                 let entry = match table.find_entry(hash, |entry| entry.hash == hash && entry.key == key) {
                     Ok(found) => found.into_mut(),
                     Err(_) => {
-                        let (state, applied) = load(definitions, store, index, &key, &mut outcome.loads)?;
-                        let bytes = state.bytes() + key.len();
-                        self.bytes += bytes;
-                        let entry = Entry::of(key.clone(), hash, (state, applied), work, bytes);
+                        let entry = Entry::of(key.clone(), hash, load(definitions, store, index, &key, &mut outcome.loads)?, work);
+                        self.bytes += entry.bytes;
                         table.insert_unique(hash, entry, |entry| entry.hash).into_mut()
                     }
                 };
