@@ -12,10 +12,7 @@ use arrow::datatypes::{DataType as ArrowType, Field, Float64Type, Schema, TimeUn
 use arrow::json::reader::{ReaderBuilder, infer_json_schema};
 use arrow::json::writer::{EncoderOptions, make_encoder};
 use arrow::util::display::{ArrayFormatter, FormatOptions};
-use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
-use parquet::basic::{Compression, ZstdLevel};
-use parquet::file::properties::WriterProperties;
 
 use super::cast;
 use super::spine::Spine;
@@ -117,20 +114,15 @@ fn read_csv(file: File) -> Result<RecordBatch> {
 /// Writes a table; the file appears under its name only when it is whole. All batches have the first one's schema.
 pub fn write_table(path: &Path, batches: &[RecordBatch]) -> Result<()> {
     let kind = kind(path)?;
-    let Some(first) = batches.first() else {
+    if batches.is_empty() {
         return Err(Error::internal(format!("{}: a table without a schema", path.display())));
-    };
+    }
     let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     let temporary = path.with_file_name(format!(".{name}.part"));
     let attempt = || -> Result<(), Box<dyn std::error::Error>> {
         let file = File::create(&temporary)?;
         let file = match kind {
-            Kind::Parquet => {
-                let properties = WriterProperties::builder().set_compression(Compression::ZSTD(ZstdLevel::try_new(1)?)).build();
-                let mut writer = ArrowWriter::try_new(file, first.schema(), Some(properties))?;
-                batches.iter().try_for_each(|batch| writer.write(batch))?;
-                writer.into_inner()?
-            }
+            Kind::Parquet => super::parquet::write(file, batches)?,
             Kind::Csv => write_csv(file, batches)?,
             Kind::Ndjson => write_ndjson(file, batches)?,
         };
