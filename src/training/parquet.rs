@@ -95,15 +95,18 @@ mod tests {
     #[test]
     fn what_is_written_is_read_in_its_order() {
         let batch = |from: i64, rows: i64| {
-            let pairs = DataType::Map(Box::new(DataType::List(Box::new(DataType::Int))));
-            let pair = |row: i64| Value::Map([("k".into(), Value::List([Value::Int(row), Value::Null].into()))].into());
+            let pairs = DataType::List(Box::new(DataType::Struct(vec![("a".into(), DataType::Int), ("b".into(), DataType::Int)])));
+            let pair = |row: i64| {
+                let fields = Value::Struct([("a".into(), Value::Int(row)), ("b".into(), Value::Null)].into());
+                Value::List(vec![fields; row as usize % 3].into())
+            };
             let values: Vec<Value> = (from..from + rows).map(|row| if row % 3 == 0 { Value::Null } else { pair(row) }).collect();
             let columns: [(&str, ArrayRef); 3] = [
                 ("n", Arc::new(Int64Array::from_iter_values(from..from + rows))),
                 ("pairs", array_of(&pairs, values.iter()).unwrap()),
                 ("t", Arc::new(StringArray::from_iter_values((from..from + rows).map(|row| (row % 7).to_string())))),
             ];
-            RecordBatch::try_from_iter(columns).unwrap()
+            RecordBatch::try_from_iter_with_nullable(columns.map(|(name, column)| (name, column, true))).unwrap()
         };
         let half = GROUP_ROWS as i64 / 2;
         for (batches, groups) in [
