@@ -120,8 +120,9 @@ impl Planner {
     fn physical(&self, expr: &Expr, names: &DFSchema, schema: &SchemaRef) -> Result<Option<Planned>, DataFusionError> {
         let sql = ExprWithAlias { expr: expr.clone(), alias: None };
         let logical = rewrite::runnable(self.state.create_logical_expr_from_sql_expr(sql, names)?, names)?;
-        let physical = evaluate::exact(self.state.create_physical_expr(logical, names)?)?;
+        let physical = evaluate::exact(self.state.create_physical_expr(logical, names)?, schema)?;
         let Some(data_type) = language_type(&physical.data_type(schema)?) else { return Ok(None) };
+        evaluate::tried(&physical, schema)?;
         let text: Arc<str> = expr.to_string().into();
         let read = collect_columns(&physical);
         let places = read.iter().map(|column| column.index()).collect();
@@ -150,7 +151,10 @@ fn language_type(data_type: &ArrowType) -> Option<DataType> {
         ArrowType::Timestamp(TimeUnit::Second | TimeUnit::Millisecond | TimeUnit::Microsecond | TimeUnit::Nanosecond, None) => {
             DataType::Timestamp
         }
-        ArrowType::List(item) | ArrowType::LargeList(item) => DataType::List(Box::new(language_type(item.data_type())?)),
+        ArrowType::List(item) | ArrowType::LargeList(item) => match language_type(item.data_type())? {
+            DataType::List(_) | DataType::Map(_) => return None,
+            item => DataType::List(Box::new(item)),
+        },
         ArrowType::Map(entries, _) => match entries.data_type() {
             ArrowType::Struct(entry) if *entry[0].data_type() == ArrowType::Utf8 => {
                 DataType::Map(Box::new(language_type(entry[1].data_type())?))

@@ -100,6 +100,11 @@ pub(crate) fn identifier(column: &str) -> Ident {
     if plain { Ident::new(column) } else { Ident::with_quote('"', column) }
 }
 
+/// Functions whose maps would have the order of their arguments, and perhaps a key twice.
+const MAKE_MAPS: [&str; 2] = ["map", "make_map"];
+/// DataFusion takes it for a function of its arguments.
+const OF_THE_BUILD: &str = "version";
+
 /// Whether a call may stand in an expression; its name is put into lower case.
 fn call(state: &SessionState, function: &mut Function, place: Place<'_>, problems: &mut Vec<Diagnostic>) -> bool {
     let at = place.part(function.name.span());
@@ -114,7 +119,12 @@ fn call(state: &SessionState, function: &mut Function, place: Place<'_>, problem
     }
     let name = function.name.to_string();
     if let Some(found) = state.scalar_functions().get(&name) {
-        if found.signature().volatility == Volatility::Immutable {
+        if MAKE_MAPS.contains(&name.as_str()) {
+            let problem = Diagnostic::error(codes::EXPRESSION_TYPE, at, "maps are not made in expressions", "makes a map");
+            problems.push(problem.help("a feature with `by` is a map: `n = count(*) by shop over 1d`"));
+            return false;
+        }
+        if found.signature().volatility == Volatility::Immutable && name != OF_THE_BUILD {
             return true;
         }
         let problem =

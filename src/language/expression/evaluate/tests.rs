@@ -3,10 +3,14 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, Float64Array, Int64Array, StringArray, TimestampMicrosecondArray};
+use arrow::array::{Array, ArrayRef, AsArray, Float64Array, Int64Array, StringArray, TimestampMicrosecondArray};
+use arrow::datatypes::{DataType as ArrowType, Int64Type};
 use arrow::record_batch::RecordBatch;
+use datafusion::common::DataFusionError;
+use datafusion::logical_expr::ColumnarValue;
+use datafusion::physical_expr::PhysicalExpr;
 
-use crate::error::{Error, Result};
+use crate::error::Error;
 use crate::language::{SourceFile, compile};
 use crate::plan::{ModelSignature, Plan};
 
@@ -15,7 +19,7 @@ fn plan(expression: &str) -> Plan {
         "source s (a bigint, b bigint, x double, name text, t timestamp) from log 's' format json event time t;
          vector v on s (value = {expression});"
     );
-    let no_model = |_: &Path| -> Result<ModelSignature> { Err(Error::not_found("no model")) };
+    let no_model = |_: &Path| -> crate::error::Result<ModelSignature> { Err(Error::not_found("no model")) };
     let files = [SourceFile { path: "test.bay".into(), text }];
     let compiled = compile(&files, &no_model);
     compiled.plan.unwrap_or_else(|| panic!("{}", crate::language::render(&compiled.diagnostics, &files, false)))
@@ -49,6 +53,55 @@ fn what_cannot_be_computed_is_null_for_its_row_alone() {
     assert_eq!(ints("a + b"), [None, Some(7), None]);
     assert_eq!(ints("a % b"), [Some(0), None, None]);
     assert_eq!(ints("name::bigint"), [Some(12), None, Some(5)]);
+    assert_eq!(ints("-(-a - 1)"), [None, Some(8), None]);
+    // Not every function says by its error that a value is bad.
+    let texts = values(r"regexp_replace('a', replace(name, '12', '\'), 'x')");
+    let texts: Vec<_> = texts.as_any().downcast_ref::<StringArray>().unwrap().iter().collect();
+    assert_eq!(texts, [None, Some("a"), Some("a")]);
+}
+
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct PanicsAbove(i64);
+
+impl std::fmt::Display for PanicsAbove {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "panics above {}", self.0)
+    }
+}
+
+impl PhysicalExpr for PanicsAbove {
+    fn data_type(&self, _: &arrow::datatypes::Schema) -> Result<ArrowType, DataFusionError> {
+        Ok(ArrowType::Int64)
+    }
+
+    fn nullable(&self, _: &arrow::datatypes::Schema) -> Result<bool, DataFusionError> {
+        Ok(true)
+    }
+
+    fn evaluate(&self, batch: &RecordBatch) -> Result<ColumnarValue, DataFusionError> {
+        assert!(batch.column(0).as_primitive::<Int64Type>().iter().flatten().all(|value| value <= self.0));
+        Ok(ColumnarValue::Array(Arc::clone(batch.column(0))))
+    }
+
+    fn children(&self) -> Vec<&Arc<dyn PhysicalExpr>> {
+        Vec::new()
+    }
+
+    fn with_new_children(self: Arc<Self>, _: Vec<Arc<dyn PhysicalExpr>>) -> Result<Arc<dyn PhysicalExpr>, DataFusionError> {
+        Ok(self)
+    }
+
+    fn fmt_sql(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{self}")
+    }
+}
+
+#[test]
+fn a_function_that_panics_gives_null_for_that_row() {
+    let column: ArrayRef = Arc::new(Int64Array::from(vec![Some(1), Some(9), None, Some(2)]));
+    let batch = RecordBatch::try_from_iter([("a", column)]).unwrap();
+    let found = super::evaluator(Arc::new(PanicsAbove(2)), ArrowType::Int64).evaluate(&batch).unwrap();
+    assert_eq!(found.as_primitive::<Int64Type>().iter().collect::<Vec<_>>(), [Some(1), None, None, Some(2)]);
 }
 
 #[test]

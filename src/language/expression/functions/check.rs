@@ -10,6 +10,23 @@ use super::{ALL, Argument, Function, json_get};
 use crate::language::diagnostics::{Diagnostic, codes};
 use crate::value::Value;
 
+/// The longest result that a function may be asked for.
+const LENGTH_MAX: i64 = 10_000;
+/// SQL's functions whose result is as long as an argument says, and which one that is.
+const SIZED: [(&str, usize); 11] = [
+    ("array_repeat", 1),
+    ("array_resize", 1),
+    ("generate_series", 0),
+    ("generate_series", 1),
+    ("list_repeat", 1),
+    ("list_resize", 1),
+    ("lpad", 1),
+    ("range", 0),
+    ("range", 1),
+    ("repeat", 1),
+    ("rpad", 1),
+];
+
 /// Reports arguments that a function cannot take, in all parts of an expression.
 pub(in super::super) fn arguments(
     expr: &Expr,
@@ -30,6 +47,15 @@ pub(in super::super) fn arguments(
                         let message = format!("`{name}` is written `{}`", function.form);
                         problems.push(Diagnostic::error(codes::EXPRESSION_TYPE, place.part(part.span()), message, format!("has {count}")));
                     }
+                }
+            } else {
+                let given = given(&call.args).unwrap_or_default();
+                let sizes = SIZED.iter().filter(|(sized, _)| *sized == name).filter_map(|(_, index)| given.get(*index));
+                let fits = |size: &Expr| matches!(literal(size), Some(Value::Int(size)) if (0..=LENGTH_MAX).contains(&size));
+                for size in sizes.filter(|size| !fits(size)) {
+                    let message = format!("`{name}` takes a whole number from 0 to {LENGTH_MAX} here, as a literal");
+                    let problem = Diagnostic::error(codes::NOT_A_LITERAL, place.part(size.span()), message, "how long the result is");
+                    problems.push(problem.help("one event could ask for all the memory there is"));
                 }
             }
         }
