@@ -371,3 +371,29 @@ fn a_map_of_very_many_values() {
     assert_eq!(row["far_1d"], json!({"__other": MANY * (MANY - 1) / 2 - a - b, "a": a, "b": b}));
     assert_eq!(server.stop(), Some(0));
 }
+
+/// What a function makes of some text can fail in ways that have nothing to do with SQL.
+#[test]
+fn a_value_that_no_expression_can_take_stops_nothing() {
+    let project = Project::new(
+        "source s (k bigint, pattern text, t timestamp) from log 's' format json event time t;
+         entity thing (k bigint);
+         features f of thing from s (n = count(*) over all as n, found = count(regexp_replace('a', pattern, 'b')) over all as found);
+         vector v on s (f.*, replaced = regexp_replace('a', pattern, 'b'));
+         vector asked request (pattern text) (replaced = regexp_replace('a', pattern, 'b'));",
+    );
+    let events: Vec<Json> =
+        ["a", "\\", "(", "x"].iter().map(|pattern| json!({"k": 1, "pattern": pattern, "t": "2026-01-01T00:00:00Z"})).collect();
+    project.push("s", &events);
+    project.catch_up();
+    let looked_up = |arguments: &[&str]| read_json(&project.run(&[arguments, &["--output", "json"]].concat()).ok().stdout);
+    let answer = looked_up(&["lookup", "v", "k=1", "--as-of", "2026-01-01T00:00:00Z", "--request", "pattern=a"]);
+    assert_eq!(answer["values"], json!([[4, 2, "b"]]), "{answer}");
+    // A vector without keys is asked for without any, and has nothing to verify.
+    for (pattern, replaced) in [("a", json!("b")), ("(", Json::Null)] {
+        let answer = looked_up(&["lookup", "asked", "--request", &format!("pattern={pattern}")]);
+        assert_eq!(answer["values"], json!([[replaced]]), "{answer}");
+    }
+    let verified = project.run(&["verify"]);
+    assert!(verified.code == Some(0) && verified.stdout.contains("v: ") && !verified.stdout.contains("asked"), "{verified:?}");
+}

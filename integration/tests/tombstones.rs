@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use forebay::log::kafka::Kafka;
-use forebay::{LogReader, NewRecord, Offset, Partition};
+use forebay::{NewRecord, Offset, Partition};
 use forebay_integration::answers::read_json;
 use forebay_integration::chance::Chance;
 use forebay_integration::harness::{Project, wait_for};

@@ -63,7 +63,11 @@ fn typed(data_type: &DataType, text: &str) -> Option<Value> {
     match data_type {
         DataType::Bool => text.parse().ok().map(Value::Bool),
         DataType::Int => text.parse().ok().map(Value::Int),
-        DataType::Float => text.parse().ok().map(Value::Float),
+        // Words such as `inf` mean what they say; digits that are too many for a double do not mean infinity.
+        DataType::Float => {
+            let number: Option<f64> = text.parse().ok();
+            number.filter(|number| number.is_finite() || !text.bytes().any(|byte| byte.is_ascii_digit())).map(Value::Float)
+        }
         DataType::Text => Some(Value::Text(text.into())),
         DataType::Timestamp => EventTime::parse(text).map(|time| Value::Timestamp(time.0)),
         // A JSON array, whose texts stand in quotes.

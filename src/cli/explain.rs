@@ -19,8 +19,8 @@ pub(super) struct Arguments {
     /// The vector and its column
     #[arg(value_name = "VECTOR.FEATURE")]
     feature: String,
-    /// The vector's keys
-    #[arg(required = true, value_name = "KEY=VALUE")]
+    /// The vector's keys; a vector of request columns alone has none
+    #[arg(value_name = "KEY=VALUE")]
     keys: Vec<Assignment>,
     #[command(flatten)]
     row: Row,

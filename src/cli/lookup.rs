@@ -21,8 +21,8 @@ use super::{answer, definitions, store};
 pub(super) struct Arguments {
     /// The vector
     vector: String,
-    /// Its keys
-    #[arg(required = true, value_name = "KEY=VALUE")]
+    /// Its keys; a vector of request columns alone has none
+    #[arg(value_name = "KEY=VALUE")]
     keys: Vec<Assignment>,
     #[command(flatten)]
     row: Row,

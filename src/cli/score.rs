@@ -30,7 +30,7 @@ pub(super) struct Arguments {
     /// The model
     model: String,
     /// The keys of one row
-    #[arg(value_name = "KEY=VALUE", required_unless_present = "spine", conflicts_with = "spine")]
+    #[arg(value_name = "KEY=VALUE", conflicts_with = "spine")]
     keys: Vec<Assignment>,
     #[command(flatten)]
     row: Row,

@@ -15,7 +15,7 @@ use super::{lookup, store};
 
 #[derive(Args)]
 pub(super) struct Arguments {
-    /// The vector; all of them, where none is named
+    /// The vector; all that read features, where none is named
     vector: Option<String>,
     /// How many rows to compute, each in three ways
     #[arg(long, default_value_t = 100)]
@@ -32,7 +32,7 @@ pub(super) fn run(context: &Context, arguments: &Arguments) -> Result<Outcome> {
             return Err(lookup::unknown("vector", name, plan.vectors.iter().map(|vector| &vector.name)));
         }
         Some(name) => vec![name.clone()],
-        None => plan.vectors.iter().map(|vector| vector.name.clone()).collect(),
+        None => plan.vectors.iter().filter(|vector| !vector.reads.is_empty()).map(|vector| vector.name.clone()).collect(),
     };
     let handle = store::state(context, plan)?;
     let (events, recent) = store::events(context)?;

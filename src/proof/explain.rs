@@ -99,7 +99,8 @@ pub fn explain(
                     (DataType::Map(_), Some((key, inputs))) => (aggregate.trim_end_matches(" by"), inputs, format!(" by {key} {keep}")),
                     _ => (aggregate.as_str(), inputs.as_slice(), String::new()),
                 };
-                explanation.meaning = format!("{name} of ({}){filter}{by}, {}", inputs.join(", "), window_text(window, as_of));
+                let inputs = if inputs.is_empty() { "*".to_owned() } else { inputs.join(", ") };
+                explanation.meaning = format!("{name} of ({inputs}){filter}{by}, {}", window_text(window, as_of));
                 if let Some(ttl) = view.ttl {
                     explanation.meaning += &format!(", after the last silence of its key of more than {ttl} (ttl)");
                 }

@@ -41,7 +41,10 @@ pub(super) fn lookup(vector: &Vector, body: &[u8], absent: Absent) -> Result<Loo
     let mut keys = None;
     let mut request = None;
     let mut read = LookupRequest { vector: vector.name.clone(), rows: Vec::new(), as_of: None, after: Vec::new(), wait: WAIT_DEFAULT };
-    for (name, value) in object {
+    for (place, (name, value)) in object.iter().enumerate() {
+        if object.iter().take(place).any(|(other, _)| other == name) {
+            return Err(repeated(name.to_owned()));
+        }
         match name {
             "keys" => keys = Some(array("keys", value)?),
             "request" if value.is_null() => {}
@@ -100,11 +103,15 @@ fn row_keys(vector: &Vector, row: usize, json: &Json) -> Result<Vec<(String, Val
         }
         values.push((key.name.clone(), typed(&key.data_type, value).ok_or_else(|| mismatch(&place(&key.name), key, value))?));
     }
-    if object.len() != values.len()
-        && let Some((name, _)) = object.iter().find(|(name, _)| !vector.keys.iter().any(|key| key.name == *name))
-    {
-        let message = format!("vector {} has no key '{name}': it is looked up by {}", vector.name, listed(&vector.keys));
-        return Err(Refusal::bad("unknown_field", place(name), message));
+    if object.len() != values.len() {
+        let unknown = object.iter().find(|(name, _)| !vector.keys.iter().any(|key| key.name == *name));
+        return Err(match unknown {
+            Some((name, _)) => {
+                let message = format!("vector {} has no key '{name}': it is looked up by {}", vector.name, listed(&vector.keys));
+                Refusal::bad("unknown_field", place(name), message)
+            }
+            None => repeated(format!("keys[{row}]")),
+        });
     }
     Ok(values)
 }
@@ -133,8 +140,8 @@ fn row_request(vector: &Vector, row: usize, json: Option<&Json>, absent: Absent)
             }
         }
     }
-    let sent = object.map(|object| object.iter().map(|(name, _)| name)).into_iter().flatten();
-    for name in sent {
+    let sent = object.filter(|object| object.len() != values.len());
+    for (name, _) in sent.into_iter().flat_map(|object| object.iter()) {
         if !vector.request.iter().any(|column| column.field.name == name) {
             let fields: Vec<_> = vector.request.iter().map(|column| column.field.clone()).collect();
             let columns = if fields.is_empty() { "none".to_owned() } else { listed(&fields) };
@@ -142,7 +149,13 @@ fn row_request(vector: &Vector, row: usize, json: Option<&Json>, absent: Absent)
             return Err(Refusal::bad("unknown_field", place(name), message));
         }
     }
-    Ok(values)
+    if sent.is_some() { Err(repeated(format!("request[{row}]"))) } else { Ok(values) }
+}
+
+/// Readers differ in which of two values they take: none is guessed.
+fn repeated(place: String) -> Refusal {
+    let message = format!("{place}: a name stands there twice; send each once");
+    Refusal::bad("repeated_field", place, message)
 }
 
 /// A JSON value as that type; `None` when it is not of it. Never null.
@@ -337,6 +350,9 @@ mod tests {
             (&keyed("7.5"), "wrong_type", "keys[0].user_id"),
             (&keyed("9223372036854775808"), "wrong_type", "keys[0].user_id"),
             (&keyed("1,\"user\":2"), "unknown_field", "keys[0].user"),
+            (&keyed("1,\"user_id\":2"), "repeated_field", "keys[0]"),
+            (r#"{"keys":[],"keys":[]}"#, "repeated_field", "keys"),
+            (r#"{"keys":[{"user_id":1,"merchant_id":"a"}],"request":[{"amount":1,"amount":2}]}"#, "repeated_field", "request[0]"),
             (r#"{"keys":[],"request":[{}]}"#, "length_mismatch", "request"),
             (r#"{"keys":[],"key":1}"#, "unknown_field", "key"),
             (r#"{"keys":[],"as_of":"soon"}"#, "wrong_type", "as_of"),

@@ -9,7 +9,8 @@ use ::parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use arrow::array::{Array, ArrayRef, AsArray};
 use arrow::compute::{CastOptions, cast_with_options};
 use arrow::datatypes::{
-    DataType as ArrowType, Field as ArrowField, Float64Type, Int64Type, Schema, TimeUnit, TimestampMicrosecondType, UInt64Type,
+    DataType as ArrowType, Field as ArrowField, Float64Type, Int64Type, Schema, TimeUnit, TimestampMicrosecondType,
+    TimestampNanosecondType, UInt64Type,
 };
 use arrow::record_batch::RecordBatch;
 
@@ -118,6 +119,7 @@ fn target(stored: &ArrowType, wanted: &DataType) -> ArrowType {
         | ArrowType::UInt32 => ArrowType::Int64,
         ArrowType::UInt64 => ArrowType::UInt64,
         ArrowType::Float16 | ArrowType::Float32 | ArrowType::Float64 => ArrowType::Float64,
+        ArrowType::Timestamp(TimeUnit::Nanosecond, _) => ArrowType::Timestamp(TimeUnit::Nanosecond, None),
         ArrowType::Timestamp(..) | ArrowType::Date32 | ArrowType::Date64 => ArrowType::Timestamp(TimeUnit::Microsecond, None),
         ArrowType::Decimal128(_, scale) if *scale <= 0 && *wanted == DataType::Int => ArrowType::Int64,
         ArrowType::Decimal128(..) | ArrowType::Decimal256(..) if wanted.is_numeric() => ArrowType::Float64,
@@ -145,8 +147,12 @@ fn value(column: &dyn Array, row: usize, wanted: &DataType) -> Value {
             let whole = *wanted == DataType::Int && number.fract() == 0.0 && number.abs() < 9_007_199_254_740_992.0;
             if whole { Value::Int(number as i64) } else { Value::Float(number) }
         }
-        ArrowType::Timestamp(..) => {
-            let micros = column.as_primitive::<TimestampMicrosecondType>().value(row);
+        ArrowType::Timestamp(unit, _) => {
+            let micros = match unit {
+                // Down, as times of text and of spines go, also before 1970.
+                TimeUnit::Nanosecond => column.as_primitive::<TimestampNanosecondType>().value(row).div_euclid(1_000),
+                _ => column.as_primitive::<TimestampMicrosecondType>().value(row),
+            };
             if *wanted == DataType::Text { Value::Timestamp(micros) } else { Value::Int(micros) }
         }
         ArrowType::List(_) => {

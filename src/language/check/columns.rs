@@ -78,7 +78,8 @@ impl Checker<'_> {
             return Some(if *list { DataType::List(Box::new(data_type.clone())) } else { data_type.clone() });
         }
         let problem = Diagnostic::error(codes::UNKNOWN_TYPE, name.at, format!("there is no type `{}`", name.text), "unknown type");
-        let own = FOREIGN.iter().find(|(_, spellings)| spellings.contains(&wanted.as_str())).map(|(own, _)| *own);
+        let bare = wanted.split('(').next().unwrap_or_default().trim();
+        let own = FOREIGN.iter().find(|(own, spellings)| spellings.contains(&bare) || bare == *own && bare != wanted).map(|(own, _)| *own);
         self.report(match own {
             Some(own) => problem.help(format!("write `{own}{}`", if *list { "[]" } else { "" })),
             None => problem.suggest(&wanted, &TYPES.map(|(spelling, _)| spelling), "type"),

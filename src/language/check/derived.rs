@@ -73,11 +73,11 @@ impl Checker<'_> {
             }
             return None;
         }
-        if let Some(call) = self.aggregate_inside(expr) {
+        if let Some((call, part)) = self.aggregate_inside(expr) {
             let message = format!("`{call}` stands inside an expression");
             let problem = Diagnostic::error(codes::AGGREGATE_INSIDE, line.sql.at, message, "has an aggregate in it");
             self.report(problem.help(format!(
-                "name the parts, each with its window, and compute from the names: `part = {call} over 1h`, then `{} = part_1h / ..`",
+                "name the parts, each with its window, and compute from the names: `part = {part} over 1h`, then `{} = part_1h / ..`",
                 line.item.name.text
             )));
             return None;
@@ -115,13 +115,20 @@ impl Checker<'_> {
         Some(Resolved { expr, reads })
     }
 
-    /// The first call of an aggregate in an expression.
-    fn aggregate_inside(&self, expr: &Expr) -> Option<String> {
+    /// The first call of an aggregate in an expression, and how a feature of its own says it.
+    fn aggregate_inside(&self, expr: &Expr) -> Option<(String, String)> {
         let found = visit_expressions(expr, |part| match part {
             Expr::Function(function) => {
                 let name = function.name.to_string().to_lowercase();
                 let is_aggregate = aggregate::shape(&name).is_some() && !self.planner.has_function(&name);
-                if is_aggregate { ControlFlow::Break(part.to_string()) } else { ControlFlow::Continue(()) }
+                if !is_aggregate {
+                    return ControlFlow::Continue(());
+                }
+                // SQL's `filter (where ..)` is a clause of the feature here.
+                let (mut call, filter) = (function.clone(), &function.filter);
+                call.filter = None;
+                let own = filter.as_ref().map_or_else(|| call.to_string(), |filter| format!("{call} where {filter}"));
+                ControlFlow::Break((part.to_string(), own))
             }
             _ => ControlFlow::Continue(()),
         });

@@ -34,7 +34,7 @@ fn tensor(vector: &Vector, input: &Tensor) -> Vec<String> {
     if let Some(wanted) = input.shape[1].filter(|wanted| *wanted != width as i64) {
         found.push(format!("input `{}` takes {wanted} columns, vector `{}` has {width}", input.name, vector.name));
     }
-    for column in vector.columns.iter().filter(|column| !is_number(&column.data_type)) {
+    for column in vector.columns.iter().filter(|column| !fits_floats(&column.data_type)) {
         found.push(format!("column `{}` is {}, which the float tensor `{}` cannot hold", column.name, column.data_type, input.name));
     }
     found
@@ -52,13 +52,19 @@ fn one(data_type: &DataType, input: &Tensor) -> Option<String> {
         return Some(format!("input `{}` has shape [{}], a column has [N] or [N, 1]", input.name, shape.join(", ")));
     }
     let fits = match input.element {
-        Element::Float32 | Element::Float64 => is_number(data_type),
-        Element::Int32 | Element::Int64 => matches!(data_type, DataType::Int | DataType::Bool),
+        Element::Float32 | Element::Float64 => fits_floats(data_type),
+        Element::Int64 => matches!(data_type, DataType::Int | DataType::Bool | DataType::Timestamp),
+        Element::Int32 => matches!(data_type, DataType::Int | DataType::Bool),
         Element::Bool => *data_type == DataType::Bool,
         Element::Text => *data_type == DataType::Text,
         Element::Other => false,
     };
     (!fits).then(|| format!("input `{}` takes {}, its column is {data_type}", input.name, spelled(input.element)))
+}
+
+/// Timestamps are seconds there.
+fn fits_floats(data_type: &DataType) -> bool {
+    is_number(data_type) || *data_type == DataType::Timestamp
 }
 
 fn spelled(element: Element) -> &'static str {

@@ -28,7 +28,8 @@ pub(crate) fn literal(expr: &Expr) -> Option<Value> {
 }
 
 fn number(text: &str) -> Option<Value> {
-    text.parse().map(Value::Int).or_else(|_| text.parse().map(Value::Float)).ok()
+    let double = || text.parse().ok().filter(|number: &f64| number.is_finite()).map(Value::Float);
+    text.parse().ok().map(Value::Int).or_else(double)
 }
 
 /// The value as one of `data_type`: integers are doubles where those are asked for, texts are timestamps.

@@ -295,7 +295,14 @@ impl Cursor<'_> {
             |inner| {
                 let tokens = inner.next..inner.end;
                 let name = inner.name("a column's name")?;
-                let type_name = inner.name("the column's type")?;
+                let mut type_name = inner.name("the column's type")?;
+                if inner.is_token(&Token::LParen) {
+                    // No type has a size: the checker says so of `decimal(10, 2)`.
+                    let close = inner.closing(inner.next);
+                    type_name.at = type_name.at.to(inner.tokens[close].at);
+                    type_name.text = inner.text[type_name.at.start..type_name.at.end].to_owned();
+                    inner.next = close + 1;
+                }
                 let list = inner.eat_token(&Token::LBracket);
                 if list {
                     inner.expect_token(&Token::RBracket)?;
@@ -328,7 +335,10 @@ impl Cursor<'_> {
                     format!("`{rest}` does not continue the expression"),
                     "the expression ends before this",
                 );
-                self.report(problem.help("an operator, a comma or a clause's keyword may be missing"));
+                self.report(problem.help(match self.tokens[tokens.start].is("distinct") {
+                    true => "aggregates of distinct values have names of their own, such as `count_distinct(..)`",
+                    false => "an operator, a comma or a clause's keyword may be missing",
+                }));
             }
             Err(error) => {
                 // The parser's own count of lines is of the file; the label shows the place.

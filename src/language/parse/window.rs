@@ -62,7 +62,7 @@ fn frame(cursor: &mut Cursor<'_>, at: At) -> Parsed<Window> {
         return Err(cursor.expected("a window such as `1h`, `day`, `session 30m`, `10 rows` or `all`"));
     }
     if cursor.peek_at(1).is_some_and(|token| token.is_any(&["rows", "row"])) {
-        let rows = rows(cursor)?;
+        let rows = rows(cursor, "a window")?;
         let window = plan::Window { limit: Some(rows), ..plan::Window::of(Frame::All) };
         return Ok(Window { window, suffix: format!("_{rows}rows"), alias: None });
     }
@@ -92,7 +92,7 @@ fn zone(cursor: &mut Cursor<'_>) -> Parsed<Zone> {
 }
 
 /// `100 rows`
-fn rows(cursor: &mut Cursor<'_>) -> Parsed<u32> {
+fn rows(cursor: &mut Cursor<'_>, what: &str) -> Parsed<u32> {
     let start = cursor.next;
     let negative = cursor.eat_token(&Token::Minus);
     let Some(text) = cursor.peek().and_then(|token| token.number()).map(str::to_owned) else {
@@ -107,7 +107,7 @@ fn rows(cursor: &mut Cursor<'_>) -> Parsed<u32> {
         Ok(rows) if (1..=ROWS_MAX).contains(&rows) && !negative => Ok(rows),
         _ => {
             let sign = if negative { "-" } else { "" };
-            let message = format!("a window has 1 to {ROWS_MAX} rows, not {sign}{text}");
+            let message = format!("{what} has 1 to {ROWS_MAX} rows, not {sign}{text}");
             Err(cursor.fail(codes::BAD_ROWS, at, message, "not a number of rows"))
         }
     }
@@ -138,12 +138,16 @@ fn modifier(cursor: &mut Cursor<'_>, window: &mut Window, whole: At) -> Parsed<(
         window.suffix.push_str(&format!("_offset_{}", text.replace(' ', "")));
         std::mem::replace(&mut planned.offset, offset) != Span(0)
     } else if cursor.eat("limit") {
-        let rows = rows(cursor)?;
+        let rows = rows(cursor, "a limit")?;
         if planned.limit.is_some() && planned.frame == Frame::All {
             let message = "`limit` has no meaning for a window of rows, which has a number of them";
             return Err(cursor.fail(codes::WINDOW_MODIFIER, at, message, "remove this"));
         }
         planned.limit.replace(rows).is_some()
+    } else if cursor.is("in") {
+        let message = "a time zone has no meaning for a window that does not start with a unit of the calendar";
+        let problem = Diagnostic::error(codes::WINDOW_MODIFIER, at, message, "remove this");
+        return Err(cursor.report(problem.help("calendar windows have one: `day in 'Europe/Berlin'`")));
     } else if cursor.eat("as") {
         let alias = cursor.name("the feature's name")?;
         window.alias.replace(alias).is_some()
