@@ -338,7 +338,7 @@ impl Aggregate {
             return Err(BindError(format!("{name} cannot be grouped with by: maps are made of inputs that are not null; use last")));
         }
         if !self.bound.fold.is_tiled() || self.bound.fold.needs_bounded().is_some() {
-            return Err(BindError(format!("{name} cannot be grouped with by: it needs the events themselves, in their order")));
+            return Err(BindError(format!("{name} cannot be grouped with by: it reads every event of its window")));
         }
         let by = By::new(Kind::of(key), self.bound.fold.clone());
         let grouped = Grouped { result: DataType::Map(Box::new(self.bound.result.clone())), fold: Fold::Own(Own::tiled(by.clone())), by };

@@ -2,8 +2,8 @@
 //! values ascending, that at rank `p * (n - 1)` counted from 0 (computed in doubles), and between two values
 //! `low + (high - low) * fraction`, exact until it is rounded. p is a number from 0 to 1. bigint, double -> double.
 //! NaN is above all values. Over no rows: null.
-//! It reads every event of its window each time, 8 bytes of memory each meanwhile, and keeps nothing in tiles; a window
-//! without a lower bound is refused. `approx_percentile` is cheap over any window.
+//! Memory: nothing in tiles, and 8 bytes for each event of the window while it is read. Cost: it reads every event of its
+//! window each time; a window without a lower bound is refused. `approx_percentile` is cheap over any window.
 
 use super::state::values::{self, Values};
 use super::{Bound, Definition, Example, Shape, number_kind, share};

@@ -310,6 +310,27 @@ fn what_cannot_be_a_map_is_refused() {
 }
 
 #[test]
+fn a_model_takes_times_as_numbers() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("m.onnx"), "stands for a model").unwrap();
+    for (element, shape, problems) in [
+        (Element::Float32, vec![None, Some(1)], 0),
+        (Element::Float64, vec![None], 0),
+        (Element::Int64, vec![None], 0),
+        (Element::Int32, vec![None], 1),
+        (Element::Text, vec![None], 1),
+    ] {
+        let signature = |_: &Path| {
+            let tensor = Tensor { name: "at".to_owned(), element, shape: shape.clone() };
+            Ok(ModelSignature { inputs: vec![tensor.clone()], outputs: vec![tensor] })
+        };
+        let text = "source s (t timestamp) from log 's' format json event time t; vector v on s (at = t); model m from 'm.onnx' takes v;";
+        let compiled = compile(&[SourceFile { path: folder.path().join("test.bay"), text: text.to_owned() }], &signature);
+        assert_eq!(compiled.diagnostics.len(), problems, "{element:?}: {:?}", compiled.diagnostics);
+    }
+}
+
+#[test]
 fn identities_are_of_meaning() {
     let base = plan(FRAUD);
     let ids = |plan: &Plan| plan.views[0].features.iter().map(|feature| feature.id).collect::<Vec<_>>();
