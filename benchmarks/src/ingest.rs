@@ -15,7 +15,7 @@ use crate::figures::Figures;
 use crate::setting::{Setting, plan_of, timed};
 
 /// Rounds of what is measured in turns.
-const ROUNDS: usize = 5;
+pub const ROUNDS: usize = 5;
 
 /// The ceiling: decoding alone, on one core.
 pub fn decode(setting: &Setting, figures: &mut Figures) -> Result<()> {
