@@ -62,9 +62,18 @@ test: setup ## every test: unit, scenarios, oracles, crash runs, real Kafka; end
 	@cargo build --workspace --exclude forebay-fuzz
 	@cargo test --workspace --exclude forebay-fuzz --no-fail-fast -- --show-output 2>&1 | awk -f integration/setup/totals.awk
 
+# Files that a macro declares, which cargo fmt does not find.
+AGGREGATES_FMT := rustfmt --edition 2024 src/aggregate/*.rs
+
+.PHONY: fmt
+fmt: ## formats everything
+	@cargo fmt --all
+	@$(AGGREGATES_FMT)
+
 .PHONY: check
 check: setup-build ## format, clippy and documentation, warnings as errors: what CI runs before the tests
 	@cargo fmt --all --check
+	@$(AGGREGATES_FMT) --check
 	@cargo clippy --workspace --all-targets -- -D warnings
 	@RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps
 

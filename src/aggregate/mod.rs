@@ -1,73 +1,17 @@
 //! One aggregate per file: its types, the fold that it reads, its result. Pure: no I/O, no clock, no threads.
 //!
 //! A *fold* (`fold`) is what a state keeps; an *aggregate* is a reading of one: `sum`, `avg` and `count` of the same
-//! input read the same fold. A new aggregate is a file here and a line in `ALL`: it reads a fold that is there, or it
+//! input read the same fold. A new aggregate is a file here and a line in `aggregates`: it reads a fold that is there, or it
 //! brings its own as an `Algorithm`.
 
-mod approx_distinct;
-mod approx_median;
-mod approx_percentile;
-mod array_agg;
-mod avg;
-mod bool_and;
-mod bool_or;
 mod bytes;
-mod collect;
-mod corr;
-mod count;
-mod count_distinct;
-mod decayed_sum;
-mod delta;
-mod distance_sum;
-mod distinct_n;
-mod drawdown;
 mod dyadic;
-mod entropy;
-mod ewma;
 mod exact;
-mod first;
-mod first_n;
 mod fold;
-mod histogram;
-mod interarrival_avg;
-mod interarrival_stddev;
-mod kurtosis;
-mod lag;
-mod last;
-mod last_distinct_n;
-mod last_n;
-mod latest;
-mod max;
-mod max_by;
-mod median;
-mod median_abs_deviation;
-mod min;
-mod min_by;
-mod mode;
 mod packed;
-mod pct_change;
-mod percentile;
-mod rate;
-mod regr_slope;
 mod rows;
-mod seconds_since_first;
-mod seconds_since_last;
-mod skewness;
 mod state;
-mod stddev_pop;
-mod stddev_samp;
-mod streak;
-mod sum;
-mod time_since;
-mod time_weighted_avg;
-mod top_k;
-mod trend;
-mod var_pop;
-mod var_samp;
-mod vector_avg;
-mod vector_sum;
 mod wide;
-mod zscore_last;
 
 use std::fmt;
 
@@ -81,65 +25,73 @@ pub(crate) use fold::{Fold, Kind, Part, Partial};
 pub(crate) use packed::{PACKED_MAX, pack};
 pub(crate) use rows::{META, OFFSET, Place, Rows, TIME, biased, unbiased};
 
-/// Sorted by name.
-static ALL: &[Definition] = &[
-    approx_distinct::DEFINITION,
-    approx_median::DEFINITION,
-    approx_percentile::DEFINITION,
-    array_agg::DEFINITION,
-    avg::DEFINITION,
-    bool_and::DEFINITION,
-    bool_or::DEFINITION,
-    collect::DEFINITION,
-    corr::DEFINITION,
-    count::DEFINITION,
-    count_distinct::DEFINITION,
-    decayed_sum::DEFINITION,
-    delta::DEFINITION,
-    distance_sum::DEFINITION,
-    distinct_n::DEFINITION,
-    drawdown::DEFINITION,
-    entropy::DEFINITION,
-    ewma::DEFINITION,
-    first::DEFINITION,
-    first_n::DEFINITION,
-    histogram::DEFINITION,
-    interarrival_avg::DEFINITION,
-    interarrival_stddev::DEFINITION,
-    kurtosis::DEFINITION,
-    lag::DEFINITION,
-    last::DEFINITION,
-    last_distinct_n::DEFINITION,
-    last_n::DEFINITION,
-    latest::DEFINITION,
-    max::DEFINITION,
-    max_by::DEFINITION,
-    median::DEFINITION,
-    median_abs_deviation::DEFINITION,
-    min::DEFINITION,
-    min_by::DEFINITION,
-    mode::DEFINITION,
-    pct_change::DEFINITION,
-    percentile::DEFINITION,
-    rate::DEFINITION,
-    regr_slope::DEFINITION,
-    seconds_since_first::DEFINITION,
-    seconds_since_last::DEFINITION,
-    skewness::DEFINITION,
-    stddev_pop::DEFINITION,
-    stddev_samp::DEFINITION,
-    streak::DEFINITION,
-    sum::DEFINITION,
-    time_since::DEFINITION,
-    time_weighted_avg::DEFINITION,
-    top_k::DEFINITION,
-    trend::DEFINITION,
-    var_pop::DEFINITION,
-    var_samp::DEFINITION,
-    vector_avg::DEFINITION,
-    vector_sum::DEFINITION,
-    zscore_last::DEFINITION,
-];
+/// Declares the file of each aggregate, and `ALL` of them.
+macro_rules! aggregates {
+    ($($name:ident)*) => {
+        $(mod $name;)*
+        static ALL: &[Definition] = &[$($name::DEFINITION),*];
+    };
+}
+
+// Sorted by name. `cargo fmt` does not look into macros: `make fmt` formats these files too.
+aggregates! {
+    approx_distinct
+    approx_median
+    approx_percentile
+    array_agg
+    avg
+    bool_and
+    bool_or
+    collect
+    corr
+    count
+    count_distinct
+    decayed_sum
+    delta
+    distance_sum
+    distinct_n
+    drawdown
+    entropy
+    ewma
+    first
+    first_n
+    histogram
+    interarrival_avg
+    interarrival_stddev
+    kurtosis
+    lag
+    last
+    last_distinct_n
+    last_n
+    latest
+    max
+    max_by
+    median
+    median_abs_deviation
+    min
+    min_by
+    mode
+    pct_change
+    percentile
+    rate
+    regr_slope
+    seconds_since_first
+    seconds_since_last
+    skewness
+    stddev_pop
+    stddev_samp
+    streak
+    sum
+    time_since
+    time_weighted_avg
+    top_k
+    trend
+    var_pop
+    var_samp
+    vector_avg
+    vector_sum
+    zscore_last
+}
 
 /// The aggregates whose input is a list.
 const OF_LISTS: &[&str] = &[vector_avg::DEFINITION.name, vector_sum::DEFINITION.name];

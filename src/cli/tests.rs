@@ -29,7 +29,7 @@ fn wrong_usage_failure_and_help_have_their_codes() {
     assert_eq!(code(&["--version"]), DONE);
     assert_eq!(code(&["nonsense"]), WRONG_USAGE);
     assert_eq!(code(&[]), WRONG_USAGE);
-    assert_eq!(code(&["lookup", "fraud_v1"]), WRONG_USAGE);
+    assert_eq!(code(&["lookup"]), WRONG_USAGE);
     assert_eq!(code(&["lookup", "fraud_v1", "user_id"]), WRONG_USAGE);
     assert_eq!(code(&["check", "--output", "xml"]), WRONG_USAGE);
     assert_eq!(code(&["check", "--config", "nowhere/forebay.toml"]), FAILED);
@@ -41,7 +41,9 @@ fn a_score_is_of_keys_or_of_a_spine() {
     let parsed = |arguments: &[&str]| Arguments::try_parse_from(std::iter::once("forebay").chain(arguments.iter().copied())).is_ok();
     assert!(parsed(&["score", "fraud", "user_id=7", "--request", "amount=2"]));
     assert!(parsed(&["score", "fraud", "--spine", "s.parquet", "--out", "o.parquet", "--event", "payments", "--as-known"]));
-    assert!(!parsed(&["score", "fraud"]));
+    // Of a vector without keys.
+    assert!(parsed(&["score", "risk", "--request", "amount=2"]));
+    assert!(!parsed(&["score"]));
     assert!(!parsed(&["score", "fraud", "--spine", "s.parquet"]));
     assert!(!parsed(&["score", "fraud", "user_id=7", "--spine", "s.parquet", "--out", "o.parquet"]));
 }

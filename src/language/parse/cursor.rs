@@ -300,7 +300,7 @@ impl Cursor<'_> {
                     // No type has a size: the checker says so of `decimal(10, 2)`.
                     let close = inner.closing(inner.next);
                     type_name.at = type_name.at.to(inner.tokens[close].at);
-                    type_name.text = inner.text[type_name.at.start..type_name.at.end].to_owned();
+                    inner.text[type_name.at.start..type_name.at.end].clone_into(&mut type_name.text);
                     inner.next = close + 1;
                 }
                 let list = inner.eat_token(&Token::LBracket);

@@ -8,6 +8,7 @@ use datafusion::sql::sqlparser::ast::{Expr, FunctionArg, FunctionArgExpr, Functi
 use super::super::{Place, literal};
 use super::{ALL, Argument, Function, json_get};
 use crate::language::diagnostics::{Diagnostic, codes};
+use crate::language::source::At;
 use crate::value::Value;
 
 /// The longest result that a function may be asked for.
@@ -48,19 +49,36 @@ pub(in super::super) fn arguments(
                         problems.push(Diagnostic::error(codes::EXPRESSION_TYPE, place.part(part.span()), message, format!("has {count}")));
                     }
                 }
-            } else {
-                let given = given(&call.args).unwrap_or_default();
-                let sizes = SIZED.iter().filter(|(sized, _)| *sized == name).filter_map(|(_, index)| given.get(*index));
-                let fits = |size: &Expr| matches!(literal(size), Some(Value::Int(size)) if (0..=LENGTH_MAX).contains(&size));
-                for size in sizes.filter(|size| !fits(size)) {
-                    let message = format!("`{name}` takes a whole number from 0 to {LENGTH_MAX} here, as a literal");
-                    let problem = Diagnostic::error(codes::NOT_A_LITERAL, place.part(size.span()), message, "how long the result is");
-                    problems.push(problem.help("one event could ask for all the memory there is"));
-                }
+            } else if is_sized(part) {
+                sized(&name, given(&call.args), place.part(part.span()), problems);
             }
         }
         ControlFlow::Continue(())
     });
+}
+
+/// Whether a part is a call of one of `SIZED`.
+fn is_sized(part: &Expr) -> bool {
+    matches!(part, Expr::Function(call) if SIZED.iter().any(|(sized, _)| *sized == call.name.to_string()))
+}
+
+/// Reports a result whose length is not known here, or that is a multiple of another.
+fn sized(name: &str, given: Option<Vec<&Expr>>, at: At, problems: &mut Vec<Diagnostic>) {
+    let given = given.unwrap_or_default();
+    let fits =
+        |size: Option<&&Expr>| size.is_none_or(|size| matches!(literal(size), Some(Value::Int(size)) if (0..=LENGTH_MAX).contains(&size)));
+    let inner = |argument: &&Expr| {
+        let found = visit_expressions(*argument, |part| if is_sized(part) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) });
+        found.is_break()
+    };
+    let known = SIZED.iter().filter(|(sized, _)| *sized == name).all(|(_, index)| fits(given.get(*index)));
+    let message = match (given.is_empty() || !known, given.iter().any(inner)) {
+        (true, _) => format!("`{name}` takes a whole number from 0 to {LENGTH_MAX} as the length of its result, as a literal"),
+        (false, true) => format!("`{name}` stands around another function that says how long its result is"),
+        (false, false) => return,
+    };
+    let problem = Diagnostic::error(codes::NOT_A_LITERAL, at, message, "how long is this");
+    problems.push(problem.help("one event could ask for all the memory there is"));
 }
 
 /// The arguments of a call; `None` when they are no plain list of expressions.
