@@ -397,3 +397,48 @@ fn a_value_that_no_expression_can_take_stops_nothing() {
     let verified = project.run(&["verify"]);
     assert!(verified.code == Some(0) && verified.stdout.contains("v: ") && !verified.stdout.contains("asked"), "{verified:?}");
 }
+
+/// A batch keeps the elements of all its lists together, and a list is as wide as its event says.
+#[test]
+fn a_list_that_no_expression_can_take_touches_no_other_event() {
+    let project = Project::new(
+        "source clicks (k bigint, codes text[], wanted text[], t timestamp) from log 'clicks' format json event time t history '1000 days';
+         entity thing (k bigint);
+         features f of thing from clicks (
+           first_code = sum((codes::bigint[])[1]) over all as first_code,
+           misses = count(*) where not array_has_any(codes, wanted) over all as misses,
+         );
+         vector v on clicks (f.*, ints = codes::bigint[], some = array_has_any(codes, wanted), every = array_has_all(codes, wanted));",
+    );
+    let event = |k: i64, codes: Json, wanted: Json| json!({"k": k, "codes": codes, "wanted": wanted, "t": "2026-01-01T00:00:00Z"});
+    let events = [
+        event(1, json!(["1", "2"]), Json::Null),
+        event(2, json!(["x", "7"]), json!(["7"])),
+        event(3, json!(["3"]), json!([])),
+        event(4, json!(["4", "5"]), json!(["9"])),
+        event(5, Json::Null, json!(["9"])),
+    ];
+    // Together, and one of them again by itself.
+    project.push("clicks", &events);
+    project.catch_up();
+    project.push("clicks", &events[..1]);
+    project.catch_up();
+    let keys: Vec<Json> = (1..=5).map(|k| json!({"k": k})).collect();
+    let request: Vec<Json> = events.iter().map(|event| json!({"codes": event["codes"], "wanted": event["wanted"]})).collect();
+    let server = project.serve();
+    let ask =
+        |keys: &[Json], request: &[Json]| server.lookup("v", &json!({"keys": keys, "request": request, "as_of": "2026-01-02T00:00:00Z"}));
+    let rows = ask(&keys, &request);
+    let of = |name: &str| rows.iter().map(|row| row[name].clone()).collect::<Vec<_>>();
+    assert_eq!(json!(of("first_code")), json!([2, null, 3, 4, null]));
+    assert_eq!(json!(of("misses")), json!([0, 0, 1, 1, 0]));
+    assert_eq!(json!(of("ints")), json!([[1, 2], null, [3], [4, 5], null]));
+    assert_eq!(json!(of("some")), json!([null, true, false, false, null]));
+    assert_eq!(json!(of("every")), json!([null, true, true, false, null]));
+    for (place, row) in rows.iter().enumerate() {
+        assert_eq!(ask(&keys[place..=place], &request[place..=place]), [row.clone()], "alone");
+    }
+    assert_eq!(server.stop(), Some(0));
+    let verified = project.run(&["verify"]);
+    assert_eq!(verified.code, Some(0), "{verified:?}");
+}

@@ -168,6 +168,13 @@ impl Checker<'_> {
     fn planned(&mut self, draft: &mut Draft, line: &Written<'_>, expr: Expr, inputs: Vec<FeatureRef>) -> Option<usize> {
         let place = self.place(draft.file, line.sql);
         let fields: Vec<Field> = inputs.iter().map(|input| draft.field(*input)).collect();
+        let length = draft.length(&expr, &inputs, &fields);
+        if length > LENGTH_MAX {
+            let message = format!("`{}` has {length} characters once the expressions that it reads are written out", line.item.name.text);
+            let problem = Diagnostic::error(codes::BAD_EXPRESSION, line.sql.at, message, format!("at most {LENGTH_MAX} can be computed"));
+            self.report(problem.help("compute the parts in columns of a stream, and aggregate those"));
+            return None;
+        }
         let expression = self.planner.plan(&expr, &schema_of(&fields), place, self.problems)?.expression;
         let default = match &line.item.default {
             Some(clause) => Some(self.default(clause, &expression.data_type)?),
@@ -182,11 +189,29 @@ impl Checker<'_> {
         draft.declared.push((line.line, FeatureRef::Derived(index)));
         draft.derived.push(DerivedFeature { name: line.item.name.text.clone(), id, expression, inputs, default });
         draft.expressions.push(expr);
+        draft.lengths.push(length);
         Some(index)
     }
 }
 
+/// A chain of features of which each reads another twice doubles with each.
+const LENGTH_MAX: usize = 100_000;
+
 impl Draft {
+    fn length(&self, expr: &Expr, inputs: &[FeatureRef], fields: &[Field]) -> usize {
+        let mut length = expr.to_string().len();
+        let _: ControlFlow<()> = visit_expressions(expr, |part| {
+            if let Expr::Identifier(name) = part
+                && let Some(place) = fields.iter().position(|field| field.name == name.value)
+                && let FeatureRef::Derived(index) = inputs[place]
+            {
+                length = length.saturating_add(self.lengths[index]);
+            }
+            ControlFlow::Continue(())
+        });
+        length
+    }
+
     fn field(&self, feature: FeatureRef) -> Field {
         let (name, data_type): (&String, &DataType) = match feature {
             FeatureRef::Aggregate(index) => (&self.features[index].name, &self.features[index].data_type),

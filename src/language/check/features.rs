@@ -33,6 +33,8 @@ pub(super) struct Draft {
     pub derived: Vec<DerivedFeature>,
     /// Of each derived feature, over names of features.
     pub expressions: Vec<Expr>,
+    /// Of each derived feature, characters with those that it reads written out.
+    pub lengths: Vec<usize>,
     /// Each feature with the line that declares it.
     pub declared: Vec<(usize, FeatureRef)>,
     /// Some features could not be read.
@@ -55,6 +57,7 @@ impl Draft {
             features: Vec::new(),
             derived: Vec::new(),
             expressions: Vec::new(),
+            lengths: Vec::new(),
             declared: Vec::new(),
             partial: false,
         }

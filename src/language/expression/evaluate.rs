@@ -4,12 +4,17 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, BooleanArray, Float64Array, Int64Array, StringArray, TimestampMicrosecondArray, new_null_array};
-use arrow::compute::{CastOptions, cast_with_options, concat};
+use arrow::array::{
+    Array, ArrayRef, BooleanArray, Float64Array, Int64Array, ListArray, StringArray, TimestampMicrosecondArray, UInt32Array, new_null_array,
+};
+use arrow::buffer::OffsetBuffer;
+use arrow::compute::{CastOptions, cast_with_options, concat, concat_batches, take};
 use arrow::datatypes::{DataType as ArrowType, SchemaRef};
-use arrow::record_batch::RecordBatch;
+use arrow::error::ArrowError;
+use arrow::record_batch::{RecordBatch, RecordBatchOptions};
+use arrow::util::display::array_value_to_string;
 use datafusion::common::tree_node::{Transformed, TreeNode};
-use datafusion::common::{DataFusionError, ScalarValue, exec_err};
+use datafusion::common::{DataFusionError, ScalarValue, exec_err, plan_err};
 use datafusion::logical_expr::Operator;
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::expressions::{BinaryExpr, Literal, NegativeExpr};
@@ -44,37 +49,70 @@ pub(super) fn exact(expr: Arc<dyn PhysicalExpr>, schema: &SchemaRef) -> Result<A
     Ok(checked.data)
 }
 
-/// Tries an expression on a row of ordinary values and on a row of nulls.
+/// Tries an expression on a row of ordinary values and on a row of nulls, alone and together.
 ///
 /// # Errors
-/// What makes it fail on both, where that is about the expression and not about a value.
+/// What makes it fail on both, where that is about the expression and not about a value; a value that depends on the other
+/// row, or on Arrow's lists of one size, whose elements are taken from other rows where these have more or fewer.
 pub(super) fn tried(expr: &Arc<dyn PhysicalExpr>, schema: &SchemaRef) -> Result<(), DataFusionError> {
-    let ordinary = |data_type: &ArrowType| -> ArrayRef {
-        match data_type {
-            ArrowType::Boolean => Arc::new(BooleanArray::from(vec![true])),
-            ArrowType::Int64 => Arc::new(Int64Array::from(vec![1])),
-            ArrowType::Float64 => Arc::new(Float64Array::from(vec![1.0])),
-            ArrowType::Utf8 => Arc::new(StringArray::from(vec!["a"])),
-            ArrowType::Timestamp(..) => Arc::new(TimestampMicrosecondArray::from(vec![1])),
-            other => new_null_array(other, 1),
-        }
-    };
-    let fails = |value: &dyn Fn(&ArrowType) -> ArrayRef| {
-        let columns = schema.fields().iter().map(|field| value(field.data_type())).collect();
-        let batch = RecordBatch::try_new(Arc::clone(schema), columns).ok()?;
-        let of_a_value =
-            |error: &DataFusionError| matches!(error.find_root(), DataFusionError::ArrowError(..) | DataFusionError::Execution(_));
-        evaluated(expr, &batch).err().filter(|error| !of_a_value(error))
-    };
-    match (fails(&ordinary), fails(&|data_type| new_null_array(data_type, 1))) {
-        (Some(error), Some(_)) => Err(error),
-        _ => Ok(()),
+    let sized = expr.exists(|part| Ok(matches!(part.data_type(schema)?, ArrowType::FixedSizeList(..))))?;
+    if sized {
+        return plan_err!("lists of one size have no place in an expression");
     }
+    let row = |value: &dyn Fn(&ArrowType) -> Result<ArrayRef, ArrowError>| {
+        let columns = schema.fields().iter().map(|field| value(field.data_type())).collect::<Result<_, _>>()?;
+        RecordBatch::try_new_with_options(Arc::clone(schema), columns, &RecordBatchOptions::new().with_row_count(Some(1)))
+    };
+    let rows = [row(&one)?, row(&|data_type| Ok(new_null_array(data_type, 1)))?];
+    let alone = rows.each_ref().map(|row| evaluated(expr, row));
+    let of_a_value = |error: &DataFusionError| matches!(error.find_root(), DataFusionError::ArrowError(..) | DataFusionError::Execution(_));
+    match alone {
+        [Err(error), Err(other)] if !of_a_value(&error) && !of_a_value(&other) => Err(error),
+        alone => {
+            let Ok(together) = evaluated(expr, &concat_batches(schema, &rows)?) else { return Ok(()) };
+            let shown = |array: &ArrayRef, row: usize| {
+                let text = || array_value_to_string(array, row).unwrap_or_default();
+                array.is_valid(row).then(text)
+            };
+            let same =
+                |(row, alone): (usize, &Result<ArrayRef, _>)| alone.as_ref().is_ok_and(|alone| shown(alone, 0) == shown(&together, row));
+            if alone.iter().enumerate().all(same) { Ok(()) } else { plan_err!("its value for a row depends on other rows") }
+        }
+    }
+}
+
+/// A row of an ordinary value; of null where there is none that is.
+fn one(data_type: &ArrowType) -> Result<ArrayRef, ArrowError> {
+    Ok(match data_type {
+        ArrowType::Boolean => Arc::new(BooleanArray::from(vec![true])),
+        ArrowType::Int64 => Arc::new(Int64Array::from(vec![1])),
+        ArrowType::Float64 => Arc::new(Float64Array::from(vec![1.0])),
+        ArrowType::Utf8 => Arc::new(StringArray::from(vec!["a"])),
+        ArrowType::Timestamp(..) => Arc::new(TimestampMicrosecondArray::from(vec![1])),
+        ArrowType::List(item) if !item.data_type().is_nested() => {
+            Arc::new(ListArray::try_new(Arc::clone(item), OffsetBuffer::from_lengths([1]), one(item.data_type())?, None)?)
+        }
+        other => new_null_array(other, 1),
+    })
+}
+
+/// The batch with lists, maps and structs that hold their own elements alone: a slice keeps those of all rows, and some
+/// functions look at them.
+fn compact(batch: &RecordBatch) -> Result<RecordBatch, DataFusionError> {
+    if !batch.columns().iter().any(|column| column.data_type().is_nested()) {
+        return Ok(batch.clone());
+    }
+    let all = UInt32Array::from_iter_values(0..batch.num_rows() as u32);
+    let own = |column: &ArrayRef| if column.data_type().is_nested() { take(column, &all, None) } else { Ok(Arc::clone(column)) };
+    let columns = batch.columns().iter().map(own).collect::<Result<_, _>>()?;
+    let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+    Ok(RecordBatch::try_new_with_options(batch.schema(), columns, &options)?)
 }
 
 /// As many values as rows; a function that panics fails.
 fn evaluated(expr: &Arc<dyn PhysicalExpr>, batch: &RecordBatch) -> Result<ArrayRef, DataFusionError> {
-    match catch_unwind(AssertUnwindSafe(|| expr.evaluate(batch)?.into_array(batch.num_rows()))) {
+    let batch = compact(batch)?;
+    match catch_unwind(AssertUnwindSafe(|| expr.evaluate(&batch)?.into_array(batch.num_rows()))) {
         Ok(values) => values,
         Err(_) => exec_err!("{expr} panicked"),
     }

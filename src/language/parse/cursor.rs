@@ -320,6 +320,13 @@ impl Cursor<'_> {
             self.fail(codes::EXPECTED, at, format!("expected {what}"), format!("{what} after this"));
             return sql;
         }
+        let operators = self.tokens[tokens.clone()].iter().filter(|token| is_operator(token)).count();
+        if operators > OPERATORS_MAX {
+            let message = format!("an expression has at most {OPERATORS_MAX} operators, and this one has {operators}");
+            let problem = Diagnostic::error(codes::BAD_EXPRESSION, at, message, "too long");
+            self.report(problem.help("name its parts: features of their own, or columns of a stream"));
+            return sql;
+        }
         let dialect = GenericDialect {};
         let pieces = self.tokens[tokens.clone()].iter().map(|token| plain_name(token.sql.clone())).collect();
         let mut parser = Parser::new(&dialect).with_tokens_with_locations(pieces);
@@ -405,4 +412,28 @@ fn reason(error: &ParserError) -> String {
     };
     let message = message.split(" at Line:").next().unwrap_or_default().replace("Expected: ", "expected ").replace(", found: ", ", found ");
     message.replace("found EOF", "found the end")
+}
+
+/// Whoever reads an expression goes down as many calls as operators stand in a row.
+const OPERATORS_MAX: usize = 200;
+
+fn is_operator(token: &Lexeme) -> bool {
+    let sign = matches!(
+        token.sql.token,
+        Token::Plus
+            | Token::Minus
+            | Token::Mul
+            | Token::Div
+            | Token::Mod
+            | Token::Eq
+            | Token::Neq
+            | Token::Lt
+            | Token::Gt
+            | Token::LtEq
+            | Token::GtEq
+            | Token::StringConcat
+            | Token::DoubleColon
+            | Token::LBracket
+    );
+    sign || token.is_any(&["and", "or", "not", "is", "like", "between"])
 }

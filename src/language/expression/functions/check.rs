@@ -28,6 +28,13 @@ const SIZED: [(&str, usize); 11] = [
     ("rpad", 1),
 ];
 
+/// Functions that put a text into another as often as the event says, and which argument that text is.
+const INSERTING: [(&str, usize); 6] =
+    [("array_join", 1), ("array_to_string", 1), ("list_join", 1), ("list_to_string", 1), ("regexp_replace", 2), ("replace", 2)];
+const INSERTED_MAX: usize = 32;
+/// Its time is the product of two lengths.
+const LEVENSHTEIN_MAX: i64 = 1_000;
+
 /// Reports arguments that a function cannot take, in all parts of an expression.
 pub(in super::super) fn arguments(
     expr: &Expr,
@@ -51,10 +58,33 @@ pub(in super::super) fn arguments(
                 }
             } else if is_sized(part) {
                 sized(&name, given(&call.args), place.part(part.span()), problems);
+            } else if let Some((_, index)) = INSERTING.iter().find(|(inserting, _)| *inserting == name) {
+                let given = given(&call.args).unwrap_or_default();
+                let short = |text: &&Expr| matches!(literal(text), Some(Value::Text(text)) if text.len() <= INSERTED_MAX);
+                if given.is_empty() || given.get(*index).is_some_and(|text| !short(text)) {
+                    let message = format!("what `{name}` puts between or in place of texts is a literal of at most {INSERTED_MAX} bytes");
+                    let problem = Diagnostic::error(codes::NOT_A_LITERAL, place.part(part.span()), message, "could be of any length");
+                    problems.push(problem.help("one event could ask for all the memory there is"));
+                }
+            } else if name == "levenshtein" && !given(&call.args).is_some_and(|given| given.iter().all(is_short)) {
+                let message = format!("`levenshtein` takes texts of at most {LEVENSHTEIN_MAX} characters: literals, or what `left` leaves");
+                let problem = Diagnostic::error(codes::NOT_A_LITERAL, place.part(part.span()), message, "could take hours");
+                problems.push(problem.help("write `levenshtein(left(a, 100), left(b, 100))`"));
             }
         }
         ControlFlow::Continue(())
     });
+}
+
+/// Whether a text is known to have no more than `LEVENSHTEIN_MAX` characters.
+fn is_short(text: &&Expr) -> bool {
+    match text {
+        Expr::Function(call) if call.name.to_string() == "left" => {
+            let length = given(&call.args).and_then(|given| literal(given.get(1)?));
+            matches!(length, Some(Value::Int(length)) if (0..=LEVENSHTEIN_MAX).contains(&length))
+        }
+        text => matches!(literal(text), Some(Value::Text(text)) if text.len() as i64 <= LEVENSHTEIN_MAX),
+    }
 }
 
 /// Whether a part is a call of one of `SIZED`.
