@@ -66,7 +66,7 @@ pub(in super::super) fn arguments(
                     let problem = Diagnostic::error(codes::NOT_A_LITERAL, place.part(part.span()), message, "could be of any length");
                     problems.push(problem.help("one event could ask for all the memory there is"));
                 }
-            } else if name == "levenshtein" && !given(&call.args).is_some_and(|given| given.iter().all(is_short)) {
+            } else if name == "levenshtein" && !given(&call.args).is_some_and(|given| given.into_iter().all(is_short)) {
                 let message = format!("`levenshtein` takes texts of at most {LEVENSHTEIN_MAX} characters: literals, or what `left` leaves");
                 let problem = Diagnostic::error(codes::NOT_A_LITERAL, place.part(part.span()), message, "could take hours");
                 problems.push(problem.help("write `levenshtein(left(a, 100), left(b, 100))`"));
@@ -77,7 +77,7 @@ pub(in super::super) fn arguments(
 }
 
 /// Whether a text is known to have no more than `LEVENSHTEIN_MAX` characters.
-fn is_short(text: &&Expr) -> bool {
+fn is_short(text: &Expr) -> bool {
     match text {
         Expr::Function(call) if call.name.to_string() == "left" => {
             let length = given(&call.args).and_then(|given| literal(given.get(1)?));
