@@ -4,7 +4,7 @@
 //! reader (one per source)  poll, decode, evaluate expressions and keys      -> reader.rs, work.rs
 //! committer                accept, give seq, make durable                   -> commit.rs, lane.rs, accept.rs
 //! applier, shards          fold events, read features of scored ones        -> apply.rs, shard.rs
-//! applier                  vectors, model, predictions, drift               -> score.rs
+//! applier                  vectors, model, predictions, drift               -> score.rs, drift.rs
 //! committer                outputs and changed rows go with the next commit -> commit.rs
 //! publisher, drain         outbox to topics, blocks to Parquet              -> publish.rs, drain.rs
 //! tables                   files of tables to their logs                    -> tables.rs
@@ -18,6 +18,7 @@ mod api;
 mod apply;
 mod commit;
 mod drain;
+mod drift;
 mod handle;
 mod kept;
 mod lane;

@@ -1,56 +1,33 @@
 //! Scoring the stream: vectors of a work's events, one run of the model for all of them, one prediction record for
-//! each event, and drift over the intervals of event time. A model's failure becomes a prediction that says why.
+//! each event, and what drift counts. A model's failure becomes a prediction that says why.
 
-use std::collections::{HashMap, HashSet};
-use std::path::Path;
+use std::collections::HashSet;
 
-use arrow::array::ArrayRef;
+use arrow::array::{ArrayRef, UInt32Array};
+use arrow::compute::take_record_batch;
 use arrow::record_batch::RecordBatch;
 
+use super::drift::{Drift, Scored};
 use super::shard::ReadValues;
 use super::shared::{Shared, destination_of};
 use super::work::{Segment, Work};
-use crate::drift::{Observed, Profile, breaches};
 use crate::error::{Error, Result};
-use crate::id::Seq;
 use crate::json;
 use crate::online::Output;
-use crate::plan::{Model, Vector, Watch};
+use crate::plan::{Model, Vector};
 use crate::record::NewRecord;
 use crate::telemetry::names;
-use crate::time::EventTime;
 use crate::value::Value;
 use crate::vector;
 
-/// Scores works in order, and watches for drift between them.
+/// Scores works in order, and has the scored rows counted.
 pub struct Scorer {
-    watches: HashMap<usize, Watching>,
-}
-
-/// The running interval of one model.
-struct Watching {
-    observed: Observed,
-    /// The interval's number: event time over its length.
-    interval: Option<i64>,
-    first: Seq,
-    last: Seq,
+    drift: Drift,
 }
 
 impl Scorer {
-    /// Loads the profiles of watched models; one that does not load is a problem that the status shows.
     pub fn new(shared: &Shared) -> Self {
-        let mut watches = HashMap::new();
-        for (index, model) in shared.plan().models.iter().enumerate() {
-            let Some(watch) = &model.watch else { continue };
-            match load_profile(&watch.profile) {
-                Ok(profile) => {
-                    let observed = Observed::new(&profile);
-                    watches.insert(index, Watching { observed, interval: None, first: Seq(0), last: Seq(0) });
-                }
-                Err(error) => shared.set_problem(&format!("drift of model {}", model.name), Some(error.to_string())),
-            }
-        }
-        Self { watches }
+        Self { drift: Drift::new(shared) }
     }
 
     /// `reads`: for each shard, what it read of each segment and model, in the same order in every shard.
@@ -123,125 +100,26 @@ impl Scorer {
                 };
                 outputs.push(Output { destination: destination_of(source), record });
             }
-            if let (Ok(columns), Ok(scores), Some(watch)) = (&columns, &scored, &model.watch) {
-                let times: Vec<EventTime> = (from..from + count).map(|place| segment.positions[place].time).collect();
-                let seqs = &segment.seqs[from..from + count];
-                let context = Context { shared, model, model_index, watch, source };
-                if let Err(error) = self.watch(&context, columns, scores, &times, seqs, outputs) {
-                    self.watches.remove(&model_index);
-                    shared.set_problem(&format!("drift of model {}", model.name), Some(error.to_string()));
-                }
+            if let (Ok(columns), Ok(scores)) = (&columns, &scored) {
+                // What was forgotten has no score, whatever the model said of the rest of it.
+                let rows: Vec<usize> = (0..count).filter(|row| !too_old.contains(&((from + row) as u32))).collect();
+                let places: Vec<usize> = rows.iter().map(|row| from + row).collect();
+                let kept: Vec<f64> = rows.iter().map(|row| scores[*row]).collect();
+                let rows = UInt32Array::from_iter_values(rows.iter().map(|row| *row as u32));
+                let columns = if rows.len() == count { columns.clone() } else { take_record_batch(columns, &rows)? };
+                let scored = Scored { model: model_index, segment, places: &places, columns: &columns, scores: &kept };
+                self.drift.count(shared, &scored, outputs);
             }
         }
         Ok(())
     }
-
-    /// Counts scored rows into their intervals and reports each interval that an event beyond it ends.
-    fn watch(
-        &mut self,
-        context: &Context<'_>,
-        columns: &RecordBatch,
-        scores: &[f64],
-        times: &[EventTime],
-        seqs: &[u64],
-        outputs: &mut Vec<Output>,
-    ) -> Result<()> {
-        let Some(watching) = self.watches.get_mut(&context.model_index) else { return Ok(()) };
-        let mut from = 0;
-        while from < times.len() {
-            let interval = |time: EventTime| time.0.div_euclid(context.watch.every.0.max(1));
-            // A late event counts in the running interval: intervals never go back.
-            let current = watching.interval.map_or(interval(times[from]), |running| running.max(interval(times[from])));
-            if watching.interval.is_some_and(|running| running < current) {
-                outputs.push(watching.report(context));
-                watching.observed.reset();
-                watching.first = Seq(0);
-            }
-            watching.interval = Some(current);
-            let to = (from..times.len()).find(|row| interval(times[*row]) > current).unwrap_or(times.len());
-            if watching.first == Seq(0) {
-                watching.first = Seq(seqs[from]);
-            }
-            watching.last = Seq(seqs[to - 1]);
-            watching.observed.observe(&columns.slice(from, to - from), &scores[from..to])?;
-            from = to;
-        }
-        Ok(())
-    }
-}
-
-struct Context<'a> {
-    shared: &'a Shared,
-    model: &'a Model,
-    model_index: usize,
-    watch: &'a Watch,
-    source: &'a crate::plan::Source,
-}
-
-impl Watching {
-    fn report(&self, context: &Context<'_>) -> Output {
-        let (model, watch) = (context.model, context.watch);
-        let columns = self.observed.report();
-        let breaches = breaches(&columns, &watch.alerts);
-        for column in &columns {
-            for (metric, value) in [("psi", column.psi), ("ks", column.ks), ("missing_rate", Some(column.missing_rate))] {
-                if let Some(value) = value {
-                    context.shared.metrics.set(
-                        names::DRIFT,
-                        &[("model", &model.name), ("column", &column.column), ("metric", metric)],
-                        value,
-                    );
-                }
-            }
-        }
-        if !breaches.is_empty() {
-            let named: Vec<&str> = breaches.iter().map(|column| column.column.as_str()).collect();
-            tracing::warn!(model = model.name, columns = named.join(", "), "drift: columns are beyond their alert");
-            context.shared.metrics.add(names::DRIFT_ALERTS, &[("model", &model.name)], 1);
-        }
-        let every = watch.every.0.max(1);
-        let start = self.interval.unwrap_or_default().saturating_mul(every);
-        let described: Vec<serde_json::Value> = columns
-            .iter()
-            .map(|column| {
-                serde_json::json!({
-                    "column": column.column, "count": column.count, "psi": column.psi, "ks": column.ks,
-                    "missing_rate": column.missing_rate, "missing_rate_reference": column.missing_rate_reference,
-                    "breach": breaches.iter().any(|breach| breach.column == column.column),
-                })
-            })
-            .collect();
-        let report = serde_json::json!({
-            "model": model.name, "version": version(context.shared, context.model_index),
-            "from": EventTime(start).to_string(), "to": EventTime(start.saturating_add(every)).to_string(),
-            "first_seq": self.first.0, "last_seq": self.last.0, "rows": self.observed.count(), "alert": !breaches.is_empty(), "columns": described,
-        });
-        let record = NewRecord {
-            topic: watch.topic.clone(),
-            partition: None,
-            timestamp: Some(context.shared.clock.now().0),
-            key: Some(model.name.clone().into_bytes()),
-            value: Some(report.to_string().into_bytes()),
-            headers: vec![
-                ("forebay.model".into(), model.name.clone().into_bytes()),
-                ("forebay.interval".into(), EventTime(start).to_string().into_bytes()),
-            ],
-        };
-        Output { destination: destination_of(context.source), record }
-    }
-}
-
-fn load_profile(path: &Path) -> Result<Profile> {
-    let json = std::fs::read(path)
-        .map_err(|error| Error::not_found(format!("no profile in {} ({error}); make one with `forebay models profile`", path.display())))?;
-    Profile::parse(&json)
 }
 
 fn empty() -> ReadValues {
     ReadValues { segment: 0, model: 0, cells: Vec::new(), values: Vec::new(), too_old: Vec::new() }
 }
 
-fn version(shared: &Shared, model: usize) -> &str {
+pub(super) fn version(shared: &Shared, model: usize) -> &str {
     shared.models[model].as_ref().map_or("", |session| session.version())
 }
 
