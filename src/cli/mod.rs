@@ -51,6 +51,8 @@ enum Outcome {
     Done,
     /// What was compared is not the same.
     Differences,
+    /// Some rows could not be dealt with; the others were.
+    Incomplete,
 }
 
 /// Exit codes.
@@ -145,6 +147,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, environment: Vec<(Stri
     match dispatch(arguments, environment, clock) {
         Ok(Outcome::Done) => DONE,
         Ok(Outcome::Differences) => DIFFERENCES,
+        Ok(Outcome::Incomplete) => FAILED,
         Err(error) => {
             output::complain(&format!("error: {error}\n"));
             FAILED

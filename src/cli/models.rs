@@ -3,7 +3,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use arrow::compute::{CastOptions, cast_with_options};
+use arrow::array::BooleanArray;
+use arrow::compute::{CastOptions, cast_with_options, filter_record_batch};
 use arrow::record_batch::RecordBatch;
 use arrow::util::display::FormatOptions;
 use clap::{Args, Subcommand};
@@ -17,8 +18,9 @@ use crate::training;
 
 use super::Outcome;
 use super::context::Context;
-use super::definitions;
+use super::definitions::{self, counted};
 use super::lookup::unknown;
+use super::output::complain;
 
 #[derive(Subcommand)]
 pub(super) enum Command {
@@ -74,10 +76,18 @@ fn profile(context: &Context, arguments: &ProfileArguments) -> Result<()> {
     let table = training::read_spine(&arguments.training_set)?.table()?;
     let columns = vector_columns(vector, &table, &arguments.training_set)?;
     let scores = session.run(&columns)?;
+    let scored: BooleanArray = scores.iter().map(|score| Some(score.is_ok())).collect();
+    let failed = scores.iter().filter_map(|score| score.as_ref().err());
+    if let (Some(error), unscored) = (failed.clone().next(), failed.count()) {
+        let rows = counted(unscored, "row");
+        complain(&format!("warning: the profile leaves out {rows} of {} without a score, the first because: {error}\n", scores.len()));
+    }
+    let columns = filter_record_batch(&columns, &scored)?;
+    let scores: Vec<f64> = scores.into_iter().flatten().collect();
     let profile = Profile::of(&[columns], &scores)?;
     fs::write(&arguments.out, profile.to_json()?)
         .map_err(|error| Error::unavailable(format!("cannot write {}: {error}", arguments.out.display())))?;
-    let summary = format!("profile of {} from {} in {}", model.name, definitions::counted(scores.len(), "row"), arguments.out.display());
+    let summary = format!("profile of {} from {} in {}", model.name, counted(scores.len(), "row"), arguments.out.display());
     context.print.one(&summary, &json!({"model": model.name, "rows": scores.len(), "out": arguments.out}))
 }
 

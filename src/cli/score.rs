@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, Float64Array};
+use arrow::array::{ArrayRef, Float64Array, StringArray};
 use arrow::datatypes::{DataType, Field, Schema};
 use arrow::record_batch::RecordBatch;
 use clap::Args;
@@ -53,17 +53,18 @@ pub(super) struct Arguments {
 
 /// The column of scores in a scored spine.
 const SCORE: &str = "score";
+/// The column that says why a row has none.
+const SCORE_ERROR: &str = "score_error";
 
 pub(super) fn run(context: &Context, arguments: &Arguments) -> Result<Outcome> {
     let Arguments { model, time, event, as_known, .. } = arguments;
     match (arguments.spine.clone(), arguments.out.clone()) {
         (Some(spine), Some(out)) => {
             let (time, event, as_known) = (time.clone(), event.clone(), *as_known);
-            scored_spine(context, model, &SpineArguments { spine, out, time, event, as_known })?;
+            scored_spine(context, model, &SpineArguments { spine, out, time, event, as_known })
         }
-        _ => scored_keys(context, arguments)?,
+        _ => scored_keys(context, arguments).map(|()| Outcome::Done),
     }
-    Ok(Outcome::Done)
 }
 
 fn model<'a>(plan: &'a Plan, name: &str) -> Result<(&'a Model, &'a Vector)> {
@@ -94,31 +95,46 @@ fn stored(context: &Context, plan: &Plan, model: &Model, request: LookupRequest)
     let session = Session::open(&model.path, model.sha256.as_deref())?;
     let lookup = store::lookup(context, plan.clone(), &request)?;
     let scores = session.run(&lookup.rows.to_batch()?)?;
-    let answer = ScoreAnswer { scores, model_version: session.version().to_owned(), lookup };
+    let answer = ScoreAnswer::new(scores, session.version().to_owned(), lookup)?;
     let body = serve::score_answer(&model.name, &answer);
     read_exact(&body)
 }
 
-fn scored_spine(context: &Context, name: &str, arguments: &SpineArguments) -> Result<()> {
+fn scored_spine(context: &Context, name: &str, arguments: &SpineArguments) -> Result<Outcome> {
     let plan = definitions::current(context)?.0;
     let (model, vector) = model(&plan, name)?;
     let session = Session::open(&model.path, model.sha256.as_deref())?;
     let mut output = training_set::made(context, &plan, &vector.name, arguments)?;
-    for batch in &mut output.batches {
-        let scores = session.run(&vector_columns(vector, batch, Path::new("the training set"))?)?;
-        *batch = with_scores(batch, scores)?;
+    let mut scores = Vec::with_capacity(output.batches.len());
+    for batch in &output.batches {
+        scores.push(session.run(&vector_columns(vector, batch, Path::new("the training set"))?)?);
+    }
+    let failed = scores.iter().flatten().filter(|score| score.is_err()).count();
+    for (batch, scores) in output.batches.iter_mut().zip(scores) {
+        *batch = with_scores(batch, &scores, failed > 0)?;
     }
     training::write_table(&arguments.out, &output.batches)?;
-    training_set::print(context, arguments, &output)
+    training_set::print(context, arguments, &output, failed)?;
+    Ok(if failed > 0 { Outcome::Incomplete } else { Outcome::Done })
 }
 
-fn with_scores(batch: &RecordBatch, scores: Vec<f64>) -> Result<RecordBatch> {
-    if batch.schema_ref().index_of(SCORE).is_ok() {
-        return Err(Error::input(format!("the spine has a column '{SCORE}' already, which the scores would take: rename it")));
-    }
+/// With the column of scores, and where some row of the table has none, the one that says why.
+fn with_scores(batch: &RecordBatch, scores: &[Result<f64>], some_failed: bool) -> Result<RecordBatch> {
     let mut fields = batch.schema_ref().fields().to_vec();
-    fields.push(Arc::new(Field::new(SCORE, DataType::Float64, true)));
     let mut columns: Vec<ArrayRef> = batch.columns().to_vec();
-    columns.push(Arc::new(Float64Array::from(scores)));
+    let mut add = |name: &str, data_type: DataType, column: ArrayRef| {
+        if fields.iter().any(|field| field.name() == name) {
+            return Err(Error::input(format!("the spine has a column '{name}' already, which the scores would take: rename it")));
+        }
+        fields.push(Arc::new(Field::new(name, data_type, true)));
+        columns.push(column);
+        Ok(())
+    };
+    let values: Float64Array = scores.iter().map(|score| score.as_ref().ok().copied()).collect();
+    add(SCORE, DataType::Float64, Arc::new(values))?;
+    if some_failed {
+        let reasons: StringArray = scores.iter().map(|score| score.as_ref().err().map(ToString::to_string)).collect();
+        add(SCORE_ERROR, DataType::Utf8, Arc::new(reasons))?;
+    }
     Ok(RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)?)
 }

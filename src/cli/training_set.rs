@@ -46,7 +46,7 @@ pub(super) fn run(context: &Context, arguments: &Arguments) -> Result<Outcome> {
     let plan = definitions::current(context)?.0;
     let output = made(context, &plan, &arguments.vector, &arguments.spine)?;
     training::write_table(&arguments.spine.out, &output.batches)?;
-    print(context, &arguments.spine, &output)?;
+    print(context, &arguments.spine, &output, 0)?;
     Ok(Outcome::Done)
 }
 
@@ -66,14 +66,26 @@ pub(super) fn made(context: &Context, plan: &Plan, vector: &str, arguments: &Spi
     runtime.block_on(training::training_set(plan, &events, recent, request))
 }
 
-pub(super) fn print(context: &Context, arguments: &SpineArguments, output: &Output) -> Result<()> {
+/// `unscored`: how many rows were to get a score and got none.
+pub(super) fn print(context: &Context, arguments: &SpineArguments, output: &Output, unscored: usize) -> Result<()> {
     let report = &output.report;
     let (out, matched) = (arguments.out.display(), report.matched);
     let events = counted(usize::try_from(report.events).unwrap_or(usize::MAX), "event");
     let matched_text = if arguments.event.is_some() { format!(", {matched} rows are events") } else { String::new() };
-    let text = format!("{} from {events} in {out}{matched_text}", counted(usize::try_from(report.rows).unwrap_or(usize::MAX), "row"));
+    let unscored_text = match unscored {
+        0 => String::new(),
+        _ => format!(", {} without a score: the column score_error says why", counted(unscored, "row")),
+    };
+    let text = format!(
+        "{} from {events} in {out}{matched_text}{unscored_text}",
+        counted(usize::try_from(report.rows).unwrap_or(usize::MAX), "row")
+    );
     let seconds = |stage: &training::Stage| (stage.name.to_owned(), json!(stage.time.as_secs_f64()));
     let stages: serde_json::Map<_, _> = report.stages.iter().map(seconds).collect();
-    let object = json!({"rows": report.rows, "events": report.events, "matched": matched, "out": arguments.out, "stage_seconds": stages});
+    let mut object =
+        json!({"rows": report.rows, "events": report.events, "matched": matched, "out": arguments.out, "stage_seconds": stages});
+    if unscored > 0 {
+        object["unscored"] = json!(unscored);
+    }
     context.print.one(&text, &object)
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::error::Result;
 use crate::id::{Offset, Partition, Seq};
 use crate::online::Ledger;
 use crate::time::{EventTime, Span};
@@ -52,11 +53,25 @@ pub struct Freshness {
 
 #[derive(Clone, Debug)]
 pub struct ScoreAnswer {
-    /// One per row.
-    pub scores: Vec<f64>,
+    /// One per row, or why it has none.
+    pub scores: Vec<Result<f64>>,
     /// SHA-256 of the model file, hexadecimal.
     pub model_version: String,
     pub lookup: LookupAnswer,
+}
+
+impl ScoreAnswer {
+    /// # Errors
+    /// Why the first row has no score, when no row has one.
+    pub fn new(scores: Vec<Result<f64>>, model_version: String, lookup: LookupAnswer) -> Result<Self> {
+        match scores.first() {
+            Some(Err(error)) if scores.iter().all(Result::is_err) => Err(match scores.len() {
+                1 => error.clone(),
+                rows => error.clone().context(format_args!("none of {rows} rows could be scored, the first because")),
+            }),
+            _ => Ok(Self { scores, model_version, lookup }),
+        }
+    }
 }
 
 /// What became of pushed records: all are in the source's log, durably.

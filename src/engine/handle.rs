@@ -105,6 +105,9 @@ impl Handle {
     }
 
     /// The scores of a model for some rows of its vector; the vector's name in the request is not looked at.
+    ///
+    /// # Errors
+    /// As `lookup`, for all rows; those of the first row, when no row could be scored.
     pub fn score(&self, model: &str, mut request: LookupRequest) -> Result<ScoreAnswer> {
         let plan = self.plan();
         let Some(index) = plan.models.iter().position(|candidate| candidate.name == model) else {
@@ -115,7 +118,7 @@ impl Handle {
         let session = self.shared.models[index].as_ref().map_err(Clone::clone)?;
         let lookup = self.lookup(&request)?;
         let scores = session.run(&lookup.rows.to_batch()?)?;
-        Ok(ScoreAnswer { scores, model_version: session.version().to_owned(), lookup })
+        ScoreAnswer::new(scores, session.version().to_owned(), lookup)
     }
 
     /// Appends records to the log of a source; durable when it returns.

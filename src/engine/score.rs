@@ -1,10 +1,10 @@
-//! Scoring the stream: vectors of a work's events, one run of the model for all of them, one prediction record for
-//! each event, and what drift counts. A model's failure becomes a prediction that says why.
+//! Scoring the stream: vectors of a work's events, the model on them, one prediction record for each event, and what drift
+//! counts. A row that gets no score has a prediction that says why, and costs no other its own.
 
 use std::collections::HashSet;
 
-use arrow::array::{ArrayRef, UInt32Array};
-use arrow::compute::take_record_batch;
+use arrow::array::{ArrayRef, BooleanArray};
+use arrow::compute::filter_record_batch;
 use arrow::record_batch::RecordBatch;
 
 use super::drift::{Drift, Scored};
@@ -20,14 +20,31 @@ use crate::telemetry::names;
 use crate::value::Value;
 use crate::vector;
 
+/// Rows whose columns are made at once: what bounds the memory of vectors with long texts and lists.
+const ROWS_AT_ONCE: usize = 1024;
+/// So many rows in a row without a score are a problem of a model that has scored rows before.
+const FAILED_MAX: u64 = 10;
+
 /// Scores works in order, and has the scored rows counted.
 pub struct Scorer {
     drift: Drift,
+    /// One for each model.
+    streaks: Vec<Streak>,
+}
+
+/// How the last rows of a model went.
+#[derive(Clone, Debug, Default)]
+struct Streak {
+    has_scored: bool,
+    /// Rows that failed since the last one that was scored.
+    failed: u64,
+    /// Why the first of them did.
+    error: String,
 }
 
 impl Scorer {
     pub fn new(shared: &Shared) -> Self {
-        Self { drift: Drift::new(shared) }
+        Self { drift: Drift::new(shared), streaks: vec![Streak::default(); shared.plan().models.len()] }
     }
 
     /// `reads`: for each shard, what it read of each segment and model, in the same order in every shard.
@@ -55,63 +72,75 @@ impl Scorer {
         let Some(score) = &model.score else { return Ok(()) };
         let declared = &plan.vectors[model.vector];
         let source = &plan.sources[segment.source];
-        // A row whose columns cannot be computed (a derived expression that overflows) is scored on its own, so
-        // that it does not spoil the others.
         let too_old: HashSet<u32> = parts.iter().flat_map(|part| part.too_old.iter().copied()).collect();
-        let forgotten =
-            Error::input("the event is before the online history of a source that its vector reads: score it with `forebay score --spine`");
-        let features = join(declared, segment.rows.len(), parts);
-        let rows = segment.rows.len();
+        let values = join(declared, segment.rows.len(), parts);
         let request = request_columns(declared, segment)?;
-        let features = vector::feature_columns(declared, &features, rows)?;
-        let columns = vector::assemble(declared, &features, &request, rows);
-        let mut pieces = Vec::new();
-        match columns {
-            Ok(columns) => pieces.push((0, Ok(columns))),
-            Err(_) => {
-                for row in 0..rows {
-                    let of_row = |columns: &[ArrayRef]| columns.iter().map(|column| column.slice(row, 1)).collect::<Vec<_>>();
-                    pieces.push((row, vector::assemble(declared, &of_row(&features), &of_row(&request), 1)));
-                }
-            }
-        }
-        for (from, columns) in pieces {
-            let (count, scored) = match &columns {
-                Ok(columns) => (columns.num_rows(), run(shared, model_index, columns)),
-                Err(error) => (1, Err(error.clone())),
+        let width = vector::feature_width(declared);
+        for from in (0..segment.rows.len()).step_by(ROWS_AT_ONCE) {
+            let count = ROWS_AT_ONCE.min(segment.rows.len() - from);
+            let features = vector::feature_columns(declared, &values[from * width..(from + count) * width], count)?;
+            let request: Vec<ArrayRef> = request.iter().map(|column| column.slice(from, count)).collect();
+            let readable: Vec<bool> = (from..from + count).map(|place| !too_old.contains(&(place as u32))).collect();
+            let columns = vector::assemble(declared, &features, &request, count);
+            let scores = match &columns {
+                Ok(columns) => scores(shared, model_index, columns, &readable)?,
+                Err(error) => vec![Err(error.clone()); count],
             };
-            let outcome = if scored.is_ok() { "scored" } else { "failed" };
-            shared.metrics.add(names::PREDICTIONS, &[("model", &model.name), ("outcome", outcome)], count as u64);
+            self.tell(shared, model_index, &scores, &readable);
             let now = shared.clock.now();
-            for row in 0..count {
+            for (row, result) in scores.iter().enumerate() {
                 let place = from + row;
-                let result = match &scored {
-                    Ok(_) if too_old.contains(&(place as u32)) => Err(&forgotten),
-                    scored => scored.as_ref().map(|scores| scores[row]),
-                };
                 let prediction = Prediction { model, version: version(shared, model_index), source: &source.name, segment, place };
+                let shown = columns.as_ref().ok().filter(|_| readable[row]);
                 let record = NewRecord {
                     topic: score.topic.clone(),
                     partition: None,
                     timestamp: Some(now.0),
                     key: Some(prediction.identity().into_bytes()),
-                    value: Some(prediction.json(columns.as_ref().ok(), row, result, now.0 - segment.ingest.0)),
+                    value: Some(prediction.json(shown, row, result.as_ref().copied(), now.0 - segment.ingest.0)),
                     headers: prediction.headers(),
                 };
                 outputs.push(Output { destination: destination_of(source), record });
             }
-            if let (Ok(columns), Ok(scores)) = (&columns, &scored) {
-                // What was forgotten has no score, whatever the model said of the rest of it.
-                let rows: Vec<usize> = (0..count).filter(|row| !too_old.contains(&((from + row) as u32))).collect();
-                let places: Vec<usize> = rows.iter().map(|row| from + row).collect();
-                let kept: Vec<f64> = rows.iter().map(|row| scores[*row]).collect();
-                let rows = UInt32Array::from_iter_values(rows.iter().map(|row| *row as u32));
-                let columns = if rows.len() == count { columns.clone() } else { take_record_batch(columns, &rows)? };
+            if let (Ok(columns), Some(_)) = (&columns, &model.watch) {
+                let of_row = |(place, score): (usize, &Result<f64>)| Some((place, *score.as_ref().ok()?));
+                let (places, kept): (Vec<usize>, Vec<f64>) = (from..).zip(&scores).filter_map(of_row).unzip();
+                let columns = only(columns, scores.iter().map(Result::is_ok))?;
                 let scored = Scored { model: model_index, segment, places: &places, columns: &columns, scores: &kept };
                 self.drift.count(shared, &scored, outputs);
             }
         }
         Ok(())
+    }
+
+    /// Counts what became of rows, and says in the status when the model takes none any more.
+    fn tell(&mut self, shared: &Shared, model: usize, scores: &[Result<f64>], readable: &[bool]) {
+        let name = &shared.plan().models[model].name;
+        let failed = scores.iter().filter(|score| score.is_err()).count();
+        for (outcome, count) in [("scored", scores.len() - failed), ("failed", failed)] {
+            if count > 0 {
+                shared.metrics.add(names::PREDICTIONS, &[("model", name), ("outcome", outcome)], count as u64);
+            }
+        }
+        let streak = &mut self.streaks[model];
+        // A row that could not be read says nothing about the model.
+        for (score, _) in scores.iter().zip(readable).filter(|(_, readable)| **readable) {
+            match score {
+                Ok(_) => *streak = Streak { has_scored: true, ..Streak::default() },
+                Err(error) => {
+                    if streak.failed == 0 {
+                        streak.error = error.to_string();
+                    }
+                    streak.failed += 1;
+                }
+            }
+        }
+        let all_failed = streak.failed >= if streak.has_scored { FAILED_MAX } else { 1 };
+        // One that is not loaded is a problem already.
+        if shared.models[model].is_ok() {
+            let problem = || format!("none of its last rows got a score, from this on: {}", streak.error);
+            shared.set_problem(&format!("scores of model {name}"), all_failed.then(problem));
+        }
     }
 }
 
@@ -123,14 +152,30 @@ pub(super) fn version(shared: &Shared, model: usize) -> &str {
     shared.models[model].as_ref().map_or("", |session| session.version())
 }
 
-fn run(shared: &Shared, model: usize, columns: &RecordBatch) -> Result<Vec<f64>> {
-    let session = shared.models[model].as_ref().map_err(Clone::clone)?;
+/// For each row its score, or why it has none: `readable` says whether its columns could be read.
+fn scores(shared: &Shared, model: usize, columns: &RecordBatch, readable: &[bool]) -> Result<Vec<Result<f64>>> {
+    let columns = only(columns, readable.iter().copied())?;
     let before = shared.clock.now();
-    let scores = session.run(columns)?;
-    let rows = columns.num_rows().max(1);
-    let seconds = (shared.clock.now().0 - before.0) as f64 / 1e6 / rows as f64;
-    shared.metrics.observe(names::MODEL_SECONDS, &[("model", &shared.plan().models[model].name)], seconds);
-    Ok(scores)
+    let ran = shared.models[model].as_ref().map_err(Clone::clone).and_then(|session| session.run(&columns));
+    if ran.is_ok() && columns.num_rows() > 0 {
+        let seconds = (shared.clock.now().0 - before.0) as f64 / 1e6 / columns.num_rows() as f64;
+        shared.metrics.observe(names::MODEL_SECONDS, &[("model", &shared.plan().models[model].name)], seconds);
+    }
+    let mut ran = ran.unwrap_or_else(|error| vec![Err(error); columns.num_rows()]).into_iter();
+    let forgotten = "the event is before the online history of a source that its vector reads: score it with `forebay score --spine`";
+    let of_row = |readable: &bool| match readable {
+        true => ran.next().unwrap_or_else(|| Err(Error::internal("a model gave fewer scores than it was given rows"))),
+        false => Err(Error::input(forgotten)),
+    };
+    Ok(readable.iter().map(of_row).collect())
+}
+
+/// Those rows of a batch.
+fn only(columns: &RecordBatch, rows: impl Iterator<Item = bool> + Clone) -> Result<RecordBatch> {
+    if rows.clone().all(|taken| taken) {
+        return Ok(columns.clone());
+    }
+    Ok(filter_record_batch(columns, &rows.map(Some).collect::<BooleanArray>())?)
 }
 
 /// Puts what the shards read into rows of the vector's frame.
@@ -185,7 +230,7 @@ impl Prediction<'_> {
         ]
     }
 
-    fn json(&self, columns: Option<&RecordBatch>, row: usize, score: Result<f64, &crate::error::Error>, latency_us: i64) -> Vec<u8> {
+    fn json(&self, columns: Option<&RecordBatch>, row: usize, score: Result<f64, &Error>, latency_us: i64) -> Vec<u8> {
         let position = self.segment.positions[self.place];
         let mut out = Vec::with_capacity(512);
         let mut text = |name: &str, value: &str| {

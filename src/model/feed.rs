@@ -1,8 +1,10 @@
 //! Input tensors that are allocated once and filled from Arrow columns for every call. Numbers are cast, never
-//! parsed: what a column may feed is written in the table of `docs/language.md` under models. Must never run a model.
+//! parsed: what a column may feed is written in the table of `docs/models.md`. Must never run a model.
+
+use std::collections::BTreeMap;
 
 use arrow::array::{Array, ArrayRef, AsArray, StringArray};
-use arrow::datatypes::{DataType as ArrowType, Float64Type, Int64Type, TimeUnit, TimestampMicrosecondType};
+use arrow::datatypes::{DataType as ArrowType, Float64Type, Int64Type, Schema, TimeUnit, TimestampMicrosecondType};
 use arrow::record_batch::RecordBatch;
 use ort::session::SessionInputValue;
 use ort::value::{DynValue, Tensor};
@@ -41,8 +43,8 @@ impl Feed {
         &self.tensors
     }
 
-    /// Takes this feed's number of rows of `batch` from row `start` on. `places` has, for each input column (of a
-    /// matrix: for each of its columns), its place in the batch. An `Input` error names the column.
+    /// Takes this feed's number of rows of `batch` from row `start` on, of a schema that passed `check`; none of them is
+    /// `refused`. `places` has, for each input column (of a matrix: for each of its columns), its place in the batch.
     pub fn fill(&mut self, inputs: &Inputs, batch: &RecordBatch, places: &[usize], start: usize) -> Result<()> {
         let rows = start..start + self.rows;
         match inputs {
@@ -74,6 +76,83 @@ impl Feed {
             }
         }
         Ok(())
+    }
+}
+
+/// Whether the columns at these places have types that feed the model.
+///
+/// # Errors
+/// `Input`, naming the column, when one has not.
+pub fn check(inputs: &Inputs, schema: &Schema, places: &[usize]) -> Result<()> {
+    let check = |element: Element, place: usize| {
+        let field = schema.field(place);
+        let (tensor, feeds) = match (element, field.data_type()) {
+            (
+                Element::Float32 | Element::Float64,
+                ArrowType::Float64 | ArrowType::Int64 | ArrowType::Boolean | ArrowType::Timestamp(TimeUnit::Microsecond, _),
+            ) => ("a float", true),
+            (Element::Float32 | Element::Float64, _) => ("a float", false),
+            (Element::Int32 | Element::Int64, ArrowType::Int64 | ArrowType::Boolean | ArrowType::Timestamp(TimeUnit::Microsecond, _)) => {
+                ("an integer", true)
+            }
+            (Element::Int32 | Element::Int64, _) => ("an integer", false),
+            (Element::Bool, data_type) => ("a bool", *data_type == ArrowType::Boolean),
+            (Element::Text | Element::Other, data_type) => ("a string", *data_type == ArrowType::Utf8),
+        };
+        match feeds {
+            true => Ok(()),
+            false => {
+                let value = spelled(field.data_type());
+                Err(Error::input(format!("column {:?}: a value of {value} cannot feed {tensor} tensor", field.name())))
+            }
+        }
+    };
+    match inputs {
+        Inputs::Matrix { element, .. } => places.iter().try_for_each(|place| check(*element, *place)),
+        Inputs::Columns(columns) => columns.iter().zip(places).try_for_each(|(column, place)| check(column.element, *place)),
+    }
+}
+
+const NULL: &str =
+    "null cannot feed this tensor, only float tensors take it (as NaN); give the column a default, or export the model with a float input";
+
+/// The rows that cannot feed the model, each with the column and why.
+pub fn refused(inputs: &Inputs, batch: &RecordBatch, places: &[usize]) -> BTreeMap<usize, Error> {
+    let mut refused = BTreeMap::new();
+    let Inputs::Columns(columns) = inputs else { return refused };
+    for (column, &place) in columns.iter().zip(places) {
+        let array = batch.column(place);
+        let mut refuse = |row: usize, why: &str| {
+            refused.entry(row).or_insert_with(|| named(&Error::input(why), batch, place));
+        };
+        if !matches!(column.element, Element::Float32 | Element::Float64) && array.null_count() > 0 {
+            (0..array.len()).filter(|row| array.is_null(*row)).for_each(|row| refuse(row, NULL));
+        }
+        match column.element {
+            Element::Int32 => {
+                let values = integers(array).iter().copied().enumerate();
+                values
+                    .filter(|(row, value)| i32::try_from(*value).is_err() && array.is_valid(*row))
+                    .for_each(|(row, value)| refuse(row, &format!("{value} does not fit the model's int32 tensor")));
+            }
+            Element::Text => {
+                let texts = array.as_string_opt::<i32>().into_iter().flat_map(|texts| texts.iter().enumerate());
+                texts
+                    .filter(|(_, text)| text.is_some_and(|text| text.contains('\0')))
+                    .for_each(|(row, _)| refuse(row, "a text with a NUL character cannot feed a string tensor"));
+            }
+            _ => {}
+        }
+    }
+    refused
+}
+
+/// The numbers of a column of bigints or timestamps (microseconds).
+fn integers(array: &ArrayRef) -> &[i64] {
+    match array.data_type() {
+        ArrowType::Int64 => array.as_primitive::<Int64Type>().values(),
+        ArrowType::Timestamp(TimeUnit::Microsecond, _) => array.as_primitive::<TimestampMicrosecondType>().values(),
+        _ => &[],
     }
 }
 
@@ -109,6 +188,10 @@ fn zeros(element: Element, shape: Vec<usize>) -> Result<SessionInputValue<'stati
 
 fn internal(error: &ort::Error) -> Error {
     Error::internal(format!("onnx runtime: {}", error.message()))
+}
+
+fn unchecked(data_type: &ArrowType) -> Error {
+    Error::internal(format!("a column of {} was not checked before it was to feed a model", spelled(data_type)))
 }
 
 fn value_mut<'f>(tensors: &'f mut [SessionInputValue<'static>], index: usize) -> Result<&'f mut DynValue> {
@@ -155,40 +238,39 @@ fn each_float(array: &ArrayRef, place: Place, mut put: impl FnMut(usize, f64)) -
             let values = array.as_primitive::<TimestampMicrosecondType>().values();
             each(&|row| values[row] as f64 * SECONDS_PER_MICROSECOND);
         }
-        other => return Err(Error::input(format!("a value of {} cannot feed a float tensor", spelled(other)))),
+        other => return Err(unchecked(other)),
     }
     Ok(())
 }
 
 /// Integers and timestamps (microseconds) as they are, booleans as 0 and 1.
 fn fill_integers(tensor: &mut DynValue, element: Element, array: &ArrayRef, place: Place) -> Result<()> {
-    refuse_nulls(array, place)?;
-    let value = |row: usize| match array.data_type() {
-        ArrowType::Int64 => Ok(array.as_primitive::<Int64Type>().value(row)),
-        ArrowType::Boolean => Ok(i64::from(array.as_boolean().value(row))),
-        ArrowType::Timestamp(TimeUnit::Microsecond, _) => Ok(array.as_primitive::<TimestampMicrosecondType>().value(row)),
-        other => Err(Error::input(format!("a value of {} cannot feed an integer tensor", spelled(other)))),
-    };
     if element == Element::Int32 {
         let (_, out) = tensor.try_extract_tensor_mut::<i32>().map_err(|error| internal(&error))?;
-        for (index, out) in out.iter_mut().take(place.rows).enumerate() {
-            let wide = value(place.start + index)?;
-            *out = i32::try_from(wide).map_err(|_| Error::input(format!("{wide} does not fit the model's int32 tensor")))?;
-        }
+        each_integer(array, place, |at, value| out[at] = value as i32)
     } else {
         let (_, out) = tensor.try_extract_tensor_mut::<i64>().map_err(|error| internal(&error))?;
-        for (index, out) in out.iter_mut().take(place.rows).enumerate() {
-            *out = value(place.start + index)?;
+        each_integer(array, place, |at, value| out[at] = value)
+    }
+}
+
+fn each_integer(array: &ArrayRef, place: Place, mut put: impl FnMut(usize, i64)) -> Result<()> {
+    let rows = place.start..place.start + place.rows;
+    match array.data_type() {
+        ArrowType::Int64 | ArrowType::Timestamp(TimeUnit::Microsecond, _) => {
+            integers(array)[rows].iter().enumerate().for_each(|(at, value)| put(at, *value));
         }
+        ArrowType::Boolean => {
+            let values = array.as_boolean().values();
+            rows.enumerate().for_each(|(at, row)| put(at, i64::from(values.value(row))));
+        }
+        other => return Err(unchecked(other)),
     }
     Ok(())
 }
 
 fn fill_booleans(tensor: &mut DynValue, array: &ArrayRef, place: Place) -> Result<()> {
-    refuse_nulls(array, place)?;
-    let Some(values) = array.as_boolean_opt() else {
-        return Err(Error::input(format!("a value of {} cannot feed a bool tensor", spelled(array.data_type()))));
-    };
+    let values = array.as_boolean_opt().ok_or_else(|| unchecked(array.data_type()))?;
     let (_, out) = tensor.try_extract_tensor_mut::<bool>().map_err(|error| internal(&error))?;
     for (index, out) in out.iter_mut().take(place.rows).enumerate() {
         *out = values.value(place.start + index);
@@ -198,24 +280,10 @@ fn fill_booleans(tensor: &mut DynValue, array: &ArrayRef, place: Place) -> Resul
 
 /// String tensors cannot be refilled in place: a new one.
 fn texts(array: &ArrayRef, place: Place, shape: Vec<usize>) -> Result<SessionInputValue<'static>> {
-    refuse_nulls(array, place)?;
-    let Some(values): Option<&StringArray> = array.as_string_opt::<i32>() else {
-        return Err(Error::input(format!("a value of {} cannot feed a string tensor", spelled(array.data_type()))));
-    };
+    let values: &StringArray = array.as_string_opt::<i32>().ok_or_else(|| unchecked(array.data_type()))?;
     let texts: Vec<String> = (place.start..place.start + place.rows).map(|row| values.value(row).to_owned()).collect();
-    let tensor = Tensor::from_string_array((shape, &texts[..]))
-        .map_err(|error| Error::input(format!("a text cannot feed a string tensor: {}", error.message())))?;
+    let tensor = Tensor::from_string_array((shape, &texts[..])).map_err(|error| internal(&error))?;
     Ok(SessionInputValue::Owned(tensor.into_dyn()))
-}
-
-fn refuse_nulls(array: &ArrayRef, place: Place) -> Result<()> {
-    let is_null = |row: usize| array.is_null(row);
-    if array.null_count() > 0 && (place.start..place.start + place.rows).any(is_null) {
-        return Err(Error::input(
-            "null cannot feed this tensor, only float tensors take it (as NaN); give the column a default, or export the model with a float input",
-        ));
-    }
-    Ok(())
 }
 
 /// The language's word for an Arrow type.

@@ -1,8 +1,8 @@
 //! ONNX models: opened and checked once, then run on the columns of a vector, one score per row.
 //!
 //! A score is a function of its row alone: a model whose answer for a row depends on the rows beside it (kernels that
-//! round differently by batch size) is run row by row. Must never decide what a score means, and never fail because
-//! another model did.
+//! round differently by batch size) is run row by row, and a row that the model cannot take costs no other row its score.
+//! Must never decide what a score means, and never fail because another model did.
 
 mod feed;
 mod probe;
@@ -14,6 +14,8 @@ mod tests;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
+use arrow::array::BooleanArray;
+use arrow::compute::filter_record_batch;
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
 use ort::logging::LogLevel;
@@ -26,7 +28,7 @@ use sha2::{Digest, Sha256};
 
 use self::feed::Feed;
 use self::signature::{Inputs, Interface};
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::plan::{Element, ModelSignature};
 
 pub use self::runtime::{environment, installed};
@@ -92,7 +94,7 @@ impl Session {
             return Err(Error::input(format!("model file {shown} is empty; export the model again")));
         }
         let session = load(&bytes).map_err(|error| match error.kind() {
-            crate::error::ErrorKind::Unavailable => error,
+            ErrorKind::Unavailable => error,
             _ => Error::input(format!(
                 "model file {shown} is damaged or no ONNX model that this ONNX Runtime can load: {error}; export it again"
             )),
@@ -122,14 +124,16 @@ impl Session {
         &self.version
     }
 
-    /// A score for each row. Columns are matched to inputs by name, or taken in order by a model with one
-    /// `[N, width]` tensor; columns that no input asks for are ignored. Null is NaN in float tensors and an `Input`
-    /// error that names the column in others.
-    pub fn run(&self, columns: &RecordBatch) -> Result<Vec<f64>> {
-        let mut scores = Vec::with_capacity(columns.num_rows());
-        let mut runner = self.runner.lock();
-        runner.run(&self.interface, columns, &mut scores).map_err(|error| error.context(format_args!("model {}", self.path.display())))?;
-        Ok(scores)
+    /// For each row its score, or why the model gives it none. Columns are matched to inputs by name, or taken in order
+    /// by a model with one `[N, width]` tensor; columns that no input asks for are ignored. Null is NaN in float tensors;
+    /// in others its row has an `Input` error that names the column.
+    ///
+    /// # Errors
+    /// What is about all rows: `Input` when the columns are not those that the model takes.
+    pub fn run(&self, columns: &RecordBatch) -> Result<Vec<Result<f64>>> {
+        let named = |error: Error| error.context(format_args!("model {}", self.path.display()));
+        let scores = self.runner.lock().run(&self.interface, columns).map_err(named)?;
+        Ok(scores.into_iter().map(|score| score.map_err(named)).collect())
     }
 }
 
@@ -140,7 +144,8 @@ fn hexadecimal(digest: &[u8]) -> String {
     })
 }
 
-/// One thread per call, operators one after another: the engine has its own threads.
+/// One thread per call, operators one after another: the engine has its own threads. A call that fails says why to its
+/// caller, and not in the log as well.
 fn load(bytes: &[u8]) -> Result<ort::session::Session> {
     let environment = runtime::environment()?;
     let failed = |error: &dyn std::fmt::Display| Error::input(error.to_string());
@@ -150,7 +155,7 @@ fn load(bytes: &[u8]) -> Result<ort::session::Session> {
         .and_then(|builder| builder.with_inter_threads(1))
         .and_then(|builder| builder.with_parallel_execution(false))
         .and_then(|builder| builder.with_optimization_level(GraphOptimizationLevel::All))
-        .and_then(|builder| builder.with_log_level(LogLevel::Error))
+        .and_then(|builder| builder.with_log_level(LogLevel::Fatal))
         .map_err(|error| failed(&error.message()))?;
     builder.commit_from_memory(bytes).map_err(|error| failed(&error.message()))
 }
@@ -166,20 +171,46 @@ fn select(output: &str, into: Option<DynValue>) -> Result<RunOptions<HasSelected
 }
 
 impl Runner {
-    fn run(&mut self, interface: &Interface, columns: &RecordBatch, scores: &mut Vec<f64>) -> Result<()> {
+    fn run(&mut self, interface: &Interface, columns: &RecordBatch) -> Result<Vec<Result<f64>>> {
         self.bind(interface, columns)?;
-        self.calls(interface, columns, scores)
+        self.scores(interface, columns)
     }
 
-    fn calls(&mut self, interface: &Interface, columns: &RecordBatch, scores: &mut Vec<f64>) -> Result<()> {
-        let rows_max = if self.row_by_row { 1 } else { ROWS_PER_CALL_MAX };
-        let mut start = 0;
-        while start < columns.num_rows() {
-            let rows = rows_max.min(columns.num_rows() - start);
-            self.call(interface, columns, start, rows, scores)?;
-            start += rows;
+    /// Rows that cannot feed the model are left out of its calls.
+    fn scores(&mut self, interface: &Interface, columns: &RecordBatch) -> Result<Vec<Result<f64>>> {
+        let places = self.binding.as_ref().map_or(&[][..], |binding| &binding.places);
+        let mut refused = feed::refused(&interface.inputs, columns, places);
+        if refused.is_empty() {
+            return self.calls(interface, columns);
         }
-        Ok(())
+        let rows = 0..columns.num_rows();
+        let fit: BooleanArray = rows.clone().map(|row| Some(!refused.contains_key(&row))).collect();
+        let mut scores = self.calls(interface, &filter_record_batch(columns, &fit)?)?.into_iter();
+        let of_row = |row| match refused.remove(&row) {
+            Some(error) => Ok(Err(error)),
+            None => scores.next().ok_or_else(|| Error::internal("a model gave fewer scores than it was given rows")),
+        };
+        rows.map(of_row).collect()
+    }
+
+    /// A call that fails is made again with a quarter of its rows, down to the row that the model cannot take; after one
+    /// that goes well the next has twice as many. So a row that fails costs a few calls, and where every row fails each
+    /// is tried once.
+    fn calls(&mut self, interface: &Interface, columns: &RecordBatch) -> Result<Vec<Result<f64>>> {
+        let rows_max = if self.row_by_row { 1 } else { ROWS_PER_CALL_MAX };
+        let mut scores = Vec::with_capacity(columns.num_rows());
+        let mut rows = rows_max;
+        while scores.len() < columns.num_rows() {
+            let start = scores.len();
+            let count = rows.min(columns.num_rows() - start);
+            match self.call(interface, columns, start, count, &mut scores) {
+                Ok(()) => rows = rows_max.min(2 * rows),
+                Err(error) if error.kind() != ErrorKind::Input => return Err(error),
+                Err(error) if count == 1 => scores.push(Err(error)),
+                Err(_) => rows = (count / 4).max(1),
+            }
+        }
+        Ok(scores)
     }
 
     /// Finds each input in the batch's schema, unless the last batch had the same.
@@ -209,6 +240,7 @@ impl Runner {
                 inputs.iter().map(place).collect::<Result<_>>()?
             }
         };
+        feed::check(&interface.inputs, schema, &places)?;
         self.binding = Some(Binding { schema: schema.clone(), places });
         (self.single, self.batch, self.selected_single) = (None, None, None);
         self.row_by_row = interface.one_row_only || !self.batches_as_single_rows(interface, schema);
@@ -220,16 +252,23 @@ impl Runner {
         [7, ROWS_PER_CALL_MAX].into_iter().all(|rows| {
             let mut scores = |row_by_row: bool| -> Result<Vec<u64>> {
                 self.row_by_row = row_by_row;
-                let mut scores = Vec::with_capacity(rows);
-                self.calls(interface, &probe::rows(schema, rows)?, &mut scores)?;
-                Ok(scores.into_iter().map(f64::to_bits).collect())
+                let scores = self.scores(interface, &probe::rows(schema, rows)?)?;
+                scores.into_iter().map(|score| score.map(f64::to_bits)).collect()
             };
             matches!((scores(true), scores(false)), (Ok(single), Ok(batched)) if single == batched)
         })
     }
 
-    /// One call of ONNX Runtime with rows `start .. start + rows`.
-    fn call(&mut self, interface: &Interface, columns: &RecordBatch, start: usize, rows: usize, scores: &mut Vec<f64>) -> Result<()> {
+    /// One call of ONNX Runtime with rows `start .. start + rows`, whose scores are appended. An `Input` error is one of
+    /// these rows.
+    fn call(
+        &mut self,
+        interface: &Interface,
+        columns: &RecordBatch,
+        start: usize,
+        rows: usize,
+        scores: &mut Vec<Result<f64>>,
+    ) -> Result<()> {
         let places = self.binding.as_ref().map_or(&[][..], |binding| &binding.places);
         let kept = if rows == 1 { &mut self.single } else { &mut self.batch };
         if kept.as_ref().is_none_or(|feed| feed.rows() != rows) {
@@ -267,26 +306,26 @@ fn answer(element: Element, shape: &[i64]) -> Result<DynValue> {
     tensor.map_err(|error| Error::internal(format!("onnx runtime: {}", error.message())))
 }
 
-/// Appends the last value of each of `rows` rows; returns the tensor's shape.
-fn take_last_column(output: &DynValue, element: Element, rows: usize, scores: &mut Vec<f64>) -> Result<Vec<i64>> {
+/// Appends the last value of each of `rows` rows, or nothing where that cannot be; returns the tensor's shape.
+fn take_last_column(output: &DynValue, element: Element, rows: usize, scores: &mut Vec<Result<f64>>) -> Result<Vec<i64>> {
     let unreadable = |error: ort::Error| Error::input(format!("the score could not be read: {}", error.message()));
-    let (shape, count) = if element == Element::Float64 {
+    if element == Element::Float64 {
         let (shape, values) = output.try_extract_tensor::<f64>().map_err(unreadable)?;
-        scores.extend(last_of_each(values, rows).copied());
-        (shape, values.len())
+        scores.extend(last_of_each(values, rows)?.map(|&value| Ok(value)));
+        Ok(shape.to_vec())
     } else {
         let (shape, values) = output.try_extract_tensor::<f32>().map_err(unreadable)?;
-        scores.extend(last_of_each(values, rows).map(|&value| f64::from(value)));
-        (shape, values.len())
-    };
+        scores.extend(last_of_each(values, rows)?.map(|&value| Ok(f64::from(value))));
+        Ok(shape.to_vec())
+    }
+}
+
+fn last_of_each<T>(values: &[T], rows: usize) -> Result<impl Iterator<Item = &T>> {
+    let count = values.len();
     if count == 0 || count % rows != 0 {
         return Err(Error::input(format!(
             "the model gave {count} scores for {rows} rows; export it with an output of shape [N] or [N, 1]"
         )));
     }
-    Ok(shape.to_vec())
-}
-
-fn last_of_each<T>(values: &[T], rows: usize) -> impl Iterator<Item = &T> {
-    values.chunks_exact((values.len() / rows).max(1)).filter_map(<[T]>::last).take(rows)
+    Ok(values.chunks_exact(count / rows).filter_map(<[T]>::last))
 }

@@ -25,6 +25,11 @@ fn open(name: &str) -> Session {
     Session::open(&fixture(name), None).unwrap()
 }
 
+/// The scores of rows that all have one.
+fn scores(session: &Session, columns: &RecordBatch) -> Vec<f64> {
+    session.run(columns).unwrap().into_iter().map(Result::unwrap).collect()
+}
+
 fn batch(columns: Vec<(&str, ArrayRef)>) -> RecordBatch {
     RecordBatch::try_from_iter_with_nullable(columns.into_iter().map(|(name, array)| (name, array, true))).unwrap()
 }
@@ -52,10 +57,10 @@ fn takes_columns_in_order_as_one_tensor() {
     }
     for name in ["matrix", "matrix_double", "matrix_one_row"] {
         let session = open(name);
-        assert_eq!(session.run(&three(3)).unwrap(), [0.0, 1.0 + 10.0 + 250.0, 2.0 + 500.0], "{name}");
-        assert_eq!(session.run(&three(1)).unwrap(), [0.0], "{name}");
-        assert_eq!(session.run(&three(0)).unwrap(), Vec::<f64>::new(), "{name}");
-        assert_eq!(session.run(&three(600)).unwrap()[599], 599.0 + 10.0 + 100.0 * 2.5 * 599.0, "{name}");
+        assert_eq!(scores(&session, &three(3)), [0.0, 1.0 + 10.0 + 250.0, 2.0 + 500.0], "{name}");
+        assert_eq!(scores(&session, &three(1)), [0.0], "{name}");
+        assert_eq!(scores(&session, &three(0)), Vec::<f64>::new(), "{name}");
+        assert_eq!(scores(&session, &three(600))[599], 599.0 + 10.0 + 100.0 * 2.5 * 599.0, "{name}");
     }
 }
 
@@ -65,11 +70,11 @@ fn null_is_nan_in_float_tensors() {
         return;
     }
     let rows = batch(vec![("a", doubles(vec![Some(1.0), None])), ("b", doubles(vec![None, None])), ("c", bigints(vec![Some(1), Some(1)]))]);
-    assert!(open("matrix").run(&rows).unwrap().iter().all(|score| score.is_nan()));
+    assert!(scores(&open("matrix"), &rows).iter().all(|score| score.is_nan()));
     // A tree sends a missing value to the side that its training chose.
     let session = open("trees");
     let rows = batch(vec![("a", doubles(vec![None, Some(1.0), Some(2.0)])), ("b", doubles(vec![Some(3.0); 3]))]);
-    let scores = session.run(&rows).unwrap();
+    let scores = scores(&session, &rows);
     assert_eq!(scores[0].to_bits(), scores[1].to_bits());
     assert!(scores[2] > scores[1] && scores[2] < 1.0);
     let logistic = |x: f64| 1.0 / (1.0 + (-x).exp());
@@ -95,9 +100,9 @@ fn takes_one_input_per_column_by_name() {
         return;
     }
     let session = open("columns");
-    assert_eq!(session.run(&batch(every_type())).unwrap(), [10005.75, 1052.25]);
+    assert_eq!(scores(&session, &batch(every_type())), [10005.75, 1052.25]);
     let one = batch(every_type()).slice(1, 1);
-    assert_eq!(session.run(&one).unwrap(), [1052.25]);
+    assert_eq!(scores(&session, &one), [1052.25]);
 }
 
 #[test]
@@ -106,12 +111,7 @@ fn names_the_column_that_does_not_fit() {
         return;
     }
     let lists: ArrayRef = Arc::new(ListArray::from_iter_primitive::<Int64Type, _, _>(vec![Some(vec![Some(1)]), None]));
-    let texts: ArrayRef = Arc::new(StringArray::from(vec![Some("x"), None]));
     let cases: Vec<(&str, ArrayRef, &str)> = vec![
-        ("l", bigints(vec![Some(1), None]), "null cannot feed"),
-        ("i", bigints(vec![Some(1), Some(1 << 31)]), "2147483648 does not fit"),
-        ("b", Arc::new(BooleanArray::from(vec![Some(true), None])), "null cannot feed"),
-        ("t", texts, "null cannot feed"),
         ("t", bigints(vec![Some(1), Some(1)]), "a value of bigint cannot feed a string tensor"),
         ("l", doubles(vec![Some(1.0), Some(1.0)]), "a value of double cannot feed an integer tensor"),
         ("b", bigints(vec![Some(1), Some(1)]), "a value of bigint cannot feed a bool tensor"),
@@ -119,10 +119,7 @@ fn names_the_column_that_does_not_fit() {
     ];
     let session = open("columns");
     for (name, array, expected) in cases {
-        let mut columns = every_type();
-        columns.retain(|(other, _)| *other != name);
-        columns.push((name, array));
-        let error = session.run(&batch(columns)).unwrap_err();
+        let error = session.run(&every_type_but(name, array)).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Input);
         assert!(error.to_string().contains(&format!("column {name:?}")) && error.to_string().contains(expected), "{error}");
     }
@@ -130,7 +127,70 @@ fn names_the_column_that_does_not_fit() {
     assert!(error.to_string().contains("input \"f\" has no column of that name"), "{error}");
     let error = open("trees").run(&three(2)).unwrap_err();
     assert!(error.to_string().contains("takes 2 columns, but the vector has 3"), "{error}");
-    assert_eq!(session.run(&batch(every_type())).unwrap(), [10005.75, 1052.25], "an error leaves the model usable");
+    assert_eq!(scores(&session, &batch(every_type())), [10005.75, 1052.25], "an error leaves the model usable");
+}
+
+fn every_type_but(name: &str, array: ArrayRef) -> RecordBatch {
+    let mut columns = every_type();
+    columns.retain(|(other, _)| *other != name);
+    columns.push((name, array));
+    batch(columns)
+}
+
+/// What cannot feed the model in one row leaves the other its score.
+#[test]
+fn a_row_that_cannot_feed_the_model_fails_alone() {
+    if !can_run() {
+        return;
+    }
+    let texts = |text: Option<&str>| Arc::new(StringArray::from(vec![Some("x"), text])) as ArrayRef;
+    let cases: Vec<(&str, ArrayRef, &str)> = vec![
+        ("l", bigints(vec![Some(2), None]), "null cannot feed"),
+        ("i", bigints(vec![Some(3), None]), "null cannot feed"),
+        ("i", bigints(vec![Some(3), Some(1 << 31)]), "2147483648 does not fit"),
+        ("b", Arc::new(BooleanArray::from(vec![Some(false), None])), "null cannot feed"),
+        ("t", texts(None), "null cannot feed"),
+        ("t", texts(Some("a\0b")), "a text with a NUL character"),
+    ];
+    let session = open("columns");
+    for (name, array, expected) in cases {
+        let scores = session.run(&every_type_but(name, array)).unwrap();
+        assert_eq!(*scores[0].as_ref().unwrap(), 10005.75, "{name}");
+        let error = scores[1].as_ref().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Input);
+        assert!(error.to_string().contains(&format!("column {name:?}")) && error.to_string().contains(expected), "{error}");
+    }
+}
+
+/// Rows that the runtime cannot take are found among those that it can, wherever and however many they are.
+#[test]
+fn a_row_that_the_model_cannot_take_fails_alone() {
+    if !can_run() {
+        return;
+    }
+    let session = open("lookup");
+    let rows = 1000;
+    let patterns: [&dyn Fn(i64) -> bool; 7] = [
+        &|_| false,
+        &|row| row == 700,
+        &|row| row == 0 || row == 255 || row == 256 || row == 999,
+        &|row| row % 97 == 5,
+        &|row| row % 2 == 1,
+        &|row| (300..700).contains(&row),
+        &|_| true,
+    ];
+    for (pattern, fails) in patterns.iter().enumerate() {
+        let places = (0..rows).map(|row| Some(if fails(row) { 8 + row } else { row % 8 })).collect();
+        let x = (0..rows).map(|row| Some(row as f64)).collect();
+        let scores = session.run(&batch(vec![("place", bigints(places)), ("x", doubles(x))])).unwrap();
+        assert_eq!(scores.len(), rows as usize);
+        for (row, score) in (0..rows).zip(scores) {
+            match score {
+                Ok(score) => assert_eq!((fails(row), score), (false, ((row % 8) * (row % 8) + row) as f64), "{pattern}: {row}"),
+                Err(error) => assert!(fails(row) && error.to_string().contains("could not run"), "{pattern}: {row}: {error}"),
+            }
+        }
+    }
 }
 
 #[test]
@@ -139,7 +199,7 @@ fn a_score_depends_on_its_row_alone() {
         return;
     }
     let rows = batch(vec![("x", doubles(vec![Some(1.0), Some(5.0), Some(2.0)]))]);
-    assert_eq!(open("batch_dependent").run(&rows).unwrap(), [0.0, 0.0, 0.0]);
+    assert_eq!(scores(&open("batch_dependent"), &rows), [0.0, 0.0, 0.0]);
 }
 
 #[test]
@@ -153,7 +213,7 @@ fn threads_share_a_session() {
             let session = &session;
             scope.spawn(move || {
                 for _ in 0..50 {
-                    let scores = session.run(&three(rows)).unwrap();
+                    let scores = scores(session, &three(rows));
                     assert_eq!((scores.len(), scores[0]), (rows, 0.0));
                 }
             });

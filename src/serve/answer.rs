@@ -17,7 +17,7 @@ pub fn lookup_answer(vector: &str, answer: &LookupAnswer) -> Vec<u8> {
     out
 }
 
-/// `{"model","version","scores":[..]}` and then as `lookup_answer`.
+/// `{"model","version","scores":[..]}`, `"errors":[..]` where some row has no score, and then as `lookup_answer`.
 pub fn score_answer(model: &str, answer: &ScoreAnswer) -> Vec<u8> {
     let mut out = Vec::with_capacity(1024);
     out.extend_from_slice(b"{\"model\":");
@@ -25,7 +25,17 @@ pub fn score_answer(model: &str, answer: &ScoreAnswer) -> Vec<u8> {
     out.extend_from_slice(b",\"version\":");
     write_text(&mut out, &answer.model_version);
     out.extend_from_slice(b",\"scores\":[");
-    write_each(&mut out, answer.scores.iter(), |out, score| write_float(out, *score));
+    write_each(&mut out, answer.scores.iter(), |out, score| match score {
+        Ok(score) => write_float(out, *score),
+        Err(_) => out.extend_from_slice(b"null"),
+    });
+    if answer.scores.iter().any(Result::is_err) {
+        out.extend_from_slice(b"],\"errors\":[");
+        write_each(&mut out, answer.scores.iter(), |out, score| match score {
+            Ok(_) => out.extend_from_slice(b"null"),
+            Err(error) => write_text(out, &error.to_string()),
+        });
+    }
     out.extend_from_slice(b"],");
     values_and_cut(&answer.lookup, &mut out);
     out.push(b'}');

@@ -148,7 +148,8 @@ fn schemas(plan: &Plan) -> Json {
     let mut score = json!({
         "model": {"type": "string"},
         "version": {"type": "string", "description": "SHA-256 of the model's file"},
-        "scores": {"type": "array", "items": double(), "description": "one per row"},
+        "scores": {"type": "array", "items": {"oneOf": [double(), {"type": "null"}]}, "description": "one per row; null where the model gives none"},
+        "errors": {"type": "array", "items": {"type": ["string", "null"]}, "description": "only where some row has no score: one per row, why it has none, null where it has one"},
     });
     for target in [&mut lookup, &mut score] {
         if let (Some(target), Some(cut)) = (target.as_object_mut(), cut.as_object()) {

@@ -75,8 +75,10 @@ pub fn feature_columns(vector: &Vector, values: &[Value], rows: usize) -> Result
 /// A vector's columns for `rows` rows, of one array of `rows` values for each feature and for each request column. The
 /// answer has `schema(vector)`.
 ///
+/// A derived column that cannot be computed for some row (an overflow, a bad cast) is null there; no row fails alone.
+///
 /// # Errors
-/// `Input` when a derived column cannot be computed for some row (an overflow, a bad cast): it names the column.
+/// `Internal` for columns that are not those of the vector.
 pub fn assemble(vector: &Vector, features: &[ArrayRef], request: &[ArrayRef], rows: usize) -> Result<RecordBatch> {
     let frame = frame(vector, features, request, rows)?;
     let column = |column: &VectorColumn| -> Result<ArrayRef> {
