@@ -14,13 +14,14 @@ use serde_json::{Value as Json, json};
 const START: i64 = 1_714_521_600_000_000;
 
 const DEFINITIONS: &str = "
-source buys (user_id bigint, raw text, code bigint, by bigint, note text, t timestamp)
+source buys (id bigint, user_id bigint, raw text, number bigint, by bigint, note text, t timestamp)
 from log 'buys'
 event time t
-lateness '1 day' history '30 days';
+lateness '1 day' history '30 days'
+dedup by id within '1 day';
 entity user (user_id bigint);
 features user_buys of user from buys (n = count(*) over 1h);
-vector picked on buys ( place = raw::bigint, code = code * by, note, user_buys.n_1h );
+vector picked on buys ( place = raw::bigint + 0 * user_buys.n_1h, code = number * by, note );
 model picky from 'picky.onnx' takes picked score buys into topic 'picks';
 ";
 
@@ -63,7 +64,7 @@ fn rows(count: usize) -> Vec<Row> {
 
 fn event((at, row): (usize, &Row)) -> Json {
     let time = rfc3339(START + at as i64 * 1_000_000);
-    json!({"user_id": at % 3, "raw": row.raw, "code": row.code, "by": row.by, "note": row.note, "t": time})
+    json!({"id": at, "user_id": at % 3, "raw": row.raw, "number": row.code, "by": row.by, "note": row.note, "t": time})
 }
 
 /// That a row got what it was to get.
@@ -93,7 +94,7 @@ fn a_row_without_a_score_costs_no_other_its_own() {
     for prediction in &predictions {
         let at = prediction.value["offset"].as_u64().expect("an offset") as usize;
         check(at, &rows[at], &prediction.value["score"], &prediction.value["error"]);
-        assert!(prediction.value["features"]["n_1h"].is_i64(), "{}", prediction.value);
+        assert!(prediction.value["features"].get("place").is_some(), "{}", prediction.value);
     }
 
     project.write("spine.ndjson", ndjson(&events));
@@ -115,7 +116,9 @@ fn a_row_without_a_score_costs_no_other_its_own() {
         .iter()
         .map(|event| {
             let mut request = event.clone();
-            let key = request.as_object_mut().and_then(|members| members.remove("user_id"));
+            let members = request.as_object_mut().expect("an object");
+            let key = members.remove("user_id");
+            members.retain(|name, _| ["raw", "number", "by", "note"].contains(&name.as_str()));
             (json!({"user_id": key}), request)
         })
         .unzip();
@@ -135,7 +138,7 @@ fn a_row_without_a_score_costs_no_other_its_own() {
     assert_eq!(server.stop(), Some(0));
 
     let asked = |raw: &str| {
-        project.run(&["score", "picky", "user_id=1", "--request", raw, "--request", "code=3", "--request", "by=1", "--request", "note=a"])
+        project.run(&["score", "picky", "user_id=1", "--request", raw, "--request", "number=3", "--request", "by=1", "--request", "note=a"])
     };
     assert_eq!(asked("raw=2").code, Some(0));
     let ended = asked("raw=9");
@@ -151,13 +154,14 @@ fn a_model_that_scores_no_row_is_a_problem() {
     }
     let project = shop();
     let server = project.serve();
+    let pushed = std::cell::Cell::new(0);
     let problems = |count: usize, good: bool| {
         let raw = if good { "1" } else { "none" };
         let row = |_| Row { raw: Some(raw.to_owned()), code: Some(1), by: 1, note: Some("b"), expected: Ok(0.0) };
-        let events: Vec<Json> = (0..count).map(|at| event((at, &row(at)))).collect();
-        let pushed = server.push("buys", &events);
-        let after = &pushed["positions"];
-        let wait = json!({"keys": [{"user_id": 0}], "request": [{"raw": "1", "code": 1, "by": 1, "note": "b"}], "after": after});
+        let events: Vec<Json> = (pushed.get()..pushed.get() + count).map(|at| event((at, &row(at)))).collect();
+        pushed.set(pushed.get() + count);
+        let after = &server.push("buys", &events)["positions"];
+        let wait = json!({"keys": [{"user_id": 0}], "request": [{"raw": "1", "number": 1, "by": 1, "note": "b"}], "after": after});
         assert_eq!(server.post("/v1/models/picky/score", &wait).0, 200);
         let status = read_json(&server.get("/v1/status").1);
         status["problems"]

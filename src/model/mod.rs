@@ -221,7 +221,7 @@ impl Runner {
         {
             return Ok(());
         }
-        let places = match &interface.inputs {
+        let places: Vec<usize> = match &interface.inputs {
             Inputs::Matrix { name, width, .. } => {
                 let given = columns.num_columns();
                 if width.is_some_and(|width| width != given) {
