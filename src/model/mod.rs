@@ -322,7 +322,7 @@ fn take_last_column(output: &DynValue, element: Element, rows: usize, scores: &m
 
 fn last_of_each<T>(values: &[T], rows: usize) -> Result<impl Iterator<Item = &T>> {
     let count = values.len();
-    if count == 0 || count % rows != 0 {
+    if count == 0 || !count.is_multiple_of(rows) {
         return Err(Error::input(format!(
             "the model gave {count} scores for {rows} rows; export it with an output of shape [N] or [N, 1]"
         )));
