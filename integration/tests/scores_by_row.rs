@@ -44,7 +44,7 @@ struct Row {
 fn rows(count: usize) -> Vec<Row> {
     let row = |at: usize| {
         let place = at % 8;
-        let (code, note) = (at as i64, if at % 3 == 0 { "a" } else { "b" });
+        let (code, note) = (at as i64, if at.is_multiple_of(3) { "a" } else { "b" });
         let score = (place * place) as f64 + code as f64 + if note == "a" { 1000.0 } else { 0.0 };
         let good = Row { raw: Some(place.to_string()), code: Some(code), by: 1, note: Some(note), expected: Ok(score) };
         match at {
