@@ -7,7 +7,8 @@ use std::ops::Range;
 
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 
-use super::{Rejection, reason, time};
+use super::value::{self, Mismatch, Single};
+use super::{Rejection, reason};
 use crate::plan::Field;
 use crate::value::DataType;
 
@@ -189,6 +190,23 @@ struct Cell<'a> {
 }
 
 impl Cell<'_> {
+    #[inline]
+    fn take<E: serde::de::Error>(self, read: Result<Single<'_>, Mismatch>) -> Result<Slot, E> {
+        Ok(match read {
+            Ok(Single::Bool(value)) => Slot::Bool(value),
+            Ok(Single::Int(value)) => Slot::Int(value),
+            Ok(Single::Float(value)) => Slot::Float(value),
+            Ok(Single::Timestamp(value)) => Slot::Timestamp(value),
+            Ok(Single::Text(value)) => {
+                let start = self.text.len();
+                self.text.push_str(&value);
+                Slot::Text(start..self.text.len())
+            }
+            Err(mismatch) => return self.reject(mismatch.reason, mismatch.message),
+        })
+    }
+
+    #[cold]
     fn reject<E: serde::de::Error>(self, reason: &'static str, what: impl fmt::Display) -> Result<Slot, E> {
         let element = self.element.map(|element| format!("element {element}: ")).unwrap_or_default();
         *self.rejection = Some(Rejection::new(reason, format!("field {} is {}: {element}{what}", self.field.name, self.field.data_type)));
@@ -220,62 +238,28 @@ impl<'de> Visitor<'de> for Cell<'_> {
     }
 
     fn visit_bool<E: serde::de::Error>(self, value: bool) -> Result<Slot, E> {
-        match self.data_type {
-            DataType::Bool => Ok(Slot::Bool(value)),
-            _ => self.wrong(format_args!("got {value}")),
-        }
+        let read = value::boolean(value, self.data_type);
+        self.take(read)
     }
 
     fn visit_i64<E: serde::de::Error>(self, value: i64) -> Result<Slot, E> {
-        match self.data_type {
-            DataType::Int => Ok(Slot::Int(value)),
-            DataType::Float => Ok(Slot::Float(value as f64)),
-            DataType::Timestamp if time::in_range(value) => Ok(Slot::Timestamp(value)),
-            DataType::Timestamp => self.reject(
-                reason::BAD_TIME,
-                format_args!("{value} microseconds since 1970 lie outside the years -9999 to 9999; are they nanoseconds?"),
-            ),
-            _ => self.wrong(format_args!("got the number {value}")),
-        }
+        let read = value::whole(value, self.data_type);
+        self.take(read)
     }
 
     fn visit_u64<E: serde::de::Error>(self, value: u64) -> Result<Slot, E> {
-        match (i64::try_from(value), self.data_type) {
-            (Ok(value), _) => self.visit_i64(value),
-            (Err(_), DataType::Float) => Ok(Slot::Float(value as f64)),
-            (Err(_), DataType::Timestamp) => {
-                self.reject(reason::BAD_TIME, format_args!("{value} microseconds since 1970 lie outside the years -9999 to 9999"))
-            }
-            (Err(_), _) => self.wrong(format_args!("got the number {value}, which does not fit into 64 bits with a sign")),
-        }
+        let read = value::unsigned(value, self.data_type);
+        self.take(read)
     }
 
     fn visit_f64<E: serde::de::Error>(self, value: f64) -> Result<Slot, E> {
-        match self.data_type {
-            DataType::Float => Ok(Slot::Float(value)),
-            _ => self.wrong(format_args!("got the number {value}, which is not written as a whole number of 64 bits")),
-        }
+        let read = value::float(value, self.data_type);
+        self.take(read)
     }
 
     fn visit_str<E: serde::de::Error>(self, value: &str) -> Result<Slot, E> {
-        match (self.data_type, value) {
-            (DataType::Text, _) => {
-                let start = self.text.len();
-                self.text.push_str(value);
-                Ok(Slot::Text(start..self.text.len()))
-            }
-            (DataType::Float, "NaN") => Ok(Slot::Float(f64::NAN)),
-            (DataType::Float, "Infinity") => Ok(Slot::Float(f64::INFINITY)),
-            (DataType::Float, "-Infinity") => Ok(Slot::Float(f64::NEG_INFINITY)),
-            (DataType::Timestamp, _) => match time::parse(value) {
-                Some(micros) => Ok(Slot::Timestamp(micros)),
-                None => self.reject(
-                    reason::BAD_TIME,
-                    format_args!("got {:?}, which is no RFC 3339 time of the years -9999 to 9999", Clipped(value)),
-                ),
-            },
-            _ => self.wrong(format_args!("got the text {:?}", Clipped(value))),
-        }
+        let read = value::text(value, self.data_type);
+        self.take(read)
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Slot, A::Error> {
@@ -295,18 +279,6 @@ impl<'de> Visitor<'de> for Cell<'_> {
 
     fn visit_map<A: MapAccess<'de>>(self, _: A) -> Result<Slot, A::Error> {
         self.wrong("got an object")
-    }
-}
-
-/// The beginning of a text, for messages.
-pub(super) struct Clipped<'a>(pub &'a str);
-
-impl fmt::Debug for Clipped<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0.char_indices().nth(60) {
-            Some((end, _)) => write!(f, "{:?}...", &self.0[..end]),
-            None => fmt::Debug::fmt(self.0, f),
-        }
     }
 }
 

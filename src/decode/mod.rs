@@ -11,6 +11,7 @@ mod json;
 mod tests;
 mod time;
 mod tombstone;
+pub(crate) mod value;
 
 use arrow::array::BooleanArray;
 use arrow::compute::filter_record_batch;

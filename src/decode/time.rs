@@ -21,7 +21,7 @@ pub(super) fn parse(text: &str) -> Option<i64> {
     in_range(micros).then_some(micros)
 }
 
-/// The usual form, `2001-01-31T23:59:59.123456Z` or with `+01:00`; `None` leaves the text to the full parser.
+/// The usual forms, `2001-01-31T23:59:59.123456Z` or with a space or another zone; `None` leaves the text to the full parser.
 fn usual(text: &[u8]) -> Option<i64> {
     let (head, mut rest) = text.split_at_checked(19)?;
     if head[4] != b'-' || head[7] != b'-' || !matches!(head[10], b'T' | b't' | b' ') || head[13] != b':' || head[16] != b':' {
@@ -43,9 +43,13 @@ fn usual(text: &[u8]) -> Option<i64> {
         rest = &digits[count..];
     }
     let offset = match rest {
-        b"Z" | b"z" => 0,
-        [sign @ (b'+' | b'-'), h1, h2, b':', m1, m2] => {
-            let (hours, minutes) = (number(&[*h1, *h2])?, number(&[*m1, *m2])?);
+        b"" | b"Z" | b"z" | b" UTC" => 0,
+        [sign @ (b'+' | b'-'), zone @ ..] => {
+            let (hours, minutes) = match zone {
+                [_, _] => (number(zone)?, 0),
+                [hours @ .., b':', m1, m2] | [hours @ .., m1, m2] if hours.len() == 2 => (number(hours)?, number(&[*m1, *m2])?),
+                _ => return None,
+            };
             if hours > 23 || minutes > 59 {
                 return None;
             }
@@ -89,8 +93,14 @@ mod tests {
         assert_eq!(parse("9999-12-31T23:59:59.999999Z"), Some(LAST));
         assert_eq!(parse("-9999-01-01T00:00:00"), Some(FIRST));
         assert_eq!(parse("1969-12-31T23:59:59.9999999Z"), Some(-1));
-        assert_eq!(parse("2000-02-29 12:00:00+01:30"), parse("2000-02-29T10:30:00Z"));
-        for bad in ["", "now", "2001-02-29T00:00:00Z", "2001-13-01T00:00:00Z", "+10000-01-01T00:00:00", "2001-01-01T24:00:00Z"] {
+        for zone in ["+01:30", "+0130"] {
+            assert_eq!(parse(&format!("2000-02-29 12:00:00{zone}")), parse("2000-02-29T10:30:00Z"), "{zone}");
+        }
+        for utc in ["", "+00", "-00", " UTC", "Z", "+0000", "-00:00"] {
+            assert_eq!(parse(&format!("2000-02-29 10:30:00.5{utc}")), parse("2000-02-29T10:30:00.5Z"), "{utc}");
+        }
+        assert_eq!(parse("2000-02-29 10:30:00-07"), parse("2000-02-29T17:30:00Z"));
+        for bad in ["", "now", "2001-02-29T00:00:00Z", "2001-13-01T00:00:00Z", "+10000-01-01T00:00:00", "2001-01-01T24:00:00Z", "2001-01-01 00:00:00+1", "2001-01-01 00:00:00+01:3"] {
             assert_eq!(parse(bad), None, "{bad}");
         }
     }
@@ -99,9 +109,9 @@ mod tests {
         #[test]
         fn the_usual_form_is_read_as_the_full_parser_reads_it(
             year in 0_i64..10_000, month in 0_i64..14, day in 0_i64..33, hour in 0_i64..25, minute in 0_i64..61,
-            second in 0_i64..60, fraction in "(\\.[0-9]{1,9})?", zone in "(Z|[+-][0-2][0-9]:[0-6][0-9])",
+            second in 0_i64..60, between in "[T ]", fraction in "(\\.[0-9]{1,9})?", zone in "(|Z| UTC|[+-][0-2][0-9](|:?[0-6][0-9]))",
         ) {
-            let text = format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}{fraction}{zone}");
+            let text = format!("{year:04}-{month:02}-{day:02}{between}{hour:02}:{minute:02}:{second:02}{fraction}{zone}");
             if let Some(micros) = usual(text.as_bytes()) {
                 prop_assert_eq!(Some(micros), EventTime::parse(&text).map(|time| time.0), "{}", text);
             }

@@ -10,7 +10,8 @@ use serde::de::IgnoredAny;
 use serde_json::Value as Json;
 
 use super::columns::Columns;
-use super::json::{self, Clipped, Fields, Row, Slot};
+use super::json::{self, Fields, Row, Slot};
+use super::value::Clipped;
 use super::{Rejection, reason};
 use crate::error::Result;
 use crate::plan::{Dedup, Field, Source};

@@ -38,12 +38,18 @@ impl EventTime {
     }
 
     /// Reads RFC 3339 (`2001-01-01T00:47:00Z`), or the same without a zone or with a space for the `T`, as UTC;
-    /// or a bare date. Returns `None` for anything else.
+    /// zones also as databases write them (`+00`, `+0530`, ` UTC`); or a bare date. Returns `None` for anything else.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         if let Ok(time) = DateTime::parse_from_rfc3339(text) {
             return Some(Self(time.timestamp_micros()));
         }
+        for format in ["%Y-%m-%dT%H:%M:%S%.f%#z", "%Y-%m-%d %H:%M:%S%.f%#z"] {
+            if let Ok(time) = DateTime::parse_from_str(text, format) {
+                return Some(Self(time.timestamp_micros()));
+            }
+        }
+        let text = text.strip_suffix(" UTC").unwrap_or(text);
         for format in ["%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M:%S%.f"] {
             if let Ok(time) = NaiveDateTime::parse_from_str(text, format) {
                 return Some(Self(time.and_utc().timestamp_micros()));

@@ -3,6 +3,7 @@
 use std::io::Read;
 
 use super::Object;
+use crate::decode::value;
 use crate::error::{Error, Result};
 use crate::plan::{Field, Source};
 use crate::value::{DataType, Value};
@@ -51,16 +52,8 @@ fn csv_error(error: &::csv::Error) -> Error {
 
 /// A cell as a value of that type where it is one, and as text where it is not, which the decoder rejects.
 fn value(text: &str, data_type: &DataType) -> Value {
-    if text.is_empty() {
-        return Value::Null;
+    match value::cell(text, data_type) {
+        Ok(typed) => typed.map_or(Value::Null, Value::from),
+        Err(_) => Value::Text(text.into()),
     }
-    let typed = match data_type {
-        DataType::Bool if text.eq_ignore_ascii_case("true") => Some(Value::Bool(true)),
-        DataType::Bool if text.eq_ignore_ascii_case("false") => Some(Value::Bool(false)),
-        DataType::Int => text.trim().parse().ok().map(Value::Int),
-        DataType::Float => text.trim().parse().ok().map(Value::Float),
-        DataType::Timestamp => text.trim().parse().ok().map(Value::Int),
-        DataType::Bool | DataType::Text | DataType::List(_) | DataType::Map(_) | DataType::Struct(_) => None,
-    };
-    typed.unwrap_or_else(|| Value::Text(text.into()))
 }
