@@ -73,7 +73,8 @@ fn profile(context: &Context, arguments: &ProfileArguments) -> Result<()> {
         plan.model(&arguments.model).ok_or_else(|| unknown("model", &arguments.model, plan.models.iter().map(|model| &model.name)))?;
     let session = Session::open(&model.path, model.sha256.as_deref())?;
     let vector = &plan.vectors[model.vector];
-    let table = training::read_spine(&arguments.training_set)?.table()?;
+    let types: Vec<_> = vector.columns.iter().map(|column| (column.name.as_str(), &column.data_type)).collect();
+    let table = training::read_spine(&arguments.training_set)?.table(&types)?;
     let columns = vector_columns(vector, &table, &arguments.training_set)?;
     let scores = session.run(&columns)?;
     let scored: BooleanArray = scores.iter().map(|score| Some(score.is_ok())).collect();

@@ -7,10 +7,10 @@ use std::ops::Range;
 
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 
-use super::value::{self, Mismatch, Single};
+use super::value::{self as written, Mismatch, Single};
 use super::{Rejection, reason};
 use crate::plan::Field;
-use crate::value::DataType;
+use crate::value::{DataType, Value};
 
 /// A source's fields, found by name.
 #[derive(Debug)]
@@ -59,6 +59,18 @@ impl Row {
         self.items.clear();
         self.text.clear();
     }
+
+    fn value(&self, slot: &Slot) -> Value {
+        match slot {
+            Slot::Null => Value::Null,
+            Slot::Bool(value) => Value::Bool(*value),
+            Slot::Int(value) => Value::Int(*value),
+            Slot::Float(value) => Value::Float(*value),
+            Slot::Text(range) => Value::Text(self.text[range.clone()].into()),
+            Slot::Timestamp(value) => Value::Timestamp(*value),
+            Slot::List(range) => Value::List(self.items[range.clone()].iter().map(|item| self.value(item)).collect()),
+        }
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -80,23 +92,68 @@ const DEPTH_MAX: u8 = 64;
 
 /// Reads one object into `row`, whose earlier content is lost.
 pub(super) fn read(fields: &Fields, text: &str, row: &mut Row) -> Result<(), Rejection> {
+    parse(fields, text, row).map_err(|(field, Mismatch { reason, message })| match field.map(|field| &fields.fields[field]) {
+        Some(Field { name, data_type }) => Rejection::new(reason, format!("field {name} is {data_type}: {message}")),
+        None => Rejection::new(reason, message),
+    })
+}
+
+/// The same; what is wrong comes with the field whose value it is.
+fn parse(fields: &Fields, text: &str, row: &mut Row) -> Result<(), (Option<usize>, Mismatch)> {
     row.clear(fields);
-    let mut rejection = None;
+    let mut wrong = None;
     let mut json = sonic_rs::Deserializer::from_str(text);
-    let result = json.deserialize_any(Object { fields, row, rejection: &mut rejection }).and_then(|()| json.end());
-    match (rejection, result) {
-        (Some(rejection), _) => Err(rejection),
+    let result = json.deserialize_any(Object { fields, row, wrong: &mut wrong }).and_then(|()| json.end());
+    match (wrong, result) {
+        (Some((field, mismatch)), _) => Err((Some(field), mismatch)),
         (None, Ok(())) => {
             if row.slots.iter().chain(&row.items).any(is_zero) && has_minus_zero(text) {
                 restore_signs(fields, text, row);
             }
             Ok(())
         }
-        (None, Err(error)) => {
-            let text = error.to_string();
-            Err(Rejection::new(reason::MALFORMED, text.lines().next().unwrap_or("no JSON").to_lowercase()))
-        }
+        (None, Err(error)) => Err((None, Mismatch { reason: reason::MALFORMED, message: in_short(&error) })),
     }
+}
+
+fn in_short(error: &sonic_rs::Error) -> String {
+    error.to_string().lines().next().unwrap_or("no JSON").to_lowercase()
+}
+
+/// Reads JSON values of one type, by the rules of payloads.
+pub(crate) struct Values {
+    fields: Fields,
+    row: Row,
+}
+
+impl Values {
+    pub fn of(data_type: &DataType) -> Self {
+        Self { fields: Fields::new(&[Field { name: "v".to_owned(), data_type: data_type.clone() }]), row: Row::default() }
+    }
+
+    /// The value of a JSON text that `members` gave.
+    pub fn read(&mut self, json: &str) -> Result<Value, Mismatch> {
+        parse(&self.fields, &format!("{{\"v\":{json}}}"), &mut self.row).map_err(|(_, mismatch)| mismatch)?;
+        Ok(self.row.value(&self.row.slots[0]))
+    }
+}
+
+/// The members of a JSON object by name, each value as it is written; or why the text is none.
+pub(crate) fn members(text: &str) -> Result<Vec<(String, String)>, String> {
+    let mut json = sonic_rs::Deserializer::from_str(text);
+    let skip = Skip { levels: DEPTH_MAX + 1 };
+    json.deserialize_any(skip).and_then(|()| json.end()).map_err(|error| in_short(&error))?;
+    let member = |member: sonic_rs::Result<(_, sonic_rs::LazyValue<'_>)>| {
+        let (name, value) = member.map_err(|error| in_short(&error))?;
+        Ok((String::from(name), value.as_raw_str().to_owned()))
+    };
+    sonic_rs::to_object_iter(text).map(member).collect()
+}
+
+/// The elements of a JSON array that `members` gave, as they are written; `None` for another value.
+pub(crate) fn elements(json: &str) -> Option<Vec<String>> {
+    let element = |element: sonic_rs::Result<sonic_rs::LazyValue<'_>>| element.ok().map(|value| value.as_raw_str().to_owned());
+    json.starts_with('[').then(|| sonic_rs::to_array_iter(json).map(element).collect()).flatten()
 }
 
 fn is_zero(slot: &Slot) -> bool {
@@ -113,7 +170,7 @@ fn restore_signs(fields: &Fields, text: &str, row: &mut Row) {
     let mut signed = Row::default();
     signed.clear(fields);
     let mut json = serde_json::Deserializer::from_str(text);
-    if json.deserialize_any(Object { fields, row: &mut signed, rejection: &mut None }).is_ok() {
+    if json.deserialize_any(Object { fields, row: &mut signed, wrong: &mut None }).is_ok() {
         let slots = row.slots.iter_mut().zip(signed.slots).chain(row.items.iter_mut().zip(signed.items));
         for (slot, signed) in slots.filter(|(slot, signed)| is_zero(slot) && is_zero(signed)) {
             *slot = signed;
@@ -124,7 +181,8 @@ fn restore_signs(fields: &Fields, text: &str, row: &mut Row) {
 struct Object<'a> {
     fields: &'a Fields,
     row: &'a mut Row,
-    rejection: &'a mut Option<Rejection>,
+    /// The field whose value is none of its type, and why.
+    wrong: &'a mut Option<(usize, Mismatch)>,
 }
 
 impl<'de> Visitor<'de> for Object<'_> {
@@ -141,10 +199,14 @@ impl<'de> Visitor<'de> for Object<'_> {
                 map.next_value_seed(Skip { levels: DEPTH_MAX })?;
                 continue;
             };
-            let field = &self.fields.fields[index];
             let Row { items, text, .. } = &mut *self.row;
-            let cell = Cell { field, data_type: &field.data_type, element: None, items, text, rejection: &mut *self.rejection };
-            self.row.slots[index] = map.next_value_seed(cell)?;
+            let mut mismatch = None;
+            let cell = Cell { data_type: &self.fields.fields[index].data_type, element: None, items, text, mismatch: &mut mismatch };
+            let read = map.next_value_seed(cell);
+            if let Some(mismatch) = mismatch {
+                *self.wrong = Some((index, mismatch));
+            }
+            self.row.slots[index] = read?;
             expected = index + 1;
         }
         Ok(())
@@ -179,14 +241,13 @@ impl Visitor<'_> for Name<'_> {
 
 /// The value of a field, or an element of its list.
 struct Cell<'a> {
-    field: &'a Field,
     /// The field's, or that of its elements.
     data_type: &'a DataType,
     /// Counted from 1.
     element: Option<usize>,
     items: &'a mut Vec<Slot>,
     text: &'a mut String,
-    rejection: &'a mut Option<Rejection>,
+    mismatch: &'a mut Option<Mismatch>,
 }
 
 impl Cell<'_> {
@@ -202,19 +263,20 @@ impl Cell<'_> {
                 self.text.push_str(&value);
                 Slot::Text(start..self.text.len())
             }
-            Err(mismatch) => return self.reject(mismatch.reason, mismatch.message),
+            Err(mismatch) => return self.reject(mismatch),
         })
     }
 
     #[cold]
-    fn reject<E: serde::de::Error>(self, reason: &'static str, what: impl fmt::Display) -> Result<Slot, E> {
+    fn reject<E: serde::de::Error>(self, mismatch: Mismatch) -> Result<Slot, E> {
+        let reason = mismatch.reason;
         let element = self.element.map(|element| format!("element {element}: ")).unwrap_or_default();
-        *self.rejection = Some(Rejection::new(reason, format!("field {} is {}: {element}{what}", self.field.name, self.field.data_type)));
+        *self.mismatch = Some(Mismatch { message: element + &mismatch.message, ..mismatch });
         Err(E::custom(reason))
     }
 
-    fn wrong<E: serde::de::Error>(self, what: impl fmt::Display) -> Result<Slot, E> {
-        self.reject(reason::WRONG_TYPE, what)
+    fn wrong<E: serde::de::Error>(self, what: &str) -> Result<Slot, E> {
+        self.reject(Mismatch { reason: reason::WRONG_TYPE, message: what.to_owned() })
     }
 }
 
@@ -238,38 +300,38 @@ impl<'de> Visitor<'de> for Cell<'_> {
     }
 
     fn visit_bool<E: serde::de::Error>(self, value: bool) -> Result<Slot, E> {
-        let read = value::boolean(value, self.data_type);
+        let read = written::boolean(value, self.data_type);
         self.take(read)
     }
 
     fn visit_i64<E: serde::de::Error>(self, value: i64) -> Result<Slot, E> {
-        let read = value::whole(value, self.data_type);
+        let read = written::whole(value, self.data_type);
         self.take(read)
     }
 
     fn visit_u64<E: serde::de::Error>(self, value: u64) -> Result<Slot, E> {
-        let read = value::unsigned(value, self.data_type);
+        let read = written::unsigned(value, self.data_type);
         self.take(read)
     }
 
     fn visit_f64<E: serde::de::Error>(self, value: f64) -> Result<Slot, E> {
-        let read = value::float(value, self.data_type);
+        let read = written::float(value, self.data_type);
         self.take(read)
     }
 
     fn visit_str<E: serde::de::Error>(self, value: &str) -> Result<Slot, E> {
-        let read = value::text(value, self.data_type);
+        let read = written::text(value, self.data_type);
         self.take(read)
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Slot, A::Error> {
         let DataType::List(item) = self.data_type else { return self.wrong("got an array") };
-        let Self { field, items, text, rejection, .. } = self;
+        let Self { items, text, mismatch, .. } = self;
         let start = items.len();
         // No type is a list of lists, so that these elements follow one another.
         loop {
             let element = Some(items.len() - start + 1);
-            let cell = Cell { field, data_type: item, element, items: &mut *items, text: &mut *text, rejection: &mut *rejection };
+            let cell = Cell { data_type: item, element, items: &mut *items, text: &mut *text, mismatch: &mut *mismatch };
             match seq.next_element_seed(cell)? {
                 Some(slot) => items.push(slot),
                 None => return Ok(Slot::List(start..items.len())),

@@ -25,7 +25,8 @@ use columns::Columns;
 use json::{Fields, Row, Slot};
 
 pub use dead_letter::{dead_letter, partitions};
-pub use files::{FileFormat, Payloads, file_to_records, reader_to_records, table_to_records};
+pub use files::{FileFormat, LongTimes, ParquetFile, Payloads, file_to_records, guarded, reader_to_records, table_to_records};
+pub(crate) use json::{Values, elements, members};
 pub use tombstone::TombstoneKeys;
 
 /// The largest payload that is read, unless `Decoder::with_payload_bytes_max` says otherwise.
@@ -194,12 +195,20 @@ fn read(fields: &Fields, event_time: usize, bytes_max: usize, payload: Option<&[
         let text = format!("the payload has {} bytes, the limit is {bytes_max}", payload.len());
         return Err(Rejection::new(reason::TOO_LARGE, text));
     }
-    let text = std::str::from_utf8(payload)
-        .map_err(|error| Rejection::new(reason::INVALID_UTF8, format!("byte {} is not UTF-8", error.valid_up_to())))?;
+    let text = std::str::from_utf8(payload).map_err(|error| {
+        Rejection::new(reason::INVALID_UTF8, format!("byte {} is not UTF-8{}", error.valid_up_to(), whose(fields, payload)))
+    })?;
     json::read(fields, text, row)?;
     if matches!(row.slots.get(event_time), None | Some(Slot::Null)) {
         let name = fields.name(event_time);
         return Err(Rejection::new(reason::NO_EVENT_TIME, format!("field {name} is the event time and is missing or null")));
     }
     Ok(())
+}
+
+/// The field whose text is not UTF-8, for the message of a payload that would be JSON otherwise.
+fn whose(fields: &Fields, payload: &[u8]) -> String {
+    let object = serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(&String::from_utf8_lossy(payload)).unwrap_or_default();
+    let broken = |name: &str| object.get(name).is_some_and(|value| value.to_string().contains(char::REPLACEMENT_CHARACTER));
+    fields.iter().find(|(name, _)| broken(name)).map_or_else(String::new, |(name, _)| format!(", in field {name}"))
 }

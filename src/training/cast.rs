@@ -1,151 +1,78 @@
-//! Columns of files in the types of the language, losing nothing on the way: what does not fit is an error that names the
-//! column, the row and the value. Must never guess a unit or round.
+//! Columns of spines in the types of the language, by the one conversion for every way in. What does not fit is an error
+//! that names the column, the row and the value. Must never have a rule of its own.
 
-use std::sync::Arc;
+use arrow::array::{Array, ArrayRef, AsArray, new_null_array};
+use arrow::datatypes::{DataType as ArrowType, Field, TimestampMicrosecondType};
 
-use arrow::array::{
-    Array, ArrayRef, AsArray, BooleanArray, Float64Array, Int64Array, StringArray, TimestampMicrosecondArray, new_null_array,
-};
-use arrow::compute::{CastOptions, cast_with_options};
-use arrow::datatypes::{
-    DataType as ArrowType, Date32Type, Date64Type, Float64Type, TimeUnit, TimestampMicrosecondType, TimestampMillisecondType,
-    TimestampNanosecondType, TimestampSecondType,
-};
-
+use super::written::{self, Form};
+use crate::decode::Values;
+use crate::decode::value::{Mismatch, becomes, cell, stored, unpacked};
 use crate::error::{Error, Result};
-use crate::time::{EventTime, Span};
-use crate::value::DataType;
-
-const STRICT: CastOptions<'static> = CastOptions { safe: false, format_options: arrow::util::display::FormatOptions::new() };
+use crate::time::Span;
+use crate::value::{DataType, Value};
+use crate::vector::array_of;
 
 /// The column as that type of the language. `what` names it in errors: `column user_id of spine.csv`.
-pub fn to_type(array: &ArrayRef, to: &DataType, what: &str) -> Result<ArrayRef> {
-    let array = plain(array)?;
-    if *array.data_type() == to.arrow() {
-        return Ok(array);
+pub fn to_type(array: &ArrayRef, field: &Field, to: &DataType, what: &str) -> Result<ArrayRef> {
+    if let Some(form) = written::form(field) {
+        return of_texts(array, form, to, what);
+    }
+    if *array.data_type() == to.arrow() && !matches!(single(to), DataType::Timestamp) {
+        return Ok(array.clone());
     }
     if *array.data_type() == ArrowType::Null {
         return Ok(new_null_array(&to.arrow(), array.len()));
     }
-    let from = array.data_type().clone();
-    let text = from == ArrowType::Utf8;
-    let mismatch = || Error::input(format!("{what} is {}, but {to} is needed: convert it", spelled(&from)));
-    match to {
-        DataType::Timestamp => times(&array, what),
-        DataType::Int if text => parsed::<Int64Array, _>(&array, to, what, |text| text.parse::<i64>().ok()),
-        DataType::Float if text => parsed::<Float64Array, _>(&array, to, what, |text| text.parse::<f64>().ok()),
-        DataType::Bool if text => parsed::<BooleanArray, _>(&array, to, what, boolean),
-        DataType::Int if from.is_floating() => whole(&array, what),
-        DataType::Int | DataType::Text if from.is_integer() => strict(&array, to, what),
-        DataType::Float if from.is_numeric() => strict(&array, to, what),
-        DataType::List(_) | DataType::Map(_) | DataType::Struct(_) if from.is_nested() => strict(&array, to, what),
-        DataType::List(_) if text => {
-            Err(Error::input(format!("{what} is text, but {to} is needed: CSV has no form for lists, write the file as NDJSON or Parquet")))
-        }
-        _ => Err(mismatch()),
+    if !becomes(array.data_type(), to) {
+        return Err(Error::input(format!("{what} is {}, but {to} is needed: convert it", spelled(array.data_type()))));
     }
+    let array = unpacked(array)?;
+    of_rows(array.len(), to, what, |row| stored(array.as_ref(), row, to))
 }
 
-/// The column as event times: timestamps of any unit and zone, dates, or RFC 3339 text.
-pub fn times(array: &ArrayRef, what: &str) -> Result<ArrayRef> {
-    let array = plain(array)?;
-    let micros: TimestampMicrosecondArray = match array.data_type() {
-        ArrowType::Timestamp(TimeUnit::Second, _) => {
-            array.as_primitive::<TimestampSecondType>().try_unary(|v| scaled(v, 1_000_000, what))?
-        }
-        ArrowType::Timestamp(TimeUnit::Millisecond, _) => {
-            array.as_primitive::<TimestampMillisecondType>().try_unary(|v| scaled(v, 1_000, what))?
-        }
-        ArrowType::Timestamp(TimeUnit::Microsecond, _) => array.as_primitive::<TimestampMicrosecondType>().unary(|v| v),
-        ArrowType::Timestamp(TimeUnit::Nanosecond, _) => array.as_primitive::<TimestampNanosecondType>().unary(|v| v.div_euclid(1_000)),
-        ArrowType::Date32 => array.as_primitive::<Date32Type>().unary(|v| i64::from(v) * Span::DAY.0),
-        ArrowType::Date64 => array.as_primitive::<Date64Type>().try_unary(|v| scaled(v, 1_000, what))?,
-        ArrowType::Utf8 => {
-            return parsed::<TimestampMicrosecondArray, _>(&array, &DataType::Timestamp, what, |text| {
-                EventTime::parse(text).map(|time| time.0)
-            });
-        }
-        ArrowType::Null => return Ok(new_null_array(&DataType::Timestamp.arrow(), array.len())),
-        other => {
-            let message = format!("{what} is {}, which is no time: give timestamps, or text such as 2026-01-31T12:00:00Z", spelled(other));
-            return Err(Error::input(message));
-        }
-    };
-    Ok(Arc::new(micros))
-}
-
-/// A column of text as the narrowest type that holds every value as it is written: bigint, double, boolean, timestamp,
-/// else text. A number with a leading zero is an identifier.
-pub fn inferred(array: &StringArray) -> Result<ArrayRef> {
-    let all = |fits: &dyn Fn(&str) -> bool| array.iter().flatten().all(fits) && array.null_count() < array.len();
-    let identifier = |text: &str| {
-        let digits = text.strip_prefix('-').unwrap_or(text);
-        digits.len() > 1 && digits.starts_with('0') && !digits.starts_with("0.")
-    };
-    let number = |text: &str| !identifier(text) && text.starts_with(|first: char| first == '-' || first.is_ascii_digit());
-    let types: [(DataType, &dyn Fn(&str) -> bool); 4] = [
-        (DataType::Int, &|text| number(text) && text.parse::<i64>().is_ok()),
-        (DataType::Float, &|text| number(text) && text.parse::<f64>().is_ok()),
-        (DataType::Bool, &|text| boolean(text).is_some()),
-        (DataType::Timestamp, &|text| EventTime::parse(text).is_some()),
-    ];
-    let text: ArrayRef = Arc::new(array.clone());
-    match types.iter().find(|(_, fits)| all(fits)) {
-        Some((to, _)) => to_type(&text, to, "a column"),
-        None => Ok(text),
+/// The column as event times.
+pub fn times(array: &ArrayRef, field: &Field, what: &str) -> Result<ArrayRef> {
+    if written::form(field).is_none() && !becomes(array.data_type(), &DataType::Timestamp) {
+        let shown = spelled(array.data_type());
+        return Err(Error::input(format!("{what} is {shown}, which is no time: give timestamps, or text such as 2026-01-31T12:00:00Z")));
     }
-}
-
-/// Without dictionaries and views, as text of one kind.
-fn plain(array: &ArrayRef) -> Result<ArrayRef> {
-    let to = match array.data_type() {
-        ArrowType::Dictionary(_, values) => values.as_ref().clone(),
-        ArrowType::LargeUtf8 | ArrowType::Utf8View => ArrowType::Utf8,
-        _ => return Ok(array.clone()),
+    let times = to_type(array, field, &DataType::Timestamp, what)?;
+    let as_numbers = match written::form(field) {
+        Some(_) => array.as_string::<i32>().iter().flatten().all(|text| text.trim().parse::<i64>().is_ok()),
+        None => array.data_type().is_integer(),
     };
-    plain(&cast_with_options(array, &to, &STRICT)?)
-}
-
-fn strict(array: &ArrayRef, to: &DataType, what: &str) -> Result<ArrayRef> {
-    cast_with_options(array, &to.arrow(), &STRICT).map_err(|error| Error::input(format!("{what}: {error}")))
-}
-
-fn parsed<A, T>(array: &ArrayRef, to: &DataType, what: &str, parse: impl Fn(&str) -> Option<T>) -> Result<ArrayRef>
-where
-    A: Array + FromIterator<Option<T>> + 'static,
-{
-    let text = array.as_string::<i32>();
-    let value = |(row, text): (usize, Option<&str>)| match text {
-        None => Ok(None),
-        Some(text) => parse(text.trim())
-            .map(Some)
-            .ok_or_else(|| Error::input(format!("{what}, row {}: '{}' is no {to}: mend it or leave it empty", row + 1, shortened(text)))),
-    };
-    Ok(Arc::new(text.iter().enumerate().map(value).collect::<Result<A>>()?))
-}
-
-/// Doubles that are whole numbers, as JSON writers make them of integers beside nulls.
-fn whole(array: &ArrayRef, what: &str) -> Result<ArrayRef> {
-    let floats = cast_with_options(array, &ArrowType::Float64, &STRICT)?;
-    let value = |(row, value): (usize, Option<f64>)| match value {
-        None => Ok(None),
-        Some(value) if value.fract() == 0.0 && value.abs() <= 9_007_199_254_740_992.0 => Ok(Some(value as i64)),
-        Some(value) => Err(Error::input(format!("{what}, row {}: {value:?} is no bigint: mend it or leave it empty", row + 1))),
-    };
-    let floats = floats.as_primitive::<Float64Type>().iter();
-    Ok(Arc::new(floats.enumerate().map(value).collect::<Result<Int64Array>>()?))
-}
-
-fn scaled(value: i64, by: i64, what: &str) -> Result<i64> {
-    value.checked_mul(by).ok_or_else(|| Error::input(format!("{what}: the time {value} is out of range")))
-}
-
-fn boolean(text: &str) -> Option<bool> {
-    match text {
-        "true" | "True" | "TRUE" => Some(true),
-        "false" | "False" | "FALSE" => Some(false),
-        _ => None,
+    let mut micros = times.as_primitive::<TimestampMicrosecondType>().iter().flatten().peekable();
+    // Numbers of seconds or milliseconds, taken for microseconds, would ask at a time before anything happened.
+    if as_numbers && micros.peek().is_some() && micros.all(|micros| (0..31 * Span::DAY.0).contains(&micros)) {
+        return Err(Error::input(format!(
+            "{what} holds numbers that are times of January 1970 in microseconds: give microseconds, timestamps, or text such as 2026-01-31T12:00:00Z"
+        )));
     }
+    Ok(times)
+}
+
+fn of_texts(array: &ArrayRef, form: Form, to: &DataType, what: &str) -> Result<ArrayRef> {
+    let texts = array.as_string::<i32>();
+    let mut values = Values::of(to);
+    of_rows(texts.len(), to, what, |row| match form {
+        _ if texts.is_null(row) => Ok(Value::Null),
+        Form::Cell => Ok(cell(texts.value(row), to)?.map_or(Value::Null, Value::from)),
+        Form::Json => values.read(texts.value(row)),
+    })
+}
+
+fn of_rows(rows: usize, to: &DataType, what: &str, mut value: impl FnMut(usize) -> Result<Value, Mismatch>) -> Result<ArrayRef> {
+    let value = |row| {
+        value(row).map_err(|mismatch| {
+            Error::input(format!("{what}, row {}: {}, but {to} is needed: mend it or leave it empty", row + 1, mismatch.message))
+        })
+    };
+    let values = (0..rows).map(value).collect::<Result<Vec<_>>>()?;
+    array_of(to, values.iter())
+}
+
+fn single(data_type: &DataType) -> &DataType {
+    if let DataType::List(item) = data_type { item } else { data_type }
 }
 
 fn spelled(arrow: &ArrowType) -> String {
@@ -154,8 +81,4 @@ fn spelled(arrow: &ArrowType) -> String {
     }
     let known = [DataType::Bool, DataType::Int, DataType::Float, DataType::Text, DataType::Timestamp];
     known.iter().find(|known| known.arrow() == *arrow).map_or_else(|| arrow.to_string(), ToString::to_string)
-}
-
-fn shortened(text: &str) -> String {
-    if text.chars().count() <= 40 { text.to_owned() } else { text.chars().take(40).chain("..".chars()).collect() }
 }

@@ -18,6 +18,8 @@ mod spine;
 mod sweep;
 #[cfg(test)]
 mod tests;
+mod write;
+mod written;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -30,7 +32,7 @@ use datafusion::physical_plan::{ExecutionPlan, collect};
 use self::assembly::{Assembly, Place};
 use self::current::{Current, Wanted};
 use self::cut::Cuts;
-pub use self::files::{read_spine, write_table};
+pub use self::files::read_spine;
 pub use self::query::Stage;
 use self::query::{Queries, Resources};
 use self::retracted::Retracted;
@@ -38,11 +40,13 @@ use self::scan::Events;
 pub use self::spine::Spine;
 use self::spine::SpineRows;
 use self::sweep::Reading;
+pub use self::write::write_table;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::EventBatch;
 use crate::offline::{Snapshot, Store};
 use crate::plan::{ColumnSource, Plan, Vector};
 use crate::time::EventTime;
+use crate::value::DataType;
 
 /// What is asked for.
 #[derive(Clone, Debug)]
@@ -129,7 +133,12 @@ pub async fn training_set(plan: &Plan, store: &Store, recent: Vec<EventBatch>, r
         reading,
     };
 
-    let assembly = Arc::new(assembly(vector, &spine, columns)?);
+    let mut used: Vec<(&str, &DataType)> = Vec::new();
+    used.extend(
+        vector.keys.iter().chain(vector.request.iter().map(|request| &request.field)).map(|field| (field.name.as_str(), &field.data_type)),
+    );
+    used.extend(spine.time_name(plan, vector, event, request.time.as_deref()).map(|name| (name, &DataType::Timestamp)));
+    let assembly = Arc::new(assembly(vector, &spine, &used, columns)?);
     let mut reads = Vec::new();
     for read in &vector.reads {
         let view = &plan.views[read.view];
@@ -231,8 +240,8 @@ async fn cuts(rows: &Rows<'_>, times: &[i64], events: &[Events<'_>], resources: 
 
 /// Lays out the output: the spine's columns in their order, then the vector's. A vector's column that hands a request
 /// column on under its own name stands in the spine's place, as the model sees it; any other shared name is an error.
-fn assembly(vector: &Vector, spine: &SpineRows<'_>, request: Vec<ArrayRef>) -> Result<Assembly> {
-    let rows = spine.output()?;
+fn assembly(vector: &Vector, spine: &SpineRows<'_>, used: &[(&str, &DataType)], request: Vec<ArrayRef>) -> Result<Assembly> {
+    let rows = spine.output(used)?;
     let features = vector.frame.fields().len() - vector.request.len();
     let handed_on = |at: usize| match &vector.columns[at].from {
         ColumnSource::Frame(column) => {
@@ -247,7 +256,7 @@ fn assembly(vector: &Vector, spine: &SpineRows<'_>, request: Vec<ArrayRef>) -> R
         match vector.columns.iter().position(|column| column.name == *field.name()) {
             None => {
                 places.push(Place::Spine(at));
-                fields.push(Field::new(field.name(), field.data_type().clone(), true));
+                fields.push(field.as_ref().clone().with_nullable(true));
             }
             Some(column) if handed_on(column) => {
                 places.push(Place::Vector(column));

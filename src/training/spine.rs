@@ -7,7 +7,7 @@ use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use arrow::compute::concat_batches;
 use arrow::datatypes::{DataType as ArrowType, Field, Schema, SchemaRef, TimestampMicrosecondType, UInt32Type, UInt64Type};
 
-use super::cast;
+use super::{cast, write, written};
 use crate::error::{Error, Result};
 use crate::plan::{Plan, Vector};
 use crate::value::DataType;
@@ -18,22 +18,21 @@ pub struct Spine {
     /// What errors call it: the file's path.
     pub name: String,
     pub schema: SchemaRef,
+    /// Columns of text formats are as they were written (`written`).
     pub batches: Vec<RecordBatch>,
-    /// Every column is text as it was written, and takes its type from what it is used for, else from its values.
-    pub untyped: bool,
 }
 
 impl Spine {
     /// A spine in memory. All batches have that schema.
     #[must_use]
     pub fn new(schema: SchemaRef, batches: Vec<RecordBatch>) -> Self {
-        Self { name: "the spine".to_owned(), schema, batches, untyped: false }
+        Self { name: "the spine".to_owned(), schema, batches }
     }
 
-    /// All rows in one batch, the columns of CSV with the types of their values: a table that is no spine. Errors as for
-    /// spines.
-    pub fn table(&self) -> Result<RecordBatch> {
-        self.rows()?.output()
+    /// All rows in one batch, the columns of text formats with the types that are given, else with those of their values: a
+    /// table that is no spine. Errors as for spines.
+    pub fn table(&self, types: &[(&str, &DataType)]) -> Result<RecordBatch> {
+        write::typed(&self.rows()?.output(types)?)
     }
 
     /// All rows in one batch. `Input` when there is none, or when two columns have one name.
@@ -72,26 +71,27 @@ impl SpineRows<'_> {
         self.rows.schema().index_of(name).is_ok()
     }
 
+    fn found(&self, name: &str) -> Option<(&ArrayRef, &Field)> {
+        let (at, field) = self.spine.schema.column_with_name(name)?;
+        Some((self.rows.column(at), field))
+    }
+
     /// The column as that type of the language; `None` when there is no such column.
     pub fn column(&self, name: &str, to: &DataType) -> Result<Option<ArrayRef>> {
-        self.rows.column_by_name(name).map(|column| cast::to_type(column, to, &self.called(name))).transpose()
+        self.found(name).map(|(column, field)| cast::to_type(column, field, to, &self.called(name))).transpose()
     }
 
     /// The times at which the rows ask, from the named column or from one that is called as times are in this plan.
     /// `None` when no name was given and there is no such column.
     pub fn times(&self, plan: &Plan, vector: &Vector, event: Option<usize>, named: Option<&str>) -> Result<Option<Vec<i64>>> {
-        let candidates = match named {
-            Some(name) => vec![name],
-            None => time_names(plan, vector, event),
-        };
-        let Some(name) = candidates.iter().find(|name| self.has(name)) else {
+        let Some(name) = self.time_name(plan, vector, event, named) else {
             return match named {
                 None => Ok(None),
                 Some(name) => Err(self.missing(&format!("{} has no column {name}, which --time names", self.name()))),
             };
         };
-        let column = self.rows.column_by_name(name).cloned().unwrap_or_else(|| arrow::array::new_null_array(&ArrowType::Null, 0));
-        let times = cast::times(&column, &self.called(name))?;
+        let Some((column, field)) = self.found(name) else { return Ok(None) };
+        let times = cast::times(column, field, &self.called(name))?;
         let nulls = times.null_count();
         if nulls > 0 {
             let first = (0..times.len()).find(|row| times.is_null(*row)).unwrap_or_default();
@@ -105,6 +105,12 @@ impl SpineRows<'_> {
         Ok(Some(times.as_primitive::<TimestampMicrosecondType>().values().to_vec()))
     }
 
+    /// The column at whose times the rows ask, where there is one.
+    pub fn time_name<'n>(&self, plan: &'n Plan, vector: &Vector, event: Option<usize>, named: Option<&'n str>) -> Option<&'n str> {
+        let candidates = named.map_or_else(|| time_names(plan, vector, event), |name| vec![name]);
+        candidates.into_iter().find(|name| self.has(name))
+    }
+
     /// The error for rows that carry no time.
     pub fn no_time(&self, plan: &Plan, vector: &Vector, event: Option<usize>) -> Error {
         let looked_for = time_names(plan, vector, event).join(" or ");
@@ -113,12 +119,12 @@ impl SpineRows<'_> {
 
     /// A column of counts (`partition`, `offset`, `seq`), which is never null.
     pub fn counts(&self, name: &str) -> Result<Option<Vec<u64>>> {
-        let Some(column) = self.rows.column_by_name(name) else { return Ok(None) };
+        let Some((column, field)) = self.found(name) else { return Ok(None) };
         let wide = match column.data_type() {
             ArrowType::UInt64 => column.as_primitive::<UInt64Type>().values().to_vec(),
             ArrowType::UInt32 => column.as_primitive::<UInt32Type>().values().iter().map(|v| u64::from(*v)).collect(),
             _ => {
-                let column = cast::to_type(column, &DataType::Int, &self.called(name))?;
+                let column = cast::to_type(column, field, &DataType::Int, &self.called(name))?;
                 let values = column.as_primitive::<arrow::datatypes::Int64Type>().values();
                 let count = |value: &i64| {
                     u64::try_from(*value)
@@ -138,16 +144,16 @@ impl SpineRows<'_> {
         Ok(Some(wide))
     }
 
-    /// The rows as they come out again: a column of text from CSV has the type of its values.
-    pub fn output(&self) -> Result<RecordBatch> {
-        if !self.spine.untyped {
-            return Ok(self.rows.clone());
-        }
-        let columns = self.rows.columns().iter().map(|column| cast::inferred(column.as_string())).collect::<Result<Vec<_>>>()?;
-        let fields: Vec<Field> = (self.rows.schema().fields().iter().zip(&columns))
-            .map(|(field, column)| Field::new(field.name(), column.data_type().clone(), true))
-            .collect();
-        Ok(RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)?)
+    /// The rows as they come out again. Columns of text formats note their types: those that they are used as, else those of
+    /// their values.
+    pub fn output(&self, used: &[(&str, &DataType)]) -> Result<RecordBatch> {
+        let schema = self.rows.schema();
+        let fields = schema.fields().iter().zip(self.rows.columns()).map(|(field, column)| {
+            let used = used.iter().find(|(name, data_type)| name == field.name() && data_type.is_single());
+            written::with_type(field, column, used.map(|(_, data_type)| *data_type))
+        });
+        let fields = fields.collect::<Result<Vec<_>>>()?;
+        Ok(RecordBatch::try_new(Arc::new(Schema::new(fields)), self.rows.columns().to_vec())?)
     }
 
     /// An error about a column that is not there, with those that are.

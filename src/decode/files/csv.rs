@@ -3,7 +3,7 @@
 use std::io::Read;
 
 use super::Object;
-use crate::decode::value;
+use crate::decode::value::{self, Single};
 use crate::error::{Error, Result};
 use crate::plan::{Field, Source};
 use crate::value::{DataType, Value};
@@ -33,7 +33,7 @@ pub(super) fn payloads(source: &Source, reader: Box<dyn Read + Send>) -> Result<
             if let Some(field) = field {
                 match std::str::from_utf8(cell) {
                     Ok(cell) => object.put(&field.name, &value(cell, &field.data_type)),
-                    Err(_) => object.put_raw(&field.name, cell),
+                    Err(_) => object.put_with(&field.name, |out| value::quoted(out, cell)),
                 }
             }
         }
@@ -53,6 +53,8 @@ fn csv_error(error: &::csv::Error) -> Error {
 /// A cell as a value of that type where it is one, and as text where it is not, which the decoder rejects.
 fn value(text: &str, data_type: &DataType) -> Value {
     match value::cell(text, data_type) {
+        // A number for a time means what the source says of its payloads.
+        Ok(Some(Single::Timestamp(_))) => text.trim().parse().map_or_else(|_| Value::Text(text.trim().into()), Value::Int),
         Ok(typed) => typed.map_or(Value::Null, Value::from),
         Err(_) => Value::Text(text.into()),
     }

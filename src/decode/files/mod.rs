@@ -3,12 +3,15 @@
 //! was written, for the decoder to reject with a reason.
 
 mod csv;
+mod guard;
 mod parquet;
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 
+pub use self::guard::guarded;
+pub use self::parquet::{LongTimes, ParquetFile};
 use crate::error::{Error, Result};
 use crate::json::{write_text, write_value};
 use crate::plan::Source;
@@ -64,7 +67,7 @@ impl Iterator for Payloads {
         }
         let (mut batch, mut bytes) = (Vec::new(), 0);
         while batch.len() < BATCH_RECORDS_MAX && bytes < BATCH_BYTES_MAX {
-            match self.batches.next() {
+            match guarded(|| self.batches.next().transpose()).transpose() {
                 Some(Ok(payload)) => {
                     bytes += payload.len();
                     batch.push(payload);
@@ -95,7 +98,7 @@ pub fn file_to_records(source: &Source, path: &Path) -> Result<Payloads> {
     let open = File::open(path).map_err(|error| file_error(&name, &error))?;
     match format {
         FileFormat::Parquet => {
-            let payloads = parquet::payloads(source, open, false).map_err(|error| error.context(&name))?;
+            let payloads = guarded(|| parquet::payloads(source, open, false)).map_err(|error| error.context(&name))?;
             Ok(Payloads::new(name, payloads))
         }
         FileFormat::Ndjson | FileFormat::Csv => reader_to_records(source, format, &name, Box::new(open)),
@@ -107,7 +110,7 @@ pub fn file_to_records(source: &Source, path: &Path) -> Result<Payloads> {
 pub fn table_to_records(table: &Source, path: &Path) -> Result<Payloads> {
     let name = path.display().to_string();
     let open = File::open(path).map_err(|error| file_error(&name, &error))?;
-    let payloads = parquet::payloads(table, open, true).map_err(|error| error.context(&name))?;
+    let payloads = guarded(|| parquet::payloads(table, open, true)).map_err(|error| error.context(&name))?;
     Ok(Payloads { any: true, ..Payloads::new(name, payloads) })
 }
 
@@ -162,12 +165,10 @@ impl Object {
         write_value(&mut self.0, value);
     }
 
-    /// Appends a text that is not UTF-8 as it is, for the decoder to reject.
-    fn put_raw(&mut self, name: &str, bytes: &[u8]) {
+    /// Appends a field whose value `write` appends.
+    fn put_with(&mut self, name: &str, write: impl FnOnce(&mut Vec<u8>)) {
         self.put_name(name);
-        self.0.push(b'"');
-        self.0.extend_from_slice(bytes);
-        self.0.push(b'"');
+        write(&mut self.0);
     }
 
     fn put_name(&mut self, name: &str) {

@@ -11,7 +11,7 @@ use super::{reason, time};
 use crate::time::EventTime;
 use crate::value::{DataType, Value};
 
-pub(crate) use stored::{as_found, becomes, quoted, stored, unpacked};
+pub(crate) use stored::{as_found, becomes, item, quoted, stored, unpacked};
 
 /// A value of a type that is no list.
 #[derive(Clone, Debug, PartialEq)]
@@ -160,9 +160,10 @@ pub(crate) fn micros<'a>(value: i64, to: &DataType) -> Converted<'a> {
 pub(crate) fn bytes<'a>(value: &'a [u8], to: &DataType) -> Converted<'a> {
     match std::str::from_utf8(value) {
         Ok(value) => text(value, to),
-        Err(error) => {
-            Err(Mismatch { reason: reason::INVALID_UTF8, message: format!("got bytes that are no UTF-8 text from byte {} on", error.valid_up_to()) })
-        }
+        Err(error) => Err(Mismatch {
+            reason: reason::INVALID_UTF8,
+            message: format!("got bytes that are no UTF-8 text from byte {} on", error.valid_up_to()),
+        }),
     }
 }
 

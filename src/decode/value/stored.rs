@@ -13,7 +13,7 @@ use arrow::datatypes::{
 };
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 
-use super::{Mismatch, Single, boolean, bytes, float, micros, out_of_years, text, unsigned, whole, wrong};
+use super::{Mismatch, Single, boolean, bytes, float, micros, out_of_years, unsigned, whole, wrong};
 use crate::error::Result;
 use crate::json::{write_float, write_text};
 use crate::value::{DataType, Value};
@@ -39,7 +39,7 @@ pub(crate) fn becomes(stored: &ArrowType, wanted: &DataType) -> bool {
 }
 
 /// The type of the elements of a list, of whatever kind.
-fn item(stored: &ArrowType) -> Option<&ArrowType> {
+pub(crate) fn item(stored: &ArrowType) -> Option<&ArrowType> {
     match stored {
         ArrowType::List(item)
         | ArrowType::LargeList(item)
@@ -83,9 +83,14 @@ fn elements(column: &dyn Array, row: usize) -> Option<ArrayRef> {
     })
 }
 
+/// A column of no type has no bits that say so.
+fn is_null(column: &dyn Array, row: usize) -> bool {
+    column.is_null(row) || *column.data_type() == ArrowType::Null
+}
+
 /// The value in a row of an unpacked column.
 pub(crate) fn stored(column: &dyn Array, row: usize, to: &DataType) -> Result<Value, Mismatch> {
-    if column.is_null(row) {
+    if is_null(column, row) {
         return Ok(Value::Null);
     }
     let (Some(items), DataType::List(item)) = (elements(column, row), to) else {
@@ -241,7 +246,7 @@ fn shown(column: &dyn Array, row: usize) -> String {
 /// Appends the value in a row of an unpacked column to a payload as it was found, so that the decoder of payloads, which
 /// finds what `stored` found, rejects it with its bytes and its field.
 pub(crate) fn as_found(out: &mut Vec<u8>, column: &dyn Array, row: usize) {
-    if column.is_null(row) {
+    if is_null(column, row) {
         out.extend(b"null");
     } else if let Some(items) = elements(column, row) {
         out.push(b'[');

@@ -31,7 +31,7 @@ fn written(name: &str) -> (tempfile::TempDir, std::path::PathBuf) {
 }
 
 fn rows(spine: &Spine) -> RecordBatch {
-    spine.table().unwrap()
+    spine.table(&[]).unwrap()
 }
 
 #[test]

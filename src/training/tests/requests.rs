@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, Int64Array, StringArray, TimestampMicrosecondArray, UInt32Array, UInt64Array};
+use arrow::array::{ArrayRef, Float64Array, Int64Array, StringArray, TimestampMicrosecondArray, UInt32Array, UInt64Array};
 
 use super::fixture::{Payment, of_columns, payments, plan, spine, stored};
 use crate::error::{Error, ErrorKind};
@@ -64,9 +64,15 @@ fn a_spine_that_does_not_fit_is_refused_with_the_column() {
     assert_eq!(text, "the spine holds no rows: there is nothing to compute features for");
     let words: ArrayRef = Arc::new(StringArray::from(vec!["7", "seven"]));
     let text = refused_spine(vec![("user_id", words), ("event_time", times(vec![Some(0); 2])), ("amount", users(vec![1, 1]))]);
-    assert_eq!(text, "column user_id of the spine, row 2: 'seven' is no bigint: mend it or leave it empty");
+    assert_eq!(text, "column user_id of the spine is text, but bigint is needed: convert it");
     let text = refused_spine(vec![("user_id", users(vec![1])), ("event_time", users(vec![0])), ("amount", users(vec![1]))]);
-    let expected = "column event_time of the spine is bigint, which is no time: give timestamps, or text such as 2026-01-31T12:00:00Z";
+    let expected = "column event_time of the spine holds numbers that are times of January 1970 in microseconds: give microseconds, timestamps, \
+                    or text such as 2026-01-31T12:00:00Z";
+    assert_eq!(text, expected);
+    let fractions: ArrayRef = Arc::new(Float64Array::from(vec![1.0, 1.5]));
+    let text = refused_spine(vec![("user_id", fractions), ("event_time", times(vec![Some(0); 2])), ("amount", users(vec![1, 1]))]);
+    let expected = "column user_id of the spine, row 2: got the number 1.5, which is not written as a whole number of 64 bits, \
+                    but bigint is needed: mend it or leave it empty";
     assert_eq!(text, expected);
     let (_, text) = refused(|request| request.time = Some("when".to_owned()));
     assert_eq!(text, "the spine has no column when, which --time names (its columns: user_id, event_time, amount)");
