@@ -1,6 +1,7 @@
 //! The applier: hands each committed work to the shards, scores what was read, and tells what came of it. One work at
 //! a time, under one write guard; a worker thread for each shard.
 
+use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
@@ -30,6 +31,8 @@ pub struct Done {
     pub rows: Vec<FlushedRow>,
     /// Rows hold every event up to here, once `rows` are written.
     pub flushed: Seq,
+    /// Views of which some states lost an order that they need: the next start builds them anew.
+    pub disordered: BTreeSet<usize>,
 }
 
 type Reply = Result<ShardOutcome>;
@@ -106,11 +109,13 @@ fn apply(shared: &Shared, workers: &[(Sender<Arc<Work>>, Receiver<Reply>)], scor
     let loads = outcomes.iter().map(|outcome| outcome.loads).sum();
     let mut rows = Vec::new();
     let mut reads = Vec::with_capacity(outcomes.len());
+    let mut disordered = BTreeSet::new();
     for outcome in outcomes {
         rows.extend(outcome.rows);
         reads.push(outcome.reads);
+        disordered.extend(outcome.disordered);
     }
     shared.metrics.add(names::STATE_LOADS, &[], loads);
     let outputs = scorer.score(shared, &work, reads)?;
-    Ok(Done { number: work.number, last: work.last, outputs, rows, flushed })
+    Ok(Done { number: work.number, last: work.last, outputs, rows, flushed, disordered })
 }

@@ -1,7 +1,7 @@
 //! The committer, the one thread that decides: it accepts events, gives each its `seq`, makes them durable together
 //! with what came of earlier ones, and only then lets the shards apply them.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -12,7 +12,7 @@ use super::accept::{Gate, IdsAt, Rules};
 use super::apply::{Done, Task};
 use super::lane::{Lane, Taken};
 use super::reader::Incoming;
-use super::shard::FlushedRow;
+use super::shard::{FlushedRow, NOT_IN_ORDER};
 use super::shared::{Applied, Shared, contents_of, destination_of};
 use super::work::{LeftOut, Pass, Segment, Work, events_of};
 use crate::error::{Error, Result};
@@ -62,6 +62,8 @@ pub struct Committer {
     commits: VecDeque<(Instant, Seq)>,
     number: u64,
     in_flight: usize,
+    /// Views that a later start builds anew.
+    disordered: BTreeSet<usize>,
     /// The newest work whose rows are in `rows`, and the newest whose rows are durable.
     collected: u64,
     durable: u64,
@@ -94,6 +96,7 @@ impl Committer {
             commits: VecDeque::new(),
             number: 0,
             in_flight: 0,
+            disordered: BTreeSet::new(),
             collected: 0,
             durable: 0,
         }
@@ -160,7 +163,8 @@ impl Committer {
     /// Notes that the rows of all views but those hold what today's declarations need, and nothing else from now on.
     pub fn enter_contents(&mut self, incomplete: &[usize]) -> Result<()> {
         let contents = contents_of(self.shared.plan()).into_iter().enumerate();
-        self.progress.views = contents.filter(|(view, _)| !incomplete.contains(view)).map(|(_, contents)| contents).collect();
+        let is_whole = |view: &usize| !incomplete.contains(view) && !self.disordered.contains(view);
+        self.progress.views = contents.filter(|(view, _)| is_whole(view)).map(|(_, contents)| contents).collect();
         self.progress_moved = true;
         self.commit(Vec::new())
     }
@@ -366,6 +370,14 @@ impl Committer {
         self.progress.flushed = self.progress.flushed.max(done.flushed);
         self.outputs.extend(done.outputs);
         self.rows.extend(done.rows);
+        for view in done.disordered {
+            let declared = &self.shared.plan().views[view];
+            if self.disordered.insert(view) {
+                self.shared.set_problem(&format!("view {}", declared.name), Some(NOT_IN_ORDER.to_owned()));
+                self.progress.views.retain(|(stored, _)| *stored != declared.id);
+                self.progress_moved = true;
+            }
+        }
     }
 
     fn collect_one(&mut self) -> Result<()> {

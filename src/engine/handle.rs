@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use super::api::{Freshness, LookupAnswer, LookupRequest, LookupRow, PushReceipt, ScoreAnswer, SourceReport, Status};
 use super::push::push;
-use super::shard::{ReadAt, shard_of};
+use super::shard::{NOT_IN_ORDER, ReadAt, shard_of};
 use super::shared::{Applied, Counted, Shared};
 use crate::error::{Error, Result};
 use crate::key::append_key_value;
@@ -16,7 +16,7 @@ use crate::telemetry::{Metrics, names};
 use crate::time::{EventTime, Span};
 use crate::value::{DataType, Value};
 use crate::vector;
-use crate::window::read_empty;
+use crate::window::{Known, read_empty};
 
 /// A running engine, to ask. Cheap to clone.
 #[derive(Clone)]
@@ -93,7 +93,9 @@ impl Handle {
                     let hash = xxhash_rust::xxh3::xxh3_64(&key);
                     let shard = self.shared.shards[shard_of(hash, self.shared.shards.len())].read();
                     let at = ReadAt { view: read.view, key: &key, hash, q, current: &[] };
-                    shard.read(&self.shared.definitions, &self.shared.store, &at, &read.features, &mut features)?;
+                    if shard.read(&self.shared.definitions, &self.shared.store, &at, &read.features, &mut features)? == Known::NotInOrder {
+                        return Err(Error::unavailable(format!("view {}: {NOT_IN_ORDER}", plan.views[read.view].name)));
+                    }
                 }
             }
             applied

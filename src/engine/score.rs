@@ -1,14 +1,14 @@
 //! Scoring the stream: vectors of a work's events, the model on them, one prediction record for each event, and what drift
 //! counts. A row that gets no score has a prediction that says why, and costs no other its own.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 
 use arrow::array::{ArrayRef, BooleanArray};
 use arrow::compute::filter_record_batch;
 use arrow::record_batch::RecordBatch;
 
 use super::drift::{Drift, Scored};
-use super::shard::ReadValues;
+use super::shard::{ReadValues, Unread};
 use super::shared::{Shared, destination_of};
 use super::work::{Segment, Work};
 use crate::error::{Error, Result};
@@ -72,7 +72,7 @@ impl Scorer {
         let Some(score) = &model.score else { return Ok(()) };
         let declared = &plan.vectors[model.vector];
         let source = &plan.sources[segment.source];
-        let too_old: HashSet<u32> = parts.iter().flat_map(|part| part.too_old.iter().copied()).collect();
+        let unread: HashMap<u32, Unread> = parts.iter().flat_map(|part| part.unread.iter().copied()).collect();
         let values = join(declared, segment.rows.len(), parts);
         let request = request_columns(declared, segment)?;
         let width = vector::feature_width(declared);
@@ -80,18 +80,18 @@ impl Scorer {
             let count = ROWS_AT_ONCE.min(segment.rows.len() - from);
             let features = vector::feature_columns(declared, &values[from * width..(from + count) * width], count)?;
             let request: Vec<ArrayRef> = request.iter().map(|column| column.slice(from, count)).collect();
-            let readable: Vec<bool> = (from..from + count).map(|place| !too_old.contains(&(place as u32))).collect();
+            let unread: Vec<Option<Unread>> = (from..from + count).map(|place| unread.get(&(place as u32)).copied()).collect();
             let columns = vector::assemble(declared, &features, &request, count);
             let scores = match &columns {
-                Ok(columns) => scores(shared, model_index, columns, &readable)?,
+                Ok(columns) => scores(shared, model_index, columns, &unread)?,
                 Err(error) => vec![Err(error.clone()); count],
             };
-            self.tell(shared, model_index, &scores, &readable);
+            self.tell(shared, model_index, &scores, &unread);
             let now = shared.clock.now();
             for (row, result) in scores.iter().enumerate() {
                 let place = from + row;
                 let prediction = Prediction { model, version: version(shared, model_index), source: &source.name, segment, place };
-                let shown = columns.as_ref().ok().filter(|_| readable[row]);
+                let shown = columns.as_ref().ok().filter(|_| unread[row].is_none());
                 let record = NewRecord {
                     topic: score.topic.clone(),
                     partition: None,
@@ -114,7 +114,7 @@ impl Scorer {
     }
 
     /// Counts what became of rows, and says in the status when the model takes none any more.
-    fn tell(&mut self, shared: &Shared, model: usize, scores: &[Result<f64>], readable: &[bool]) {
+    fn tell(&mut self, shared: &Shared, model: usize, scores: &[Result<f64>], unread: &[Option<Unread>]) {
         let name = &shared.plan().models[model].name;
         let failed = scores.iter().filter(|score| score.is_err()).count();
         for (outcome, count) in [("scored", scores.len() - failed), ("failed", failed)] {
@@ -124,7 +124,7 @@ impl Scorer {
         }
         let streak = &mut self.streaks[model];
         // A row that could not be read says nothing about the model.
-        for (score, _) in scores.iter().zip(readable).filter(|(_, readable)| **readable) {
+        for (score, _) in scores.iter().zip(unread).filter(|(_, unread)| unread.is_none()) {
             match score {
                 Ok(_) => *streak = Streak { has_scored: true, ..Streak::default() },
                 Err(error) => {
@@ -145,7 +145,7 @@ impl Scorer {
 }
 
 fn empty() -> ReadValues {
-    ReadValues { segment: 0, model: 0, cells: Vec::new(), values: Vec::new(), too_old: Vec::new() }
+    ReadValues { segment: 0, model: 0, cells: Vec::new(), values: Vec::new(), unread: Vec::new() }
 }
 
 pub(super) fn version(shared: &Shared, model: usize) -> &str {
@@ -153,8 +153,8 @@ pub(super) fn version(shared: &Shared, model: usize) -> &str {
 }
 
 /// For each row its score, or why it has none: `readable` says whether its columns could be read.
-fn scores(shared: &Shared, model: usize, columns: &RecordBatch, readable: &[bool]) -> Result<Vec<Result<f64>>> {
-    let columns = only(columns, readable.iter().copied())?;
+fn scores(shared: &Shared, model: usize, columns: &RecordBatch, unread: &[Option<Unread>]) -> Result<Vec<Result<f64>>> {
+    let columns = only(columns, unread.iter().map(Option::is_none))?;
     let before = shared.clock.now();
     let ran = shared.models[model].as_ref().map_err(Clone::clone).and_then(|session| session.run(&columns));
     if ran.is_ok() && columns.num_rows() > 0 {
@@ -162,12 +162,11 @@ fn scores(shared: &Shared, model: usize, columns: &RecordBatch, readable: &[bool
         shared.metrics.observe(names::MODEL_SECONDS, &[("model", &shared.plan().models[model].name)], seconds);
     }
     let mut ran = ran.unwrap_or_else(|error| vec![Err(error); columns.num_rows()]).into_iter();
-    let forgotten = "the event is before the online history of a source that its vector reads: score it with `forebay score --spine`";
-    let of_row = |readable: &bool| match readable {
-        true => ran.next().unwrap_or_else(|| Err(Error::internal("a model gave fewer scores than it was given rows"))),
-        false => Err(Error::input(forgotten)),
+    let of_row = |unread: &Option<Unread>| match unread {
+        None => ran.next().unwrap_or_else(|| Err(Error::internal("a model gave fewer scores than it was given rows"))),
+        Some(unread) => Err(unread.error()),
     };
-    Ok(readable.iter().map(of_row).collect())
+    Ok(unread.iter().map(of_row).collect())
 }
 
 /// Those rows of a batch.

@@ -15,10 +15,15 @@ use crate::online::Store;
 use crate::plan::Plan;
 use crate::time::EventTime;
 use crate::value::Value;
-use crate::window::{ChunkId, Chunks, Decoded, KeyState, Layout, read_empty};
+use crate::window::{ChunkId, Chunks, Decoded, KeyState, Known, Layout, read_empty};
 
 /// Rows that a replay reads with one call.
 const LOADED_AT_ONCE: usize = 1024;
+
+/// What is said where a value would depend on an order that a state lost.
+pub const NOT_IN_ORDER: &str = "events of this key came after later ones were forgotten (their partition was silent, or new, while \
+     others were far ahead), and a feature depends on their order; the next start of the server builds the view's state anew, and a \
+     training set knows the value now";
 
 /// A state row to be written with the next commit.
 pub struct FlushedRow {
@@ -38,6 +43,8 @@ pub struct ShardOutcome {
     /// The rows of this shard hold every event up to here, once `rows` are written.
     pub flushed: Seq,
     pub loads: u64,
+    /// Views of which a state took an event in too late to keep an order that it needs.
+    pub disordered: Vec<usize>,
 }
 
 /// Features of scored events: `cells` says which row and which read, `values` has them one after another.
@@ -47,8 +54,28 @@ pub struct ReadValues {
     /// Which of the segment's events, and the read's index in the vector.
     pub cells: Vec<(u32, u16)>,
     pub values: Vec<Value>,
-    /// Events that are before what the state of a view from another source still knows.
-    pub too_old: Vec<u32>,
+    /// Events of which some values are not what they should be.
+    pub unread: Vec<(u32, Unread)>,
+}
+
+/// Why features of an event cannot be read, so that it gets no score.
+#[derive(Clone, Copy, Debug)]
+pub enum Unread {
+    /// It is before what the state of a view from another source still knows.
+    TooOld,
+    /// They depend on the order of events that were forgotten; see `Known::NotInOrder`.
+    NotInOrder,
+}
+
+impl Unread {
+    pub fn error(self) -> Error {
+        match self {
+            Self::TooOld => Error::input(
+                "the event is before the online history of a source that its vector reads: score it with `forebay score --spine`",
+            ),
+            Self::NotInOrder => Error::unavailable(NOT_IN_ORDER),
+        }
+    }
 }
 
 struct Entry {
@@ -178,17 +205,11 @@ impl Shard {
             let models = if work.score { segment.prepared.models.as_slice() } else { &[] };
             let first = outcome.reads.len();
             for (model, _) in models {
-                outcome.reads.push(ReadValues {
-                    segment: index,
-                    model: *model,
-                    cells: Vec::new(),
-                    values: Vec::new(),
-                    too_old: Vec::new(),
-                });
+                outcome.reads.push(ReadValues { segment: index, model: *model, cells: Vec::new(), values: Vec::new(), unread: Vec::new() });
             }
             let mut events = 0;
             for place in 0..segment.rows.len() {
-                self.fold(definitions, store, work, segment, place, &mut outcome.loads)?;
+                self.fold(definitions, store, work, segment, place, &mut outcome)?;
                 if segment.retracts(place).is_some() {
                     continue;
                 }
@@ -211,12 +232,14 @@ impl Shard {
                         let features = &vector.reads[read_index].features;
                         into.cells.push((event, read_index as u16));
                         if position.time < rows.horizon(&work.horizons) {
-                            into.too_old.push(event);
+                            into.unread.push((event, Unread::TooOld));
                         }
                         match key {
                             Some((key, hash)) => {
                                 let at = ReadAt { view: read.view, key, hash, q: position.time, current: &current };
-                                self.read(definitions, store, &at, features, &mut into.values)?;
+                                if self.read(definitions, store, &at, features, &mut into.values)? == Known::NotInOrder {
+                                    into.unread.push((event, Unread::NotInOrder));
+                                }
                             }
                             None => read_empty(&definitions.layouts[read.view], position.time, features, &mut into.values),
                         }
@@ -267,7 +290,7 @@ impl Shard {
         work: &Work,
         segment: &Segment,
         place: usize,
-        loads: &mut u64,
+        outcome: &mut ShardOutcome,
     ) -> Result<()> {
         let seq = Seq(segment.seqs[place]);
         let retracts = segment.retracts(place);
@@ -278,7 +301,7 @@ impl Shard {
             let entry = match table.find_entry(hash, |entry| entry.hash == hash && *entry.key == *key) {
                 Ok(found) => found.into_mut(),
                 Err(_) => {
-                    let entry = Entry::of(key.into(), hash, load(definitions, store, rows.view, key, loads)?, work);
+                    let entry = Entry::of(key.into(), hash, load(definitions, store, rows.view, key, &mut outcome.loads)?, work);
                     self.bytes += entry.bytes;
                     table.insert_unique(hash, entry, |entry| entry.hash).into_mut()
                 }
@@ -303,6 +326,9 @@ impl Shard {
                 }
             } else {
                 entry.state.insert(layout, event, &rows.inputs, row);
+                if entry.state.is_disordered() && !outcome.disordered.contains(&rows.view) {
+                    outcome.disordered.push(rows.view);
+                }
             }
             entry.applied = entry.applied.max(seq);
             entry.touched = work.number;
@@ -417,7 +443,14 @@ impl Shard {
     }
 
     /// The features of one key at a time, appended to `out`.
-    pub fn read(&self, definitions: &Definitions, store: &Store, at: &ReadAt<'_>, features: &[usize], out: &mut Vec<Value>) -> Result<()> {
+    pub fn read(
+        &self,
+        definitions: &Definitions,
+        store: &Store,
+        at: &ReadAt<'_>,
+        features: &[usize],
+        out: &mut Vec<Value>,
+    ) -> Result<Known> {
         let layout = &definitions.layouts[at.view];
         let chunks = StoredChunks { store, definitions, view: at.view, key: at.key };
         let same = |entry: &Entry| entry.hash == at.hash && *entry.key == *at.key;
@@ -429,7 +462,7 @@ impl Shard {
             Some(row) => decode_row(layout, &view.name, &row)?.0.read(layout, at.q, at.current, features, &chunks, out),
             None => {
                 read_empty(layout, at.q, features, out);
-                Ok(())
+                Ok(Known::All)
             }
         }
     }

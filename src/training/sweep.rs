@@ -20,7 +20,7 @@ use crate::plan::View;
 use crate::time::{EventTime, Span};
 use crate::value::Value;
 use crate::vector::array_of;
-use crate::window::{ChunkId, Chunks, Inputs, KeyState, Layout, read_empty};
+use crate::window::{ChunkId, Chunks, Inputs, KeyState, Known, Layout, read_empty};
 
 /// Rows per batch of answers.
 pub const ANSWERS: usize = 8192;
@@ -287,7 +287,10 @@ impl QueryRows {
             .flat_map(|event| work.current.iter().filter_map(|place| Some(branches.get(usize::from(*place))?.places(*place, *event))));
         let places: SmallVec<[Places; 1]> = places.collect();
         match state {
-            Some(state) => state.read(&work.layout, EventTime(self.times[at]), &places, &work.features, &NoChunks, values),
+            Some(state) => match state.read(&work.layout, EventTime(self.times[at]), &places, &work.features, &NoChunks, values)? {
+                Known::All => Ok(()),
+                Known::NotInOrder => Err(Error::internal("a training set forgot events out of their order")),
+            },
             None => {
                 read_empty(&work.layout, EventTime(self.times[at]), &work.features, values);
                 Ok(())

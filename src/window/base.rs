@@ -1,9 +1,11 @@
 //! What a state keeps of events that it forgot, for windows that are not bounded in time: folds of all of them, the run
 //! that a session may go on with, and the last rows. Events are forgotten in total order.
 
-use super::layout::Layout;
+use super::begin::Begin;
+use super::layout::{Bound, Layout};
 use super::leaf::{Leaf, slice};
 use crate::aggregate::{Partial, Place, Rows, TIME};
+use crate::plan::Frame;
 
 /// What is kept of forgotten events.
 pub(super) struct Base {
@@ -15,6 +17,8 @@ pub(super) struct Base {
     pub(super) rows: Leaf,
     /// The time of the last event, where events are forgotten in order.
     pub(super) upto: Option<u64>,
+    /// Whether one was taken in that is earlier than others before it: what depends on order is not known any more.
+    pub(super) disordered: bool,
 }
 
 /// The last run of events that are at most a session's gap apart.
@@ -41,7 +45,19 @@ impl Base {
             runs: layout.runs.iter().map(|_| None).collect(),
             rows: Leaf::default(),
             upto: None,
+            disordered: false,
         }
+    }
+
+    /// Whether a window that begins among forgotten events needs an order of theirs that was lost.
+    pub(super) fn lacks_order(&self, layout: &Layout, bound: &Bound, begin: Begin, part: usize) -> bool {
+        let depends = match (begin, &bound.frame) {
+            (Begin::Base(_) | Begin::Row(_), Frame::Session { .. }) => true,
+            (Begin::Base(_), _) => layout.ttl.is_some() || !layout.tiled[part],
+            (Begin::Row(_), _) => layout.ttl.is_some(),
+            (Begin::Never | Begin::At(_), _) => false,
+        };
+        self.disordered && depends
     }
 
     /// What is kept of a part; `None` where nothing is.
@@ -53,8 +69,7 @@ impl Base {
         Some(&partials[parts.iter().position(|known| *known == part)?])
     }
 
-    /// Takes further rows in, which must come in total order: of one that is earlier than what was taken in before, a run
-    /// and a fold that depend on order make what they can.
+    /// Takes further rows in, which come in total order unless the base is marked as disordered.
     pub(super) fn forget(&mut self, layout: &Layout, rows: Rows<'_>) {
         for at in 0..rows.len() {
             self.forget_row(layout, slice(rows, at, at + 1));

@@ -52,6 +52,15 @@ pub struct KeyState {
     garbage: Option<Box<Vec<ChunkId>>>,
 }
 
+/// Whether values that were read are known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Known {
+    All,
+    /// Some depend on the order of forgotten events, of which one came after later ones were forgotten: they are not what
+    /// they should be. A state that is built of all events knows them.
+    NotInOrder,
+}
+
 /// A state row, read.
 pub enum Decoded {
     /// The state, which holds the key's events up to and including that one.
@@ -73,6 +82,7 @@ impl KeyState {
         self.last = self.last.max(Some(biased(at.time.0)));
         // No window that is bounded in time asks for an event that is earlier than forgotten ones.
         if let Some(base) = self.base.as_mut().filter(|base| base.upto >= Some(biased(at.time.0))) {
+            base.disordered |= layout.forgets_in_order();
             return base.forget(layout, rows);
         }
         let mut change = Change { grown: 8 * rows.words.len() + 64 * rows.texts.len(), garbage: Vec::new() };
@@ -106,7 +116,8 @@ impl KeyState {
     }
 
     /// Appends the values (defaults applied) of `features`, indices into the view's, at query time `q`. `current` are
-    /// the places, all of one time, of the rows of the event that windows with `excluding current` leave out.
+    /// the places, all of one time, of the rows of the event that windows with `excluding current` leave out. Says whether
+    /// they are known.
     ///
     /// # Errors
     /// Those of `chunks`, and `Corrupt` where a chunk cannot be read.
@@ -118,7 +129,7 @@ impl KeyState {
         features: &[usize],
         chunks: &dyn Chunks,
         out: &mut Vec<Value>,
-    ) -> Result<()> {
+    ) -> Result<Known> {
         let start = out.len();
         out.resize(start + features.len(), Value::Null);
         let grown = |bytes: usize| {
@@ -175,6 +186,12 @@ impl KeyState {
     #[must_use]
     pub fn last_event(&self) -> Option<EventTime> {
         self.last.map(|last| EventTime(unbiased(last)))
+    }
+
+    /// Whether an event came after later ones were forgotten, so that what depends on order may be lost.
+    #[must_use]
+    pub fn is_disordered(&self) -> bool {
+        self.base.as_ref().is_some_and(|base| base.disordered)
     }
 
     /// Whether nothing is known of any event.

@@ -5,6 +5,7 @@ use std::cmp::Reverse;
 
 use smallvec::SmallVec;
 
+use super::Known;
 use super::base::{Base, BaseOf, place_at};
 use super::begin::{Begin, Search, last_of};
 use super::chunk::Chunks;
@@ -44,7 +45,7 @@ struct Wanted {
     feature: usize,
 }
 
-/// Writes the features' values to `out`, which has one place for each.
+/// Writes the features' values to `out`, which has one place for each, and says whether they are known.
 pub(super) fn read(
     view: &View<'_>,
     layout: &Layout,
@@ -52,7 +53,8 @@ pub(super) fn read(
     current: &[Places],
     features: &[usize],
     out: &mut [Value],
-) -> Result<()> {
+) -> Result<Known> {
+    let mut known = Known::All;
     let mut wanted: SmallVec<[Wanted; 32]> = features
         .iter()
         .enumerate()
@@ -67,9 +69,13 @@ pub(super) fn read(
         None => None,
     };
     for group in wanted.chunk_by(|a, b| layout.bounds[a.bound].same_group(&layout.bounds[b.bound])) {
-        Walk::new(view, layout, (q, current), life, group, out)?.run()?;
+        let walk = Walk::new(view, layout, (q, current), life, group, out)?;
+        if view.base.is_some_and(|base| walk.lacks_order(base)) {
+            known = Known::NotInOrder;
+        }
+        walk.run()?;
     }
-    Ok(())
+    Ok(known)
 }
 
 /// Rows that are left out: those at a place, and as many offsets after it.
@@ -157,6 +163,14 @@ impl<'a, 'o> Walk<'a, 'o> {
             }
         }
         Ok(Self { view, layout, windows, filling: 0, out, skip, until, q, from: place_at(0), folds, ordered, runs: Vec::new() })
+    }
+
+    fn lacks_order(&self, base: &Base) -> bool {
+        let lacks = |window: &Window<'_>, wanted: &Wanted| {
+            let (bound, part) = (&self.layout.bounds[wanted.bound], self.layout.features[wanted.feature].part);
+            base.lacks_order(self.layout, bound, window.begin, part)
+        };
+        self.windows.iter().any(|window| window.wanted.iter().any(|wanted| lacks(window, wanted)))
     }
 
     fn run(mut self) -> Result<()> {

@@ -30,6 +30,10 @@ const PENDING_MAX: usize = 128;
 /// The same for any earlier chunk.
 const PENDING_EARLIER_MAX: usize = 16;
 
+const BASE_NONE: u8 = 0;
+const BASE: u8 = 1;
+const BASE_DISORDERED: u8 = 2;
+
 const TAG_EMPTY: u8 = 0;
 const TAG_INNER: u8 = 1;
 const TAG_CHUNK: u8 = 2;
@@ -54,7 +58,11 @@ pub(super) fn encode(layout: &Layout, stored: &mut Stored, put: &mut Put<'_>) ->
     rows::encode_columns(layout, &mut bytes);
     bytes.push(u8::from(stored.last.is_some()));
     stored.last.iter().for_each(|last| bytes.extend(last.to_le_bytes()));
-    bytes.push(u8::from(stored.base.is_some()));
+    bytes.push(match &stored.base {
+        None => BASE_NONE,
+        Some(base) if base.disordered => BASE_DISORDERED,
+        Some(_) => BASE,
+    });
     if let Some(base) = &stored.base {
         put_partials(layout, &mut bytes, &layout.base_parts, &base.partials);
         if layout.forgets_in_order() {
@@ -178,13 +186,14 @@ pub(super) fn decode(layout: &Layout, row: &[u8]) -> Result<Option<Stored>> {
     let mut reader = ByteReader(row);
     let Some(Head { has_rows, applied, columns, last }) = decode_head(layout, &mut reader)? else { return Ok(None) };
     let mut base = None;
-    if reader.byte()? != 0 {
+    let kind = reader.byte()?;
+    if kind != BASE_NONE {
         let labels = read_labels(&mut reader)?;
         let partials = read_partials(layout, &layout.base_parts, &labels, &mut reader)?;
         let kept = if has_rows { base::decode(layout, &columns, &mut reader)? } else { None };
         let kept = kept.or_else(|| (!layout.forgets_in_order()).then(Default::default));
         let (Some(partials), Some((runs, rows, upto))) = (partials, kept) else { return Ok(None) };
-        base = Some(Box::new(Base { partials: partials.into(), runs, rows, upto }));
+        base = Some(Box::new(Base { partials: partials.into(), runs, rows, upto, disordered: kind == BASE_DISORDERED }));
     } else if !has_rows && layout.forgets_in_order() {
         // Events may have been forgotten of which nothing was kept.
         return Ok(None);

@@ -1,6 +1,7 @@
 //! Windows against a naive scan, before and after storage and trimming; stored bytes against snapshots and mutations.
 
 mod bytes;
+mod disorder;
 mod fixture;
 mod remove;
 mod scan;
