@@ -152,7 +152,7 @@ pub(super) fn version(shared: &Shared, model: usize) -> &str {
     shared.models[model].as_ref().map_or("", |session| session.version())
 }
 
-/// For each row its score, or why it has none: `readable` says whether its columns could be read.
+/// For each row its score, or why it has none: `unread` says of which rows the columns could not be read.
 fn scores(shared: &Shared, model: usize, columns: &RecordBatch, unread: &[Option<Unread>]) -> Result<Vec<Result<f64>>> {
     let columns = only(columns, unread.iter().map(Option::is_none))?;
     let before = shared.clock.now();
