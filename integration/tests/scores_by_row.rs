@@ -189,3 +189,87 @@ fn a_model_that_scores_no_row_is_a_problem() {
     shown(false, 1, true);
     assert_eq!(server.stop(), Some(0));
 }
+
+/// A model that takes long, and a quick one of the same vector.
+fn slow_and_quick() -> Project {
+    let definitions = fs::read_to_string(here("fixtures/shop.bay"))
+        .expect("a fixture")
+        .replace("model shop from 'sum_of_named.onnx'", "model shop from 'slow.onnx'")
+        + "model quick from 'sum_of_named.onnx' takes shop_v1;";
+    let project = Project::new(&definitions);
+    for model in ["slow.onnx", "sum_of_named.onnx"] {
+        project.write(&format!("features/{model}"), fs::read(here("fixtures").join(model)).expect("a fixture"));
+    }
+    project
+}
+
+fn order(id: usize) -> Json {
+    json!({"order_id": id, "user_id": 1, "x": 1.0, "status": "paid", "t": rfc3339(START + id as i64 * 1_000_000)})
+}
+
+/// Requests of a slow model, however many, leave threads for others; a request does not wait for the stream.
+#[test]
+fn models_do_not_wait_for_one_another() {
+    if !onnx_runtime() {
+        return;
+    }
+    let project = slow_and_quick();
+    let server = project.serve();
+    let body = json!({"keys": [{"user_id": 1}], "request": [{"x": 2.0}]});
+    let asked = |model: &str| assert_eq!(server.post(&format!("/v1/models/{model}/score"), &body).0, 200);
+    std::thread::scope(|scope| {
+        let slow: Vec<_> = (0..8).map(|_| scope.spawn(|| asked("shop"))).collect();
+        (0..20).for_each(|_| asked("quick"));
+        assert!(slow.iter().any(|request| !request.is_finished()), "quick requests waited for slow ones");
+    });
+    let orders: Vec<Json> = (0..30).map(order).collect();
+    let _ = server.push("orders", &orders);
+    asked("shop");
+    let status = read_json(&server.get("/v1/status").1);
+    assert!(read_topic(&project, "order-scores").is_empty(), "the request waited for the stream: {status}");
+    assert_eq!(server.stop(), Some(0));
+    assert_eq!(read_topic(&project, "order-scores").len(), orders.len());
+}
+
+/// What a model's file holds is a part of what is declared: another one is a change, and who scores with the former says so.
+#[test]
+fn a_model_file_that_was_written_again_is_a_change() {
+    if !onnx_runtime() {
+        return;
+    }
+    let project = Project::new(&fs::read_to_string(here("fixtures/shop.bay")).expect("a fixture"));
+    let write = |model: &str| project.write("features/sum_of_named.onnx", fs::read(here("fixtures").join(model)).expect("a fixture"));
+    write("sum_of_named.onnx");
+    let _ = project.run(&["apply"]).ok();
+    assert_eq!(project.run(&["plan"]).code, Some(0));
+    let body = json!({"keys": [{"user_id": 1}], "request": [{"x": 2.0}]});
+    let problems = |server: &forebay_integration::harness::Server| {
+        read_json(&server.get("/v1/status").1)["problems"].as_array().expect("problems").iter().map(ToString::to_string).collect::<String>()
+    };
+    let server = project.serve();
+    assert_eq!(problems(&server), "");
+    let former = server.post("/v1/models/shop/score", &body).1;
+
+    write("twice_the_sum.onnx");
+    let planned = project.run(&["plan"]);
+    assert_eq!(planned.code, Some(2), "{planned:?}");
+    assert!(planned.stdout.contains("~ model shop: its file changed"), "{planned:?}");
+    let said = problems(&server);
+    assert!(said.contains("model shop: its file has changed since it was loaded"), "{said}");
+    let listed = read_json(&project.run(&["models", "list", "--output", "json"]).ok().stdout)[0].clone();
+    let answer = server.post("/v1/models/shop/score", &body).1;
+    assert_eq!((&answer["version"], &answer["scores"]), (&former["version"], &former["scores"]), "the one that was loaded scores");
+    assert_eq!(listed["served"], former["version"], "{listed}");
+    assert!(listed["version"] != listed["served"] && said.contains(listed["version"].as_str().expect("a hash")), "{listed}: {said}");
+    assert_eq!(server.stop(), Some(0));
+
+    let server = project.serve();
+    assert_eq!(problems(&server), "");
+    assert_eq!(project.run(&["plan"]).code, Some(0));
+    let answer = server.post("/v1/models/shop/score", &body).1;
+    assert_eq!((&answer["version"], &answer["scores"]), (&listed["version"], &json!([4.0])));
+    // A file that is gone is said as well.
+    fs::remove_file(project.path("features/sum_of_named.onnx")).expect("it was there");
+    assert!(problems(&server).contains("there is no model file"), "{}", problems(&server));
+    assert_eq!(server.stop(), Some(0));
+}

@@ -16,10 +16,8 @@ pub(super) struct Arguments {}
 
 pub(super) fn run(context: &Context, _: &Arguments) -> Result<Outcome> {
     let (plan, files) = definitions::current(context)?;
-    let (difference, was_applied) = against_applied(context, &plan)?;
-    if !was_applied || !difference.is_empty() {
-        Applied::store(context, &files)?;
-    }
+    let (difference, _) = against_applied(context, &plan)?;
+    Applied::store(context, &files, &plan)?;
     context.print.one(&difference.to_string(), &as_json(&difference))?;
     if !difference.is_empty() && Presence::find(&context.config.data).is_some() {
         complain(&format!(

@@ -1,5 +1,6 @@
 //! The definitions: those of the features folder, and those that were applied (`<data>/definitions/applied.json`).
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -57,6 +58,9 @@ pub(super) struct Applied {
     pub at: String,
     /// With absolute paths, so that models are found from wherever a command is given.
     pub files: Vec<SourceFile>,
+    /// The version of each model's file. Not known of what earlier versions of this program applied.
+    #[serde(default)]
+    pub models: BTreeMap<String, String>,
 }
 
 impl Applied {
@@ -80,14 +84,15 @@ impl Applied {
         Ok(Some(applied))
     }
 
-    /// Records these files as applied now, in one step.
-    pub fn store(context: &Context, files: &[SourceFile]) -> Result<()> {
+    /// Records these files, and the models' files of their plan, as applied now, in one step.
+    pub fn store(context: &Context, files: &[SourceFile], plan: &Plan) -> Result<()> {
         let path = path(&context.config.data);
         let absolute = |file: &SourceFile| SourceFile {
             path: std::path::absolute(&file.path).unwrap_or_else(|_| file.path.clone()),
             text: file.text.clone(),
         };
-        let applied = Self { at: EventTime(context.clock.now().0).to_string(), files: files.iter().map(absolute).collect() };
+        let models = plan.models.iter().map(|model| (model.name.clone(), model.version.clone())).collect();
+        let applied = Self { at: EventTime(context.clock.now().0).to_string(), files: files.iter().map(absolute).collect(), models };
         let text = serde_json::to_string_pretty(&applied).map_err(|error| Error::internal(format!("applied definitions: {error}")))?;
         let partial = path.with_extension("partial");
         let written = path
@@ -102,7 +107,13 @@ impl Applied {
 
     /// The plan that they mean; `None` when they no longer compile, because a model's file has changed, or the language.
     pub fn plan(&self) -> Option<Plan> {
-        compile(&self.files).plan
+        let mut plan = compile(&self.files).plan?;
+        for model in &mut plan.models {
+            if let Some(version) = self.models.get(&model.name) {
+                model.version.clone_from(version);
+            }
+        }
+        Some(plan)
     }
 }
 

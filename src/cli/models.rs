@@ -8,7 +8,7 @@ use arrow::compute::{CastOptions, cast_with_options, filter_record_batch};
 use arrow::record_batch::RecordBatch;
 use arrow::util::display::FormatOptions;
 use clap::{Args, Subcommand};
-use serde_json::json;
+use serde_json::{Value as Json, json};
 
 use crate::drift::Profile;
 use crate::error::{Error, Result};
@@ -17,6 +17,7 @@ use crate::plan::Vector;
 use crate::training;
 
 use super::Outcome;
+use super::client::Client;
 use super::context::Context;
 use super::definitions::{self, counted};
 use super::lookup::unknown;
@@ -51,6 +52,10 @@ pub(super) fn run(context: &Context, command: &Command) -> Result<Outcome> {
 
 fn list(context: &Context) -> Result<()> {
     let plan = definitions::current(context)?.0;
+    let served = match Client::of_running(context) {
+        Some(server) => server.get("/v1/catalog")?["models"].take(),
+        None => Json::Null,
+    };
     let mut rows = Vec::new();
     for model in &plan.models {
         let session = Session::open(&model.path, model.sha256.as_deref())?;
@@ -61,10 +66,16 @@ fn list(context: &Context) -> Result<()> {
             json!(model.score.as_ref().map(|score| format!("{} into {}", plan.sources[score.source].name, score.topic))),
             json!(model.path),
             json!(session.version()),
+            served
+                .as_array()
+                .into_iter()
+                .flatten()
+                .find(|served| served["name"] == model.name.as_str())
+                .map_or(Json::Null, |served| served["version"].clone()),
             json!(inputs.join(", ")),
         ]);
     }
-    context.print.rows(&["model", "vector", "scores", "file", "version", "inputs"], rows)
+    context.print.rows(&["model", "vector", "scores", "file", "version", "served", "inputs"], rows)
 }
 
 fn profile(context: &Context, arguments: &ProfileArguments) -> Result<()> {

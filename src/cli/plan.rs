@@ -65,6 +65,7 @@ pub(super) fn as_json(difference: &Difference) -> Json {
         "views_removed": difference.views_removed,
         "vectors_changed": difference.vectors_changed,
         "models_touched": difference.models_touched,
+        "model_files_changed": difference.model_files_changed,
         "columns_retyped": difference.columns_retyped.iter().map(|Retyped { column, old, new }| {
             json!({"column": column, "from": old.to_string(), "to": new.to_string()})
         }).collect::<Vec<_>>(),

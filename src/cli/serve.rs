@@ -47,7 +47,7 @@ pub(super) fn run(context: &Context, arguments: &Arguments) -> Result<Outcome> {
         let text = definitions::text(&files);
         let engine = blocking(move || Engine::start(&config, plan, &text, clock, metrics)).await?;
         // The engine holds the folder now; what it started with is in force, down to clauses that change no identity.
-        Applied::store(context, &files)?;
+        Applied::store(context, &files, engine.handle().plan())?;
         let engine = Arc::new(engine);
         let served = match listener {
             Some(listener) => listen(context, &engine, listener, stop).await,

@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use super::api::{Freshness, LookupAnswer, LookupRequest, LookupRow, PushReceipt, ScoreAnswer, SourceReport, Status};
+use super::models::Loaded;
 use super::push::push;
 use super::shard::{NOT_IN_ORDER, ReadAt, shard_of};
 use super::shared::{Applied, Counted, Shared};
@@ -106,21 +107,20 @@ impl Handle {
         Ok(LookupAnswer { rows, seq: applied.seq, as_of: q, sources })
     }
 
-    /// The scores of a model for some rows of its vector; the vector's name in the request is not looked at.
+    /// The scores of the model at this place in the plan, for a lookup of its vector.
     ///
     /// # Errors
-    /// As `lookup`, for all rows; those of the first row, when no row could be scored.
-    pub fn score(&self, model: &str, mut request: LookupRequest) -> Result<ScoreAnswer> {
-        let plan = self.plan();
-        let Some(index) = plan.models.iter().position(|candidate| candidate.name == model) else {
-            let known: Vec<&str> = plan.models.iter().map(|model| model.name.as_str()).collect();
-            return Err(Error::not_found(format!("there is no model {model}; there are: {}", known.join(", "))));
-        };
-        plan.vectors[plan.models[index].vector].name.clone_into(&mut request.vector);
-        let session = self.shared.models[index].as_ref().map_err(Clone::clone)?;
-        let lookup = self.lookup(&request)?;
-        let scores = session.run(&lookup.rows.to_batch()?)?;
-        ScoreAnswer::new(scores, session.version().to_owned(), lookup)
+    /// Why the model did not load; what is wrong with the first row, when no row could be scored.
+    pub fn score(&self, model: usize, lookup: LookupAnswer) -> Result<ScoreAnswer> {
+        let loaded = self.shared.models[model].as_ref().map_err(Clone::clone)?;
+        let scores = loaded.score_request(&lookup.rows.to_batch()?)?;
+        ScoreAnswer::new(scores, loaded.version().to_owned(), lookup)
+    }
+
+    /// Whether that many rows are scored so fast that nothing need wait for them elsewhere.
+    #[must_use]
+    pub fn scores_quickly(&self, model: usize, rows: usize) -> bool {
+        self.shared.models[model].as_ref().map_or(true, |loaded| loaded.is_quick(rows))
     }
 
     /// Appends records to the log of a source; durable when it returns.
@@ -134,6 +134,18 @@ impl Handle {
         push(&self.shared.logs, source, payloads)
     }
 
+    /// The version that each model scores with; `None` for one that did not load.
+    pub fn model_versions(&self) -> impl Iterator<Item = Option<&str>> {
+        self.shared.models.iter().map(|loaded| loaded.as_ref().ok().map(Loaded::version))
+    }
+
+    /// Whether state is restored and lookups are answered.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        self.shared.is_ready() && self.shared.check().is_ok()
+    }
+
+    /// Reads the files of models that changed: not on a thread that others wait for.
     #[must_use]
     pub fn status(&self) -> Status {
         let applied = self.shared.applied();
@@ -141,13 +153,15 @@ impl Handle {
         if let Err(error) = self.shared.check() {
             problems.push(error.to_string());
         }
-        for (model, session) in self.plan().models.iter().zip(&self.shared.models) {
-            if let Err(error) = session {
-                problems.push(format!("model {}: {error}", model.name));
-            }
+        for (model, loaded) in self.plan().models.iter().zip(&self.shared.models) {
+            let problem = match loaded {
+                Ok(loaded) => loaded.file_changed(),
+                Err(error) => Some(error.to_string()),
+            };
+            problems.extend(problem.map(|problem| format!("model {}: {problem}", model.name)));
         }
         Status {
-            ready: self.shared.is_ready() && self.shared.check().is_ok(),
+            ready: self.is_ready(),
             seq: applied.seq,
             lag_events: self.shared.lag.iter().map(|lag| lag.load(Ordering::Relaxed)).sum(),
             sources: self.freshness(&applied, |_| true),

@@ -8,7 +8,7 @@
 //! committer                outputs and changed rows go with the next commit -> commit.rs
 //! publisher, drain         outbox to topics, blocks to Parquet              -> publish.rs, drain.rs
 //! tables                   files of tables to their logs                    -> tables.rs
-//! handles                  lookups, scores, pushes                          -> handle.rs, push.rs
+//! handles                  lookups, scores, pushes                          -> handle.rs, models.rs, push.rs
 //! ```
 
 #![expect(clippy::disallowed_methods, reason = "the engine measures how long its own steps take")]
@@ -22,6 +22,7 @@ mod drift;
 mod handle;
 mod kept;
 mod lane;
+mod models;
 mod past;
 mod publish;
 mod push;
@@ -57,7 +58,6 @@ use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::id::{Offset, Partition};
 use crate::log::{embedded, kafka};
-use crate::model::Session;
 use crate::online::Store;
 use crate::plan::{Origin, Plan};
 use crate::telemetry::Metrics;
@@ -105,7 +105,8 @@ impl Engine {
         }
         let offline = Arc::new(crate::offline::Store::open(&config.data.join("offline"), &plan.sources)?);
         let logs = logs(config, &plan, embedded);
-        let (shared, restored) = recover::restore(config, plan, store, logs, Arc::clone(&clock), metrics)?;
+        let models = models::load(&plan);
+        let (shared, restored) = recover::restore(config, plan, store, logs, models, Arc::clone(&clock), metrics)?;
         recover::check_continuity(&restored, &offline)?;
         recover::check_columns(shared.plan(), &offline)?;
         let offline_upto = Arc::new(AtomicU64::new(offline.upto().0));
@@ -165,8 +166,8 @@ impl Engine {
         Ok(Self { shared, offline, offline_upto, running: Mutex::new(Some(running)) })
     }
 
-    /// Opens the state of a data folder as of its last commit, to ask only: nothing is read from logs, nothing is
-    /// written. Works beside a process that writes.
+    /// Opens the state of a data folder as of its last commit, to look vectors up only: nothing is read from logs, nothing is
+    /// written, no model is loaded. Works beside a process that writes.
     ///
     /// # Errors
     /// `NotFound` when the folder holds no state.
@@ -174,7 +175,9 @@ impl Engine {
         let store = Store::open_read_only(&config.data.join("online"), 64 << 20)?;
         let embedded = embedded::Log::open(&config.data.join("log"), embedded::Mode::ReadOnly, Arc::clone(&clock))?;
         let logs = logs(config, &plan, embedded);
-        let (shared, restored) = recover::restore(config, plan, store, logs, clock, metrics)?;
+        let unloaded = |model: &crate::plan::Model| Err(Error::internal(format!("model {} is not loaded to look vectors up", model.name)));
+        let models = plan.models.iter().map(unloaded).collect();
+        let (shared, restored) = recover::restore(config, plan, store, logs, models, clock, metrics)?;
         recover::apply_in_memory(&shared, restored)?;
         shared.set_ready();
         Ok(Handle::new(shared))
@@ -262,11 +265,6 @@ fn logs(config: &Config, plan: &Plan, embedded: embedded::Log) -> Logs {
     let named = plan.sources.iter().any(|source| matches!(source.origin, Origin::Kafka { .. }));
     let kafka = named.then(|| kafka::Kafka::new(&config.kafka.bootstrap, config.kafka.options.clone()));
     Logs { embedded, kafka, made: Mutex::default() }
-}
-
-/// Loads the models of a plan; each that does not load says why.
-fn load_models(plan: &Plan) -> Vec<Result<Session>> {
-    plan.models.iter().map(|model| Session::open(&model.path, model.sha256.as_deref())).collect()
 }
 
 /// Whether there is an online store in a data folder.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::Gates;
 use super::apply;
 use super::commit::{Committer, Restored};
-use super::load_models;
+use super::models::Loaded;
 use super::past;
 use super::shared::{Applied, Definitions, Logs, Shared, contents_of};
 use super::work::{LeftOut, Pass, Segment, Work, id_columns, other_type};
@@ -28,6 +28,7 @@ pub fn restore(
     plan: Plan,
     store: Store,
     logs: Logs,
+    models: Vec<Result<Loaded>>,
     clock: Arc<dyn Clock>,
     metrics: Arc<Metrics>,
 ) -> Result<(Arc<Shared>, Restored)> {
@@ -69,7 +70,6 @@ pub fn restore(
         partitions: gates.iter().map(|(key, (gate, next, _))| (*key, (*next, gate.frontier))).collect(),
         horizons: horizons.clone(),
     };
-    let models = load_models(&plan);
     let shards = if config.shards == 0 { std::thread::available_parallelism().map_or(1, usize::from) } else { config.shards };
     let definitions = Definitions::new(Arc::new(plan), shards.min(256), usize::try_from(config.state_memory_bytes).unwrap_or(usize::MAX));
     let shared = Arc::new(Shared::new(Arc::new(definitions), store, logs, models, applied, clock, metrics));

@@ -149,14 +149,14 @@ fn empty() -> ReadValues {
 }
 
 pub(super) fn version(shared: &Shared, model: usize) -> &str {
-    shared.models[model].as_ref().map_or("", |session| session.version())
+    shared.models[model].as_ref().map_or("", |loaded| loaded.version())
 }
 
 /// For each row its score, or why it has none: `unread` says of which rows the columns could not be read.
 fn scores(shared: &Shared, model: usize, columns: &RecordBatch, unread: &[Option<Unread>]) -> Result<Vec<Result<f64>>> {
     let columns = only(columns, unread.iter().map(Option::is_none))?;
     let before = shared.clock.now();
-    let ran = shared.models[model].as_ref().map_err(Clone::clone).and_then(|session| session.run(&columns));
+    let ran = shared.models[model].as_ref().map_err(Clone::clone).and_then(|loaded| loaded.score_stream(&columns));
     if ran.is_ok() && columns.num_rows() > 0 {
         let seconds = (shared.clock.now().0 - before.0) as f64 / 1e6 / columns.num_rows() as f64;
         shared.metrics.observe(names::MODEL_SECONDS, &[("model", &shared.plan().models[model].name)], seconds);

@@ -9,13 +9,13 @@ use std::time::Duration;
 use parking_lot::{Condvar, Mutex, RwLock};
 
 use super::accept::IdColumns;
+use super::models::Loaded;
 use super::shard::Shard;
 use super::work::id_columns;
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{Identity, Offset, Partition, Seq};
 use crate::log::embedded;
 use crate::log::kafka::Kafka;
-use crate::model::Session;
 use crate::online::{Destination, Store};
 use crate::plan::{Contents, Origin, Plan, Source, View};
 use crate::record::{LogReader, LogWriter};
@@ -127,7 +127,7 @@ pub struct Shared {
     /// Locked by their own threads and by lookups that hold the epoch: never contended.
     pub shards: Vec<RwLock<Shard>>,
     /// One per model; a model that did not load says why.
-    pub models: Vec<Result<Session>>,
+    pub models: Vec<Result<Loaded>>,
     /// One per vector, from its first lookup on.
     pub lookups: Vec<OnceLock<Counted>>,
     applied: Mutex<Arc<Applied>>,
@@ -149,7 +149,7 @@ impl Shared {
         definitions: Arc<Definitions>,
         store: Store,
         logs: Logs,
-        models: Vec<Result<Session>>,
+        models: Vec<Result<Loaded>>,
         applied: Applied,
         clock: Arc<dyn Clock>,
         metrics: Arc<Metrics>,

@@ -69,6 +69,24 @@ pub fn read_signature(path: &Path) -> Result<ModelSignature> {
     Ok(Session::open(path, None)?.signature)
 }
 
+/// The version that a model loaded from this file would have now.
+///
+/// # Errors
+/// `NotFound` when there is no such file, `Unavailable` when it cannot be read.
+pub fn version_of(path: &Path) -> Result<String> {
+    Ok(hexadecimal(&Sha256::digest(&read(path)?)))
+}
+
+fn read(path: &Path) -> Result<Vec<u8>> {
+    let shown = path.display();
+    std::fs::read(path).map_err(|error| match error.kind() {
+        std::io::ErrorKind::NotFound => {
+            Error::not_found(format!("there is no model file {shown}; train it or correct the path in the model's declaration"))
+        }
+        _ => Error::unavailable(format!("cannot read model file {shown}: {error}")),
+    })
+}
+
 impl Session {
     /// Loads the model in this file. With `sha256` (lower-case hexadecimal) the file must be that one.
     ///
@@ -76,12 +94,7 @@ impl Session {
     /// whose inputs or outputs cannot be fed or read; `Unavailable` when ONNX Runtime is not installed.
     pub fn open(path: &Path, sha256: Option<&str>) -> Result<Self> {
         let shown = path.display();
-        let bytes = std::fs::read(path).map_err(|error| match error.kind() {
-            std::io::ErrorKind::NotFound => {
-                Error::not_found(format!("there is no model file {shown}; train it or correct the path in the model's declaration"))
-            }
-            _ => Error::unavailable(format!("cannot read model file {shown}: {error}")),
-        })?;
+        let bytes = read(path)?;
         let version = hexadecimal(&Sha256::digest(&bytes));
         if let Some(pinned) = sha256
             && !pinned.eq_ignore_ascii_case(&version)

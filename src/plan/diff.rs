@@ -24,6 +24,8 @@ pub struct Difference {
     pub vectors_changed: Vec<String>,
     /// Added, removed, of another file or of a changed vector.
     pub models_touched: Vec<String>,
+    /// The name and the path stay, the file holds another model.
+    pub model_files_changed: Vec<String>,
     /// Columns of sources and tables whose stored events have another type.
     pub columns_retyped: Vec<Retyped>,
 }
@@ -99,6 +101,9 @@ fn views(old: &Plan, new: &Plan, difference: &mut Difference) {
 fn models(old: &Plan, new: &Plan, difference: &mut Difference) {
     let find = |plan: &Plan, name: &str| plan.model(name).map(|model| meaning(plan, model));
     let names: BTreeSet<_> = old.models.iter().chain(&new.models).map(|model| model.name.clone()).collect();
+    let version = |plan: &Plan, name: &str| plan.model(name).map(|model| model.version.clone());
+    let other_file = |name: &String| version(old, name).zip(version(new, name)).is_some_and(|(before, after)| before != after);
+    difference.model_files_changed = names.iter().filter(|name| other_file(name)).cloned().collect();
     difference.models_touched = names.into_iter().filter(|name| find(old, name) != find(new, name)).collect();
 }
 
@@ -135,6 +140,7 @@ impl Difference {
             &self.views_removed,
             &self.vectors_changed,
             &self.models_touched,
+            &self.model_files_changed,
         ];
         lists.iter().all(|list| list.is_empty()) && self.features_renamed.is_empty() && self.columns_retyped.is_empty()
     }
@@ -158,6 +164,7 @@ impl fmt::Display for Difference {
         ] {
             names.iter().try_for_each(|name| writeln!(f, "{sign} {what} {name}"))?;
         }
+        self.model_files_changed.iter().try_for_each(|name| writeln!(f, "~ model {name}: its file changed"))?;
         self.features_renamed.iter().try_for_each(|(former, name)| writeln!(f, "= feature {former} is now {name}"))?;
         for Retyped { column, old, new } in &self.columns_retyped {
             let remedy = format!("give it a new name, or declare {old} again");

@@ -268,6 +268,8 @@ pub struct Model {
     pub path: PathBuf,
     /// Lower-case hexadecimal, where the declaration pins it.
     pub sha256: Option<String>,
+    /// Of what its file held when the definitions were read, lower-case hexadecimal.
+    pub version: String,
     pub vector: usize,
     pub score: Option<Score>,
     pub watch: Option<Watch>,

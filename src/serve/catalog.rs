@@ -6,6 +6,7 @@ use axum::extract::State as Shared;
 use axum::response::Response;
 use serde_json::{Value as Json, json};
 
+use crate::engine::Handle;
 use crate::plan::{ColumnSource, FeatureRef, Field, Origin, Plan, Relation, Source, Vector, View};
 use crate::value::Value;
 
@@ -14,17 +15,18 @@ use super::routes::CATALOG;
 use super::state::State;
 
 pub(super) async fn answer(Shared(state): Shared<Arc<State>>) -> Response {
-    state.measured(CATALOG, async { Ok(super::state::json(catalog(state.handle.plan()).to_string())) }).await
+    state.measured(CATALOG, async { Ok(super::state::json(catalog(&state.handle).to_string())) }).await
 }
 
-/// Everything that is declared, as a person or a program would look it up.
-#[must_use]
-pub fn catalog(plan: &Plan) -> Json {
-    let model = |model: &crate::plan::Model| {
+/// Everything that is declared, as a person or a program would look it up, and which version of each model scores.
+fn catalog(handle: &Handle) -> Json {
+    let plan = handle.plan();
+    let model = |(model, version): (&crate::plan::Model, Option<&str>)| {
         json!({
             "name": model.name,
             "vector": plan.vectors[model.vector].name,
             "sha256": model.sha256,
+            "version": version,
             "scores": model.score.as_ref().map(|score| json!({"source": plan.sources[score.source].name, "topic": score.topic})),
             "watches_drift": model.watch.as_ref().map(|watch| json!({"every": watch.every.to_string(), "topic": watch.topic})),
         })
@@ -35,7 +37,7 @@ pub fn catalog(plan: &Plan) -> Json {
         "entities": plan.entities.iter().map(|entity| json!({"name": entity.name, "keys": fields(&entity.keys)})).collect::<Vec<_>>(),
         "views": plan.views.iter().map(|each| view(plan, each)).collect::<Vec<_>>(),
         "vectors": plan.vectors.iter().map(|each| vector(plan, each)).collect::<Vec<_>>(),
-        "models": plan.models.iter().map(model).collect::<Vec<_>>(),
+        "models": plan.models.iter().zip(handle.model_versions()).map(model).collect::<Vec<_>>(),
     })
 }
 

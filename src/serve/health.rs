@@ -19,7 +19,7 @@ pub(super) async fn live(Shared(state): Shared<Arc<State>>) -> Response {
 /// 503 until state is restored.
 pub(super) async fn ready(Shared(state): Shared<Arc<State>>) -> Response {
     let answer = async {
-        let ready = state.handle.status().ready;
+        let ready = state.handle.is_ready();
         let mut response = json(format!("{{\"ready\":{ready}}}"));
         if !ready {
             *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
@@ -32,7 +32,10 @@ pub(super) async fn ready(Shared(state): Shared<Arc<State>>) -> Response {
 pub(super) async fn status(Shared(state): Shared<Arc<State>>) -> Response {
     let answer = async {
         let sources = state.handle.sources()?;
-        Ok(json(status_answer(&state.handle.status(), &sources)))
+        let handle = state.handle.clone();
+        let status = tokio::task::spawn_blocking(move || handle.status()).await;
+        let status = status.map_err(|error| crate::Error::internal(format!("the status ended before its answer: {error}")))?;
+        Ok(json(status_answer(&status, &sources)))
     };
     state.measured(STATUS, answer).await
 }

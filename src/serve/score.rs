@@ -7,6 +7,9 @@ use axum::extract::rejection::BytesRejection;
 use axum::extract::{Path, State as Shared};
 use axum::response::Response;
 
+use crate::engine::{LookupAnswer, ScoreAnswer};
+use crate::error::Error;
+
 use super::error::Refusal;
 use super::lookup::{blocking_when_waiting, listed};
 use super::request::{self, Absent};
@@ -20,12 +23,26 @@ pub(super) async fn answer(Shared(state): Shared<Arc<State>>, Path(model): Path<
 async fn scored(state: &Arc<State>, name: String, body: Result<Bytes, BytesRejection>) -> Answer {
     let body = state.body(body)?;
     let plan = state.handle.plan();
-    let model = plan.model(&name).ok_or_else(|| {
+    let model = plan.models.iter().position(|model| model.name == name).ok_or_else(|| {
         let known: Vec<_> = plan.models.iter().map(|model| model.name.as_str()).collect();
         Refusal::unknown("unknown_model", format!("there is no model {name}; there are: {}", listed(&known)))
     })?;
-    let request = request::lookup(&plan.vectors[model.vector], &body, Absent::Fault)?;
-    let asked = name.clone();
-    let answer = blocking_when_waiting(state, request, move |state, request| state.handle.score(&asked, request)).await?;
-    Ok(json(super::score_answer(&name, &answer)))
+    let request = request::lookup(&plan.vectors[plan.models[model].vector], &body, Absent::Fault)?;
+    let lookup = blocking_when_waiting(state, request, |state, request| state.handle.lookup(&request)).await?;
+    Ok(json(super::score_answer(&name, &run(state, model, lookup).await?)))
+}
+
+/// A quick model answers on the spot. Requests of one that is not take turns before they take a thread, so that any number
+/// of them leaves threads for lookups and for other models.
+async fn run(state: &Arc<State>, model: usize, lookup: LookupAnswer) -> Result<ScoreAnswer, Error> {
+    if state.handle.scores_quickly(model, lookup.rows.count) {
+        return state.handle.score(model, lookup);
+    }
+    let turn = Arc::clone(&state.turns[model]).lock_owned().await;
+    let state = Arc::clone(state);
+    let scored = tokio::task::spawn_blocking(move || {
+        let _turn = turn;
+        state.handle.score(model, lookup)
+    });
+    scored.await.unwrap_or_else(|error| Err(Error::internal(format!("a score ended before its answer: {error}"))))
 }

@@ -28,6 +28,8 @@ pub(super) struct State {
     pub limits: Limits,
     /// The document of `openapi`, made once: definitions do not change while serving.
     pub openapi: Bytes,
+    /// For each model whose turn it is, of those that take long.
+    pub turns: Vec<Arc<tokio::sync::Mutex<()>>>,
     /// For each of `ROUTES`: how long it took, and how often it went well.
     measures: Vec<(Histogram, Counter)>,
 }
@@ -45,7 +47,8 @@ impl State {
         };
         let measures = ROUTES.iter().map(measure).collect();
         let openapi = Bytes::from(super::openapi::document(handle.plan()).to_string());
-        Self { handle, metrics, limits, openapi, measures }
+        let turns = handle.plan().models.iter().map(|_| Arc::default()).collect();
+        Self { handle, metrics, limits, openapi, turns, measures }
     }
 
     /// Answers, and counts and times the answer under the route with this place in `ROUTES`.

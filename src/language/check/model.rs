@@ -40,14 +40,15 @@ impl Checker<'_> {
             Some(Score { source, topic: clause.value.topic.text.clone() })
         });
         let watch = body.watch.as_ref().map(|clause| self.watch(file, clause));
-        if let (Some(path), Some(clause)) = (&path, &body.from) {
-            self.model_file(path, &clause.value, sha256.as_deref(), body, vector);
-        }
+        let version = match (&path, &body.from) {
+            (Some(path), Some(clause)) => self.model_file(path, &clause.value, sha256.as_deref(), body, vector),
+            _ => String::new(),
+        };
         let score = match score {
             Some(score) => Some(score?),
             None => None,
         };
-        self.plan.models.push(Model { name: name.text.clone(), path: path?, sha256, vector: vector?, score, watch });
+        self.plan.models.push(Model { name: name.text.clone(), path: path?, sha256, version, vector: vector?, score, watch });
         Some(self.plan.models.len() - 1)
     }
 
@@ -66,8 +67,15 @@ impl Checker<'_> {
         None
     }
 
-    /// The file is there, is the pinned one, can be read, and takes the vector.
-    fn model_file(&mut self, path: &std::path::Path, written: &Name, pinned: Option<&str>, body: &ModelBody, vector: Option<usize>) {
+    /// The file is there, is the pinned one, can be read, and takes the vector. Returns its hash.
+    fn model_file(
+        &mut self,
+        path: &std::path::Path,
+        written: &Name,
+        pinned: Option<&str>,
+        body: &ModelBody,
+        vector: Option<usize>,
+    ) -> String {
         let shown = path.display();
         let bytes = match fs::read(path) {
             Ok(bytes) => bytes,
@@ -78,21 +86,22 @@ impl Checker<'_> {
                     format!("the model file {shown} cannot be read: {}", kind(&error)),
                     "this file",
                 );
-                return self
-                    .report(problem.help("train and export it there, or correct the path; it is taken from the folder of this file"));
+                self.report(problem.help("train and export it there, or correct the path; it is taken from the folder of this file"));
+                return String::new();
             }
         };
-        if let (Some(pinned), Some(clause)) = (pinned, &body.sha256) {
-            let found: String = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
-            if found != pinned {
-                let problem = Diagnostic::error(
-                    codes::MODEL_HASH,
-                    clause.value.at,
-                    format!("the model file {shown} is not the pinned one"),
-                    "another hash",
-                );
-                return self.report(problem.help(format!("if the file is meant, write sha256 '{found}'")));
-            }
+        let found: String = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+        if let (Some(pinned), Some(clause)) = (pinned, &body.sha256)
+            && found != pinned
+        {
+            let problem = Diagnostic::error(
+                codes::MODEL_HASH,
+                clause.value.at,
+                format!("the model file {shown} is not the pinned one"),
+                "another hash",
+            );
+            self.report(problem.help(format!("if the file is meant, write sha256 '{found}'")));
+            return found;
         }
         let signature = match (self.signature)(path) {
             Ok(signature) => signature,
@@ -103,16 +112,16 @@ impl Checker<'_> {
                     format!("the model file {shown} cannot be used: {error}"),
                     "this file",
                 ));
-                return;
+                return found;
             }
         };
-        let (Some(vector), Some(takes)) = (vector, &body.takes) else { return };
-        let found = mismatches(&self.plan.vectors[vector], &signature);
-        if found.is_empty() {
-            return;
+        let (Some(vector), Some(takes)) = (vector, &body.takes) else { return found };
+        let misfits = mismatches(&self.plan.vectors[vector], &signature);
+        if misfits.is_empty() {
+            return found;
         }
-        let shown = found.iter().take(8).map(String::as_str).collect::<Vec<_>>().join("; ");
-        let rest = found.len().saturating_sub(8);
+        let shown = misfits.iter().take(8).map(String::as_str).collect::<Vec<_>>().join("; ");
+        let rest = misfits.len().saturating_sub(8);
         let more = if rest > 0 { format!("; and {rest} more") } else { String::new() };
         let problem = Diagnostic::error(
             codes::MODEL_INPUTS,
@@ -123,6 +132,7 @@ impl Checker<'_> {
         self.report(
             problem.help("inputs are matched by name, one per column of shape [N] or [N, 1], or are one float tensor [N, columns]"),
         );
+        found
     }
 
     fn scored_source(&mut self, vector: usize, source: usize, written: &Name) {

@@ -1,0 +1,94 @@
+//! The models of a running engine, loaded before it is ready. The stream and requests have a session each, so that a request
+//! never waits for a batch of the stream. Must never decide what becomes of a row that gets no score.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant, SystemTime};
+
+use arrow::record_batch::RecordBatch;
+use parking_lot::Mutex;
+
+use crate::error::Result;
+use crate::model::{Session, version_of};
+use crate::plan::Plan;
+
+/// What a request's rows may take for it to be answered on a thread that others wait for.
+const QUICK: Duration = Duration::from_millis(1);
+
+/// A model that loaded.
+pub struct Loaded {
+    session: Session,
+    /// Of a model that scores the stream. Its memory is taken once more.
+    for_requests: Option<Session>,
+    /// What a row of the last request took, in nanoseconds.
+    row_nanos: AtomicU64,
+    path: PathBuf,
+    file: Mutex<Seen>,
+}
+
+/// A model's file when it was last looked at. It is read again when its length or its time is another.
+struct Seen {
+    stamp: Option<(u64, SystemTime)>,
+    version: Result<String>,
+}
+
+impl Loaded {
+    pub fn version(&self) -> &str {
+        self.session.version()
+    }
+
+    /// That the file holds another model by now, or none.
+    pub fn file_changed(&self) -> Option<String> {
+        let mut seen = self.file.lock();
+        let stamp = stamp(&self.path);
+        if seen.stamp != stamp {
+            *seen = Seen { stamp, version: version_of(&self.path) };
+        }
+        let loaded = self.version();
+        match &seen.version {
+            Ok(version) if version == loaded => None,
+            Ok(version) => Some(format!(
+                "its file has changed since it was loaded: {loaded} scores, the file holds {version}; restart the server to score with that"
+            )),
+            Err(error) => Some(format!("its file has changed since it was loaded: {loaded} scores, and {error}")),
+        }
+    }
+
+    /// Scores for the stream, as `Session::run` gives them.
+    pub fn score_stream(&self, columns: &RecordBatch) -> Result<Vec<Result<f64>>> {
+        self.session.run(columns)
+    }
+
+    /// The same for a request. Those of one model take turns.
+    pub fn score_request(&self, columns: &RecordBatch) -> Result<Vec<Result<f64>>> {
+        let started = Instant::now();
+        let scores = self.for_requests.as_ref().unwrap_or(&self.session).run(columns);
+        let rows = columns.num_rows().max(1) as u128;
+        self.row_nanos.store(u64::try_from(started.elapsed().as_nanos() / rows).unwrap_or(u64::MAX), Ordering::Relaxed);
+        scores
+    }
+
+    /// Whether so many rows of a request are likely to be scored at once. Not known before the first.
+    pub fn is_quick(&self, rows: usize) -> bool {
+        u128::from(self.row_nanos.load(Ordering::Relaxed)) * (rows as u128) < QUICK.as_nanos()
+    }
+}
+
+/// Loads the models of a plan; each that does not load says why.
+pub fn load(plan: &Plan) -> Vec<Result<Loaded>> {
+    let load = |model: &crate::plan::Model| {
+        let stamp = stamp(&model.path);
+        let open = || Session::open(&model.path, model.sha256.as_deref());
+        let session = open()?;
+        let for_requests = model.score.as_ref().map(|_| open()).transpose()?;
+        let file = Mutex::new(Seen { stamp, version: Ok(session.version().to_owned()) });
+        Ok(Loaded { session, for_requests, row_nanos: AtomicU64::new(u64::MAX), path: model.path.clone(), file })
+    };
+    plan.models.iter().map(load).collect()
+}
+
+/// `None` where there is no file.
+fn stamp(path: &Path) -> Option<(u64, SystemTime)> {
+    let metadata = std::fs::metadata(path).ok()?;
+    Some((metadata.len(), metadata.modified().ok()?))
+}
