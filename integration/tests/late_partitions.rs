@@ -56,6 +56,17 @@ fn what_lost_its_order_is_refused_until_the_next_start() {
     assert_eq!(refusal["error"]["code"], "unavailable");
     let message = refusal["error"]["message"].as_str().unwrap_or_default().to_owned();
     assert!(message.contains("view f") && message.contains("the next start"), "{message}");
+    // It costs no other row its values or its score.
+    let rows = json!({"keys": [{"shop": "z"}, {"shop": "y"}], "as_of": "2024-01-20T12:00:00Z"});
+    let (status, both) = server.post("/v1/vectors/ordered/lookup", &rows);
+    assert_eq!((status, &both["values"][0], &both["values"][1][0]), (200, &Json::Null, &json!(0)), "{both}");
+    assert!(both["errors"][0].as_str().is_some_and(|error| error.contains("the next start")) && both["errors"][1].is_null(), "{both}");
+    if onnx_runtime() {
+        let (status, both) = server.post("/v1/models/m/score", &rows);
+        assert_eq!((status, &both["scores"][0], &both["values"][0]), (200, &Json::Null, &Json::Null), "{both}");
+        assert!(both["errors"][0].as_str().is_some_and(|error| error.contains("the next start")) && both["errors"][1].is_null(), "{both}");
+        assert_eq!(both["values"][1], json!([null, null]));
+    }
     let (status, known) = ask("plain");
     assert_eq!(status, 200, "{known}");
     assert_eq!(known["values"][0], json!([22, 187.0 + 20.0, 1.0, 18.0 + 19.0 + 20.0]), "what needs no order is known");

@@ -1,8 +1,9 @@
 //! What the engine is asked and what it answers: domain types, never wire types.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::id::{Offset, Partition, Seq};
 use crate::online::Ledger;
 use crate::time::{EventTime, Span};
@@ -34,6 +35,8 @@ pub struct LookupRow {
 pub struct LookupAnswer {
     /// The vector of each row asked for, in order.
     pub rows: Rows,
+    /// By their places, the rows that could not be read, and why: what `rows` holds of them means nothing. Never all of them.
+    pub unread: BTreeMap<usize, Error>,
     /// The cut: every event up to this one is in, and none after it.
     pub seq: Seq,
     pub as_of: EventTime,

@@ -1,6 +1,7 @@
 //! What others hold of a running engine: lookups, scores, pushes, its condition. A lookup reads under the epoch's read
 //! guard, so that all of its rows are of one cut.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
@@ -77,13 +78,15 @@ impl Handle {
         let q = request.as_of.unwrap_or_else(|| self.now());
         let mut given = Vec::with_capacity(request.rows.len() * vector.request.len());
         let rows = request.rows.iter().map(|row| keys_of(vector, row, q, &mut given)).collect::<Result<Vec<_>>>()?;
-        let mut features = Vec::with_capacity(rows.len() * vector::feature_width(vector));
+        let width = vector::feature_width(vector);
+        let mut features = Vec::with_capacity(rows.len() * width);
+        let mut unread = BTreeMap::new();
         let applied = {
             let _guard = self.shared.epoch.read();
             let applied = self.shared.applied();
             self.check_history(vector, &applied, q)?;
             let mut key = Vec::new();
-            for keys in &rows {
+            for (row, keys) in rows.iter().enumerate() {
                 for read in &vector.reads {
                     key.clear();
                     let valid = read.keys.iter().all(|index| append_key_value(&mut key, keys[*index]));
@@ -95,16 +98,23 @@ impl Handle {
                     let shard = self.shared.shards[shard_of(hash, self.shared.shards.len())].read();
                     let at = ReadAt { view: read.view, key: &key, hash, q, current: &[] };
                     if shard.read(&self.shared.definitions, &self.shared.store, &at, &read.features, &mut features)? == Known::NotInOrder {
-                        return Err(Error::unavailable(format!("view {}: {NOT_IN_ORDER}", plan.views[read.view].name)));
+                        unread.insert(row, Error::unavailable(format!("view {}: {NOT_IN_ORDER}", plan.views[read.view].name)));
+                        features.resize((row + 1) * width, Value::Null);
+                        break;
                     }
                 }
             }
             applied
         };
+        if unread.len() == rows.len()
+            && let Some(error) = unread.pop_first()
+        {
+            return Err(error.1);
+        }
         let rows = vector::assemble_rows(vector, &features, &given, rows.len())?;
         let is_read = |source| vector.reads.iter().any(|read| plan.views[read.view].rows.branches_of(source).next().is_some());
         let sources = self.freshness(&applied, is_read);
-        Ok(LookupAnswer { rows, seq: applied.seq, as_of: q, sources })
+        Ok(LookupAnswer { rows, unread, seq: applied.seq, as_of: q, sources })
     }
 
     /// The scores of the model at this place in the plan, for a lookup of its vector.
@@ -113,14 +123,17 @@ impl Handle {
     /// Why the model did not load; what is wrong with the first row, when no row could be scored.
     pub fn score(&self, model: usize, lookup: LookupAnswer) -> Result<ScoreAnswer> {
         let loaded = self.shared.models[model].as_ref().map_err(Clone::clone)?;
-        let scores = loaded.score_request(&lookup.rows.to_batch()?)?;
+        let scores = loaded.score_request(&lookup.rows.to_batch()?, &|row| lookup.unread.get(&row).cloned())?;
         ScoreAnswer::new(scores, loaded.version().to_owned(), lookup)
     }
 
     /// Whether that many rows are scored so fast that nothing need wait for them elsewhere.
     #[must_use]
     pub fn scores_quickly(&self, model: usize, rows: usize) -> bool {
-        self.shared.models[model].as_ref().map_or(true, |loaded| loaded.is_quick(rows))
+        match &self.shared.models[model] {
+            Ok(loaded) => loaded.is_quick(rows),
+            Err(_) => true,
+        }
     }
 
     /// Appends records to the log of a source; durable when it returns.

@@ -5,10 +5,12 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
+use arrow::array::BooleanArray;
+use arrow::compute::filter_record_batch;
 use arrow::record_batch::RecordBatch;
 use parking_lot::Mutex;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::model::{Session, version_of};
 use crate::plan::Plan;
 
@@ -54,15 +56,21 @@ impl Loaded {
         }
     }
 
-    /// Scores for the stream, as `Session::run` gives them.
-    pub fn score_stream(&self, columns: &RecordBatch) -> Result<Vec<Result<f64>>> {
-        self.session.run(columns)
+    /// For each row of the stream its score, or why it has none, which `unread` says of rows that could not be read.
+    ///
+    /// # Errors
+    /// As `Session::run`.
+    pub fn score_stream(&self, columns: &RecordBatch, unread: &dyn Fn(usize) -> Option<Error>) -> Result<Vec<Result<f64>>> {
+        run(&self.session, columns, unread)
     }
 
     /// The same for a request. Those of one model take turns.
-    pub fn score_request(&self, columns: &RecordBatch) -> Result<Vec<Result<f64>>> {
+    ///
+    /// # Errors
+    /// As `Session::run`.
+    pub fn score_request(&self, columns: &RecordBatch, unread: &dyn Fn(usize) -> Option<Error>) -> Result<Vec<Result<f64>>> {
         let started = Instant::now();
-        let scores = self.for_requests.as_ref().unwrap_or(&self.session).run(columns);
+        let scores = run(self.for_requests.as_ref().unwrap_or(&self.session), columns, unread);
         let rows = columns.num_rows().max(1) as u128;
         self.row_nanos.store(u64::try_from(started.elapsed().as_nanos() / rows).unwrap_or(u64::MAX), Ordering::Relaxed);
         scores
@@ -72,6 +80,25 @@ impl Loaded {
     pub fn is_quick(&self, rows: usize) -> bool {
         u128::from(self.row_nanos.load(Ordering::Relaxed)) * (rows as u128) < QUICK.as_nanos()
     }
+}
+
+fn run(session: &Session, columns: &RecordBatch, unread: &dyn Fn(usize) -> Option<Error>) -> Result<Vec<Result<f64>>> {
+    let unread: Vec<Option<Error>> = (0..columns.num_rows()).map(unread).collect();
+    let readable = only(columns, unread.iter().map(Option::is_none))?;
+    let mut scores = session.run(&readable)?.into_iter();
+    let of_row = |unread: Option<Error>| match unread {
+        None => scores.next().unwrap_or_else(|| Err(Error::internal("a model gave fewer scores than it was given rows"))),
+        Some(error) => Err(error),
+    };
+    Ok(unread.into_iter().map(of_row).collect())
+}
+
+/// Those rows of a batch.
+pub fn only(columns: &RecordBatch, rows: impl Iterator<Item = bool> + Clone) -> Result<RecordBatch> {
+    if rows.clone().all(|taken| taken) {
+        return Ok(columns.clone());
+    }
+    Ok(filter_record_batch(columns, &rows.map(Some).collect::<BooleanArray>())?)
 }
 
 /// Loads the models of a plan; each that does not load says why.

@@ -3,11 +3,11 @@
 
 use std::collections::HashMap;
 
-use arrow::array::{ArrayRef, BooleanArray};
-use arrow::compute::filter_record_batch;
+use arrow::array::ArrayRef;
 use arrow::record_batch::RecordBatch;
 
 use super::drift::{Drift, Scored};
+use super::models::only;
 use super::shard::{ReadValues, Unread};
 use super::shared::{Shared, destination_of};
 use super::work::{Segment, Work};
@@ -83,7 +83,7 @@ impl Scorer {
             let unread: Vec<Option<Unread>> = (from..from + count).map(|place| unread.get(&(place as u32)).copied()).collect();
             let columns = vector::assemble(declared, &features, &request, count);
             let scores = match &columns {
-                Ok(columns) => scores(shared, model_index, columns, &unread)?,
+                Ok(columns) => scores(shared, model_index, columns, &unread),
                 Err(error) => vec![Err(error.clone()); count],
             };
             self.tell(shared, model_index, &scores, &unread);
@@ -153,28 +153,16 @@ pub(super) fn version(shared: &Shared, model: usize) -> &str {
 }
 
 /// For each row its score, or why it has none: `unread` says of which rows the columns could not be read.
-fn scores(shared: &Shared, model: usize, columns: &RecordBatch, unread: &[Option<Unread>]) -> Result<Vec<Result<f64>>> {
-    let columns = only(columns, unread.iter().map(Option::is_none))?;
+fn scores(shared: &Shared, model: usize, columns: &RecordBatch, unread: &[Option<Unread>]) -> Vec<Result<f64>> {
     let before = shared.clock.now();
-    let ran = shared.models[model].as_ref().map_err(Clone::clone).and_then(|loaded| loaded.score_stream(&columns));
-    if ran.is_ok() && columns.num_rows() > 0 {
-        let seconds = (shared.clock.now().0 - before.0) as f64 / 1e6 / columns.num_rows() as f64;
+    let unread = |row: usize| unread[row].map(Unread::error);
+    let ran = shared.models[model].as_ref().map_err(Clone::clone).and_then(|loaded| loaded.score_stream(columns, &unread));
+    if ran.is_ok() {
+        let seconds = (shared.clock.now().0 - before.0) as f64 / 1e6 / columns.num_rows().max(1) as f64;
         shared.metrics.observe(names::MODEL_SECONDS, &[("model", &shared.plan().models[model].name)], seconds);
     }
-    let mut ran = ran.unwrap_or_else(|error| vec![Err(error); columns.num_rows()]).into_iter();
-    let of_row = |unread: &Option<Unread>| match unread {
-        None => ran.next().unwrap_or_else(|| Err(Error::internal("a model gave fewer scores than it was given rows"))),
-        Some(unread) => Err(unread.error()),
-    };
-    Ok(unread.iter().map(of_row).collect())
-}
-
-/// Those rows of a batch.
-fn only(columns: &RecordBatch, rows: impl Iterator<Item = bool> + Clone) -> Result<RecordBatch> {
-    if rows.clone().all(|taken| taken) {
-        return Ok(columns.clone());
-    }
-    Ok(filter_record_batch(columns, &rows.map(Some).collect::<BooleanArray>())?)
+    let all = |error: Error| (0..columns.num_rows()).map(|row| Err(unread(row).unwrap_or_else(|| error.clone()))).collect();
+    ran.unwrap_or_else(all)
 }
 
 /// Puts what the shards read into rows of the vector's frame.

@@ -1,17 +1,20 @@
 //! The bodies of answered lookups and scores, and of the status.
 
 use crate::engine::{Freshness, LookupAnswer, ScoreAnswer, SourceReport, Status};
+use crate::error::Error;
 use crate::json::{write_each, write_float, write_text, write_value};
 use crate::online::{TOO_FAR_AHEAD, TOO_LATE};
 use crate::time::Span;
 use crate::value::Value;
 
-/// `{"vector","names":[..],"values":[[..]..],"seq","as_of","sources":[..]}`
+/// `{"vector","names":[..],"values":[[..]..],"seq","as_of","sources":[..]}`, and `"errors":[..]` before `names` where some row
+/// could not be read.
 pub fn lookup_answer(vector: &str, answer: &LookupAnswer) -> Vec<u8> {
     let mut out = Vec::with_capacity(512 + 16 * answer.rows.schema.fields().len() * answer.rows.count);
     out.extend_from_slice(b"{\"vector\":");
     write_text(&mut out, vector);
     out.push(b',');
+    errors(&mut out, (0..answer.rows.count).map(|row| answer.unread.get(&row)));
     values_and_cut(answer, &mut out);
     out.push(b'}');
     out
@@ -29,17 +32,24 @@ pub fn score_answer(model: &str, answer: &ScoreAnswer) -> Vec<u8> {
         Ok(score) => write_float(out, *score),
         Err(_) => out.extend_from_slice(b"null"),
     });
-    if answer.scores.iter().any(Result::is_err) {
-        out.extend_from_slice(b"],\"errors\":[");
-        write_each(&mut out, answer.scores.iter(), |out, score| match score {
-            Ok(_) => out.extend_from_slice(b"null"),
-            Err(error) => write_text(out, &error.to_string()),
-        });
-    }
     out.extend_from_slice(b"],");
+    errors(&mut out, answer.scores.iter().map(|score| score.as_ref().err()));
     values_and_cut(&answer.lookup, &mut out);
     out.push(b'}');
     out
+}
+
+/// `"errors":[..],` with a text for each row that has an error and null for the others; nothing where none has.
+fn errors<'a>(out: &mut Vec<u8>, of_rows: impl Iterator<Item = Option<&'a Error>> + Clone) {
+    if of_rows.clone().all(|error| error.is_none()) {
+        return;
+    }
+    out.extend_from_slice(b"\"errors\":[");
+    write_each(out, of_rows, |out, error| match error {
+        None => out.extend_from_slice(b"null"),
+        Some(error) => write_text(out, &error.to_string()),
+    });
+    out.extend_from_slice(b"],");
 }
 
 /// `{"ready","seq","lag_events","sources":[..],"problems":[..]}`, each source as in a lookup, then its ledger: counts since
@@ -93,9 +103,12 @@ fn values_and_cut(answer: &LookupAnswer, out: &mut Vec<u8>) {
     out.extend_from_slice(b"\"names\":[");
     write_each(out, answer.rows.schema.fields().iter(), |out, field| write_text(out, field.name()));
     out.extend_from_slice(b"],\"values\":[");
-    write_each(out, answer.rows.iter(), |out, row| {
+    write_each(out, answer.rows.iter().enumerate(), |out, (row, values)| {
+        if answer.unread.contains_key(&row) {
+            return out.extend_from_slice(b"null");
+        }
         out.push(b'[');
-        write_each(out, row.iter(), write_value);
+        write_each(out, values.iter(), write_value);
         out.push(b']');
     });
     out.push(b']');

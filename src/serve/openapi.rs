@@ -135,8 +135,7 @@ fn events_body(plan: &Plan) -> Json {
 }
 
 fn schemas(plan: &Plan) -> Json {
-    let values =
-        json!({"type": "array", "items": {"type": "array", "items": {}}, "description": "one array per row, in the order of names"});
+    let values = json!({"type": "array", "items": {"type": ["array", "null"], "items": {}}, "description": "one array per row, in the order of names; null for a row that could not be read"});
     let cut = json!({
         "names": {"type": "array", "items": {"type": "string"}},
         "values": values,
@@ -144,7 +143,10 @@ fn schemas(plan: &Plan) -> Json {
         "as_of": {"type": "string", "format": "date-time", "description": "the query time"},
         "sources": {"type": "array", "items": reference("Freshness")},
     });
-    let mut lookup = json!({"vector": {"type": "string"}});
+    let mut lookup = json!({
+        "vector": {"type": "string"},
+        "errors": {"type": "array", "items": {"type": ["string", "null"]}, "description": "only where some row could not be read: one per row, why, null where there are values"},
+    });
     let mut score = json!({
         "model": {"type": "string"},
         "version": {"type": "string", "description": "SHA-256 of the model's file"},
