@@ -175,8 +175,10 @@ fn random_window(chance: &mut Chance, text: &mut String, unbounded: bool) -> Win
         4 | 5 => {
             let unit = *chance.pick(&UNITS);
             let (zone, clocks) = *chance.pick(&[("", Clocks::Utc), (" in 'UTC'", Clocks::Utc), (" in 'Europe/Berlin'", Clocks::Berlin)]);
-            window.frame = Frame::Calendar(Calendar { unit, clocks });
-            let _ = write!(text, " over {unit}{zone}");
+            let calendar = Calendar { unit, clocks };
+            let is_last = chance.once_in(2);
+            window.frame = if is_last { Frame::Last(calendar) } else { Frame::Calendar(calendar) };
+            let _ = write!(text, " over {}{unit}{zone}", if is_last { "last " } else { "" });
         }
         6 | 7 if unbounded => {
             window.frame = Frame::Session(micros);

@@ -45,6 +45,7 @@ scenarios!(
     streams,
     unnest,
     where_and_default,
+    whole_units,
     wide_integers,
 );
 

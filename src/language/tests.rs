@@ -147,13 +147,13 @@ fn every_window_is_written_and_named() {
 entity e (id bigint);
 features f of e from s ttl '90 Days' (
   n = count(*) over ALL, 1h   OPEN as a, 30d HOP 1h Before, DAY IN 'Europe/Berlin' Offset 1D, Week, SESSION 30m LIMIT 5 Row,
-    10 ROWS Excluding Current, 1 Row as Newest, 2h limit 3 rows
+    10 ROWS Excluding Current, 1 Row as Newest, 2h limit 3 rows, LAST Month In 'Europe/Berlin', Yesterday Limit 2 rows
 );";
     let once = format(&file(text)).unwrap();
     assert!(
         once.contains(
             "ttl '90 Days' (\n  n = count(*) over all, 1h open as a, 30d hop 1h before, day in 'Europe/Berlin' offset 1d, week, \
-             session 30m limit 5 row, 10 rows excluding current, 1 row as Newest, 2h limit 3 rows"
+             session 30m limit 5 row, 10 rows excluding current, 1 row as Newest, 2h limit 3 rows, last month in 'Europe/Berlin', yesterday limit 2 rows"
         ),
         "{once}"
     );
@@ -161,7 +161,10 @@ features f of e from s ttl '90 Days' (
     let plan = plan(&once);
     let features = &plan.views[0].features;
     let names: Vec<_> = features.iter().map(|feature| feature.name.as_str()).collect();
-    assert_eq!(names, ["n", "a", "n_30d", "n_day_offset_1d", "n_week", "n_session_30m", "n_10rows", "Newest", "n_2h"]);
+    assert_eq!(
+        names,
+        ["n", "a", "n_30d", "n_day_offset_1d", "n_week", "n_session_30m", "n_10rows", "Newest", "n_2h", "n_last_month", "n_yesterday"]
+    );
     let windows: Vec<_> = features.iter().map(|feature| feature.window.to_string()).collect();
     assert_eq!(
         windows,
@@ -174,7 +177,9 @@ features f of e from s ttl '90 Days' (
             "session 30m limit 5 rows",
             "10 rows excluding current",
             "1 rows",
-            "2h limit 3 rows"
+            "2h limit 3 rows",
+            "last month in 'Europe/Berlin'",
+            "last day limit 2 rows"
         ]
     );
     assert_eq!(plan.views[0].ttl, Some(Span(90 * Span::DAY.0)));

@@ -52,6 +52,6 @@ fn lifetime(view: &View, feature: &Feature) -> Vec<Identity> {
             let run = Identity::of(&format!("the run of {} in {}", fold.id, gap.0));
             rows.into_iter().chain([run]).collect()
         }
-        (Frame::Range { .. } | Frame::Hop { .. } | Frame::Calendar { .. }, _) => Vec::new(),
+        (Frame::Range { .. } | Frame::Hop { .. } | Frame::Calendar { .. } | Frame::Last { .. }, _) => Vec::new(),
     }
 }

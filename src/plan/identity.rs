@@ -117,6 +117,7 @@ pub(crate) fn feature(
         Frame::Range { length, open } => format!("{} {open}", length.0),
         Frame::Hop { length, hop } => format!("hop {} {}", length.0, hop.0),
         Frame::Calendar { unit, zone } => format!("calendar {} {}", unit.name(), zone.name()),
+        Frame::Last { unit, zone } => format!("last {} {}", unit.name(), zone.name()),
         Frame::Session { gap } => format!("session {}", gap.0),
         Frame::All => "0 false".to_owned(),
     };

@@ -26,6 +26,8 @@ pub enum Frame {
     Hop { length: Span, hop: Span },
     /// From the start of the unit that holds `q`.
     Calendar { unit: Unit, zone: Zone },
+    /// The whole unit before the one that holds `q`.
+    Last { unit: Unit, zone: Zone },
     /// The run of events, at most `gap` apart, that ends at the last one, where that is at most `gap` before `q`.
     Session { gap: Span },
     /// `t <= q`
@@ -46,6 +48,7 @@ impl Window {
             Frame::Range { length, .. } => *length,
             Frame::Hop { length, hop } => Span(length.0.saturating_add(hop.0)),
             Frame::Calendar { unit, .. } => unit.length_max(),
+            Frame::Last { unit, .. } => Span(2 * unit.length_max().0),
             Frame::Session { .. } | Frame::All => Span(0),
         };
         Span(frame.0.saturating_add(self.offset.0))
@@ -56,23 +59,41 @@ impl Window {
     pub fn earliest(&self, first: EventTime) -> EventTime {
         match self.frame {
             Frame::Session { .. } | Frame::All => EventTime::MIN,
-            Frame::Range { .. } | Frame::Hop { .. } | Frame::Calendar { .. } => first.minus(self.reach()),
+            Frame::Range { .. } | Frame::Hop { .. } | Frame::Calendar { .. } | Frame::Last { .. } => first.minus(self.reach()),
         }
     }
 }
 
 impl Frame {
-    /// The first time that counts at `query`, the query time less the offset, in microseconds; `None` where the frame's
-    /// start is not a matter of time alone, and where the query time lies beyond the calendar.
+    /// The moment at which the frame ends, in microseconds: `query`, the query time less the offset, or when the unit began
+    /// that holds it, which does not count itself. `None` where that lies beyond the calendar: nothing counts.
     #[must_use]
-    pub fn start(&self, query: i128) -> Option<i128> {
+    pub fn end(&self, query: i128) -> Option<i128> {
         match self {
-            Self::Range { length, open } => Some(query - i128::from(length.0) + i128::from(*open)),
+            Self::Last { unit, zone } => unit.start(i64::try_from(query).ok()?, *zone).map(i128::from),
+            _ => Some(query),
+        }
+    }
+
+    /// Whether the moment at which it ends does not count.
+    #[must_use]
+    pub const fn ends_before(&self) -> bool {
+        matches!(self, Self::Last { .. })
+    }
+
+    /// The first time that counts of a frame that ends at `end`, in microseconds; `None` where the frame's start is not a
+    /// matter of time alone, and where its end lies beyond the calendar.
+    #[must_use]
+    pub fn start(&self, end: i128) -> Option<i128> {
+        match self {
+            Self::Range { length, open } => Some(end - i128::from(length.0) + i128::from(*open)),
             Self::Hop { length, hop } => {
-                let earliest = query - i128::from(length.0);
+                let earliest = end - i128::from(length.0);
                 Some(earliest - earliest.rem_euclid(i128::from(hop.0)))
             }
-            Self::Calendar { unit, zone } => unit.start(i64::try_from(query).ok()?, *zone).map(i128::from),
+            Self::Calendar { unit, zone } => unit.start(i64::try_from(end).ok()?, *zone).map(i128::from),
+            // The last moment before the unit that follows.
+            Self::Last { unit, zone } => unit.start(i64::try_from(end - 1).ok()?, *zone).map(i128::from),
             Self::Session { .. } | Self::All => None,
         }
     }
@@ -86,6 +107,8 @@ impl fmt::Display for Window {
             (Frame::Hop { length, hop }, _) => write!(f, "{length} hop {hop}")?,
             (Frame::Calendar { unit, zone }, _) if *zone == Zone::UTC => f.write_str(unit.name())?,
             (Frame::Calendar { unit, zone }, _) => write!(f, "{} in '{}'", unit.name(), zone.name())?,
+            (Frame::Last { unit, zone }, _) if *zone == Zone::UTC => write!(f, "last {}", unit.name())?,
+            (Frame::Last { unit, zone }, _) => write!(f, "last {} in '{}'", unit.name(), zone.name())?,
             (Frame::Session { gap }, _) => write!(f, "session {gap}")?,
             (Frame::All, Some(rows)) => write!(f, "{rows} rows")?,
             (Frame::All, None) => f.write_str("all")?,
@@ -109,7 +132,7 @@ impl fmt::Display for Window {
 #[cfg(test)]
 mod tests {
     use super::{Frame, Window};
-    use crate::time::{Span, Unit, Zone};
+    use crate::time::{EventTime, Span, Unit, Zone};
 
     #[test]
     fn starts_are_floored_toward_the_past() {
@@ -123,11 +146,41 @@ mod tests {
     }
 
     #[test]
+    fn whole_units_end_where_the_next_begins() {
+        let zone = Zone::parse("Europe/Berlin").unwrap();
+        let bounds = |unit, text: &str| {
+            let last = Frame::Last { unit, zone };
+            let time = |micros: i128| EventTime(i64::try_from(micros).unwrap()).to_string();
+            let end = last.end(i128::from(EventTime::parse(text).unwrap().0)).unwrap();
+            (time(last.start(end).unwrap()), time(end))
+        };
+        let pair = |start: &str, end: &str| (start.to_owned(), end.to_owned());
+        // The days of 23 and of 25 hours, seen from the day behind them, from its first moment on.
+        let short = pair("2024-03-30T23:00:00Z", "2024-03-31T22:00:00Z");
+        assert_eq!(bounds(Unit::Day, "2024-03-31T22:00:00Z"), short);
+        assert_eq!(bounds(Unit::Day, "2024-04-01T21:59:59.999999Z"), short);
+        let long = pair("2024-10-26T22:00:00Z", "2024-10-27T23:00:00Z");
+        assert_eq!(bounds(Unit::Day, "2024-10-28T12:00:00Z"), long);
+        assert_eq!(bounds(Unit::Day, "2024-10-27T22:30:00Z"), pair("2024-10-25T22:00:00Z", "2024-10-26T22:00:00Z"));
+        assert_eq!(bounds(Unit::Month, "2024-10-31T10:00:00Z"), pair("2024-08-31T22:00:00Z", "2024-09-30T22:00:00Z"));
+        assert_eq!(bounds(Unit::Year, "2024-01-01T00:00:00Z"), pair("2022-12-31T23:00:00Z", "2023-12-31T23:00:00Z"));
+        // The hour that comes twice is two.
+        assert_eq!(bounds(Unit::Hour, "2024-10-27T01:30:00Z"), pair("2024-10-27T00:00:00Z", "2024-10-27T01:00:00Z"));
+        // Samoa had no 30th of December.
+        let apia = Frame::Last { unit: Unit::Day, zone: Zone::parse("Pacific/Apia").unwrap() };
+        let end = apia.end(i128::from(EventTime::parse("2011-12-30T12:00:00Z").unwrap().0)).unwrap();
+        assert_eq!(apia.start(end).map(|start| end - start), Some(i128::from(Span::DAY.0)));
+        assert_eq!(apia.end(i128::from(i64::MAX)), None);
+    }
+
+    #[test]
     fn windows_are_written_as_they_are_read() {
         let rows = Window { limit: Some(10), before: true, ..Window::of(Frame::All) };
         assert_eq!(rows.to_string(), "10 rows before");
         let zone = Zone::parse("Europe/Berlin").unwrap();
         let month = Window { limit: Some(3), offset: Span::DAY, ..Window::of(Frame::Calendar { unit: Unit::Month, zone }) };
         assert_eq!(month.to_string(), "month in 'Europe/Berlin' offset 1d limit 3 rows");
+        let yesterday = Window { before: true, ..Window::of(Frame::Last { unit: Unit::Day, zone }) };
+        assert_eq!(yesterday.to_string(), "last day in 'Europe/Berlin' before");
     }
 }

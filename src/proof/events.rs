@@ -99,12 +99,15 @@ impl<'a> ViewEvents<'a> {
         let feature = &self.view.features[feature];
         let window = &feature.window;
         let upper = i128::from(q.0) - i128::from(window.offset.0);
-        let until = |at: i128| if window.before { at < upper } else { at <= upper };
+        // A whole unit ends before the moment at which the next one begins.
+        let end = window.frame.end(upper);
+        let until = |at: i128| end.is_some_and(|end| if window.before || window.frame.ends_before() { at < end } else { at <= end });
         let time = |found: &Found| i128::from(found.0.time.0);
         let start = match &window.frame {
             Frame::Range { length, open } => upper - i128::from(length.0) + i128::from(*open),
             Frame::Hop { length, hop } => (upper - i128::from(length.0)).div_euclid(i128::from(hop.0)) * i128::from(hop.0),
             calendar @ Frame::Calendar { .. } => calendar.start(upper).unwrap_or(i128::MIN),
+            last @ Frame::Last { .. } => end.and_then(|end| last.start(end)).unwrap_or(i128::MIN),
             Frame::Session { .. } | Frame::All => i128::MIN,
         };
         let events = self.by_key.get(key).into_iter().flatten();

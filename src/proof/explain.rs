@@ -168,7 +168,10 @@ fn feature_of(vector: &Vector, frame: usize) -> Option<(usize, usize)> {
 
 fn window_text(window: &Window, q: EventTime) -> String {
     let upper = q.minus(window.offset);
-    let end = if window.before { format!("t < {upper}") } else { format!("t <= {upper}") };
+    let Some(upper) = window.frame.end(i128::from(upper.0)).and_then(|end| i64::try_from(end).ok()).map(EventTime) else {
+        return format!("over {window}, which lies beyond the calendar");
+    };
+    let end = if window.before || window.frame.ends_before() { format!("t < {upper}") } else { format!("t <= {upper}") };
     let written = match (&window.frame, window.limit) {
         (Frame::Range { length, open }, None) => {
             return format!("{} {} t, {end}", upper.minus(*length), if *open { "<" } else { "<=" });

@@ -6,7 +6,7 @@ use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::str::FromStr;
 
-use chrono::{DateTime, Datelike, Days, NaiveDate, NaiveDateTime, NaiveTime, Offset, TimeZone, Utc};
+use chrono::{DateTime, Datelike, Days, FixedOffset, NaiveDate, NaiveDateTime, NaiveTime, Offset, TimeZone, Timelike, Utc};
 use chrono_tz::Tz;
 
 use super::Span;
@@ -90,17 +90,51 @@ impl Unit {
 
 /// What clocks of the zone show.
 fn local(zone: Zone, utc: DateTime<Utc>) -> Option<NaiveDateTime> {
-    utc.naive_utc().checked_add_offset(zone.0.offset_from_utc_datetime(&utc.naive_utc()).fix())
+    utc.naive_utc().checked_add_offset(ahead(zone, utc.naive_utc()))
+}
+
+/// The first year of which the database's tables say nothing: the rules of the years before it go on.
+const BEYOND: i32 = 2100;
+/// From this year on the clocks of zones that change them at the end of the tables follow one rule, and each kind of year (by
+/// its first weekday, and whether it is a leap year) stands between the two.
+const CYCLE: i32 = 2072;
+
+/// How far clocks of the zone are ahead of UTC.
+fn ahead(zone: Zone, utc: NaiveDateTime) -> FixedOffset {
+    let of = |utc: &NaiveDateTime| zone.0.offset_from_utc_datetime(utc).fix();
+    if utc.year() < BEYOND {
+        return of(&utc);
+    }
+    let last = |month: u32| NaiveDate::from_ymd_opt(BEYOND - 1, month, 15).map(|day| of(&day.and_time(NaiveTime::MIN)));
+    if last(1) == last(7) {
+        return of(&utc);
+    }
+    let first = |year: i32| NaiveDate::from_ymd_opt(year, 1, 1);
+    let alike =
+        |year: &i32| first(*year).zip(first(utc.year())).is_some_and(|(a, b)| a.leap_year() == b.leap_year() && a.weekday() == b.weekday());
+    let other = (CYCLE..BEYOND).find(alike).and_then(|year| utc.with_year(year));
+    of(&other.unwrap_or(utc))
 }
 
 /// The first moment at which clocks show midnight of that day, or later where midnight was skipped.
 fn day_start(zone: Zone, day: NaiveDate) -> Option<i64> {
     let midnight = day.and_time(NaiveTime::MIN);
-    if let Some(first) = zone.0.from_local_datetime(&midnight).earliest() {
-        return Some(first.timestamp_micros());
+    let near = midnight.and_utc().timestamp_micros();
+    let first = match day.year() < BEYOND {
+        true => zone.0.from_local_datetime(&midnight).earliest().map(|first| first.timestamp_micros()),
+        false => {
+            let offsets = [near.checked_sub(Span::DAY.0)?, near.checked_add(Span::DAY.0)?].map(|time| {
+                let utc = DateTime::from_timestamp_micros(time)?.naive_utc();
+                Some(i64::from(ahead(zone, utc).local_minus_utc()) * Span::SECOND.0)
+            });
+            let shows = |time: &i64| DateTime::from_timestamp_micros(*time).and_then(|utc| local(zone, utc)) == Some(midnight);
+            offsets.into_iter().flatten().filter_map(|ahead| near.checked_sub(ahead)).filter(shows).min()
+        }
+    };
+    if first.is_some() {
+        return first;
     }
     // Clocks jump over midnight once within these two days.
-    let near = midnight.and_utc().timestamp_micros();
     let (mut before, mut after) = (near.checked_sub(Span::DAY.0)?, near.checked_add(Span::DAY.0)?);
     while after - before > 1 {
         let middle = before + (after - before) / 2;
@@ -113,7 +147,42 @@ fn day_start(zone: Zone, day: NaiveDate) -> Option<i64> {
     Some(after)
 }
 
+/// What clocks and calendars show.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Local {
+    pub year: i32,
+    pub month: u32,
+    pub day: u32,
+    /// From 1.
+    pub day_of_year: u32,
+    /// From 1, which is Monday, to 7.
+    pub day_of_week: u32,
+    pub hour: u32,
+    pub minute: u32,
+}
+
 impl Zone {
+    /// What they show at `time`, in microseconds since the epoch; `None` beyond the years of the calendar.
+    #[must_use]
+    pub fn local(self, time: i64) -> Option<Local> {
+        let local = local(self, DateTime::from_timestamp_micros(time)?)?;
+        Some(Local {
+            year: local.year(),
+            month: local.month(),
+            day: local.day(),
+            day_of_year: local.ordinal(),
+            day_of_week: local.weekday().number_from_monday(),
+            hour: local.hour(),
+            minute: local.minute(),
+        })
+    }
+
+    /// When that year begins.
+    #[must_use]
+    pub fn year_start(self, year: i32) -> Option<i64> {
+        day_start(self, NaiveDate::from_ymd_opt(year, 1, 1)?)
+    }
+
     pub const UTC: Self = Self(Tz::UTC);
 
     /// The zone of that name: `Europe/Berlin`, letter for letter.
@@ -226,6 +295,19 @@ mod tests {
         }
         assert_eq!(Unit::Year.start(i64::MAX, Zone::UTC), None);
         assert_eq!(Unit::Minute.start(i64::MIN, Zone::UTC), None);
+    }
+
+    #[test]
+    fn clocks_change_in_years_far_out() {
+        let zone = Zone::parse("Europe/Berlin").unwrap();
+        let hour = |time: &str| zone.local(EventTime::parse(time).unwrap().0).unwrap().hour;
+        // The last Sundays of March and October of 3000 are the 30th and the 26th, as in 2098.
+        assert_eq!(["3000-03-30T00:59:59Z", "3000-03-30T01:00:00Z"].map(hour), [1, 3]);
+        assert_eq!(["3000-10-26T00:30:00Z", "3000-10-26T01:30:00Z"].map(hour), [2, 2]);
+        assert_eq!(start(Unit::Day, "Europe/Berlin", "3000-07-01T12:00:00Z"), "3000-06-30T22:00:00Z");
+        assert_eq!(start(Unit::Year, "Europe/Berlin", "9999-07-01T12:00:00Z"), "9998-12-31T23:00:00Z");
+        assert_eq!(start(Unit::Month, "Africa/Casablanca", "2400-07-04T12:00:00Z"), "2400-06-30T23:00:00Z");
+        assert_eq!(Zone::UTC.local(i64::MAX), None);
     }
 
     #[test]

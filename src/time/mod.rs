@@ -7,7 +7,7 @@ use std::fmt;
 use chrono::{DateTime, NaiveDateTime, SecondsFormat};
 use serde::{Deserialize, Serialize};
 
-pub use calendar::{Unit, Zone};
+pub use calendar::{Local, Unit, Zone};
 
 /// When an event happened: microseconds since 1970-01-01T00:00:00Z.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

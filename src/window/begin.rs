@@ -36,7 +36,7 @@ enum Found {
 pub(super) struct Search<'a> {
     pub(super) state: &'a View<'a>,
     pub(super) layout: &'a Layout,
-    /// The query time without its offset.
+    /// The moment at which they end: the query time without its offset, or what takes its place.
     pub(super) query: i128,
     /// The last time that counts; `None` when none does.
     pub(super) until: Option<u64>,

@@ -60,7 +60,8 @@ pub(super) struct FeatureRead {
     default: Value,
 }
 
-/// A window: windows with equal `offset`, `before` and `excluding_current` are one group, which share their upper end.
+/// A window: windows with equal `offset`, `before` and `excluding_current` are one group, which share their upper end; one of
+/// whole units has an end of its own, and so a group for each unit and zone.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Bound {
     pub(super) offset: i64,
@@ -100,16 +101,27 @@ impl Bound {
         }
     }
 
-    /// The window at query time `q`, held at the ends of the range of times.
+    /// The moment at which it ends for a query at `q`; `None` where nothing counts.
+    pub(super) fn end(&self, q: EventTime) -> Option<i128> {
+        self.frame.end(i128::from(q.0) - i128::from(self.offset))
+    }
+
+    /// Whether the moment at which it ends does not count.
+    pub(super) fn ends_before(&self) -> bool {
+        self.before || self.frame.ends_before()
+    }
+
+    /// The window for a query at `q`, held at the ends of the range of times.
     pub(super) fn moment(&self, q: EventTime) -> Moment {
-        let query = i128::from(q.0) - i128::from(self.offset);
+        let query = self.end(q).unwrap_or_else(|| i128::from(q.0) - i128::from(self.offset));
         let held = |time: i128| time.clamp(i128::from(i64::MIN), i128::from(i64::MAX)) as i64;
         let open = matches!(self.frame, Frame::Range { open: true, .. });
         Moment { query: held(query), start: self.frame.start(query).map(|first| held(first - i128::from(open))) }
     }
 
     pub(super) fn same_group(&self, other: &Self) -> bool {
-        (self.offset, self.before, self.excluding_current) == (other.offset, other.before, other.excluding_current)
+        let ends_alike = !(self.frame.ends_before() || other.frame.ends_before()) || self.frame == other.frame;
+        (self.offset, self.before, self.excluding_current) == (other.offset, other.before, other.excluding_current) && ends_alike
     }
 }
 

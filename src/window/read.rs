@@ -139,8 +139,8 @@ impl<'a, 'o> Walk<'a, 'o> {
         out: &'o mut [Value],
     ) -> Result<Self> {
         let bound: &Bound = &layout.bounds[wanted[0].bound];
-        let query = i128::from(q.0) - i128::from(bound.offset);
-        let until = i64::try_from(query - i128::from(bound.before)).ok().map(|until| view.whole(biased(until)));
+        let query = bound.end(q).unwrap_or(i128::MIN);
+        let until = i64::try_from(query - i128::from(bound.ends_before())).ok().map(|until| view.whole(biased(until)));
         let skip: SmallVec<[Skip; 1]> = current.iter().filter(|_| bound.excluding_current).map(Skip::of).collect();
         let search = Search { state: view, layout, query, until, skip: &skip, life };
         let mut windows: SmallVec<[Window<'a>; 8]> = SmallVec::new();

@@ -57,6 +57,8 @@ pub enum Frame {
     },
     /// From when the unit that holds `q` began.
     Calendar(Calendar),
+    /// The unit before that one, from its beginning to its end.
+    Last(Calendar),
     /// The run with gaps up to so many microseconds that ends at most that long before `q`.
     Session(i64),
     All,
@@ -106,6 +108,7 @@ impl Window {
             Frame::Range { length, .. } => length,
             Frame::Hop { length, hop } => length + hop,
             Frame::Calendar(_) => 368 * 86_400_000_000,
+            Frame::Last(_) => 2 * 368 * 86_400_000_000,
             Frame::Session(_) | Frame::All => 0,
         };
         frame + self.offset
@@ -115,7 +118,11 @@ impl Window {
     #[must_use]
     pub fn holds(&self, place: Place, q: i64, current: Option<Place>) -> bool {
         let (t, q) = (i128::from(place.time), i128::from(q) - i128::from(self.offset));
-        let until = if self.before { t < q } else { t <= q };
+        let until = match self.frame {
+            Frame::Last(calendar) => t < calendar.start(q),
+            _ if self.before => t < q,
+            _ => t <= q,
+        };
         let since = match (self.start(q), self.frame) {
             (None, _) => true,
             (Some(start), Frame::Range { open: true, .. }) => t > start,
@@ -133,6 +140,8 @@ impl Window {
                 Some(earliest - ((earliest % hop) + hop) % hop)
             }
             Frame::Calendar(calendar) => Some(calendar.start(q)),
+            // A moment before it ends, it has begun.
+            Frame::Last(calendar) => Some(calendar.start(calendar.start(q) - 1)),
             Frame::Range { length, .. } => Some(q - i128::from(length)),
         }
     }
@@ -140,6 +149,11 @@ impl Window {
     fn moment(&self, q: i64) -> Moment {
         let query = q - self.offset;
         let start = self.start(i128::from(query)).map(|start| i64::try_from(start).expect("times of this age"));
+        // What asks how long ago something was asks at the end of the window.
+        let query = match self.frame {
+            Frame::Last(calendar) => i64::try_from(calendar.start(i128::from(query))).expect("times of this age"),
+            _ => query,
+        };
         Moment { query, start }
     }
 }

@@ -184,8 +184,8 @@ impl Window {
         // Rows are counted, and runs are made, of what passes `where`; SQL filters what is in the frame.
         let is_filtered = (is_counted || is_session) && has(" where ");
         let is_unbounded = (self.over.starts_with("all") || is_session) && reads_all;
-        // In SQL `time_since` knows no offset.
-        let is_moved = self.over.contains("offset") && has("time_since");
+        // In SQL `time_since` asks at `t`.
+        let is_moved = (self.over.contains("offset") || self.over.starts_with("last")) && has("time_since");
         !is_filtered && !is_unbounded && !is_moved
     }
 }
@@ -206,6 +206,41 @@ macro_rules! since {
 macro_rules! of_zone {
     ($unit:literal, $zone:literal) => {
         concat!("timezone('UTC', timezone('", $zone, "', date_trunc('", $unit, "', timezone('", $zone, "', timezone('UTC', t)))))")
+    };
+}
+
+/// The frame from a time that SQL computes of `t` to before another.
+macro_rules! whole {
+    ($over:literal, $start:expr, $end:expr) => {
+        Window {
+            over: $over,
+            frame: concat!(
+                "partition by k order by t range between (t - ",
+                $start,
+                ") preceding and (t - ",
+                $end,
+                " + interval 1 microsecond) preceding"
+            ),
+            query: concat!("epoch_us(", $end, ")"),
+            start: concat!("epoch_us(", $start, ")"),
+        }
+    };
+}
+
+/// When the unit began before the one that holds `t`, by the clocks of a zone, as a time in UTC.
+macro_rules! before_in_zone {
+    ($unit:literal, $zone:literal) => {
+        concat!(
+            "timezone('UTC', timezone('",
+            $zone,
+            "', date_trunc('",
+            $unit,
+            "', timezone('",
+            $zone,
+            "', timezone('UTC', t))) - interval 1 ",
+            $unit,
+            "))"
+        )
     };
 }
 
@@ -248,6 +283,10 @@ pub const WINDOWS: &[Window] = &[
     since!("week in 'America/New_York'", of_zone!("week", "America/New_York")),
     since!("hour in 'Asia/Kolkata'", of_zone!("hour", "Asia/Kolkata")),
     since!("month in 'Pacific/Auckland'", of_zone!("month", "Pacific/Auckland")),
+    whole!("last hour", "(date_trunc('hour', t) - interval 1 hour)", "date_trunc('hour', t)"),
+    whole!("last week", "(date_trunc('week', t) - interval 1 week)", "date_trunc('week', t)"),
+    whole!("last day in 'Europe/Berlin'", before_in_zone!("day", "Europe/Berlin"), of_zone!("day", "Europe/Berlin")),
+    whole!("last month in 'Pacific/Auckland'", before_in_zone!("month", "Pacific/Auckland"), of_zone!("month", "Pacific/Auckland")),
     Window {
         over: "all",
         frame: "partition by k order by t range between unbounded preceding and current row",

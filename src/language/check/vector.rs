@@ -8,8 +8,9 @@ use super::Checker;
 use super::computed::{Seen, reads};
 use super::frame::Frame;
 use super::source::schema_of;
+use crate::event::SYSTEM_COLUMNS;
 use crate::language::diagnostics::{Diagnostic, codes};
-use crate::language::parse::tree::{Clause, Kind, Name, Sql, VectorBody, VectorItem, VectorWhat};
+use crate::language::parse::tree::{Clause, Column, Kind, List, Name, Sql, VectorBody, VectorItem, VectorWhat};
 use crate::language::source::At;
 use crate::plan::{ColumnSource, FeatureRef, Plan, Read, Vector, VectorColumn, identity};
 use crate::value::DataType;
@@ -48,6 +49,8 @@ impl Checker<'_> {
             sound &= self.item(file, &mut frame, item, &mut drafts).is_some();
         }
         sound &= self.unique_columns(&drafts);
+        sound &= self.request_columns(&frame, body.request.as_ref(), sound);
+        sound &= self.columns_beside_keys(&frame, &drafts);
         let fields = frame.fields(&self.plan);
         let schema = schema_of(&fields);
         let computed = self.computed(&frame, &fields);
@@ -175,6 +178,58 @@ impl Checker<'_> {
             );
         }
         said.is_empty()
+    }
+
+    /// Whether each request column is used, and has the type of the key that is called like it. `complete` says whether
+    /// all items could be read.
+    fn request_columns(&mut self, frame: &Frame, declared: Option<&Clause<List<Column>>>, complete: bool) -> bool {
+        let before = self.problems.len();
+        for column in declared.iter().flat_map(|clause| &clause.value.items) {
+            let name = column.name.text.as_str();
+            let Some(field) = frame.declared.iter().find(|field| field.name == name) else { continue };
+            let key = frame.keys.iter().find(|key| key.name == name);
+            if let Some(key) = key.filter(|key| key.data_type != field.data_type) {
+                let message = format!("request column `{name}` is {}, and the key `{name}` is {}", field.data_type, key.data_type);
+                let at = column.name.at.to(column.type_name.at);
+                let problem = Diagnostic::error(codes::REQUEST_KEY_TYPE, at, message, "one name with two types");
+                self.report(
+                    problem.help(format!("write `{name} {}`, or call the column otherwise; a cast of it is an item", key.data_type)),
+                );
+            } else if complete && frame.request.iter().all(|request| request.field.name != name) {
+                let message = format!("nothing in the vector uses the request column `{name}`");
+                let problem = Diagnostic::error(codes::REQUEST_UNUSED, column.name.at, message, "not used");
+                self.report(problem.help(match key {
+                    Some(_) => "remove it: a key comes with every request; as an item it is a column of the vector".to_owned(),
+                    None => format!("remove it, or make it a column of the vector: write `{name}` as an item"),
+                }));
+            }
+        }
+        self.problems.len() == before
+    }
+
+    /// Whether no column stands in the way of one that training sets have anyway: the vector's keys, and places of events.
+    fn columns_beside_keys(&mut self, frame: &Frame, drafts: &[Draft<'_>]) -> bool {
+        let before = self.problems.len();
+        for draft in drafts {
+            let name = draft.name.as_str();
+            if SYSTEM_COLUMNS.contains(&name) {
+                let message = format!("the name `{name}` is taken by a column of every event");
+                let problem = Diagnostic::error(codes::RESERVED_NAME, draft.at, message, "reserved");
+                self.report(
+                    problem.help(format!(
+                        "give it another name: `other = ..`, or the star a prefix; reserved are {}",
+                        SYSTEM_COLUMNS.join(", ")
+                    )),
+                );
+            }
+            let hands_on = matches!(&draft.from, From::Frame(column) if column == name) && draft.default.is_none();
+            if !hands_on && frame.keys.iter().any(|key| key.name == name) {
+                let message = format!("the column `{name}` of the vector is called like its key, and is something else");
+                let problem = Diagnostic::error(codes::COLUMN_LIKE_KEY, draft.at, message, format!("another `{name}`"));
+                self.report(problem.help("training sets have the key under that name: write `other = ..`, or give the star a prefix"));
+            }
+        }
+        self.problems.len() == before
     }
 
     /// The column, and what identifies its meaning.

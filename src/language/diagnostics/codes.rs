@@ -105,6 +105,12 @@ codes! {
         "A default and the parameters of an aggregate or a function are written as literals: a number, a 'text', true or false.";
     LIST_PLACE = "FB0209", "list where a single value is needed",
         "Keys of entities and the columns of `dedup by` and `partitions .. by` are single values, which are equal or not.";
+    FAILS_ALWAYS = "FB0220", "expression that has a value for no row",
+        "A part of the expression fails whatever the row is, such as a function that does not know a constant argument: a field of \
+         times, a time zone, a pattern. The value would be null for ever.";
+    BAD_LITERAL = "FB0221", "literal that is no value of its type",
+        "A text that stands where a timestamp or a number is needed does not hold one, or a number is beyond the range of its type. \
+         Times may lie anywhere in the years of the calendar: '9999-12-31' is one, '2024-02-30' is none.";
 
     VOLATILE = "FB0301", "value that is no function of the event",
         "The expression depends on the clock, on chance or on a file. Values are functions of events, so that they can be computed \
@@ -169,6 +175,9 @@ codes! {
          'Europe/Berlin'. Without `in` it is UTC.";
     BAD_ROWS = "FB0510", "bad number of rows",
         "A window of rows, and a limit, has between 1 and 1000000 rows.";
+    ALIAS_PLACE = "FB0511", "word that belongs to a window",
+        "`as` names the feature of one window and stands behind that window, as `before`, `excluding current`, `offset` and `limit` do: \
+         `sum(amount) over 1h before as recent, 1d default 0`. A feature without a window is called by the name in front of it.";
     NEEDS_BOUNDED = "FB0515", "aggregate over too much",
         "The aggregate needs the events themselves, which are forgotten in the end: its window has a lower bound.";
     BAD_LIMIT = "FB0520", "bad limit of a map",
@@ -186,6 +195,13 @@ codes! {
         "A vector `on` a source takes its request columns from that source; `request (..)` is for vectors without one.";
     ROLE_WITHOUT_VIEW = "FB0605", "role without a feature",
         "`for` and a star alias belong to an item that reads features of a view.";
+    REQUEST_KEY_TYPE = "FB0606", "request column of another type than the key",
+        "A request column that is called like a key of the vector has the key's value, so it has its type. Cast it in an item.";
+    REQUEST_UNUSED = "FB0607", "request column that nothing uses",
+        "A request column is sent for an item: it is one itself, or an expression reads it.";
+    COLUMN_LIKE_KEY = "FB0608", "column called like a key",
+        "A training set has the vector's keys under their names, so no feature and no expression is called like one. The key itself may \
+         be an item, as a request column.";
 
     MODEL_FILE = "FB0701", "missing model file",
         "The file is looked for beside the file of the declaration.";

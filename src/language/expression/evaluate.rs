@@ -49,16 +49,21 @@ pub(super) fn exact(expr: Arc<dyn PhysicalExpr>, schema: &SchemaRef) -> Result<A
     Ok(checked.data)
 }
 
+/// # Errors
+/// Arrow's lists of one size in an expression: elements are taken from other rows where these have more or fewer.
+pub(super) fn without_sizes(expr: &Arc<dyn PhysicalExpr>, schema: &SchemaRef) -> Result<(), DataFusionError> {
+    match expr.exists(|part| Ok(matches!(part.data_type(schema)?, ArrowType::FixedSizeList(..))))? {
+        true => plan_err!("lists of one size have no place in an expression"),
+        false => Ok(()),
+    }
+}
+
 /// Tries an expression on a row of ordinary values and on a row of nulls, alone and together.
 ///
 /// # Errors
 /// What makes it fail on both, where that is about the expression and not about a value; a value that depends on the other
-/// row, or on Arrow's lists of one size, whose elements are taken from other rows where these have more or fewer.
+/// row.
 pub(super) fn tried(expr: &Arc<dyn PhysicalExpr>, schema: &SchemaRef) -> Result<(), DataFusionError> {
-    let sized = expr.exists(|part| Ok(matches!(part.data_type(schema)?, ArrowType::FixedSizeList(..))))?;
-    if sized {
-        return plan_err!("lists of one size have no place in an expression");
-    }
     let row = |value: &dyn Fn(&ArrowType) -> Result<ArrayRef, ArrowError>| {
         let columns = schema.fields().iter().map(|field| value(field.data_type())).collect::<Result<_, _>>()?;
         RecordBatch::try_new_with_options(Arc::clone(schema), columns, &RecordBatchOptions::new().with_row_count(Some(1)))
@@ -110,7 +115,7 @@ fn compact(batch: &RecordBatch) -> Result<RecordBatch, DataFusionError> {
 }
 
 /// As many values as rows; a function that panics fails.
-fn evaluated(expr: &Arc<dyn PhysicalExpr>, batch: &RecordBatch) -> Result<ArrayRef, DataFusionError> {
+pub(super) fn evaluated(expr: &Arc<dyn PhysicalExpr>, batch: &RecordBatch) -> Result<ArrayRef, DataFusionError> {
     let batch = compact(batch)?;
     match catch_unwind(AssertUnwindSafe(|| expr.evaluate(&batch)?.into_array(batch.num_rows()))) {
         Ok(values) => values,

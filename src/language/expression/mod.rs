@@ -8,6 +8,7 @@ mod guard;
 mod literal;
 mod resolve;
 mod rewrite;
+mod samples;
 
 use std::sync::Arc;
 
@@ -15,6 +16,7 @@ use arrow::datatypes::{DataType as ArrowType, SchemaRef, TimeUnit};
 use datafusion::common::{DFSchema, DataFusionError};
 use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
 use datafusion::logical_expr::ExprSchemable;
+use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::utils::collect_columns;
 use datafusion::prelude::SessionConfig;
 use datafusion::sql::sqlparser::ast::{Expr, ExprWithAlias};
@@ -100,29 +102,43 @@ impl Planner {
         let type_of = |part: &Expr| self.type_of(part, &names);
         guard::operands(expr, place, &type_of, problems);
         functions::arguments(expr, place, &type_of, problems);
+        samples::numbers(expr, place, problems);
         if problems.len() > before {
             return None;
         }
-        match self.physical(expr, &names, schema) {
-            Ok(planned) => planned.or_else(|| {
-                problems.push(unusable(expr, place, type_of(expr)));
-                None
-            }),
-            Err(error) => {
-                let plain = || Diagnostic::error(codes::EXPRESSION_TYPE, place.at, reason(&error), "this expression");
-                problems.push(guard::of_several(expr, place, &type_of).unwrap_or_else(plain));
-                None
+        let unplanned = |error: &DataFusionError| {
+            let plain = || Diagnostic::error(codes::EXPRESSION_TYPE, place.at, reason(error), "this expression");
+            guard::of_several(expr, place, &type_of).unwrap_or_else(plain)
+        };
+        let planned = self.physical(expr, &names, schema).map_err(|error| unplanned(&error)).and_then(|physical| {
+            let found = physical.data_type(schema).map_err(|error| unplanned(&error))?;
+            let data_type = language_type(&found).ok_or_else(|| unusable(expr, place, type_of(expr)))?;
+            evaluate::without_sizes(&physical, schema).map_err(|error| unplanned(&error))?;
+            let part = |part: &Expr| self.physical(part, &names, schema).ok();
+            if let Some(hopeless) = samples::hopeless(expr, &physical, schema, &part) {
+                return Err(hopeless.diagnostic(place));
             }
-        }
+            evaluate::tried(&physical, schema).map_err(|error| unplanned(&error))?;
+            Ok(Planned::of(expr, physical, data_type, schema))
+        });
+        planned.map_err(|problem| problems.push(problem)).ok()
     }
 
-    /// `Ok(None)` when the result has no type in the language.
-    fn physical(&self, expr: &Expr, names: &DFSchema, schema: &SchemaRef) -> Result<Option<Planned>, DataFusionError> {
+    fn physical(&self, expr: &Expr, names: &DFSchema, schema: &SchemaRef) -> Result<Arc<dyn PhysicalExpr>, DataFusionError> {
         let sql = ExprWithAlias { expr: expr.clone(), alias: None };
-        let logical = rewrite::runnable(self.state.create_logical_expr_from_sql_expr(sql, names)?, names)?;
-        let physical = evaluate::exact(self.state.create_physical_expr(logical, names)?, schema)?;
-        let Some(data_type) = language_type(&physical.data_type(schema)?) else { return Ok(None) };
-        evaluate::tried(&physical, schema)?;
+        let logical = rewrite::runnable(&self.state, self.state.create_logical_expr_from_sql_expr(sql, names)?, names)?;
+        evaluate::exact(self.state.create_physical_expr(logical, names)?, schema)
+    }
+
+    /// The type of a part, before any coercion; `None` where it has none, which planning the whole will report.
+    fn type_of(&self, expr: &Expr, names: &DFSchema) -> Option<ArrowType> {
+        let sql = ExprWithAlias { expr: expr.clone(), alias: None };
+        self.state.create_logical_expr_from_sql_expr(sql, names).ok()?.get_type(names).ok()
+    }
+}
+
+impl Planned {
+    fn of(expr: &Expr, physical: Arc<dyn PhysicalExpr>, data_type: DataType, schema: &SchemaRef) -> Self {
         let text: Arc<str> = expr.to_string().into();
         let read = collect_columns(&physical);
         let places = read.iter().map(|column| column.index()).collect();
@@ -131,13 +147,7 @@ impl Planner {
         columns.sort();
         let meaning = format!("{text} :: {data_type} of ({})", columns.join(", "));
         let evaluator = evaluate::evaluator(physical, data_type.arrow());
-        Ok(Some(Planned { expression: Expression { text, data_type, evaluator }, meaning, columns: places }))
-    }
-
-    /// The type of a part, before any coercion; `None` where it has none, which planning the whole will report.
-    fn type_of(&self, expr: &Expr, names: &DFSchema) -> Option<ArrowType> {
-        let sql = ExprWithAlias { expr: expr.clone(), alias: None };
-        self.state.create_logical_expr_from_sql_expr(sql, names).ok()?.get_type(names).ok()
+        Self { expression: Expression { text, data_type, evaluator }, meaning, columns: places }
     }
 }
 

@@ -188,6 +188,16 @@ impl Cursor<'_> {
         let at = self.at(&tokens);
         self.next = tokens.end;
         match Span::parse(&text) {
+            Some(_) if text.trim().ends_with('M') => {
+                let message = format!("`{text}` could be minutes or months");
+                let problem = Diagnostic::error(codes::BAD_DURATION, at, message, "`M` is no unit");
+                let minutes = text.trim().replace('M', "m");
+                Err(self.report(
+                    problem.help(format!(
+                        "minutes are written `{minutes}`; a window of months is `month`, `last month`, or so many days: `30d`"
+                    )),
+                ))
+            }
             Some(span) => Ok((span, text.to_lowercase())),
             None if is_too_long(&text) => {
                 let problem = Diagnostic::error(codes::BAD_DURATION, at, format!("`{text}` is longer than time is counted"), "too long");

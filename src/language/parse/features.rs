@@ -5,7 +5,7 @@ use sqlparser::tokenizer::Token;
 
 use super::Lexeme;
 use super::cursor::{Cursor, Parsed};
-use super::tree::{By, Call, Clause, FeatureItem, FeatureWhat, FeaturesBody, Name, Tokens};
+use super::tree::{By, Call, Clause, FeatureItem, FeatureWhat, FeaturesBody, Name, Sql, Tokens};
 use super::window;
 use crate::aggregate;
 use crate::language::diagnostics::{Diagnostic, codes};
@@ -41,7 +41,7 @@ fn ttl_clause(cursor: &mut Cursor<'_>, ttl: &mut Option<Clause<Span>>) {
 fn begins_item(tokens: &[Lexeme], comma: usize) -> bool {
     let Some(next) = tokens.get(comma + 1) else { return true };
     let named = next.word().is_some() && tokens.get(comma + 2).is_some_and(|token| token.sql.token == Token::Eq);
-    named || next.closes() || (next.word().is_some() && !next.is("all") && !next.is("session") && !next.is_any(&window::CALENDAR))
+    named || next.closes() || (next.word().is_some() && !next.is_any(&window::FIRST_WORDS))
 }
 
 fn item(cursor: &mut Cursor<'_>) -> Parsed<FeatureItem> {
@@ -53,7 +53,7 @@ fn item(cursor: &mut Cursor<'_>) -> Parsed<FeatureItem> {
     let limited = |index: usize| index >= 2 && cursor.tokens[index].is("by") && cursor.tokens[index - 2].is("limit");
     let cuts = cursor.cuts(region.clone(), |index| cursor.tokens[index].is_any(&CLAUSES) && !limited(index));
     let head = region.start..cuts.first().copied().unwrap_or(region.end);
-    let what = what(cursor, head);
+    let what = what(cursor, head, &name.text);
     let mut item = FeatureItem { name, what, filter: None, by: None, over: Vec::new(), over_tokens: None, default: None, tokens };
     for (position, &start) in cuts.iter().enumerate() {
         let end = cuts.get(position + 1).copied().unwrap_or(region.end);
@@ -67,11 +67,11 @@ fn clause(cursor: &mut Cursor<'_>, item: &mut FeatureItem, start: usize, end: us
     let body = start + 1..end;
     cursor.next = end;
     if cursor.tokens[start].is("where") {
-        let sql = cursor.sql(body, "a condition");
+        let sql = sql(cursor, body, "a condition", item.name.text.as_str());
         let clause = cursor.clause(start, sql);
         cursor.once(&mut item.filter, clause, "where");
     } else if cursor.tokens[start].is("default") {
-        let sql = cursor.sql(body, "a literal");
+        let sql = sql(cursor, body, "a literal", item.name.text.as_str());
         let clause = cursor.clause(start, sql);
         cursor.once(&mut item.default, clause, "default");
     } else if cursor.tokens[start].is("by") {
@@ -87,6 +87,34 @@ fn clause(cursor: &mut Cursor<'_>, item: &mut FeatureItem, start: usize, end: us
         item.over = window::windows(cursor, body);
         cursor.next = end;
     }
+}
+
+/// Words that stand behind a window.
+const OF_WINDOWS: [&str; 5] = ["as", "before", "excluding", "offset", "limit"];
+
+/// An expression of the feature `name`, which a word may follow that belongs elsewhere.
+fn sql(cursor: &mut Cursor<'_>, tokens: Tokens, what: &str, name: &str) -> Sql {
+    let sql = cursor.sql(tokens.clone(), what);
+    let follows = |problem: &&mut Diagnostic| {
+        let at = problem.at();
+        let word = cursor.tokens[tokens].iter().skip(1).find(|token| token.at == at && token.is_any(&OF_WINDOWS));
+        problem.code == codes::BAD_EXPRESSION && word.is_some()
+    };
+    if sql.expr.is_none()
+        && let Some(problem) = cursor.problems.last_mut().filter(follows)
+    {
+        let at = problem.at();
+        let word = &cursor.text[at.start..at.end];
+        let message = format!("`{word}` stands behind a window, and this is none");
+        *problem =
+            Diagnostic::error(codes::ALIAS_PLACE, at, message, "belongs behind `over ..`").help(match word.to_lowercase().as_str() {
+                "as" => {
+                    format!("it names one window of several: `{name} = .. over 1h as other, 1d default ..`; else the name before `=` holds")
+                }
+                _ => format!("write `{name} = .. over 1h {word} ..`"),
+            });
+    }
+    sql
 }
 
 /// `key limit 32 by value`
@@ -119,12 +147,13 @@ fn limited(cursor: &mut Cursor<'_>, by: &mut By) -> Parsed<()> {
 }
 
 /// An aggregate's call that fills `tokens`, or else an expression.
-fn what(cursor: &mut Cursor<'_>, tokens: Tokens) -> FeatureWhat {
+fn what(cursor: &mut Cursor<'_>, tokens: Tokens, name: &str) -> FeatureWhat {
     let function = called(cursor, &tokens);
     if let Some(function) = function.clone().filter(|name| aggregate::shape(&name.text).is_some()) {
         return FeatureWhat::Aggregate(call(cursor, function, tokens));
     }
-    FeatureWhat::Expression { sql: cursor.sql(tokens, "an aggregate's call, or an expression over other features"), call: function }
+    let what = "an aggregate's call, or an expression over other features";
+    FeatureWhat::Expression { sql: sql(cursor, tokens, what, name), call: function }
 }
 
 /// The name of the function, in lower case, whose call fills `tokens`.

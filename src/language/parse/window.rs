@@ -1,5 +1,5 @@
-//! The windows of `over`: `10m`, `1h open`, `30d hop 1h`, `day in 'Europe/Berlin'`, `session 30m`, `10 rows`, `all before`,
-//! `1d offset 7d limit 100 rows as name`.
+//! The windows of `over`: `10m`, `1h open`, `30d hop 1h`, `day in 'Europe/Berlin'`, `last month`, `session 30m`, `10 rows`,
+//! `all before`, `1d offset 7d limit 100 rows as name`.
 
 use sqlparser::tokenizer::Token;
 
@@ -10,8 +10,11 @@ use crate::language::source::At;
 use crate::plan::{self, Frame};
 use crate::time::{Span, Unit, Zone};
 
-/// Words of calendar windows.
-pub(super) const CALENDAR: [&str; 7] = ["minute", "hour", "day", "week", "month", "quarter", "year"];
+/// Words that a window may begin with.
+pub(super) const FIRST_WORDS: [&str; 11] =
+    ["all", "day", "hour", "last", "minute", "month", "quarter", "session", "week", "year", YESTERDAY];
+/// `last day`, in a word.
+const YESTERDAY: &str = "yesterday";
 
 /// The most rows that a window may be limited to.
 const ROWS_MAX: u32 = 1_000_000;
@@ -53,10 +56,22 @@ fn frame(cursor: &mut Cursor<'_>, at: At) -> Parsed<Window> {
         let (gap, text) = length(cursor, "the gap of the session", at)?;
         return Ok(of(Frame::Session { gap }, format!("_session_{text}")));
     }
+    if cursor.eat(YESTERDAY) {
+        let zone = if cursor.eat("in") { zone(cursor)? } else { Zone::UTC };
+        return Ok(of(Frame::Last { unit: Unit::Day, zone }, format!("_{YESTERDAY}")));
+    }
+    let last = cursor.eat("last");
     if let Some(unit) = Unit::ALL.into_iter().find(|unit| cursor.peek().is_some_and(|token| token.is(unit.name()))) {
         cursor.next += 1;
         let zone = if cursor.eat("in") { zone(cursor)? } else { Zone::UTC };
-        return Ok(of(Frame::Calendar { unit, zone }, format!("_{}", unit.name())));
+        return Ok(match last {
+            true => of(Frame::Last { unit, zone }, format!("_last_{}", unit.name())),
+            false => of(Frame::Calendar { unit, zone }, format!("_{}", unit.name())),
+        });
+    }
+    if last {
+        let units = Unit::ALL.map(|unit| format!("`{}`", unit.name())).join(", ");
+        return Err(cursor.expected(&format!("one unit of the calendar ({units})")));
     }
     if cursor.peek().is_none_or(|token| token.number().is_none()) {
         return Err(cursor.expected("a window such as `1h`, `day`, `session 30m`, `10 rows` or `all`"));
@@ -193,7 +208,7 @@ fn unfitting(cursor: &mut Cursor<'_>, at: At, modifier: &str, frame: &Frame) -> 
     let why = match frame {
         Frame::Range { .. } => "this window",
         Frame::Hop { .. } => "a window with `hop`, whose start is a multiple of the hop",
-        Frame::Calendar { .. } => "a calendar window, which starts with its unit",
+        Frame::Calendar { .. } | Frame::Last { .. } => "a calendar window, which starts with its unit",
         Frame::Session { .. } => "a session, which starts with its first event",
         Frame::All => "`all` and rows, which have no start in time",
     };

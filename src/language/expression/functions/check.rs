@@ -6,9 +6,10 @@ use arrow::datatypes::DataType as ArrowType;
 use datafusion::sql::sqlparser::ast::{Expr, FunctionArg, FunctionArgExpr, FunctionArguments, Spanned, visit_expressions};
 
 use super::super::{Place, literal};
-use super::{ALL, Argument, Function, json_get};
-use crate::language::diagnostics::{Diagnostic, codes};
+use super::{ALL, Argument, Function, date_trunc, json_get};
+use crate::language::diagnostics::{Diagnostic, codes, nearest};
 use crate::language::source::At;
+use crate::time::Zone;
 use crate::value::Value;
 
 /// The longest result that a function may be asked for.
@@ -47,7 +48,7 @@ pub(in super::super) fn arguments(
             let name = call.name.to_string();
             if let Some(function) = ALL.iter().find(|function| function.name == name) {
                 match given(&call.args) {
-                    Some(given) if given.len() >= function.arguments.len() && function.argument(given.len() - 1).is_some() => {
+                    Some(given) if given.len() >= function.required().max(1) && function.argument(given.len() - 1).is_some() => {
                         each(function, &given, place, type_of, problems);
                     }
                     given => {
@@ -136,10 +137,14 @@ fn each(
             Diagnostic::error(code, at, message, label).help(format!("it is written `{}`", function.form))
         };
         match argument {
-            Argument::Number | Argument::Text => {
+            Argument::Number | Argument::Text | Argument::Time => {
                 let Some(found) = type_of(expr) else { continue };
-                let wanted = if argument == Argument::Number { "a number" } else { "a text" };
-                if found != ArrowType::Null && found.is_numeric() != (argument == Argument::Number) || is_other(&found) {
+                let (wanted, fits) = match argument {
+                    Argument::Number => ("a number", found.is_numeric()),
+                    Argument::Time => ("a timestamp", found.is_temporal() || is_text(&found) && literal(expr).is_some()),
+                    _ => ("a text", is_text(&found)),
+                };
+                if found != ArrowType::Null && !fits {
                     let found = super::super::guard::spelled(&found);
                     let message = format!("`{}` takes {wanted} here, and `{expr}` is {found}", function.name);
                     problems.push(refuse(codes::EXPRESSION_TYPE, message, "of another type"));
@@ -147,6 +152,8 @@ fn each(
             }
             literal_of => {
                 let wanted = match literal_of {
+                    Argument::Unit => "a unit such as 'day'",
+                    Argument::Zone => "a time zone such as 'Europe/Berlin'",
                     Argument::Modulus => "a whole number above zero",
                     Argument::Path => "a path such as 'user.tags[0]'",
                     Argument::Bound => "numbers as bounds",
@@ -165,13 +172,28 @@ fn each(
                 let fits = match (literal_of, &value) {
                     (Argument::Modulus, Value::Int(number)) => *number > 0,
                     (Argument::Path, Value::Text(text)) => json_get::path(text).is_some(),
+                    (Argument::Unit, Value::Text(text)) => date_trunc::units().contains(&text.to_lowercase().as_str()),
+                    (Argument::Zone, Value::Text(text)) => Zone::parse(text).is_some(),
                     (Argument::Period, _) => number > 0.0 && number.is_finite(),
                     (Argument::Bound, _) => number.is_finite(),
                     _ => false,
                 };
                 if !fits {
                     let message = format!("`{}` takes {wanted} here, not `{expr}`", function.name);
-                    problems.push(refuse(codes::EXPRESSION_TYPE, message, "cannot be taken"));
+                    let code = if literal_of == Argument::Zone { codes::UNKNOWN_ZONE } else { codes::EXPRESSION_TYPE };
+                    let problem = refuse(code, message, "cannot be taken");
+                    let known = match literal_of {
+                        Argument::Unit => date_trunc::units(),
+                        Argument::Zone => Zone::names(),
+                        _ => Vec::new(),
+                    };
+                    let near = nearest(expr.to_string().trim_matches('\''), &known).map(|near| format!("did you mean '{near}'?"));
+                    let units = || format!("units are {}", known.join(", "));
+                    problems.push(match (near, literal_of) {
+                        (Some(near), _) => problem.help(near),
+                        (None, Argument::Unit) => problem.help(units()),
+                        (None, _) => problem,
+                    });
                 } else if literal_of == Argument::Bound {
                     if number <= bound {
                         let message = format!("the bounds of `{}` rise, and `{expr}` is not above the one before it", function.name);
@@ -184,7 +206,6 @@ fn each(
     }
 }
 
-/// Whether a type is neither a number, a text nor the type of a bare null.
-fn is_other(found: &ArrowType) -> bool {
-    !found.is_numeric() && !matches!(found, ArrowType::Utf8 | ArrowType::LargeUtf8 | ArrowType::Utf8View | ArrowType::Null)
+fn is_text(found: &ArrowType) -> bool {
+    matches!(found, ArrowType::Utf8 | ArrowType::LargeUtf8 | ArrowType::Utf8View)
 }

@@ -4,21 +4,35 @@
 mod bucket;
 mod check;
 mod cyclic;
+mod date_trunc;
 mod hash_mod;
 mod haversine;
 mod json_get;
+mod local;
 
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef};
-use arrow::datatypes::DataType as ArrowType;
-use datafusion::common::{DataFusionError, ScalarValue, exec_err, plan_err};
+use arrow::datatypes::{DataType as ArrowType, TimeUnit};
+use datafusion::common::{DataFusionError, ScalarValue, exec_datafusion_err, exec_err, plan_err};
 use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility};
 
 pub(super) use check::{arguments, given};
 
+use crate::time::Zone;
+
 static ALL: &[Function] = &[
+    date_trunc::DATE_TRUNC,
+    date_trunc::DATETRUNC,
+    local::ALL[0],
+    local::ALL[1],
+    local::ALL[2],
+    local::ALL[3],
+    local::ALL[4],
+    local::ALL[5],
+    local::ALL[6],
+    local::ALL[7],
     bucket::BUCKET,
     cyclic::CYCLIC,
     cyclic::CYCLIC_COS,
@@ -32,7 +46,7 @@ static ALL: &[Function] = &[
 ];
 
 /// What a file of this folder says of its function.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 struct Function {
     name: &'static str,
     /// How it is written: `bucket(x, bound, ..)`.
@@ -59,9 +73,20 @@ enum Argument {
     Modulus,
     /// A literal that `json_get::path` reads.
     Path,
+    /// A timestamp, or a literal that is one.
+    Time,
+    /// A literal, one of `date_trunc::units`.
+    Unit,
+    /// A literal, a time zone's name. It may be left out: UTC.
+    Zone,
 }
 
 impl Function {
+    /// How many arguments it has at least.
+    fn required(&self) -> usize {
+        self.arguments.iter().filter(|argument| **argument != Argument::Zone).count()
+    }
+
     fn argument(&self, index: usize) -> Option<Argument> {
         self.arguments.get(index).or(if self.repeats { self.arguments.last() } else { None }).copied()
     }
@@ -110,13 +135,14 @@ impl ScalarUDFImpl for Planned {
 
     fn coerce_types(&self, given: &[ArrowType]) -> Result<Vec<ArrowType>, DataFusionError> {
         let Function { form, arguments, repeats, keeps_integers, .. } = self.function;
-        if given.len() < arguments.len() || given.len() > arguments.len() && !repeats {
+        if given.len() < self.function.required() || given.len() > arguments.len() && !repeats {
             return plan_err!("`{form}` has {} arguments here", given.len());
         }
         let integers = *keeps_integers && given.iter().all(ArrowType::is_integer);
         let number = if integers { ArrowType::Int64 } else { ArrowType::Float64 };
         let coerced = given.iter().enumerate().map(|(index, _)| match self.function.argument(index) {
-            Some(Argument::Text | Argument::Path) => ArrowType::Utf8,
+            Some(Argument::Text | Argument::Path | Argument::Unit | Argument::Zone) => ArrowType::Utf8,
+            Some(Argument::Time) => ArrowType::Timestamp(TimeUnit::Microsecond, None),
             Some(Argument::Modulus) => ArrowType::Int64,
             _ => number.clone(),
         });
@@ -138,6 +164,15 @@ fn literal(argument: &ColumnarValue) -> Result<&ScalarValue, DataFusionError> {
     match argument {
         ColumnarValue::Scalar(value) => Ok(value),
         ColumnarValue::Array(array) => exec_err!("a column of {} stands where a literal belongs", array.data_type()),
+    }
+}
+
+/// The time zone of an argument that was checked to name one; UTC where there is none.
+fn zone(argument: Option<&ColumnarValue>) -> Result<Zone, DataFusionError> {
+    match argument.map(literal).transpose()? {
+        None => Ok(Zone::UTC),
+        Some(ScalarValue::Utf8(Some(name))) => Zone::parse(name).ok_or_else(|| exec_datafusion_err!("there is no time zone {name}")),
+        Some(other) => exec_err!("{other} stands where a time zone belongs"),
     }
 }
 
