@@ -125,6 +125,8 @@ fn windows() -> Vec<(&'static str, Window)> {
         ("hop", window(Frame::Hop { length: Span(100), hop: Span(30) }, false, false, 0)),
         ("hop_offset_before", window(Frame::Hop { length: Span(7), hop: Span(7) }, true, false, 7)),
         ("minute_endless", window(Frame::Calendar { unit: Unit::Minute, zone: Zone::UTC }, false, false, 0)),
+        ("last_minute_endless", window(Frame::Last { unit: Unit::Minute, zone: Zone::UTC }, false, false, 0)),
+        ("last_hour_endless", window(Frame::Last { unit: Unit::Hour, zone: Zone::UTC }, true, true, 7)),
         ("day_endless", window(Frame::Calendar { unit: Unit::Day, zone: Zone::parse("Asia/Kolkata").unwrap() }, false, true, 7)),
         ("session", window(session(7), false, false, 0)),
         ("session_wide", window(session(1_000), false, false, 0)),

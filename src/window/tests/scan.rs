@@ -31,6 +31,11 @@ pub(super) fn value(view: &View, events: &Events, feature: usize, q: EventTime, 
                     let start = i64::try_from(q).ok().and_then(|q| unit.start(q, *zone));
                     start.is_none_or(|start| time >= i128::from(start))
                 }
+                Frame::Last { unit, zone } => {
+                    let end = i64::try_from(q).ok().and_then(|q| unit.start(q, *zone));
+                    let start = end.and_then(|end| unit.start(end - 1, *zone));
+                    start.zip(end).is_some_and(|(start, end)| time >= i128::from(start) && time < i128::from(end))
+                }
                 Frame::Session { .. } | Frame::All => true,
             };
             starts && time <= q && !(window.before && time == q) && !(window.excluding_current && current == Some(at))
