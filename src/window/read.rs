@@ -139,8 +139,10 @@ impl<'a, 'o> Walk<'a, 'o> {
         out: &'o mut [Value],
     ) -> Result<Self> {
         let bound: &Bound = &layout.bounds[wanted[0].bound];
-        let query = bound.end(q).unwrap_or(i128::MIN);
-        let until = i64::try_from(query - i128::from(bound.ends_before())).ok().map(|until| view.whole(biased(until)));
+        let end = bound.end(q);
+        let until = end.and_then(|end| i64::try_from(end - i128::from(bound.ends_before())).ok()).map(|until| view.whole(biased(until)));
+        // Nothing is asked of it where nothing counts.
+        let query = end.unwrap_or_default();
         let skip: SmallVec<[Skip; 1]> = current.iter().filter(|_| bound.excluding_current).map(Skip::of).collect();
         let search = Search { state: view, layout, query, until, skip: &skip, life };
         let mut windows: SmallVec<[Window<'a>; 8]> = SmallVec::new();
