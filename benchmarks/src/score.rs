@@ -6,9 +6,10 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use arrow::array::{ArrayRef, Float64Array};
-use arrow::datatypes::{Field, Schema};
+use arrow::datatypes::{Field as ArrowField, Schema};
 use arrow::record_batch::RecordBatch;
 use forebay::model::Session;
+use forebay::plan::{Field, Usage};
 use forebay::{DataType, Error, Result};
 use hdrhistogram::Histogram;
 use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
@@ -25,9 +26,12 @@ pub fn score(figures: &mut Figures) -> Result<()> {
         figures.skip("score", "no trained model; run make train");
         return Ok(());
     }
-    let session = Session::open(&path, None)?;
-    let width = session.signature().inputs.iter().filter_map(|input| input.shape.last().copied().flatten()).max().unwrap_or(1);
-    single(figures, &session, &path, width)?;
+    let mut raw = raw(&path)?;
+    let shape = raw.inputs()[0].dtype().tensor_shape().cloned();
+    let width = shape.and_then(|shape| shape.last().copied()).unwrap_or(1);
+    let columns: Vec<_> = (0..width).map(|index| Field { name: format!("c{index}"), data_type: DataType::Float }).collect();
+    let session = Session::open_for(&path, None, &Usage::default(), &columns)?;
+    single(figures, &session, &mut raw, width)?;
     let batch = numbers(width, 256)?;
     let mut times = histogram()?;
     for _ in 0..ROUNDS / 256 + 100 {
@@ -39,15 +43,20 @@ pub fn score(figures: &mut Figures) -> Result<()> {
     Ok(())
 }
 
-/// A row at a time: the runtime's call and Forebay's in turns.
-fn single(figures: &mut Figures, session: &Session, path: &Path, width: i64) -> Result<()> {
-    let batch = numbers(width, 1)?;
-    let row: Vec<f32> = (0..width).map(|index| number(0, index) as f32).collect();
+/// The model as the runtime runs it by itself.
+fn raw(path: &Path) -> Result<ort::session::Session> {
     let failed = |error: ort::Error| Error::internal(error.message());
     let builder = SessionBuilder::new(&forebay::model::environment()?).map_err(failed)?;
     let builder = builder.with_intra_threads(1).map_err(|error| Error::internal(error.message()))?;
     let builder = builder.with_optimization_level(GraphOptimizationLevel::All).map_err(|error| Error::internal(error.message()));
-    let mut raw = builder?.commit_from_file(path).map_err(failed)?;
+    builder?.commit_from_file(path).map_err(failed)
+}
+
+/// A row at a time: the runtime's call and Forebay's in turns.
+fn single(figures: &mut Figures, session: &Session, raw: &mut ort::session::Session, width: i64) -> Result<()> {
+    let batch = numbers(width, 1)?;
+    let row: Vec<f32> = (0..width).map(|index| number(0, index) as f32).collect();
+    let failed = |error: ort::Error| Error::internal(error.message());
     let (input, output) =
         (raw.inputs()[0].name().to_owned(), raw.outputs().last().map(|output| output.name().to_owned()).unwrap_or_default());
     let options = RunOptions::new().map_err(failed)?.with_outputs(OutputSelector::no_default().with(&output));
@@ -77,7 +86,7 @@ fn number(row: i64, column: i64) -> f64 {
 }
 
 fn numbers(width: i64, rows: i64) -> Result<RecordBatch> {
-    let fields: Vec<Field> = (0..width).map(|index| Field::new(format!("f{index}"), DataType::Float.arrow(), true)).collect();
+    let fields: Vec<_> = (0..width).map(|index| ArrowField::new(format!("f{index}"), DataType::Float.arrow(), true)).collect();
     let column = |index| Arc::new(Float64Array::from_iter_values((0..rows).map(|row| number(row, index)))) as ArrayRef;
     Ok(RecordBatch::try_new(Arc::new(Schema::new(fields)), (0..width).map(column).collect())?)
 }

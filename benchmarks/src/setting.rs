@@ -58,7 +58,7 @@ impl Setting {
 }
 
 pub fn plan_of(files: &[SourceFile]) -> Result<Plan> {
-    let compiled = language::compile(files, &forebay::model::read_signature);
+    let compiled = language::compile_with(files, &forebay::model::Inspector);
     compiled.plan.ok_or_else(|| Error::input(language::render(&compiled.diagnostics, files, false)))
 }
 

@@ -32,7 +32,7 @@ pub(super) fn current(context: &Context) -> Result<(Plan, Vec<SourceFile>)> {
 }
 
 pub(super) fn compile(files: &[SourceFile]) -> Compiled {
-    language::compile(files, &crate::model::read_signature)
+    language::compile_with(files, &crate::model::Inspector)
 }
 
 /// The texts of the files, each after its path, as the engine records what was in force.

@@ -58,7 +58,7 @@ fn list(context: &Context) -> Result<()> {
     };
     let mut rows = Vec::new();
     for model in &plan.models {
-        let session = Session::open(&model.path, model.sha256.as_deref())?;
+        let session = Session::open(model, &plan.vectors[model.vector])?;
         let inputs: Vec<_> = session.signature().inputs.iter().map(|input| input.name.as_str()).collect();
         rows.push(vec![
             json!(model.name),
@@ -82,8 +82,8 @@ fn profile(context: &Context, arguments: &ProfileArguments) -> Result<()> {
     let plan = definitions::current(context)?.0;
     let model =
         plan.model(&arguments.model).ok_or_else(|| unknown("model", &arguments.model, plan.models.iter().map(|model| &model.name)))?;
-    let session = Session::open(&model.path, model.sha256.as_deref())?;
     let vector = &plan.vectors[model.vector];
+    let session = Session::open(model, vector)?;
     let types: Vec<_> = vector.columns.iter().map(|column| (column.name.as_str(), &column.data_type)).collect();
     let table = training::read_spine(&arguments.training_set)?.table(&types)?;
     let columns = vector_columns(vector, &table, &arguments.training_set)?;

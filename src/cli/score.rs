@@ -92,7 +92,7 @@ fn stored(context: &Context, plan: &Plan, model: &Model, request: LookupRequest)
         let name = &missing.field.name;
         return Err(Error::input(format!("request column {name} ({}) is missing: give --request {name}=VALUE", missing.field.data_type)));
     }
-    let session = Session::open(&model.path, model.sha256.as_deref())?;
+    let session = Session::open(model, vector)?;
     let lookup = store::lookup(context, plan.clone(), &request)?;
     let scores = session.run(&lookup.rows.to_batch()?)?;
     let answer = ScoreAnswer::new(scores, session.version().to_owned(), lookup)?;
@@ -103,7 +103,7 @@ fn stored(context: &Context, plan: &Plan, model: &Model, request: LookupRequest)
 fn scored_spine(context: &Context, name: &str, arguments: &SpineArguments) -> Result<Outcome> {
     let plan = definitions::current(context)?.0;
     let (model, vector) = model(&plan, name)?;
-    let session = Session::open(&model.path, model.sha256.as_deref())?;
+    let session = Session::open(model, vector)?;
     let mut output = training_set::made(context, &plan, &vector.name, arguments)?;
     let mut scores = Vec::with_capacity(output.batches.len());
     for batch in &output.batches {

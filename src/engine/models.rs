@@ -28,9 +28,9 @@ pub struct Loaded {
     file: Mutex<Seen>,
 }
 
-/// A model's file when it was last looked at. It is read again when its length or its time is another.
+/// A model's files when they were last looked at. They are read again when the length or the time of one is another.
 struct Seen {
-    stamp: Option<(u64, SystemTime)>,
+    stamps: Vec<Option<(u64, SystemTime)>>,
     version: Result<String>,
 }
 
@@ -42,9 +42,9 @@ impl Loaded {
     /// That the file holds another model by now, or none.
     pub fn file_changed(&self) -> Option<String> {
         let mut seen = self.file.lock();
-        let stamp = stamp(&self.path);
-        if seen.stamp != stamp {
-            *seen = Seen { stamp, version: version_of(&self.path) };
+        let stamps = self.session.files().iter().map(|file| stamp(file)).collect();
+        if seen.stamps != stamps {
+            *seen = Seen { stamps, version: version_of(&self.path) };
         }
         let loaded = self.version();
         match &seen.version {
@@ -104,11 +104,14 @@ pub fn only(columns: &RecordBatch, rows: impl Iterator<Item = bool> + Clone) -> 
 /// Loads the models of a plan; each that does not load says why.
 pub fn load(plan: &Plan) -> Vec<Result<Loaded>> {
     let load = |model: &crate::plan::Model| {
-        let stamp = stamp(&model.path);
-        let open = || Session::open(&model.path, model.sha256.as_deref());
+        let open = || Session::open(model, &plan.vectors[model.vector]);
         let session = open()?;
         let for_requests = model.score.as_ref().map(|_| open()).transpose()?;
-        let file = Mutex::new(Seen { stamp, version: Ok(session.version().to_owned()) });
+        if for_requests.as_ref().is_some_and(|other| other.version() != session.version()) {
+            return Err(Error::unavailable(format!("model file {} changed while it was loaded: start again", model.path.display())));
+        }
+        // They may have changed since they were read: the first look is at what they hold.
+        let file = Mutex::new(Seen { stamps: Vec::new(), version: Ok(session.version().to_owned()) });
         Ok(Loaded { session, for_requests, row_nanos: AtomicU64::new(u64::MAX), path: model.path.clone(), file })
     };
     plan.models.iter().map(load).collect()

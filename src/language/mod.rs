@@ -20,7 +20,7 @@ pub use source::{SourceFile, load};
 use std::path::Path;
 
 use crate::error::Result;
-use crate::plan::{ModelSignature, Plan};
+use crate::plan::{ModelFiles, ModelSignature, Plan};
 
 /// What a set of files means, or what is wrong with it.
 #[derive(Clone, Debug)]
@@ -31,12 +31,17 @@ pub struct Compiled {
     pub diagnostics: Vec<Diagnostic>,
 }
 
-/// Compiles files, taken together in any order, into one plan. `signature` reads what a model file says of itself; it is
-/// asked only for files that exist and match their pinned hash.
+/// Compiles files, taken together in any order, into one plan. `signature` reads what a model file says of itself: whether
+/// it can be run and what it gives is not looked at.
 pub fn compile(files: &[SourceFile], signature: &dyn Fn(&Path) -> Result<ModelSignature>) -> Compiled {
+    compile_with(files, &signature)
+}
+
+/// The same with models that are run. `models` is asked only for files that exist.
+pub fn compile_with(files: &[SourceFile], models: &dyn ModelFiles) -> Compiled {
     let mut diagnostics = Vec::new();
     let trees: Vec<_> = files.iter().enumerate().map(|(index, file)| parse::parse(index, file, &mut diagnostics)).collect();
-    let plan = check::check(files, &trees, signature, &mut diagnostics);
+    let plan = check::check(files, &trees, models, &mut diagnostics);
     diagnostics::order(&mut diagnostics);
     let failed = diagnostics.iter().any(|diagnostic| diagnostic.severity == Severity::Error);
     Compiled { plan: (!failed).then_some(plan), diagnostics }

@@ -4,14 +4,17 @@
 use std::collections::BTreeMap;
 
 use arrow::array::{Array, ArrayRef, AsArray, StringArray};
-use arrow::datatypes::{DataType as ArrowType, Float64Type, Int64Type, Schema, TimeUnit, TimestampMicrosecondType};
+use arrow::datatypes::{
+    ArrowPrimitiveType, DataType as ArrowType, Float16Type, Float64Type, Int64Type, TimeUnit, TimestampMicrosecondType,
+};
 use arrow::record_batch::RecordBatch;
 use ort::session::SessionInputValue;
-use ort::value::{DynValue, Tensor};
+use ort::value::{DynValue, PrimitiveTensorElementType, Tensor};
 
-use super::signature::{ColumnInput, Inputs};
 use crate::error::{Error, Result};
-use crate::plan::Element;
+use crate::plan::{Element, FedColumn, Feeding, InputFeed};
+
+pub type Half = <Float16Type as ArrowPrimitiveType>::Native;
 
 const SECONDS_PER_MICROSECOND: f64 = 1e-6;
 
@@ -22,16 +25,9 @@ pub struct Feed {
 }
 
 impl Feed {
-    /// Tensors of zeros for `rows` rows of `width` columns.
-    pub fn new(inputs: &Inputs, rows: usize, width: usize) -> Result<Self> {
-        let tensors = match inputs {
-            Inputs::Matrix { element, .. } => vec![zeros(*element, vec![rows, width])?],
-            Inputs::Columns(columns) => {
-                let tensor = |column: &ColumnInput| zeros(column.element, shape(column, rows));
-                columns.iter().map(tensor).collect::<Result<_>>()?
-            }
-        };
-        Ok(Self { rows, tensors })
+    /// Tensors of zeros for `rows` rows.
+    pub fn new(feeding: &Feeding, rows: usize) -> Result<Self> {
+        Ok(Self { rows, tensors: feeding.inputs.iter().map(|input| zeros(input.element, shape(input, rows))).collect::<Result<_>>()? })
     }
 
     pub fn rows(&self) -> usize {
@@ -43,145 +39,198 @@ impl Feed {
         &self.tensors
     }
 
-    /// Takes this feed's number of rows of `batch` from row `start` on, of a schema that passed `check`; none of them is
-    /// `refused`. `places` has, for each input column (of a matrix: for each of its columns), its place in the batch.
-    pub fn fill(&mut self, inputs: &Inputs, batch: &RecordBatch, places: &[usize], start: usize) -> Result<()> {
-        let rows = start..start + self.rows;
-        match inputs {
-            Inputs::Matrix { element, .. } => {
-                let tensor = value_mut(&mut self.tensors, 0)?;
-                for (offset, &place) in places.iter().enumerate() {
-                    let target = Place { start: rows.start, rows: self.rows, stride: places.len(), offset };
-                    fill_floats(tensor, *element, batch.column(place), target).map_err(|error| named(&error, batch, place))?;
-                }
+    /// Takes this feed's number of rows of `batch` from row `start` on; none of them is `refused`.
+    pub fn fill(&mut self, feeding: &Feeding, batch: &RecordBatch, start: usize) -> Result<()> {
+        for (tensor, input) in self.tensors.iter_mut().zip(&feeding.inputs) {
+            let rows = self.rows;
+            let target = |offset| Target { start, rows, stride: input.width(), offset };
+            if input.element == Element::Text {
+                *tensor = texts(input, batch, &target)?;
+                continue;
             }
-            Inputs::Columns(columns) => {
-                for (index, (column, &place)) in columns.iter().zip(places).enumerate() {
-                    let array = batch.column(place);
-                    let target = Place { start: rows.start, rows: self.rows, stride: 1, offset: 0 };
-                    let filled = match column.element {
-                        Element::Float32 | Element::Float64 => {
-                            fill_floats(value_mut(&mut self.tensors, index)?, column.element, array, target)
-                        }
-                        Element::Int32 | Element::Int64 => {
-                            fill_integers(value_mut(&mut self.tensors, index)?, column.element, array, target)
-                        }
-                        Element::Bool => fill_booleans(value_mut(&mut self.tensors, index)?, array, target),
-                        Element::Text | Element::Other => {
-                            texts(array, target, shape(column, self.rows)).map(|tensor| self.tensors[index] = tensor)
-                        }
-                    };
-                    filled.map_err(|error| named(&error, batch, place))?;
-                }
+            let SessionInputValue::Owned(tensor) = tensor else { return Err(Error::internal("a model's input tensor is not its own")) };
+            let mut offset = 0;
+            for column in &input.columns {
+                fill(tensor, input.element, &Cells::of(batch, column)?, target(offset))?;
+                offset += column.width();
             }
         }
         Ok(())
     }
 }
 
-/// Whether the columns at these places have types that feed the model.
-///
-/// # Errors
-/// `Input`, naming the column, when one has not.
-pub fn check(inputs: &Inputs, schema: &Schema, places: &[usize]) -> Result<()> {
-    let check = |element: Element, place: usize| {
-        let field = schema.field(place);
-        let (tensor, feeds) = match (element, field.data_type()) {
-            (
-                Element::Float32 | Element::Float64,
-                ArrowType::Float64 | ArrowType::Int64 | ArrowType::Boolean | ArrowType::Timestamp(TimeUnit::Microsecond, _),
-            ) => ("a float", true),
-            (Element::Float32 | Element::Float64, _) => ("a float", false),
-            (Element::Int32 | Element::Int64, ArrowType::Int64 | ArrowType::Boolean | ArrowType::Timestamp(TimeUnit::Microsecond, _)) => {
-                ("an integer", true)
-            }
-            (Element::Int32 | Element::Int64, _) => ("an integer", false),
-            (Element::Bool, data_type) => ("a bool", *data_type == ArrowType::Boolean),
-            (Element::Text | Element::Other, data_type) => ("a string", *data_type == ArrowType::Utf8),
-        };
-        match feeds {
-            true => Ok(()),
-            false => {
-                let value = spelled(field.data_type());
-                Err(Error::input(format!("column {:?}: a value of {value} cannot feed {tensor} tensor", field.name())))
-            }
-        }
-    };
-    match inputs {
-        Inputs::Matrix { element, .. } => places.iter().try_for_each(|place| check(*element, *place)),
-        Inputs::Columns(columns) => columns.iter().zip(places).try_for_each(|(column, place)| check(column.element, *place)),
-    }
+/// The values of a column, of which each row has one, or a list of `items`.
+struct Cells<'a> {
+    column: &'a ArrayRef,
+    /// What the lists are of, or the column itself.
+    values: &'a ArrayRef,
+    /// Where the list of each row starts in `values`.
+    starts: Option<&'a [i32]>,
+    items: usize,
 }
 
-const NULL: &str =
-    "null cannot feed this tensor, only float tensors take it (as NaN); give the column a default, or export the model with a float input";
-
-/// The rows that cannot feed the model, each with the column and why.
-pub fn refused(inputs: &Inputs, batch: &RecordBatch, places: &[usize]) -> BTreeMap<usize, Error> {
-    let mut refused = BTreeMap::new();
-    let Inputs::Columns(columns) = inputs else { return refused };
-    for (column, &place) in columns.iter().zip(places) {
-        let array = batch.column(place);
-        let mut refuse = |row: usize, why: &str| {
-            refused.entry(row).or_insert_with(|| named(&Error::input(why), batch, place));
-        };
-        if !matches!(column.element, Element::Float32 | Element::Float64) && array.null_count() > 0 {
-            (0..array.len()).filter(|row| array.is_null(*row)).for_each(|row| refuse(row, NULL));
-        }
-        match column.element {
-            Element::Int32 => {
-                let values = integers(array).iter().copied().enumerate();
-                values
-                    .filter(|(row, value)| i32::try_from(*value).is_err() && array.is_valid(*row))
-                    .for_each(|(row, value)| refuse(row, &format!("{value} does not fit the model's int32 tensor")));
-            }
-            Element::Text => {
-                let texts = array.as_string_opt::<i32>().into_iter().flat_map(|texts| texts.iter().enumerate());
-                texts
-                    .filter(|(_, text)| text.is_some_and(|text| text.contains('\0')))
-                    .for_each(|(row, _)| refuse(row, "a text with a NUL character cannot feed a string tensor"));
-            }
-            _ => {}
+impl<'a> Cells<'a> {
+    fn of(batch: &'a RecordBatch, fed: &FedColumn) -> Result<Self> {
+        let column = batch.column(fed.place);
+        match (fed.items, column.as_list_opt::<i32>()) {
+            (None, None) => Ok(Self { column, values: column, starts: None, items: 1 }),
+            (Some(items), Some(lists)) => Ok(Self { column, values: lists.values(), starts: Some(lists.value_offsets()), items }),
+            _ => Err(Error::internal(format!(
+                "column {:?} is not what the model was opened for",
+                batch.schema_ref().field(fed.place).name()
+            ))),
         }
     }
-    refused
-}
 
-/// The numbers of a column of bigints or timestamps (microseconds).
-fn integers(array: &ArrayRef) -> &[i64] {
-    match array.data_type() {
-        ArrowType::Int64 => array.as_primitive::<Int64Type>().values(),
-        ArrowType::Timestamp(TimeUnit::Microsecond, _) => array.as_primitive::<TimestampMicrosecondType>().values(),
-        _ => &[],
+    /// Where an item of a row is among the values; `None` for null.
+    fn place(&self, row: usize, item: usize) -> Option<usize> {
+        let place = match self.starts {
+            None => row,
+            Some(_) if self.column.is_null(row) => return None,
+            Some(starts) => starts[row] as usize + item,
+        };
+        self.values.is_valid(place).then_some(place)
+    }
+
+    /// How long the list of a row is.
+    fn length(&self, row: usize) -> usize {
+        self.starts.map_or(1, |starts| (starts[row + 1] - starts[row]) as usize)
+    }
+
+    /// Hands every value to where it goes in the tensor; null is `None`.
+    fn each(&self, target: Target, mut put: impl FnMut(usize, Option<usize>)) {
+        for row in 0..target.rows {
+            for item in 0..self.items {
+                put(row * target.stride + target.offset + item, self.place(target.start + row, item));
+            }
+        }
     }
 }
 
 /// Which rows are taken and where their values go.
 #[derive(Clone, Copy)]
-struct Place {
+struct Target {
     start: usize,
     rows: usize,
     stride: usize,
     offset: usize,
 }
 
-fn named(error: &Error, batch: &RecordBatch, place: usize) -> Error {
-    Error::new(error.kind(), format!("column {:?}: {error}", batch.schema_ref().field(place).name()))
+const NULL: &str =
+    "null cannot feed this tensor, only float tensors take it (as NaN); give the column a default, or export the model with a float input";
+
+/// The rows that cannot feed the model, each with the column and why.
+pub fn refused(feeding: &Feeding, batch: &RecordBatch) -> Result<BTreeMap<usize, Error>> {
+    let mut refused = BTreeMap::new();
+    for input in &feeding.inputs {
+        for fed in &input.columns {
+            let name = batch.schema_ref().field(fed.place).name();
+            let mut refuse = |row: usize, why: String| {
+                refused.entry(row).or_insert_with(|| Error::input(format!("column {name:?}: {why}")));
+            };
+            misfits(input, &Cells::of(batch, fed)?, batch.num_rows(), &mut refuse);
+        }
+    }
+    Ok(refused)
 }
 
-fn shape(column: &ColumnInput, rows: usize) -> Vec<usize> {
-    if column.is_matrix { vec![rows, 1] } else { vec![rows] }
+fn misfits(input: &InputFeed, cells: &Cells<'_>, rows: usize, refuse: &mut impl FnMut(usize, String)) {
+    if cells.starts.is_some() {
+        for row in (0..rows).filter(|row| cells.column.is_valid(*row) && cells.length(*row) != cells.items) {
+            refuse(
+                row,
+                format!("a list of {} cannot feed input `{}`, which takes lists of {}", cells.length(row), input.name, cells.items),
+            );
+        }
+    }
+    if is_float(input.element) {
+        return;
+    }
+    // Lists of another length were refused.
+    let all = || (0..rows).filter(|row| cells.starts.is_none() || cells.column.is_null(*row) || cells.length(*row) == cells.items);
+    let items = |row: usize| (0..cells.items).map(move |item| cells.place(row, item));
+    if cells.column.null_count() > 0 || cells.values.null_count() > 0 {
+        all().filter(|row| items(*row).any(|place| place.is_none())).for_each(|row| refuse(row, NULL.to_owned()));
+    }
+    if let (Some((least, most)), Some(values)) = (bounds(input.element), integers(cells.values)) {
+        for row in all() {
+            if let Some(value) = items(row).flatten().map(|place| values[place]).find(|value| !(least..=most).contains(value)) {
+                refuse(row, format!("{value} does not fit the model's {} tensor", spelled(input.element)));
+            }
+        }
+    }
+    if let (Element::Text, Some(texts)) = (input.element, cells.values.as_string_opt::<i32>()) {
+        for row in all().filter(|row| items(*row).flatten().any(|place| texts.value(place).contains('\0'))) {
+            refuse(row, "a text with a NUL character cannot feed a string tensor".to_owned());
+        }
+    }
+}
+
+fn is_float(element: Element) -> bool {
+    matches!(element, Element::Float16 | Element::Float32 | Element::Float64)
+}
+
+/// What fits an integer tensor, where not every bigint does.
+fn bounds(element: Element) -> Option<(i64, i64)> {
+    match element {
+        Element::Int8 => Some((i8::MIN.into(), i8::MAX.into())),
+        Element::Int16 => Some((i16::MIN.into(), i16::MAX.into())),
+        Element::Int32 => Some((i32::MIN.into(), i32::MAX.into())),
+        Element::UInt8 => Some((0, u8::MAX.into())),
+        Element::UInt16 => Some((0, u16::MAX.into())),
+        Element::UInt32 => Some((0, u32::MAX.into())),
+        Element::UInt64 => Some((0, i64::MAX)),
+        _ => None,
+    }
+}
+
+fn spelled(element: Element) -> &'static str {
+    match element {
+        Element::Int8 => "int8",
+        Element::Int16 => "int16",
+        Element::Int32 => "int32",
+        Element::UInt8 => "uint8",
+        Element::UInt16 => "uint16",
+        Element::UInt32 => "uint32",
+        _ => "uint64",
+    }
+}
+
+/// The numbers of a column of bigints or timestamps (microseconds).
+fn integers(array: &ArrayRef) -> Option<&[i64]> {
+    match array.data_type() {
+        ArrowType::Int64 => Some(array.as_primitive::<Int64Type>().values()),
+        ArrowType::Timestamp(TimeUnit::Microsecond, _) => Some(array.as_primitive::<TimestampMicrosecondType>().values()),
+        _ => None,
+    }
+}
+
+fn shape(input: &InputFeed, rows: usize) -> Vec<usize> {
+    if input.is_flat { vec![rows] } else { vec![rows, input.width()] }
 }
 
 fn zeros(element: Element, shape: Vec<usize>) -> Result<SessionInputValue<'static>> {
-    let count = shape.iter().product();
+    fn of<T: PrimitiveTensorElementType + Clone + Default + std::fmt::Debug + 'static>(shape: Vec<usize>) -> ort::Result<DynValue> {
+        let count = shape.iter().product();
+        Tensor::from_array((shape, vec![T::default(); count])).map(Tensor::into_dyn)
+    }
     let value = match element {
-        Element::Float32 => Tensor::from_array((shape, vec![0_f32; count])).map(Tensor::into_dyn),
-        Element::Float64 => Tensor::from_array((shape, vec![0_f64; count])).map(Tensor::into_dyn),
-        Element::Int32 => Tensor::from_array((shape, vec![0_i32; count])).map(Tensor::into_dyn),
-        Element::Int64 => Tensor::from_array((shape, vec![0_i64; count])).map(Tensor::into_dyn),
-        Element::Bool => Tensor::from_array((shape, vec![false; count])).map(Tensor::into_dyn),
-        Element::Text | Element::Other => Tensor::from_string_array((shape, &*vec![""; count])).map(Tensor::into_dyn),
+        Element::Float16 => of::<Half>(shape),
+        Element::Float32 => of::<f32>(shape),
+        Element::Float64 => of::<f64>(shape),
+        Element::Int8 => of::<i8>(shape),
+        Element::Int16 => of::<i16>(shape),
+        Element::Int32 => of::<i32>(shape),
+        Element::Int64 => of::<i64>(shape),
+        Element::UInt8 => of::<u8>(shape),
+        Element::UInt16 => of::<u16>(shape),
+        Element::UInt32 => of::<u32>(shape),
+        Element::UInt64 => of::<u64>(shape),
+        Element::Bool => of::<bool>(shape),
+        Element::Text | Element::Other => {
+            let count = shape.iter().product();
+            Tensor::from_string_array((shape, &*vec![""; count])).map(Tensor::into_dyn)
+        }
     };
     Ok(SessionInputValue::Owned(value.map_err(|error| internal(&error))?))
 }
@@ -190,113 +239,89 @@ fn internal(error: &ort::Error) -> Error {
     Error::internal(format!("onnx runtime: {}", error.message()))
 }
 
-fn unchecked(data_type: &ArrowType) -> Error {
-    Error::internal(format!("a column of {} was not checked before it was to feed a model", spelled(data_type)))
+fn unmatched(array: &ArrayRef) -> Error {
+    Error::internal(format!("a column of {} was not matched with what it feeds", array.data_type()))
 }
 
-fn value_mut<'f>(tensors: &'f mut [SessionInputValue<'static>], index: usize) -> Result<&'f mut DynValue> {
-    match tensors.get_mut(index) {
-        Some(SessionInputValue::Owned(value)) => Ok(value),
-        _ => Err(Error::internal("a model's input tensor is not its own")),
-    }
-}
-
-fn fill_floats(tensor: &mut DynValue, element: Element, array: &ArrayRef, place: Place) -> Result<()> {
-    if element == Element::Float32 {
-        let (_, out) = tensor.try_extract_tensor_mut::<f32>().map_err(|error| internal(&error))?;
-        each_float(array, place, |at, value| out[at] = value as f32)
-    } else {
-        let (_, out) = tensor.try_extract_tensor_mut::<f64>().map_err(|error| internal(&error))?;
-        each_float(array, place, |at, value| out[at] = value)
+fn fill(tensor: &mut DynValue, element: Element, cells: &Cells<'_>, target: Target) -> Result<()> {
+    match element {
+        Element::Float16 => floats(tensor, cells, target, Half::from_f64),
+        Element::Float32 => floats(tensor, cells, target, |value| value as f32),
+        Element::Float64 => floats(tensor, cells, target, |value| value),
+        Element::Int8 => whole(tensor, cells, target, |value| value as i8),
+        Element::Int16 => whole(tensor, cells, target, |value| value as i16),
+        Element::Int32 => whole(tensor, cells, target, |value| value as i32),
+        Element::Int64 => whole(tensor, cells, target, |value| value),
+        Element::UInt8 => whole(tensor, cells, target, |value| value as u8),
+        Element::UInt16 => whole(tensor, cells, target, |value| value as u16),
+        Element::UInt32 => whole(tensor, cells, target, |value| value as u32),
+        Element::UInt64 => whole(tensor, cells, target, |value| value as u64),
+        Element::Bool => {
+            let values = cells.values.as_boolean_opt().ok_or_else(|| unmatched(cells.values))?;
+            let (_, out) = tensor.try_extract_tensor_mut::<bool>().map_err(|error| internal(&error))?;
+            cells.each(target, |at, place| out[at] = place.is_some_and(|place| values.value(place)));
+            Ok(())
+        }
+        Element::Text | Element::Other => Err(Error::internal("a tensor of texts is made anew for each call")),
     }
 }
 
 /// Numbers as they are, booleans as 0 and 1, timestamps as seconds since the epoch; null is NaN.
-fn each_float(array: &ArrayRef, place: Place, mut put: impl FnMut(usize, f64)) -> Result<()> {
-    let nulls = array.nulls().filter(|nulls| nulls.null_count() > 0);
-    let mut each = |value: &dyn Fn(usize) -> f64| {
-        for index in 0..place.rows {
-            let row = place.start + index;
-            let is_null = nulls.is_some_and(|nulls| nulls.is_null(row));
-            put(index * place.stride + place.offset, if is_null { f64::NAN } else { value(row) });
-        }
-    };
-    match array.data_type() {
+fn floats<T: PrimitiveTensorElementType>(
+    tensor: &mut DynValue,
+    cells: &Cells<'_>,
+    target: Target,
+    narrow: impl Fn(f64) -> T,
+) -> Result<()> {
+    let (_, out) = tensor.try_extract_tensor_mut::<T>().map_err(|error| internal(&error))?;
+    let mut each = |value: &dyn Fn(usize) -> f64| cells.each(target, |at, place| out[at] = narrow(place.map_or(f64::NAN, value)));
+    match cells.values.data_type() {
         ArrowType::Float64 => {
-            let values = array.as_primitive::<Float64Type>().values();
-            each(&|row| values[row]);
+            let values = cells.values.as_primitive::<Float64Type>().values();
+            each(&|place| values[place]);
         }
         ArrowType::Int64 => {
-            let values = array.as_primitive::<Int64Type>().values();
-            each(&|row| values[row] as f64);
+            let values = cells.values.as_primitive::<Int64Type>().values();
+            each(&|place| values[place] as f64);
         }
         ArrowType::Boolean => {
-            let values = array.as_boolean().values();
-            each(&|row| f64::from(u8::from(values.value(row))));
+            let values = cells.values.as_boolean();
+            each(&|place| f64::from(u8::from(values.value(place))));
         }
         ArrowType::Timestamp(TimeUnit::Microsecond, _) => {
-            let values = array.as_primitive::<TimestampMicrosecondType>().values();
-            each(&|row| values[row] as f64 * SECONDS_PER_MICROSECOND);
+            let values = cells.values.as_primitive::<TimestampMicrosecondType>().values();
+            each(&|place| values[place] as f64 * SECONDS_PER_MICROSECOND);
         }
-        other => return Err(unchecked(other)),
+        _ => return Err(unmatched(cells.values)),
     }
     Ok(())
 }
 
-/// Integers and timestamps (microseconds) as they are, booleans as 0 and 1.
-fn fill_integers(tensor: &mut DynValue, element: Element, array: &ArrayRef, place: Place) -> Result<()> {
-    if element == Element::Int32 {
-        let (_, out) = tensor.try_extract_tensor_mut::<i32>().map_err(|error| internal(&error))?;
-        each_integer(array, place, |at, value| out[at] = value as i32)
-    } else {
-        let (_, out) = tensor.try_extract_tensor_mut::<i64>().map_err(|error| internal(&error))?;
-        each_integer(array, place, |at, value| out[at] = value)
-    }
-}
-
-fn each_integer(array: &ArrayRef, place: Place, mut put: impl FnMut(usize, i64)) -> Result<()> {
-    let rows = place.start..place.start + place.rows;
-    match array.data_type() {
-        ArrowType::Int64 | ArrowType::Timestamp(TimeUnit::Microsecond, _) => {
-            integers(array)[rows].iter().enumerate().for_each(|(at, value)| put(at, *value));
-        }
-        ArrowType::Boolean => {
-            let values = array.as_boolean().values();
-            rows.enumerate().for_each(|(at, row)| put(at, i64::from(values.value(row))));
-        }
-        other => return Err(unchecked(other)),
-    }
-    Ok(())
-}
-
-fn fill_booleans(tensor: &mut DynValue, array: &ArrayRef, place: Place) -> Result<()> {
-    let values = array.as_boolean_opt().ok_or_else(|| unchecked(array.data_type()))?;
-    let (_, out) = tensor.try_extract_tensor_mut::<bool>().map_err(|error| internal(&error))?;
-    for (index, out) in out.iter_mut().take(place.rows).enumerate() {
-        *out = values.value(place.start + index);
+/// Integers and timestamps (microseconds) as they are, booleans as 0 and 1; what does not fit was refused.
+fn whole<T: PrimitiveTensorElementType>(tensor: &mut DynValue, cells: &Cells<'_>, target: Target, narrow: impl Fn(i64) -> T) -> Result<()> {
+    let (_, out) = tensor.try_extract_tensor_mut::<T>().map_err(|error| internal(&error))?;
+    match (integers(cells.values), cells.values.as_boolean_opt()) {
+        (Some(values), _) => cells.each(target, |at, place| out[at] = narrow(place.map_or(0, |place| values[place]))),
+        (_, Some(values)) => cells.each(target, |at, place| out[at] = narrow(place.map_or(0, |place| i64::from(values.value(place))))),
+        _ => return Err(unmatched(cells.values)),
     }
     Ok(())
 }
 
 /// String tensors cannot be refilled in place: a new one.
-fn texts(array: &ArrayRef, place: Place, shape: Vec<usize>) -> Result<SessionInputValue<'static>> {
-    let values: &StringArray = array.as_string_opt::<i32>().ok_or_else(|| unchecked(array.data_type()))?;
-    let texts: Vec<String> = (place.start..place.start + place.rows).map(|row| values.value(row).to_owned()).collect();
-    let tensor = Tensor::from_string_array((shape, &texts[..])).map_err(|error| internal(&error))?;
-    Ok(SessionInputValue::Owned(tensor.into_dyn()))
-}
-
-/// The language's word for an Arrow type.
-fn spelled(data_type: &ArrowType) -> String {
-    match data_type {
-        ArrowType::Boolean => "boolean".to_owned(),
-        ArrowType::Int64 => "bigint".to_owned(),
-        ArrowType::Float64 => "double".to_owned(),
-        ArrowType::Utf8 => "text".to_owned(),
-        ArrowType::Timestamp(..) => "timestamp".to_owned(),
-        ArrowType::List(item) => format!("{}[]", spelled(item.data_type())),
-        ArrowType::Map(..) => "a map".to_owned(),
-        ArrowType::Struct(_) => "struct".to_owned(),
-        other => other.to_string(),
+fn texts(input: &InputFeed, batch: &RecordBatch, target: &dyn Fn(usize) -> Target) -> Result<SessionInputValue<'static>> {
+    let mut texts = vec![String::new(); target(0).rows * input.width()];
+    let mut offset = 0;
+    for column in &input.columns {
+        let cells = Cells::of(batch, column)?;
+        let values: &StringArray = cells.values.as_string_opt::<i32>().ok_or_else(|| unmatched(cells.values))?;
+        cells.each(target(offset), |at, place| {
+            if let Some(place) = place {
+                values.value(place).clone_into(&mut texts[at]);
+            }
+        });
+        offset += column.width();
     }
+    let tensor = Tensor::from_string_array((shape(input, target(0).rows), &texts[..])).map_err(|error| internal(&error))?;
+    Ok(SessionInputValue::Owned(tensor.into_dyn()))
 }

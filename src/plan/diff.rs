@@ -110,7 +110,7 @@ fn models(old: &Plan, new: &Plan, difference: &mut Difference) {
 /// What of a model shows in its predictions.
 fn meaning(plan: &Plan, model: &Model) -> String {
     let vector = plan.vectors.get(model.vector).map(|vector| vector.id);
-    format!("{:?} {:?} {vector:?} {:?} {:?}", model.path, model.sha256, model.score, model.watch)
+    format!("{:?} {:?} {:?} {vector:?} {:?} {:?}", model.path, model.sha256, model.usage, model.score, model.watch)
 }
 
 fn feature_ids(plan: &Plan) -> BTreeMap<String, Identity> {

@@ -7,7 +7,9 @@ mod derived;
 mod diff;
 pub(crate) mod identity;
 mod relation;
+mod takes;
 mod unnest;
+mod usage;
 mod window;
 
 use std::fmt;
@@ -29,7 +31,11 @@ pub use cost::Scan;
 pub use derived::{DerivedFeature, FeatureRef};
 pub use diff::{Difference, Retyped, diff};
 pub use relation::{BRANCHES_MAX, Branch, Derived, Relation, Step, rows_of};
+pub use takes::{FedColumn, Feeding, InputFeed, feeding};
 pub use unnest::ELEMENTS_MAX;
+pub use usage::{
+    CHANCE_REMEDY, Element, Fault, INPUTS_REMEDY, Inspection, ModelFiles, ModelSignature, NEIGHBOURS_REMEDY, Part, Tensor, Usage,
+};
 pub use window::{Frame, Window};
 
 /// Everything that a folder of definitions declares. Indices in its parts point into these lists.
@@ -270,6 +276,7 @@ pub struct Model {
     pub sha256: Option<String>,
     /// Of what its file held when the definitions were read, lower-case hexadecimal.
     pub version: String,
+    pub usage: Usage,
     pub vector: usize,
     pub score: Option<Score>,
     pub watch: Option<Watch>,
@@ -352,32 +359,4 @@ impl Plan {
     pub fn model(&self, name: &str) -> Option<&Model> {
         self.models.iter().find(|model| model.name == name)
     }
-}
-
-/// What a model file says of itself, read by `model` and handed to the checker as data.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ModelSignature {
-    pub inputs: Vec<Tensor>,
-    pub outputs: Vec<Tensor>,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Tensor {
-    pub name: String,
-    pub element: Element,
-    /// `None` is a free dimension.
-    pub shape: Vec<Option<i64>>,
-}
-
-/// A tensor's element type, as far as vectors can feed it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Element {
-    Float32,
-    Float64,
-    Int32,
-    Int64,
-    Bool,
-    Text,
-    /// A type that no column can be turned into.
-    Other,
 }

@@ -8,7 +8,6 @@ mod features;
 mod frame;
 mod model;
 mod names;
-mod signature;
 mod source;
 mod stream;
 mod table;
@@ -16,7 +15,6 @@ mod vector;
 mod view;
 
 use std::collections::HashSet;
-use std::path::Path;
 use std::sync::Arc;
 
 use datafusion::sql::sqlparser::ast::Expr;
@@ -26,8 +24,7 @@ use super::expression::{Place, Planner};
 use super::parse::Lexeme;
 use super::parse::tree::{Body, Kind, Sql, Tree};
 use super::source::SourceFile;
-use crate::error::Result;
-use crate::plan::{Entity, ModelSignature, Plan, Relation};
+use crate::plan::{Entity, ModelFiles, Plan, Relation};
 use names::Names;
 
 /// Everything that checking one declaration needs of the others.
@@ -43,17 +40,12 @@ struct Checker<'a> {
     partial_views: HashSet<usize>,
     /// Of each view's derived features, over names of its features.
     derived_expressions: Vec<Vec<Expr>>,
-    signature: &'a dyn Fn(&Path) -> Result<ModelSignature>,
+    models: &'a dyn ModelFiles,
     problems: &'a mut Vec<Diagnostic>,
 }
 
 /// Checks all files together. The plan is whole only when no error was reported.
-pub(super) fn check(
-    files: &[SourceFile],
-    trees: &[Tree],
-    signature: &dyn Fn(&Path) -> Result<ModelSignature>,
-    problems: &mut Vec<Diagnostic>,
-) -> Plan {
+pub(super) fn check(files: &[SourceFile], trees: &[Tree], models: &dyn ModelFiles, problems: &mut Vec<Diagnostic>) -> Plan {
     let names = Names::declare(trees, problems);
     let planner = Planner::new();
     let mut checker = Checker {
@@ -65,7 +57,7 @@ pub(super) fn check(
         relations: Vec::new(),
         partial_views: HashSet::new(),
         derived_expressions: Vec::new(),
-        signature,
+        models,
         problems,
     };
     // What a declaration may name comes before it, whatever the order in the files.

@@ -1,15 +1,13 @@
 //! Models: the file and its pinned hash, its inputs against the vector, scoring and drift.
 
-use std::fs;
+use std::fs::File;
 use std::path::PathBuf;
 
-use sha2::{Digest, Sha256};
-
 use super::Checker;
-use super::signature::mismatches;
 use crate::language::diagnostics::{Diagnostic, codes};
-use crate::language::parse::tree::{Clause, Kind, ModelBody, Name, Watch as WrittenWatch};
-use crate::plan::{Alert, DriftMetric, Model, Score, Watch};
+use crate::language::parse::tree::{Clause, Kind, ModelBody, Name, Runs, Watch as WrittenWatch};
+use crate::language::source::At;
+use crate::plan::{Alert, CHANCE_REMEDY, DriftMetric, Fault, INPUTS_REMEDY, Inspection, Model, NEIGHBOURS_REMEDY, Score, Usage, Watch};
 
 const METRICS: [(&str, DriftMetric); 3] = [("psi", DriftMetric::Psi), ("ks", DriftMetric::Ks), ("missing_rate", DriftMetric::MissingRate)];
 
@@ -40,15 +38,18 @@ impl Checker<'_> {
             Some(Score { source, topic: clause.value.topic.text.clone() })
         });
         let watch = body.watch.as_ref().map(|clause| self.watch(file, clause));
-        let version = match (&path, &body.from) {
-            (Some(path), Some(clause)) => self.model_file(path, &clause.value, sha256.as_deref(), body, vector),
-            _ => String::new(),
-        };
+        let usage = usage(body);
         let score = match score {
             Some(score) => Some(score?),
             None => None,
         };
-        self.plan.models.push(Model { name: name.text.clone(), path: path?, sha256, version, vector: vector?, score, watch });
+        let (path, written) = (path?, &body.from.as_ref()?.value);
+        // Also where the vector is not sound: a file that is not there is a problem of its own.
+        self.opened(&path, written)?;
+        let version = String::new();
+        let mut model = Model { name: name.text.clone(), path, sha256, version, usage, vector: vector?, score, watch };
+        self.model_file(&mut model, written, body);
+        self.plan.models.push(model);
         Some(self.plan.models.len() - 1)
     }
 
@@ -67,72 +68,66 @@ impl Checker<'_> {
         None
     }
 
-    /// The file is there, is the pinned one, can be read, and takes the vector. Returns its hash.
-    fn model_file(
-        &mut self,
-        path: &std::path::Path,
-        written: &Name,
-        pinned: Option<&str>,
-        body: &ModelBody,
-        vector: Option<usize>,
-    ) -> String {
-        let shown = path.display();
-        let bytes = match fs::read(path) {
-            Ok(bytes) => bytes,
+    fn opened(&mut self, path: &std::path::Path, written: &Name) -> Option<File> {
+        let error = match File::open(path).and_then(|file| file.metadata().map(|of| (file, of.is_dir()))) {
+            Ok((file, false)) => return Some(file),
+            Ok((_, true)) => std::io::ErrorKind::IsADirectory.into(),
+            Err(error) => error,
+        };
+        let message = format!("the model file {} cannot be read: {}", path.display(), kind(&error));
+        let problem = Diagnostic::error(codes::MODEL_FILE, written.at, message, "this file");
+        self.report(problem.help("train and export it there, or correct the path; it is taken from the folder of this file"));
+        None
+    }
+
+    /// The file is the pinned one, can be run, takes the vector, and gives one score for each row, of that row alone.
+    /// Learns its version.
+    fn model_file(&mut self, model: &mut Model, written: &Name, body: &ModelBody) {
+        let shown = model.path.display();
+        let vector = &self.plan.vectors[model.vector];
+        let Inspection { version, fault, unproven } = match self.models.inspect(model, vector) {
+            Ok(inspection) => inspection,
             Err(error) => {
-                let problem = Diagnostic::error(
-                    codes::MODEL_FILE,
-                    written.at,
-                    format!("the model file {shown} cannot be read: {}", kind(&error)),
-                    "this file",
-                );
-                self.report(problem.help("train and export it there, or correct the path; it is taken from the folder of this file"));
-                return String::new();
+                let message = format!("the model file {shown} cannot be used: {error}");
+                return self.report(Diagnostic::error(codes::MODEL_UNREADABLE, written.at, message, "this file"));
             }
         };
-        let found: String = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
-        if let (Some(pinned), Some(clause)) = (pinned, &body.sha256)
-            && found != pinned
-        {
-            let problem = Diagnostic::error(
-                codes::MODEL_HASH,
-                clause.value.at,
-                format!("the model file {shown} is not the pinned one"),
-                "another hash",
-            );
-            self.report(problem.help(format!("if the file is meant, write sha256 '{found}'")));
-            return found;
+        model.version.clone_from(&version);
+        if let Some(reason) = unproven {
+            let message = format!("the model was not tried: it fails on every made-up row: {reason}");
+            let problem = Diagnostic::warning(codes::MODEL_UNPROVEN, written.at, message, "this file");
+            self.report(problem.help("that may be right for a model that knows only its own texts: look at its first scores"));
         }
-        let signature = match (self.signature)(path) {
-            Ok(signature) => signature,
-            Err(error) => {
-                self.report(Diagnostic::error(
-                    codes::MODEL_UNREADABLE,
-                    written.at,
-                    format!("the model file {shown} cannot be used: {error}"),
-                    "this file",
-                ));
-                return found;
+        let takes = body.takes.as_ref().map_or(written.at, |clause| clause.value.at);
+        let output = body.output.as_ref().map_or(written.at, |clause| clause.at);
+        let said = |code, at: At, message: String, label: &str, help: String| Diagnostic::error(code, at, message, label).help(help);
+        let problem = match fault {
+            None => return,
+            Some(Fault::OtherFile) => {
+                let at = body.sha256.as_ref().map_or(written.at, |clause| clause.value.at);
+                let message = format!("the model file {shown} is not the pinned one");
+                said(codes::MODEL_HASH, at, message, "another hash", format!("if the file is meant, write sha256 '{version}'"))
+            }
+            Some(Fault::Inputs(found)) => {
+                let shown = found.iter().take(8).map(String::as_str).collect::<Vec<_>>().join("; ");
+                let rest = found.len().saturating_sub(8);
+                let more = if rest > 0 { format!("; and {rest} more") } else { String::new() };
+                let message = format!("the model does not take this vector: {shown}{more}");
+                said(codes::MODEL_INPUTS, takes, message, "does not fit the model's inputs", INPUTS_REMEDY.to_owned())
+            }
+            Some(Fault::Output { message, remedy }) => said(codes::MODEL_OUTPUT, output, message, "which number is the score?", remedy),
+            Some(Fault::Fails(message)) => {
+                let help = "run it on such rows where it was trained, and export it again".to_owned();
+                said(codes::MODEL_FAILS, written.at, message, "cannot score this vector", help)
+            }
+            Some(Fault::Neighbours(message)) => {
+                said(codes::MODEL_NEIGHBOURS, written.at, message, "not a function of its row", NEIGHBOURS_REMEDY.to_owned())
+            }
+            Some(Fault::Chance(message)) => {
+                said(codes::MODEL_CHANCE, written.at, message, "not a function of its row", CHANCE_REMEDY.to_owned())
             }
         };
-        let (Some(vector), Some(takes)) = (vector, &body.takes) else { return found };
-        let misfits = mismatches(&self.plan.vectors[vector], &signature);
-        if misfits.is_empty() {
-            return found;
-        }
-        let shown = misfits.iter().take(8).map(String::as_str).collect::<Vec<_>>().join("; ");
-        let rest = misfits.len().saturating_sub(8);
-        let more = if rest > 0 { format!("; and {rest} more") } else { String::new() };
-        let problem = Diagnostic::error(
-            codes::MODEL_INPUTS,
-            takes.value.at,
-            format!("the model does not take this vector: {shown}{more}"),
-            "does not fit the model's inputs",
-        );
-        self.report(
-            problem.help("inputs are matched by name, one per column of shape [N] or [N, 1], or are one float tensor [N, columns]"),
-        );
-        found
+        self.report(problem);
     }
 
     fn scored_source(&mut self, vector: usize, source: usize, written: &Name) {
@@ -180,6 +175,17 @@ impl Checker<'_> {
             self.report(problem.help("make it from a training set with `forebay models profile`"));
         }
         Watch { every: watch.every, profile, alerts, topic: watch.topic.text.clone() }
+    }
+}
+
+fn usage(body: &ModelBody) -> Usage {
+    let output = body.output.as_ref().map(|clause| &clause.value);
+    let runs = |wanted: Runs| body.runs.iter().any(|clause| clause.value == wanted);
+    Usage {
+        output: output.and_then(|output| output.name.as_ref()).map(|name| name.text.clone()),
+        part: output.and_then(|output| output.part.clone()),
+        row_by_row: runs(Runs::RowByRow),
+        chance: runs(Runs::WithChance),
     }
 }
 

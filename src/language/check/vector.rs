@@ -13,7 +13,6 @@ use crate::language::diagnostics::{Diagnostic, codes};
 use crate::language::parse::tree::{Clause, Column, Kind, List, Name, Sql, VectorBody, VectorItem, VectorWhat};
 use crate::language::source::At;
 use crate::plan::{ColumnSource, FeatureRef, Plan, Read, Vector, VectorColumn, identity};
-use crate::value::DataType;
 
 /// A column whose expression is resolved; the frame is not complete yet.
 struct Draft<'t> {
@@ -296,9 +295,4 @@ impl Frame {
         let keys: Vec<_> = read.keys.iter().map(|key| self.keys[*key].name.as_str()).collect();
         format!("feature {} by {}", plan.views[read.view].id_of(feature), keys.join(", "))
     }
-}
-
-/// Whether columns of this type can be numbers of a tensor.
-pub(super) fn is_number(data_type: &DataType) -> bool {
-    matches!(data_type, DataType::Int | DataType::Float | DataType::Bool)
 }

@@ -212,8 +212,9 @@ codes! {
     MODEL_UNREADABLE = "FB0704", "model that cannot be read",
         "The ONNX Runtime could not load the file.";
     MODEL_INPUTS = "FB0705", "model inputs that do not match",
-        "A model takes one input for each column of its vector, by name and of shape [N] or [N, 1], or one float tensor of shape [N, \
-         number of columns].";
+        "A model takes all columns of its vector in one tensor of shape [N, number of columns]; or one input for each column, by name \
+         and of shape [N] or [N, 1]; or shares those that no input names by type, numbers in one tensor and texts in another. A list \
+         feeds [N, its length].";
     SCORE_SOURCE = "FB0706", "scored source that is not the vector's",
         "A model scores the events of the source that its vector is `on`, because that is where keys and request columns come from.";
     MISSING_PROFILE = "FB0707", "missing drift profile",
@@ -221,6 +222,23 @@ codes! {
          reported.";
     UNKNOWN_METRIC = "FB0708", "unknown drift metric",
         "Alerts are on psi, ks or missing_rate.";
+    MODEL_OUTPUT = "FB0710", "score that is not evident",
+        "A score is one number for each row. Where a model gives several (classes, targets, distances, outputs), `output` says which \
+         of them it is: by the output's name, and by a class's label or a column. Evident are a single number, and the positive one of \
+         two classes that are called 0 and 1, or false and true.";
+    MODEL_FAILS = "FB0711", "model that cannot score its vector",
+        "The model was run on made-up rows of its vector. It failed on every one of them, or gave what cannot be read as numbers of \
+         its rows.";
+    MODEL_NEIGHBOURS = "FB0712", "score that depends on other rows",
+        "A score is a function of its row alone: the stream is scored in batches, a request on its own, and both must give the same \
+         number. This model looks at the whole batch (a softmax, a mean or a rank over rows). With `runs row by row` each row is \
+         scored alone.";
+    MODEL_CHANCE = "FB0713", "score that depends on chance",
+        "The same row gets another score each time, so that no score can be had twice: the model draws random numbers. With `runs with \
+         chance` it is run all the same.";
+    MODEL_UNPROVEN = "FB0714", "model that was not tried",
+        "The model takes none of the made-up rows, which may be because it knows only its own texts. What it gives is found out with \
+         the first real rows, one by one.";
 
     STREAM_QUERY = "FB0801", "stream that is not row by row",
         "A stream is made of its sources' events one by one: `select expressions from source where condition`, several of them put \

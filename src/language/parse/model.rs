@@ -1,12 +1,13 @@
-//! `model name from 'file' sha256 '..' takes vector score source into topic '..' watch drift every '..' against '..' ..`
+//! `model name from 'file' sha256 '..' takes vector output '..' class '..' score source into topic '..' watch drift every '..' ..`
 
 use sqlparser::tokenizer::Token;
 
 use super::cursor::{Cursor, Parsed};
-use super::tree::{ModelBody, Score, Watch};
-use crate::language::diagnostics::codes;
+use super::tree::{ModelBody, Output, Runs, Score, Watch};
+use crate::language::diagnostics::{Diagnostic, codes};
+use crate::plan::Part;
 
-const CLAUSES: [&str; 6] = ["from", "sha256", "takes", "score", "label", "watch"];
+const CLAUSES: [&str; 8] = ["from", "sha256", "takes", "output", "runs", "score", "label", "watch"];
 
 pub(super) fn model(cursor: &mut Cursor<'_>) -> Parsed<ModelBody> {
     let mut body = ModelBody::default();
@@ -33,6 +34,19 @@ fn clause(cursor: &mut Cursor<'_>, body: &mut ModelBody) -> Parsed<()> {
         let vector = cursor.name("a vector")?;
         let clause = cursor.clause(start, vector);
         cursor.once(&mut body.takes, clause, "takes");
+    } else if cursor.eat("output") {
+        let output = output(cursor)?;
+        let clause = cursor.clause(start, output);
+        cursor.once(&mut body.output, clause, "output");
+    } else if cursor.eat("runs") {
+        let runs = runs(cursor)?;
+        let clause = cursor.clause(start, runs);
+        if let Some(earlier) = body.runs.iter().find(|earlier| earlier.value == runs) {
+            let earlier = earlier.at;
+            let problem = Diagnostic::error(codes::REPEATED_CLAUSE, clause.at, "this is said twice", "again here");
+            cursor.report(problem.also(earlier, "first here"));
+        }
+        body.runs.push(clause);
     } else if cursor.eat("score") {
         let source = cursor.name("a source")?;
         let topic = into_topic(cursor)?;
@@ -53,9 +67,58 @@ fn clause(cursor: &mut Cursor<'_>, body: &mut ModelBody) -> Parsed<()> {
         let clause = cursor.clause(start, watch);
         cursor.once(&mut body.watch, clause, "watch drift");
     } else {
-        return Err(cursor.expected("a clause of a model (from, sha256, takes, score, watch drift) or `;`"));
+        return Err(cursor.expected("a clause of a model (from, sha256, takes, output, runs, score, watch drift) or `;`"));
     }
     Ok(())
+}
+
+/// A name, a class or column, or both.
+fn output(cursor: &mut Cursor<'_>) -> Parsed<Output> {
+    let name = match cursor.peek().and_then(|token| token.string()).is_some() {
+        true => Some(cursor.string("the output's name in quotes")?),
+        false => None,
+    };
+    let part = if cursor.eat("class") {
+        Some(Part::Class(class(cursor)?))
+    } else if cursor.eat("column") {
+        let column = cursor.peek().and_then(|token| token.number()?.parse().ok()).filter(|column| *column > 0);
+        let Some(column) = column else { return Err(cursor.expected("the column's number, counted from 1")) };
+        cursor.next += 1;
+        Some(Part::Column(column))
+    } else {
+        None
+    };
+    if name.is_none() && part.is_none() {
+        return Err(cursor.expected("the output's name in quotes, `class` and a label, or `column` and a number"));
+    }
+    Ok(Output { name, part })
+}
+
+/// A label: a text in quotes, a whole number, true or false.
+fn class(cursor: &mut Cursor<'_>) -> Parsed<String> {
+    let negative = cursor.eat_token(&Token::Minus);
+    let label = cursor.peek().and_then(|token| {
+        let number = token.number().filter(|number| number.parse::<i64>().is_ok());
+        let word = token.word().map(str::to_lowercase).filter(|word| !negative && (word == "true" || word == "false"));
+        number.map(str::to_owned).or(word).or_else(|| token.string().filter(|_| !negative).map(str::to_owned))
+    });
+    let Some(label) = label else { return Err(cursor.expected("the class's label")) };
+    cursor.next += 1;
+    Ok(if negative { format!("-{label}") } else { label })
+}
+
+fn runs(cursor: &mut Cursor<'_>) -> Parsed<Runs> {
+    if cursor.eat("with") {
+        cursor.expect("chance")?;
+        return Ok(Runs::WithChance);
+    }
+    if !cursor.is("row") {
+        return Err(cursor.expected("`row by row` or `with chance`"));
+    }
+    cursor.next += 1;
+    cursor.expect("by")?;
+    cursor.expect("row")?;
+    Ok(Runs::RowByRow)
 }
 
 fn into_topic(cursor: &mut Cursor<'_>) -> Parsed<super::tree::Name> {

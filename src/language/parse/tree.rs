@@ -276,9 +276,24 @@ pub(crate) struct ModelBody {
     pub from: Option<Clause<Name>>,
     pub sha256: Option<Clause<Name>>,
     pub takes: Option<Clause<Name>>,
+    pub output: Option<Clause<Output>>,
+    pub runs: Vec<Clause<Runs>>,
     pub score: Option<Clause<Score>>,
     pub label: Option<Clause<()>>,
     pub watch: Option<Clause<Watch>>,
+}
+
+/// `output 'name' class 'label'`, `output column 2`
+#[derive(Clone, Debug)]
+pub(crate) struct Output {
+    pub name: Option<Name>,
+    pub part: Option<plan::Part>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Runs {
+    RowByRow,
+    WithChance,
 }
 
 #[derive(Clone, Debug)]

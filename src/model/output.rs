@@ -1,0 +1,230 @@
+//! From what a model gives to numbers: which output and which of its numbers is the score, and how they are read. What
+//! the runtime gives counts, not what the model declares. Must never run a model.
+
+use ort::session::Session;
+use ort::value::{DynMapValueType, DynValue, IntoTensorElementType, PrimitiveTensorElementType, TensorElementType, ValueType};
+
+use super::feed::Half;
+use super::signature::{Holds, element, holds};
+use crate::error::{Error, Result};
+use crate::plan::{Element, Fault, Part, Usage};
+
+/// The names by which an output is taken to hold the score, the first first.
+const SCORE_NAMES: [&str; 3] = ["score", "probabilities", "probability"];
+
+/// Every whole number up to this one is a double.
+const EXACT_MAX: u64 = 1 << 53;
+
+/// What an output gave: `width` numbers for each row, row by row.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Table {
+    pub width: usize,
+    pub values: Vec<f64>,
+    /// Of each number, where the output names them.
+    pub labels: Option<Vec<String>>,
+}
+
+/// The output that holds the score: the declared one, else the evident one.
+pub fn chosen(session: &Session, usage: &Usage) -> Result<String, Fault> {
+    let outputs: Vec<(&str, Holds)> = session.outputs().iter().map(|output| (output.name(), holds(output))).collect();
+    let listed = |outputs: &[&str]| outputs.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+    if let Some(name) = &usage.output {
+        let remedy = |outputs: &[&str]| format!("its outputs with numbers: {}", listed(outputs));
+        let numeric: Vec<&str> =
+            outputs.iter().filter(|(_, holds)| !matches!(holds, Holds::Texts | Holds::Other)).map(|(name, _)| *name).collect();
+        return match outputs.iter().find(|(known, _)| known == name) {
+            Some((_, Holds::Texts | Holds::Other)) => {
+                Err(Fault::Output { message: format!("output `{name}` holds no numbers, and a score is one"), remedy: remedy(&numeric) })
+            }
+            Some(_) => Ok(name.clone()),
+            None => Err(Fault::Output { message: format!("the model has no output `{name}`"), remedy: remedy(&numeric) }),
+        };
+    }
+    let of = |wanted: &[Holds]| outputs.iter().filter(|(_, holds)| wanted.contains(holds)).map(|(name, _)| *name).collect::<Vec<_>>();
+    let (floats, integers) = (of(&[Holds::Floats, Holds::Maps]), of(&[Holds::Integers]));
+    if let Some(name) = SCORE_NAMES.iter().find(|name| floats.contains(name)) {
+        return Ok((*name).to_owned());
+    }
+    match if floats.is_empty() { &integers } else { &floats }[..] {
+        [name] => Ok(name.to_owned()),
+        [] => Err(Fault::Output {
+            message: "no output of the model holds numbers, and a score is one".to_owned(),
+            remedy: "export it with an output of scores or probabilities".to_owned(),
+        }),
+        ref several => Err(Fault::Output {
+            message: format!("the model gives numbers in several outputs: {}", listed(several)),
+            remedy: format!("write which of them is the score: `output '{}'`", several[0]),
+        }),
+    }
+}
+
+/// Which number of the output is the score: the declared one, else the evident one. `width` is how many there are.
+pub fn place(output: &str, usage: &Usage, width: usize, labels: Option<&[String]>) -> Result<usize, Fault> {
+    let classes = |labels: &[String]| labels.iter().map(|label| format!("'{label}'")).collect::<Vec<_>>().join(", ");
+    match (&usage.part, labels) {
+        (Some(Part::Column(column)), _) if (1..=width).contains(column) => Ok(column - 1),
+        (Some(Part::Column(column)), _) => Err(Fault::Output {
+            message: format!("output `{output}` has no column {column}"),
+            remedy: format!("it has {}, counted from 1", if width == 1 { "one column".to_owned() } else { format!("{width} columns") }),
+        }),
+        (Some(Part::Class(class)), Some(labels)) => labels.iter().position(|label| label == class).ok_or_else(|| Fault::Output {
+            message: format!("output `{output}` has no class '{class}'"),
+            remedy: format!("its classes: {}", classes(labels)),
+        }),
+        (Some(Part::Class(class)), None) => Err(Fault::Output {
+            message: format!("the model does not say which number of output `{output}` is that of class '{class}'"),
+            remedy: match width {
+                1 => "it gives one number for each row: leave `class` out".to_owned(),
+                _ => format!("write its column, from 1 to {width}: `output '{output}' column {width}`"),
+            },
+        }),
+        (None, _) if width == 1 => Ok(0),
+        (None, Some(labels)) => positive(labels).ok_or_else(|| Fault::Output {
+            message: format!("output `{output}` has {width} numbers for each row, of the classes {}", classes(labels)),
+            remedy: format!("write which of them is the score: `output '{output}' class '{}'`", labels[0]),
+        }),
+        (None, None) => Err(Fault::Output {
+            message: format!("output `{output}` has {width} numbers for each row"),
+            remedy: format!("write which of them is the score: `output '{output}' column {width}`"),
+        }),
+    }
+}
+
+/// The positive one of two classes, where their labels say so.
+fn positive(labels: &[String]) -> Option<usize> {
+    let lower: Vec<String> = labels.iter().map(|label| label.to_lowercase()).collect();
+    let [one, other] = lower.as_slice() else { return None };
+    [("0", "1"), ("false", "true")].into_iter().find_map(|(negative, positive)| match (one.as_str(), other.as_str()) {
+        (a, b) if (a, b) == (negative, positive) => Some(1),
+        (a, b) if (a, b) == (positive, negative) => Some(0),
+        _ => None,
+    })
+}
+
+/// All numbers of an output. An `Input` error says what they are instead of numbers of `rows` rows.
+pub fn table(output: &DynValue, rows: usize) -> Result<Table> {
+    if !output.dtype().is_tensor() {
+        return maps(output, rows);
+    }
+    let mut values = Vec::new();
+    let width = numbers(output, rows, |width, value| {
+        values.reserve_exact(width * rows);
+        values.extend((0..width * rows).map(value));
+    })?;
+    let exact = values.iter().all(|value| !value.is_infinite()) || is_float(output);
+    if exact { Ok(Table { width, values, labels: None }) } else { Err(inexact()) }
+}
+
+/// Appends the number at `place` of each row; nothing at an error. Returns how many each row has.
+pub fn column(output: &DynValue, rows: usize, place: usize, scores: &mut Vec<Result<f64>>) -> Result<usize> {
+    if !output.dtype().is_tensor() {
+        let table = maps(output, rows)?;
+        let found: Vec<f64> = table.values.chunks_exact(table.width.max(1)).filter_map(|row| row.get(place).copied()).collect();
+        scores.extend(found.into_iter().map(Ok));
+        return Ok(table.width);
+    }
+    let float = is_float(output);
+    numbers(output, rows, |width, value| {
+        if place < width {
+            let score = |row| Some(value(row * width + place)).filter(|value| float || !value.is_infinite()).ok_or_else(inexact);
+            scores.extend((0..rows).map(score));
+        }
+    })
+}
+
+/// Whole numbers that no double is are read as infinite.
+fn inexact() -> Error {
+    Error::input("the model gave a whole number beyond 2^53, which a score cannot hold")
+}
+
+fn is_float(output: &DynValue) -> bool {
+    matches!(output.dtype(), ValueType::Tensor { ty, .. } if matches!(element(*ty), Element::Float16 | Element::Float32 | Element::Float64))
+}
+
+/// Hands the width and a reader of the numbers, row by row, to `take`; returns the width.
+fn numbers(output: &DynValue, rows: usize, take: impl FnOnce(usize, &dyn Fn(usize) -> f64)) -> Result<usize> {
+    fn of<T: PrimitiveTensorElementType + Copy>(
+        output: &DynValue,
+        rows: usize,
+        wide: impl Fn(T) -> f64,
+        take: impl FnOnce(usize, &dyn Fn(usize) -> f64),
+    ) -> Result<usize> {
+        let (shape, values) = output.try_extract_tensor::<T>().map_err(|error| unreadable(&error))?;
+        let width = width(shape, values.len(), rows)?;
+        take(width, &|index| wide(values[index]));
+        Ok(width)
+    }
+    let whole = |value: i64| if value.unsigned_abs() <= EXACT_MAX { value as f64 } else { f64::INFINITY };
+    let ValueType::Tensor { ty, .. } = output.dtype() else { return Err(Error::input("the model gave no tensor")) };
+    match element(*ty) {
+        Element::Float16 => of(output, rows, |value: Half| value.to_f64(), take),
+        Element::Float32 => of(output, rows, |value: f32| f64::from(value), take),
+        Element::Float64 => of(output, rows, |value: f64| value, take),
+        Element::Int8 => of(output, rows, |value: i8| f64::from(value), take),
+        Element::Int16 => of(output, rows, |value: i16| f64::from(value), take),
+        Element::Int32 => of(output, rows, |value: i32| f64::from(value), take),
+        Element::Int64 => of(output, rows, whole, take),
+        Element::UInt8 => of(output, rows, |value: u8| f64::from(value), take),
+        Element::UInt16 => of(output, rows, |value: u16| f64::from(value), take),
+        Element::UInt32 => of(output, rows, |value: u32| f64::from(value), take),
+        Element::UInt64 => of(output, rows, |value: u64| if value <= EXACT_MAX { value as f64 } else { f64::INFINITY }, take),
+        Element::Bool => of(output, rows, |value: bool| f64::from(u8::from(value)), take),
+        Element::Text | Element::Other => Err(Error::input("the model gave no numbers")),
+    }
+}
+
+/// How many numbers each row has. A single row may lack the dimension of rows.
+fn width(shape: &[i64], count: usize, rows: usize) -> Result<usize> {
+    let of_rows = shape.first().is_some_and(|&first| usize::try_from(first) == Ok(rows));
+    if count > 0 && (of_rows || rows == 1) {
+        return Ok(count / rows);
+    }
+    Err(Error::input(format!("the model gave numbers of shape {shape:?} for {rows} rows; export it with an output of shape [N] or [N, 1]")))
+}
+
+fn unreadable(error: &ort::Error) -> Error {
+    Error::input(format!("what the model gave could not be read: {}", error.message()))
+}
+
+/// A sequence of maps from labels to numbers, one for each row. Every map has the same labels.
+fn maps(output: &DynValue, rows: usize) -> Result<Table> {
+    let maps = output.try_extract_sequence::<DynMapValueType>().map_err(|error| unreadable(&error))?;
+    let (mut labels, mut values) = (None, Vec::new());
+    for map in &maps {
+        let (mut keys, mut numbers): (Vec<String>, Vec<f64>) = match map.dtype() {
+            ValueType::Map { key: TensorElementType::Int64, value: TensorElementType::Float64 } => entries::<i64, f64>(map)?,
+            ValueType::Map { key: TensorElementType::Int64, .. } => entries::<i64, f32>(map)?,
+            ValueType::Map { value: TensorElementType::Float64, .. } => entries::<String, f64>(map)?,
+            _ => entries::<String, f32>(map)?,
+        };
+        values.append(&mut numbers);
+        match &labels {
+            None => labels = Some(std::mem::take(&mut keys)),
+            Some(labels) if *labels == keys => {}
+            Some(_) => return Err(Error::input("the model gave maps of different classes for different rows")),
+        }
+    }
+    let width = labels.as_ref().map_or(0, Vec::len);
+    if maps.len() != rows || width == 0 {
+        return Err(Error::input(format!("the model gave {} maps of {width} classes for {rows} rows", maps.len())));
+    }
+    Ok(Table { width, values, labels })
+}
+
+fn entries<K, V>(map: &ort::value::Value<DynMapValueType>) -> Result<(Vec<String>, Vec<f64>)>
+where
+    K: IntoTensorElementType + Clone + std::hash::Hash + Eq + ToString,
+    V: PrimitiveTensorElementType + Copy + Into<f64>,
+{
+    let entries = map.try_extract_key_values::<K, V>().map_err(|error| unreadable(&error))?;
+    Ok(entries.into_iter().map(|(key, value)| (key.to_string(), value.into())).unzip())
+}
+
+/// What an output names for each row: texts, or whole numbers as texts.
+pub fn names(output: &DynValue, rows: usize) -> Option<Vec<String>> {
+    if let Ok((_, texts)) = output.try_extract_strings() {
+        return (texts.len() == rows).then_some(texts);
+    }
+    let table = table(output, rows).ok().filter(|table| table.width == 1)?;
+    Some(table.values.iter().map(ToString::to_string).collect())
+}
