@@ -6,6 +6,7 @@ mod evaluate;
 mod functions;
 mod guard;
 mod literal;
+mod micros;
 mod resolve;
 mod rewrite;
 mod samples;
@@ -126,7 +127,8 @@ impl Planner {
 
     fn physical(&self, expr: &Expr, names: &DFSchema, schema: &SchemaRef) -> Result<Arc<dyn PhysicalExpr>, DataFusionError> {
         let sql = ExprWithAlias { expr: expr.clone(), alias: None };
-        let logical = rewrite::runnable(&self.state, self.state.create_logical_expr_from_sql_expr(sql, names)?, names)?;
+        let logical = rewrite::runnable(self.state.create_logical_expr_from_sql_expr(sql, names)?, names)?;
+        let logical = micros::times(&self.state, logical, names)?;
         evaluate::exact(self.state.create_physical_expr(logical, names)?, schema)
     }
 
