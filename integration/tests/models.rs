@@ -179,7 +179,7 @@ fn external_data_is_taken_from_the_models_folder() {
     assert_problem(&project, "FB0702", first["version"].as_str().expect("a hash"));
 }
 
-/// One number wherever it is asked for, also where the score is chosen among classes.
+/// One number wherever it is asked for, also where the score is chosen among classes; so are the outputs beside it.
 #[test]
 fn a_chosen_class_is_the_same_number_in_the_stream_over_http_and_in_a_file() {
     if !onnx_runtime() {
@@ -189,7 +189,9 @@ fn a_chosen_class_is_the_same_number_in_the_stream_over_http_and_in_a_file() {
         |clause: &str| format!("{DEFINITIONS}model m from 'three_classes.onnx' takes numbers {clause} score events into topic 'scores';\n");
     let project = with_fixtures(&model(""), &["three_classes.onnx"]);
     assert_problem(&project, "FB0710", "class 'good'");
-    project.write("features/test.bay", model("output 'probabilities' class 'ugly'"));
+    project.write("features/test.bay", model("output class 'ugly' also 'labels'"));
+    assert_problem(&project, "FB0710", "no output `labels`");
+    project.write("features/test.bay", model("output 'probabilities' class 'ugly' also 'label', 'probabilities'"));
     let rows: Vec<Json> = (0..ROWS).map(row).collect();
     let _ = project.push("events", &rows).ok();
     project.catch_up();
@@ -211,6 +213,16 @@ fn a_chosen_class_is_the_same_number_in_the_stream_over_http_and_in_a_file() {
         let (status, answer) = server.post("/v1/models/m/score", &body);
         assert_eq!((status, &answer["scores"][0]), (200, &prediction.value["score"]), "{answer}");
         assert_eq!(in_file["score"], prediction.value["score"]);
+        let outputs = &prediction.value["outputs"];
+        assert_eq!(answer["outputs"][0], *outputs);
+        assert_eq!(outputs["probabilities"]["ugly"], prediction.value["score"]);
+        let names = ["good", "bad", "ugly"];
+        let of = |name: &&str| outputs["probabilities"][*name].as_f64().expect("a probability");
+        let likeliest = names.iter().max_by(|one, other| of(one).total_cmp(&of(other))).expect("a class");
+        assert_eq!((&outputs["label"], &in_file["label"]), (&json!(likeliest), &json!(likeliest)));
+        for name in names {
+            assert_eq!(in_file[&format!("probabilities_{name}")], outputs["probabilities"][name]);
+        }
     }
     assert_eq!(server.stop(), Some(0));
 }

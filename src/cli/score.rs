@@ -11,10 +11,12 @@ use serde_json::Value as Json;
 
 use crate::engine::{LookupRequest, ScoreAnswer};
 use crate::error::{Error, Result};
-use crate::model::Session;
+use crate::model::{Given, Session};
 use crate::plan::{Model, Plan, Vector};
 use crate::serve::{self, read_exact};
 use crate::training;
+use crate::value::{DataType as Kind, Value};
+use crate::vector::array_of;
 
 use super::Outcome;
 use super::assignment::Assignment;
@@ -94,7 +96,7 @@ fn stored(context: &Context, plan: &Plan, model: &Model, request: LookupRequest)
     }
     let session = Session::open(model, vector)?;
     let lookup = store::lookup(context, plan.clone(), &request)?;
-    let scores = session.run(&lookup.rows.to_batch()?)?;
+    let scores = session.run_whole(&lookup.rows.to_batch()?)?;
     let answer = ScoreAnswer::new(scores, session.version().to_owned(), lookup)?;
     let body = serve::score_answer(&model.name, &answer);
     read_exact(&body)
@@ -107,11 +109,12 @@ fn scored_spine(context: &Context, name: &str, arguments: &SpineArguments) -> Re
     let mut output = training_set::made(context, &plan, &vector.name, arguments)?;
     let mut scores = Vec::with_capacity(output.batches.len());
     for batch in &output.batches {
-        scores.push(session.run(&vector_columns(vector, batch, Path::new("the training set"))?)?);
+        scores.push(session.run_whole(&vector_columns(vector, batch, Path::new("the training set"))?)?);
     }
+    let outputs = places(scores.iter().flatten().flatten());
     let failed = scores.iter().flatten().filter(|score| score.is_err()).count();
     for (batch, scores) in output.batches.iter_mut().zip(scores) {
-        *batch = with_scores(batch, &scores, failed > 0)?;
+        *batch = with_scores(batch, &scores, &outputs, failed > 0)?;
     }
     training::write_table(&arguments.out, &output.batches)?;
     training_set::print(context, arguments, &output, failed)?;
@@ -119,7 +122,7 @@ fn scored_spine(context: &Context, name: &str, arguments: &SpineArguments) -> Re
 }
 
 /// With the column of scores, and where some row of the table has none, the one that says why.
-fn with_scores(batch: &RecordBatch, scores: &[Result<f64>], some_failed: bool) -> Result<RecordBatch> {
+fn with_scores(batch: &RecordBatch, scores: &[Result<Given>], outputs: &[(String, Place)], some_failed: bool) -> Result<RecordBatch> {
     let mut fields = batch.schema_ref().fields().to_vec();
     let mut columns: Vec<ArrayRef> = batch.columns().to_vec();
     let mut add = |name: &str, data_type: DataType, column: ArrayRef| {
@@ -130,11 +133,63 @@ fn with_scores(batch: &RecordBatch, scores: &[Result<f64>], some_failed: bool) -
         columns.push(column);
         Ok(())
     };
-    let values: Float64Array = scores.iter().map(|score| score.as_ref().ok().copied()).collect();
+    let values: Float64Array = scores.iter().map(|score| score.as_ref().ok().map(|scored| scored.score)).collect();
     add(SCORE, DataType::Float64, Arc::new(values))?;
+    for (name, place) in outputs {
+        let values: Vec<Value> =
+            scores.iter().map(|score| score.as_ref().map_or(Value::Null, |scored| place.value(&scored.outputs))).collect();
+        add(name, place.data_type.arrow(), array_of(&place.data_type, values.iter())?)?;
+    }
     if some_failed {
         let reasons: StringArray = scores.iter().map(|score| score.as_ref().err().map(ToString::to_string)).collect();
         add(SCORE_ERROR, DataType::Utf8, Arc::new(reasons))?;
     }
     Ok(RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)?)
+}
+
+/// Where the value of a column lies in what a model hands on: a field, and an item of it where it has several.
+struct Place {
+    field: usize,
+    item: Option<usize>,
+    data_type: Kind,
+}
+
+impl Place {
+    fn value(&self, outputs: &Value) -> Value {
+        let Value::Struct(fields) = outputs else { return Value::Null };
+        match (fields.get(self.field).map(|(_, value)| value), self.item) {
+            (Some(value), None) => value.clone(),
+            (Some(Value::Struct(items)), Some(item)) => items.get(item).map_or(Value::Null, |(_, value)| value.clone()),
+            (Some(Value::List(items)), Some(item)) => items.get(item).cloned().unwrap_or_default(),
+            _ => Value::Null,
+        }
+    }
+}
+
+/// A column for each single value that the model hands on: `label`, `probabilities_fraud`, `distances_1`. Every row has the
+/// same, so that the first one tells them.
+fn places<'a>(mut scored: impl Iterator<Item = &'a Given>) -> Vec<(String, Place)> {
+    let Some(Given { outputs: Value::Struct(fields), .. }) = scored.next() else { return Vec::new() };
+    let mut places = Vec::new();
+    for (field, (name, value)) in fields.iter().enumerate() {
+        let mut add =
+            |name: String, item: Option<usize>, value: &Value| places.push((name, Place { field, item, data_type: type_of(value) }));
+        match value {
+            Value::Struct(items) => {
+                items.iter().enumerate().for_each(|(at, (label, value))| add(format!("{name}_{label}"), Some(at), value))
+            }
+            Value::List(items) => items.iter().enumerate().for_each(|(at, value)| add(format!("{name}_{}", at + 1), Some(at), value)),
+            single => add(name.to_string(), None, single),
+        }
+    }
+    places
+}
+
+fn type_of(value: &Value) -> Kind {
+    match value {
+        Value::Bool(_) => Kind::Bool,
+        Value::Int(_) => Kind::Int,
+        Value::Text(_) => Kind::Text,
+        _ => Kind::Float,
+    }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::error::{Error, Result};
 use crate::id::{Offset, Partition, Seq};
+use crate::model::Given;
 use crate::online::Ledger;
 use crate::time::{EventTime, Span};
 use crate::value::Value;
@@ -57,7 +58,7 @@ pub struct Freshness {
 #[derive(Clone, Debug)]
 pub struct ScoreAnswer {
     /// One per row, or why it has none.
-    pub scores: Vec<Result<f64>>,
+    pub scores: Vec<Result<Given>>,
     /// SHA-256 of the model file, hexadecimal.
     pub model_version: String,
     pub lookup: LookupAnswer,
@@ -66,7 +67,7 @@ pub struct ScoreAnswer {
 impl ScoreAnswer {
     /// # Errors
     /// Why the first row has no score, when no row has one.
-    pub fn new(scores: Vec<Result<f64>>, model_version: String, lookup: LookupAnswer) -> Result<Self> {
+    pub fn new(scores: Vec<Result<Given>>, model_version: String, lookup: LookupAnswer) -> Result<Self> {
         match scores.first() {
             Some(Err(error)) if scores.iter().all(Result::is_err) => Err(match scores.len() {
                 1 => error.clone(),

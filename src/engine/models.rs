@@ -11,7 +11,7 @@ use arrow::record_batch::RecordBatch;
 use parking_lot::Mutex;
 
 use crate::error::{Error, Result};
-use crate::model::{Session, version_of};
+use crate::model::{Given, Session, version_of};
 use crate::plan::Plan;
 
 /// What a request's rows may take for it to be answered on a thread that others wait for.
@@ -60,7 +60,7 @@ impl Loaded {
     ///
     /// # Errors
     /// As `Session::run`.
-    pub fn score_stream(&self, columns: &RecordBatch, unread: &dyn Fn(usize) -> Option<Error>) -> Result<Vec<Result<f64>>> {
+    pub fn score_stream(&self, columns: &RecordBatch, unread: &dyn Fn(usize) -> Option<Error>) -> Result<Vec<Result<Given>>> {
         run(&self.session, columns, unread)
     }
 
@@ -68,7 +68,7 @@ impl Loaded {
     ///
     /// # Errors
     /// As `Session::run`.
-    pub fn score_request(&self, columns: &RecordBatch, unread: &dyn Fn(usize) -> Option<Error>) -> Result<Vec<Result<f64>>> {
+    pub fn score_request(&self, columns: &RecordBatch, unread: &dyn Fn(usize) -> Option<Error>) -> Result<Vec<Result<Given>>> {
         let started = Instant::now();
         let scores = run(self.for_requests.as_ref().unwrap_or(&self.session), columns, unread);
         let rows = columns.num_rows().max(1) as u128;
@@ -82,10 +82,10 @@ impl Loaded {
     }
 }
 
-fn run(session: &Session, columns: &RecordBatch, unread: &dyn Fn(usize) -> Option<Error>) -> Result<Vec<Result<f64>>> {
+fn run(session: &Session, columns: &RecordBatch, unread: &dyn Fn(usize) -> Option<Error>) -> Result<Vec<Result<Given>>> {
     let unread: Vec<Option<Error>> = (0..columns.num_rows()).map(unread).collect();
     let readable = only(columns, unread.iter().map(Option::is_none))?;
-    let mut scores = session.run(&readable)?.into_iter();
+    let mut scores = session.run_whole(&readable)?.into_iter();
     let of_row = |unread: Option<Error>| match unread {
         None => scores.next().unwrap_or_else(|| Err(Error::internal("a model gave fewer scores than it was given rows"))),
         Some(error) => Err(error),

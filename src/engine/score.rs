@@ -13,6 +13,7 @@ use super::shared::{Shared, destination_of};
 use super::work::{Segment, Work};
 use crate::error::{Error, Result};
 use crate::json;
+use crate::model::Given;
 use crate::online::Output;
 use crate::plan::{Model, Vector};
 use crate::record::NewRecord;
@@ -97,13 +98,13 @@ impl Scorer {
                     partition: None,
                     timestamp: Some(now.0),
                     key: Some(prediction.identity().into_bytes()),
-                    value: Some(prediction.json(shown, row, result.as_ref().copied(), now.0 - segment.ingest.0)),
+                    value: Some(prediction.json(shown, row, result.as_ref(), now.0 - segment.ingest.0)),
                     headers: prediction.headers(),
                 };
                 outputs.push(Output { destination: destination_of(source), record });
             }
             if let (Ok(columns), Some(_)) = (&columns, &model.watch) {
-                let of_row = |(place, score): (usize, &Result<f64>)| Some((place, *score.as_ref().ok()?));
+                let of_row = |(place, score): (usize, &Result<Given>)| Some((place, score.as_ref().ok()?.score));
                 let (places, kept): (Vec<usize>, Vec<f64>) = (from..).zip(&scores).filter_map(of_row).unzip();
                 let columns = only(columns, scores.iter().map(Result::is_ok))?;
                 let scored = Scored { model: model_index, segment, places: &places, columns: &columns, scores: &kept };
@@ -114,7 +115,7 @@ impl Scorer {
     }
 
     /// Counts what became of rows, and says in the status when the model takes none any more.
-    fn tell(&mut self, shared: &Shared, model: usize, scores: &[Result<f64>], unread: &[Option<Unread>]) {
+    fn tell(&mut self, shared: &Shared, model: usize, scores: &[Result<Given>], unread: &[Option<Unread>]) {
         let name = &shared.plan().models[model].name;
         let failed = scores.iter().filter(|score| score.is_err()).count();
         for (outcome, count) in [("scored", scores.len() - failed), ("failed", failed)] {
@@ -153,7 +154,7 @@ pub(super) fn version(shared: &Shared, model: usize) -> &str {
 }
 
 /// For each row its score, or why it has none: `unread` says of which rows the columns could not be read.
-fn scores(shared: &Shared, model: usize, columns: &RecordBatch, unread: &[Option<Unread>]) -> Vec<Result<f64>> {
+fn scores(shared: &Shared, model: usize, columns: &RecordBatch, unread: &[Option<Unread>]) -> Vec<Result<Given>> {
     let before = shared.clock.now();
     let unread = |row: usize| unread[row].map(Unread::error);
     let ran = shared.models[model].as_ref().map_err(Clone::clone).and_then(|loaded| loaded.score_stream(columns, &unread));
@@ -217,7 +218,7 @@ impl Prediction<'_> {
         ]
     }
 
-    fn json(&self, columns: Option<&RecordBatch>, row: usize, score: Result<f64, &Error>, latency_us: i64) -> Vec<u8> {
+    fn json(&self, columns: Option<&RecordBatch>, row: usize, score: Result<&Given, &Error>, latency_us: i64) -> Vec<u8> {
         let position = self.segment.positions[self.place];
         let mut out = Vec::with_capacity(512);
         let mut text = |name: &str, value: &str| {
@@ -237,7 +238,13 @@ impl Prediction<'_> {
         }
         out.extend(format!(",\"latency_us\":{},\"score\":", latency_us.max(0)).into_bytes());
         match score {
-            Ok(score) => json::write_float(&mut out, score),
+            Ok(scored) => {
+                json::write_float(&mut out, scored.score);
+                if !scored.outputs.is_null() {
+                    out.extend(b",\"outputs\":");
+                    json::write_value(&mut out, &scored.outputs);
+                }
+            }
             Err(error) => {
                 out.extend(b"null,\"error\":");
                 json::write_text(&mut out, &error.to_string());

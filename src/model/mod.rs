@@ -19,6 +19,7 @@ mod tests;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use arrow::array::BooleanArray;
 use arrow::compute::filter_record_batch;
@@ -33,6 +34,7 @@ use self::probe::{Depth, Findings, Probe};
 use self::runner::{Asked, Runner};
 use crate::error::{Error, ErrorKind, Result};
 use crate::plan::{Fault, Field, Inspection, Model, ModelFiles, ModelSignature, Usage, Vector, feeding};
+use crate::value::Value;
 
 pub use self::runtime::{environment, installed};
 
@@ -57,6 +59,24 @@ struct Scorer {
     place: usize,
     width: Option<usize>,
     row_by_row: bool,
+    also: Vec<Other>,
+}
+
+/// An output that is handed on beside the score.
+struct Other {
+    name: Arc<str>,
+    /// Among the outputs of a call.
+    at: usize,
+    /// Of its numbers, where they are known.
+    labels: Option<Vec<String>>,
+}
+
+/// What a model gave a row.
+#[derive(Clone, Debug)]
+pub struct Given {
+    pub score: f64,
+    /// The outputs that the declaration hands on, by their names; null where it names none.
+    pub outputs: Value,
 }
 
 /// Tells the checker what model files are.
@@ -120,11 +140,19 @@ impl Session {
     /// # Errors
     /// What is about all rows: `Internal` for other columns.
     pub fn run(&self, columns: &RecordBatch) -> Result<Vec<Result<f64>>> {
+        Ok(self.run_whole(columns)?.into_iter().map(|scored| scored.map(|scored| scored.score)).collect())
+    }
+
+    /// The same with the outputs that the declaration hands on.
+    ///
+    /// # Errors
+    /// As `run`.
+    pub fn run_whole(&self, columns: &RecordBatch) -> Result<Vec<Result<Given>>> {
         let named = |error: Error| error.context(format_args!("model {}", self.path.display()));
         let given = columns.schema_ref();
         let same_types =
             || given.fields().iter().map(|field| field.data_type()).eq(self.schema.fields().iter().map(|field| field.data_type()));
-        if !std::sync::Arc::ptr_eq(given, &self.schema) && !same_types() {
+        if !Arc::ptr_eq(given, &self.schema) && !same_types() {
             return Err(named(Error::internal("the columns are not those that it was opened for")));
         }
         let scores = self.scorer.lock().scores(columns).map_err(named)?;
@@ -166,8 +194,18 @@ impl<'a> Wanted<'a> {
             )),
             (fault, _) => Error::input(format!("model file {shown}: {fault}")),
         })?;
-        let Found { files, signature, runner, asked, findings: Findings { place, width, row_by_row, .. } } = found;
-        let scorer = Mutex::new(Scorer { runner, asked, place, width, row_by_row });
+        let Found { files, signature, runner, asked, findings: Findings { place, width, labels, row_by_row, .. } } = found;
+        let mut names = vec![asked.output.clone()];
+        let mut also = Vec::with_capacity(self.usage.also.len());
+        for name in &self.usage.also {
+            let at = names.iter().position(|known| known == name).unwrap_or(names.len());
+            if at == names.len() {
+                names.push(name.clone());
+            }
+            also.push(Other { name: name.as_str().into(), at, labels: labels.clone().filter(|_| at == 0) });
+        }
+        let asked = if names.len() > 1 { Asked::with(&names[0], &names[1..])? } else { asked };
+        let scorer = Mutex::new(Scorer { runner, asked, place, width, row_by_row, also });
         Ok(Session { path: self.path.to_owned(), signature, version, files, schema: self.schema, scorer })
     }
 
@@ -180,7 +218,8 @@ impl<'a> Wanted<'a> {
         let session = load(&file).map_err(|error| error.context(format_args!("model file {}", self.path.display())))?;
         let File { version, graph, files, .. } = file;
         let signature = signature::of(&session);
-        let (feeding, output) = match (feeding(&signature, self.vector, &self.fields), output::chosen(&session, self.usage)) {
+        let chosen = output::chosen(&session, self.usage).and_then(|output| output::handed_on(&session, self.usage).map(|()| output));
+        let (feeding, output) = match (feeding(&signature, self.vector, &self.fields), chosen) {
             (Err(misfits), _) => return Ok((version, Err(Fault::Inputs(misfits)))),
             (_, Err(fault)) => return Ok((version, Err(fault))),
             (Ok(feeding), Ok(output)) => (feeding, output),
@@ -223,7 +262,7 @@ fn load(file: &File) -> Result<ort::session::Session> {
 
 impl Scorer {
     /// Rows that cannot feed the model are left out of its calls.
-    fn scores(&mut self, columns: &RecordBatch) -> Result<Vec<Result<f64>>> {
+    fn scores(&mut self, columns: &RecordBatch) -> Result<Vec<Result<Given>>> {
         let mut refused = feed::refused(&self.runner.feeding, columns)?;
         if refused.is_empty() {
             return self.calls(columns);
@@ -241,7 +280,7 @@ impl Scorer {
     /// A call that fails is made again with a quarter of its rows, down to the row that the model cannot take; after one
     /// that goes well the next has twice as many. So a row that fails costs a few calls, and where every row fails each
     /// is tried once.
-    fn calls(&mut self, columns: &RecordBatch) -> Result<Vec<Result<f64>>> {
+    fn calls(&mut self, columns: &RecordBatch) -> Result<Vec<Result<Given>>> {
         let rows_max = if self.row_by_row { 1 } else { ROWS_PER_CALL_MAX };
         let mut scores = Vec::with_capacity(columns.num_rows());
         let mut rows = rows_max;
@@ -260,18 +299,29 @@ impl Scorer {
 
     /// One call of ONNX Runtime with rows `start .. start + rows`, whose scores are appended. An `Input` error is one of
     /// these rows.
-    fn call(&mut self, columns: &RecordBatch, start: usize, rows: usize, scores: &mut Vec<Result<f64>>) -> Result<()> {
-        let Self { runner, asked, place, width, .. } = self;
-        let before = scores.len();
-        let given = runner.call(columns, start, rows, asked, |given| output::column(given, rows, *place, scores))??;
+    fn call(&mut self, columns: &RecordBatch, start: usize, rows: usize, scores: &mut Vec<Result<Given>>) -> Result<()> {
+        let Self { runner, asked, place, width, also, .. } = self;
+        let mut others = Vec::with_capacity(also.len());
+        let mut numbers = Vec::with_capacity(rows);
+        let given = runner.call(columns, start, rows, asked, |given| {
+            for other in also.iter() {
+                others.push(output::values(&given[other.at], rows, other.labels.as_deref())?);
+            }
+            output::column(&given[0], rows, *place, &mut numbers)
+        })??;
         if width.is_some_and(|width| width != given) || *place >= given {
-            scores.truncate(before);
+            let number = *place + 1;
             return Err(Error::input(format!(
-                "the model gave {given} numbers for each row, and the score is number {} of {}",
-                *place + 1,
-                width.unwrap_or_default()
+                "the model gave {given} numbers for a row, of which number {number} cannot be told to be the score"
             )));
         }
+        let outputs = |row: usize| match also.is_empty() {
+            true => Value::Null,
+            false => Value::Struct(
+                also.iter().map(|other| Arc::clone(&other.name)).zip(others.iter().map(|of_rows| of_rows[row].clone())).collect(),
+            ),
+        };
+        scores.extend(numbers.into_iter().enumerate().map(|(row, score)| score.map(|score| Given { score, outputs: outputs(row) })));
         Ok(())
     }
 }

@@ -1,6 +1,8 @@
 //! From what a model gives to numbers: which output and which of its numbers is the score, and how they are read. What
 //! the runtime gives counts, not what the model declares. Must never run a model.
 
+use std::sync::Arc;
+
 use ort::session::Session;
 use ort::value::{DynMapValueType, DynValue, IntoTensorElementType, PrimitiveTensorElementType, TensorElementType, ValueType};
 
@@ -8,6 +10,7 @@ use super::feed::Half;
 use super::signature::{Holds, element, holds};
 use crate::error::{Error, Result};
 use crate::plan::{Element, Fault, Part, Usage};
+use crate::value::Value;
 
 /// The names by which an output is taken to hold the score, the first first.
 const SCORE_NAMES: [&str; 3] = ["score", "probabilities", "probability"];
@@ -218,6 +221,50 @@ where
 {
     let entries = map.try_extract_key_values::<K, V>().map_err(|error| unreadable(&error))?;
     Ok(entries.into_iter().map(|(key, value)| (key.to_string(), value.into())).unzip())
+}
+
+/// What an output holds for each row, as it is: one value; or several by their labels, or as a list where they have none.
+pub fn values(output: &DynValue, rows: usize, labels: Option<&[String]>) -> Result<Vec<Value>> {
+    let (values, own): (Vec<Value>, Option<Vec<String>>) = if let Ok((_, texts)) = output.try_extract_strings() {
+        (texts.into_iter().map(|text| Value::Text(text.into())).collect(), None)
+    } else if let Ok((_, flags)) = output.try_extract_tensor::<bool>() {
+        (flags.iter().map(|flag| Value::Bool(*flag)).collect(), None)
+    } else if let Ok((_, numbers)) = output.try_extract_tensor::<i64>() {
+        (numbers.iter().map(|number| Value::Int(*number)).collect(), None)
+    } else {
+        let whole = output.dtype().is_tensor() && !is_float(output);
+        let number = |number: f64| if whole { Value::Int(number as i64) } else { Value::Float(number) };
+        let table = table(output, rows)?;
+        (table.values.into_iter().map(number).collect(), table.labels)
+    };
+    if values.is_empty() || !values.len().is_multiple_of(rows) {
+        return Err(Error::input(format!("the model gave {} values for {rows} rows", values.len())));
+    }
+    let width = values.len() / rows;
+    let labels: Option<Vec<Arc<str>>> = own
+        .as_deref()
+        .or(labels)
+        .filter(|labels| labels.len() == width && width > 1)
+        .map(|labels| labels.iter().map(|label| label.as_str().into()).collect());
+    let of_row = |row: &[Value]| match (row, &labels) {
+        ([one], _) => one.clone(),
+        (row, Some(labels)) => Value::Struct(labels.iter().cloned().zip(row.iter().cloned()).collect()),
+        (row, None) => Value::List(row.into()),
+    };
+    Ok(values.chunks_exact(width).map(of_row).collect())
+}
+
+/// Whether the outputs that are to be handed on are there, and hold what can be.
+pub fn handed_on(session: &Session, usage: &Usage) -> Result<(), Fault> {
+    for name in &usage.also {
+        let known: Vec<_> =
+            session.outputs().iter().filter(|output| holds(output) != Holds::Other).map(|output| format!("`{}`", output.name())).collect();
+        if !known.contains(&format!("`{name}`")) {
+            let message = format!("the model has no output `{name}` that could be handed on");
+            return Err(Fault::Output { message, remedy: format!("its outputs: {}", known.join(", ")) });
+        }
+    }
+    Ok(())
 }
 
 /// What an output names for each row: texts, or whole numbers as texts.

@@ -43,6 +43,8 @@ pub struct Findings {
     pub place: usize,
     /// How many numbers the output has for each row; `None` where that is not known.
     pub width: Option<usize>,
+    /// The labels of these numbers, where they are known.
+    pub labels: Option<Vec<String>>,
     /// Whether rows must be run alone.
     pub row_by_row: bool,
     pub unproven: Option<String>,
@@ -96,7 +98,7 @@ impl Probe<'_> {
         }
         let alone = self.runner.feeding.one_row_only || self.usage.row_by_row || self.usage.chance;
         let row_by_row = alone || !self.together(&singles, place)?;
-        Ok(Findings { place, width: Some(singles.width), row_by_row, unproven: None })
+        Ok(Findings { place, width: Some(singles.width), labels: singles.labels, row_by_row, unproven: None })
     }
 
     /// Each made-up row alone; an error when the model takes none of them.
@@ -132,7 +134,7 @@ impl Probe<'_> {
     }
 
     fn call(&mut self, rows: &RecordBatch, start: usize, count: usize) -> Result<Result<Table>> {
-        self.runner.call(rows, start, count, self.asked, |given| output::table(given, count))
+        self.runner.call(rows, start, count, self.asked, |given| output::table(&given[0], count))
     }
 
     /// A model of texts may know only its own; any other has failed for good.
@@ -163,7 +165,7 @@ impl Probe<'_> {
                 );
             }
         };
-        Ok(Findings { place, width, row_by_row: true, unproven: Some(error.to_string()) })
+        Ok(Findings { place, width, labels: None, row_by_row: true, unproven: Some(error.to_string()) })
     }
 
     /// The labels of the numbers: those that the model's file knows, where the labels that it gives do not speak against them.
@@ -181,7 +183,7 @@ impl Probe<'_> {
             let mut asked = Asked::new(&name)?;
             let (mut agreed, mut differed) = (0, 0);
             for (row, table) in &singles.tables {
-                let Ok(Some(given)) = self.runner.call(&singles.made, *row, 1, &mut asked, |given| output::names(given, 1)) else {
+                let Ok(Some(given)) = self.runner.call(&singles.made, *row, 1, &mut asked, |given| output::names(&given[0], 1)) else {
                     continue;
                 };
                 let most = table.values.iter().copied().fold(f64::NEG_INFINITY, f64::max);

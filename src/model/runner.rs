@@ -2,7 +2,7 @@
 
 use arrow::record_batch::RecordBatch;
 use ort::memory::Allocator;
-use ort::session::{HasSelectedOutputs, OutputSelector, RunOptions, Session};
+use ort::session::{HasSelectedOutputs, OutputSelector, RunOptions, Session, SessionOutputs};
 use ort::value::{DynValue, Tensor, ValueType};
 
 use super::feed::Feed;
@@ -17,7 +17,7 @@ pub struct Runner {
     batch: Option<Feed>,
 }
 
-/// One output that a call asks for.
+/// What a call asks for: an output, and others after it.
 pub struct Asked {
     pub output: String,
     options: RunOptions<HasSelectedOutputs>,
@@ -29,7 +29,13 @@ pub struct Asked {
 
 impl Asked {
     pub fn new(output: &str) -> Result<Self> {
-        Ok(Self { output: output.to_owned(), options: select(output, None)?, single: None, is_single_known: false })
+        Ok(Self { output: output.to_owned(), options: select(output, &[], None)?, single: None, is_single_known: false })
+    }
+
+    /// With others no answer is allocated before.
+    pub fn with(output: &str, others: &[String]) -> Result<Self> {
+        let options = select(output, others, None)?;
+        Ok(Self { output: output.to_owned(), options, single: None, is_single_known: !others.is_empty() })
     }
 }
 
@@ -45,7 +51,7 @@ impl Runner {
         start: usize,
         rows: usize,
         asked: &mut Asked,
-        read: impl FnOnce(&DynValue) -> R,
+        read: impl FnOnce(&SessionOutputs<'_>) -> R,
     ) -> Result<R> {
         let kept = if rows == 1 { &mut self.single } else { &mut self.batch };
         if kept.as_ref().is_none_or(|feed| feed.rows() != rows) {
@@ -58,26 +64,23 @@ impl Runner {
             .session
             .run_with_options(feed.tensors(), options)
             .map_err(|error| Error::input(format!("could not run: {}", error.message())))?;
-        let Some(output) = outputs.get(&asked.output) else {
-            return Err(Error::internal(format!("no output {:?}", asked.output)));
-        };
-        let read = read(output);
-        let given = (rows == 1 && !asked.is_single_known).then(|| output.dtype().clone());
+        let read = read(&outputs);
+        let given = (rows == 1 && !asked.is_single_known).then(|| outputs[0].dtype().clone());
         drop(outputs);
         if let Some(given) = given {
             asked.is_single_known = true;
             let declared = self.session.outputs().iter().find(|output| output.name() == asked.output).map(|output| output.dtype());
             if let Some(tensor) = declared.and_then(|declared| answer(declared, &given)).transpose()? {
-                asked.single = Some(select(&asked.output, Some(tensor))?);
+                asked.single = Some(select(&asked.output, &[], Some(tensor))?);
             }
         }
         Ok(read)
     }
 }
 
-/// Asks for one output only, given a tensor for it to be written to.
-fn select(output: &str, into: Option<DynValue>) -> Result<RunOptions<HasSelectedOutputs>> {
-    let mut selector = OutputSelector::no_default().with(output);
+/// Asks for these outputs only, given a tensor for the first to be written to.
+fn select(output: &str, others: &[String], into: Option<DynValue>) -> Result<RunOptions<HasSelectedOutputs>> {
+    let mut selector = others.iter().fold(OutputSelector::no_default().with(output), |selector, other| selector.with(other));
     if let Some(value) = into {
         selector = selector.preallocate(output, value);
     }

@@ -13,6 +13,8 @@ pub struct Usage {
     pub output: Option<String>,
     /// The number of that output; `None`: the evident one.
     pub part: Option<Part>,
+    /// Outputs that are handed on beside the score.
+    pub also: Vec<String>,
     /// `runs row by row`: each row is run alone, so that others cannot matter.
     pub row_by_row: bool,
     /// `runs with chance`: the same row may get another score.

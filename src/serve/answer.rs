@@ -20,7 +20,8 @@ pub fn lookup_answer(vector: &str, answer: &LookupAnswer) -> Vec<u8> {
     out
 }
 
-/// `{"model","version","scores":[..]}`, `"errors":[..]` where some row has no score, and then as `lookup_answer`.
+/// `{"model","version","scores":[..]}`, `"outputs":[..]` where the model's declaration hands some on, `"errors":[..]` where
+/// some row has no score, and then as `lookup_answer`.
 pub fn score_answer(model: &str, answer: &ScoreAnswer) -> Vec<u8> {
     let mut out = Vec::with_capacity(1024);
     out.extend_from_slice(b"{\"model\":");
@@ -29,9 +30,16 @@ pub fn score_answer(model: &str, answer: &ScoreAnswer) -> Vec<u8> {
     write_text(&mut out, &answer.model_version);
     out.extend_from_slice(b",\"scores\":[");
     write_each(&mut out, answer.scores.iter(), |out, score| match score {
-        Ok(score) => write_float(out, *score),
+        Ok(scored) => write_float(out, scored.score),
         Err(_) => out.extend_from_slice(b"null"),
     });
+    if answer.scores.iter().flatten().any(|scored| !scored.outputs.is_null()) {
+        out.extend_from_slice(b"],\"outputs\":[");
+        write_each(&mut out, answer.scores.iter(), |out, score| match score {
+            Ok(scored) => write_value(out, &scored.outputs),
+            Err(_) => out.extend_from_slice(b"null"),
+        });
+    }
     out.extend_from_slice(b"],");
     errors(&mut out, answer.scores.iter().map(|score| score.as_ref().err()));
     values_and_cut(&answer.lookup, &mut out);

@@ -151,6 +151,7 @@ fn schemas(plan: &Plan) -> Json {
         "model": {"type": "string"},
         "version": {"type": "string", "description": "SHA-256 of the model's file"},
         "scores": {"type": "array", "items": {"oneOf": [double(), {"type": "null"}]}, "description": "one per row; null where the model gives none"},
+        "outputs": {"type": "array", "items": {"type": ["object", "null"]}, "description": "only where the model's declaration hands outputs on (`also`): one object per row, by the outputs' names; null where the model gives none"},
         "errors": {"type": "array", "items": {"type": ["string", "null"]}, "description": "only where some row has no score: one per row, why it has none, null where it has one"},
     });
     for target in [&mut lookup, &mut score] {

@@ -184,6 +184,7 @@ fn usage(body: &ModelBody) -> Usage {
     Usage {
         output: output.and_then(|output| output.name.as_ref()).map(|name| name.text.clone()),
         part: output.and_then(|output| output.part.clone()),
+        also: body.also.iter().flat_map(|clause| &clause.value).map(|name| name.text.clone()).collect(),
         row_by_row: runs(Runs::RowByRow),
         chance: runs(Runs::WithChance),
     }

@@ -242,12 +242,13 @@ impl Writer<'_> {
         units.extend(body.sha256.as_ref().map(|clause| self.clause(clause, "sha256", 1, 1)));
         units.extend(body.takes.as_ref().map(|clause| self.clause(clause, "takes", 1, 2)));
         units.extend(body.output.as_ref().map(|clause| self.clause(clause, "output", 1, 3)));
-        units.extend(body.runs.iter().map(|clause| self.clause(clause, "runs", 1, 4)));
+        units.extend(body.also.as_ref().map(|clause| self.clause(clause, "also", 1, 4)));
+        units.extend(body.runs.iter().map(|clause| self.clause(clause, "runs", 1, 5)));
         if let Some(score) = &body.score {
             let (source, topic) = (self.slice(score.value.source.at), self.slice(score.value.topic.at));
-            units.push(self.unit(score.tokens.clone(), format!("score {source} into topic {topic}"), CLAUSES + 5));
+            units.push(self.unit(score.tokens.clone(), format!("score {source} into topic {topic}"), CLAUSES + 6));
         }
-        units.extend(body.label.as_ref().map(|clause| self.clause(clause, "label", 1, 6)));
+        units.extend(body.label.as_ref().map(|clause| self.clause(clause, "label", 1, 7)));
         if let Some(watch) = &body.watch {
             let start = watch.tokens.start;
             let every =
@@ -259,7 +260,7 @@ impl Writer<'_> {
                 line.push_str(&format!(" alert when {}", alerts.join(" or ")));
             }
             line.push_str(&format!(" into topic {}", self.slice(watch.value.topic.at)));
-            units.push(self.unit(watch.tokens.clone(), line, CLAUSES + 7));
+            units.push(self.unit(watch.tokens.clone(), line, CLAUSES + 8));
         }
         for unit in units.iter_mut().skip(1) {
             unit.indent = 2;

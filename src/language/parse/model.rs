@@ -7,7 +7,7 @@ use super::tree::{ModelBody, Output, Runs, Score, Watch};
 use crate::language::diagnostics::{Diagnostic, codes};
 use crate::plan::Part;
 
-const CLAUSES: [&str; 8] = ["from", "sha256", "takes", "output", "runs", "score", "label", "watch"];
+const CLAUSES: [&str; 9] = ["from", "sha256", "takes", "output", "also", "runs", "score", "label", "watch"];
 
 pub(super) fn model(cursor: &mut Cursor<'_>) -> Parsed<ModelBody> {
     let mut body = ModelBody::default();
@@ -38,6 +38,13 @@ fn clause(cursor: &mut Cursor<'_>, body: &mut ModelBody) -> Parsed<()> {
         let output = output(cursor)?;
         let clause = cursor.clause(start, output);
         cursor.once(&mut body.output, clause, "output");
+    } else if cursor.eat("also") {
+        let mut outputs = vec![cursor.string("an output's name in quotes")?];
+        while cursor.eat_token(&Token::Comma) {
+            outputs.push(cursor.string("an output's name in quotes")?);
+        }
+        let clause = cursor.clause(start, outputs);
+        cursor.once(&mut body.also, clause, "also");
     } else if cursor.eat("runs") {
         let runs = runs(cursor)?;
         let clause = cursor.clause(start, runs);
@@ -67,7 +74,7 @@ fn clause(cursor: &mut Cursor<'_>, body: &mut ModelBody) -> Parsed<()> {
         let clause = cursor.clause(start, watch);
         cursor.once(&mut body.watch, clause, "watch drift");
     } else {
-        return Err(cursor.expected("a clause of a model (from, sha256, takes, output, runs, score, watch drift) or `;`"));
+        return Err(cursor.expected("a clause of a model (from, sha256, takes, output, also, runs, score, watch drift) or `;`"));
     }
     Ok(())
 }

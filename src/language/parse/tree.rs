@@ -277,6 +277,7 @@ pub(crate) struct ModelBody {
     pub sha256: Option<Clause<Name>>,
     pub takes: Option<Clause<Name>>,
     pub output: Option<Clause<Output>>,
+    pub also: Option<Clause<Vec<Name>>>,
     pub runs: Vec<Clause<Runs>>,
     pub score: Option<Clause<Score>>,
     pub label: Option<Clause<()>>,
