@@ -100,10 +100,10 @@ impl Maker<'_> {
     }
 
     fn text(&mut self, column: usize, row: usize) -> String {
-        if self.categories.is_empty() {
-            return String::new();
-        }
         let number = (self.numbers.next() >> 32) as usize;
+        if self.categories.is_empty() {
+            return if row == 0 { String::new() } else { format!("w{}", number % 8) };
+        }
         let groups = self.categories.len();
         let group = &self.categories[if row.is_multiple_of(4) { number % groups } else { column % groups }];
         group.get(number % group.len().max(1)).cloned().unwrap_or_default()

@@ -210,7 +210,8 @@ impl Probe<'_> {
     }
 
     /// Whether rows may be run together. It is a fault when a row's score changes with the rows beside it: in a batch of the
-    /// same size and at the same place in it, so that rounding by the size of a batch is not taken for it.
+    /// same size and at the same place in it, so that rounding by the size of a batch is not taken for it. Of one row alone
+    /// nothing is found out.
     fn together(&mut self, singles: &Singles, place: usize) -> Result<bool, Stop> {
         for usable in singles.usable.iter().filter(|usable| usable.len() > 1) {
             let row = |at: usize| usable[at % usable.len()];
@@ -228,6 +229,9 @@ impl Probe<'_> {
                     return Err(Fault::Neighbours(message).into());
                 }
             }
+        }
+        if singles.usable.iter().all(|usable| usable.len() < 2) {
+            return Ok(false);
         }
         let sizes: &[usize] = if self.depth == Depth::Load { &[2, TOGETHER, 33, ROWS_PER_CALL_MAX] } else { &[] };
         for size in sizes {
