@@ -9,22 +9,27 @@ use serde_json::{Value as Json, json};
 
 use crate::decode::{self, FileFormat, Payloads};
 use crate::engine::push_without_engine;
-use crate::error::{Error, Result};
-use crate::plan::{Plan, Source};
+use crate::error::{Error, ErrorKind, Result};
+use crate::plan::{Origin, Plan, Source};
+use crate::serve::frames;
 
 use super::Outcome;
 use super::client::{Client, escaped};
 use super::context::Context;
 use super::definitions;
 use super::lookup::unknown;
+use super::output;
 use super::progress::Progress;
 
 #[derive(Args)]
 pub(super) struct Arguments {
     /// The source
     source: String,
-    /// The records: NDJSON, CSV or Parquet by the file's name; - is NDJSON from standard input
+    /// The records: NDJSON, CSV or Parquet by the file's name (text also as .gz or .zst); - is NDJSON from standard input
     file: String,
+    /// The record of the file to begin with, counted from 1: what a push that ended early tells
+    #[arg(long, value_name = "RECORD", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
+    from: u64,
 }
 
 /// Records and bytes that go in one step, so that memory is bounded.
@@ -34,14 +39,16 @@ const STEP_BYTES: usize = 8 << 20;
 const REJECTS_SHOWN: usize = 5;
 
 /// What became of the records.
-#[derive(Default)]
 struct Pushed {
+    /// Of the file, the record that is pushed first, from 1.
+    from: u64,
     accepted: u64,
     rejected: u64,
-    /// The first few: the record's place in the file, and why.
-    rejects: Vec<(u64, String)>,
+    /// The first few: the record's number in the file from 0, its line or row, and why.
+    rejects: Vec<(u64, u64, String)>,
     /// For each partition the offset after its last record.
     positions: BTreeMap<u64, u64>,
+    warnings: Vec<String>,
 }
 
 impl Pushed {
@@ -49,11 +56,34 @@ impl Pushed {
         self.accepted + self.rejected
     }
 
-    fn reject(&mut self, record: u64, message: &str) {
+    /// Of the file, the record that comes next, from 1.
+    fn next(&self) -> u64 {
+        self.from + self.done()
+    }
+
+    fn reject(&mut self, step: &Step, record: u64, message: &str) {
         if self.rejects.len() < REJECTS_SHOWN {
-            self.rejects.push((record, message.to_owned()));
+            let place = usize::try_from(record).ok().and_then(|record| step.places.get(record)).copied().unwrap_or_default();
+            self.rejects.push((step.first + record, place, message.to_owned()));
         }
     }
+
+    fn warn(&mut self, warning: &str) {
+        if self.warnings.is_empty() {
+            self.warnings.push(warning.to_owned());
+        }
+    }
+}
+
+/// Records that go together.
+#[derive(Default)]
+struct Step {
+    payloads: Vec<Vec<u8>>,
+    /// The line or row of each.
+    places: Vec<u64>,
+    bytes: usize,
+    /// The number of the first in the file, from 0.
+    first: u64,
 }
 
 pub(super) fn run(context: &Context, arguments: &Arguments) -> Result<Outcome> {
@@ -61,81 +91,131 @@ pub(super) fn run(context: &Context, arguments: &Arguments) -> Result<Outcome> {
     let (_, source) = plan
         .source(&arguments.source)
         .ok_or_else(|| unknown("source", &arguments.source, plan.sources.iter().map(|source| &source.name)))?;
+    let path = Path::new(&arguments.file);
     let mut payloads = match arguments.file.as_str() {
-        "-" => decode::reader_to_records(source, FileFormat::Ndjson, "standard input", Box::new(std::io::stdin()))?,
-        path => decode::file_to_records(source, Path::new(path))?,
+        "-" => decode::stream_to_records(source, "standard input", Box::new(std::io::stdin()))?,
+        _ => decode::file_to_records(source, path)?,
     };
-    let mut pushed = Pushed::default();
-    match Client::of_running(context) {
-        Some(server) => steps(&mut payloads, &mut pushed, |step, pushed| through(&server, source, step, pushed))?,
-        None => steps(&mut payloads, &mut pushed, |step, pushed| directly(context, &plan, source, step, pushed))?,
+    let is_parquet = FileFormat::of(path).is_ok_and(|format| format == FileFormat::Parquet);
+    let mut pushed =
+        Pushed { from: arguments.from, accepted: 0, rejected: 0, rejects: Vec::new(), positions: BTreeMap::new(), warnings: Vec::new() };
+    let is_kafka = matches!(source.origin, Origin::Kafka { .. });
+    let ended = match Client::of_running(context) {
+        Some(server) => steps(&mut payloads, &mut pushed, |step, pushed| {
+            through(&server, source, step, pushed).map_err(|error| doubted(error, step, is_kafka))
+        }),
+        None => steps(&mut payloads, &mut pushed, |step, pushed| {
+            directly(context, &plan, source, step, pushed).map_err(|error| doubted(error, step, is_kafka))
+        }),
+    };
+    if pushed.done() > 0 {
+        print(context, &source.name, if is_parquet { "row" } else { "line" }, &pushed)?;
     }
-    print(context, &source.name, &pushed)?;
+    ended.map_err(|error| went_on(error, arguments, &pushed))?;
+    if pushed.done() == 0 {
+        return Err(Error::input(format!("{} has fewer than {} records: nothing was pushed", arguments.file, arguments.from)));
+    }
+    if pushed.accepted == 0 {
+        return Err(Error::input(format!("none of the records is an event of {}: mend them and push the file again", source.name)));
+    }
     Ok(Outcome::Done)
 }
 
-/// Takes the records in steps of bounded size.
-fn steps(payloads: &mut Payloads, pushed: &mut Pushed, mut push: impl FnMut(&[Vec<u8>], &mut Pushed) -> Result<()>) -> Result<()> {
+/// The error of a push that ended early, with what is in and how to go on.
+fn went_on(error: Error, arguments: &Arguments, pushed: &Pushed) -> Error {
+    let Arguments { source, file, from } = arguments;
+    let next = pushed.next();
+    if pushed.done() == 0 {
+        return error;
+    }
+    let (kind, last) = (error.kind(), next - 1);
+    let records = if *from == last { format!("record {last} of it is") } else { format!("records {from} to {last} of it are") };
+    Error::new(kind, format!("{error}; {records} in {source}: go on behind with `forebay push {source} {file} --from {next}`"))
+}
+
+/// Takes the records in steps of bounded size, from the one that is pushed first.
+fn steps(payloads: &mut Payloads, pushed: &mut Pushed, mut push: impl FnMut(&Step, &mut Pushed) -> Result<()>) -> Result<()> {
     let mut progress = Progress::new();
-    let mut step: Vec<Vec<u8>> = Vec::new();
-    let mut bytes = 0;
+    let mut step = Step { first: pushed.from - 1, ..Step::default() };
+    let mut skipped = 0;
     for batch in payloads {
-        let batch = batch?;
-        bytes += batch.iter().map(Vec::len).sum::<usize>();
-        step.extend(batch);
-        if step.len() >= STEP_RECORDS || bytes >= STEP_BYTES {
+        // What comes before a fault of the file is pushed, so that it is a number of records that is in.
+        let (batch, fault) = match batch {
+            Ok(batch) => (batch, None),
+            Err(error) => (Vec::new(), Some(error)),
+        };
+        let skip = batch.len().min(usize::try_from(pushed.from - 1 - skipped).unwrap_or(usize::MAX));
+        skipped += skip as u64;
+        for payload in batch.into_iter().skip(skip) {
+            step.bytes += payload.bytes.len();
+            step.places.push(payload.place);
+            step.payloads.push(payload.bytes);
+        }
+        if step.payloads.len() >= STEP_RECORDS || step.bytes >= STEP_BYTES || fault.is_some() && !step.payloads.is_empty() {
             push(&step, pushed)?;
-            step.clear();
-            bytes = 0;
+            step = Step { first: pushed.next() - 1, ..Step::default() };
             progress.at(pushed.done(), "records");
         }
+        if let Some(error) = fault {
+            return Err(error);
+        }
     }
-    if !step.is_empty() {
+    if !step.payloads.is_empty() {
         push(&step, pushed)?;
     }
     Ok(())
 }
 
-fn through(server: &Client, source: &Source, step: &[Vec<u8>], pushed: &mut Pushed) -> Result<()> {
-    let first = pushed.done();
-    let mut body = step.join(&b'\n');
-    body.push(b'\n');
-    let answer = server.send(&format!("/v1/sources/{}/events", escaped(&source.name)), "application/x-ndjson", &body)?;
+/// The error of a step. Where some of it may be in all the same, it says so: Kafka takes records one by one, and an answer may
+/// be lost.
+fn doubted(error: Error, step: &Step, is_kafka: bool) -> Error {
+    let kind = error.kind();
+    if !is_kafka && !matches!(kind, ErrorKind::Unavailable | ErrorKind::Internal) {
+        return error;
+    }
+    let (first, last) = (step.first + 1, step.first + step.payloads.len() as u64);
+    Error::new(kind, format!("{error}; whether records {first} to {last} of it are in is not known: `forebay topics list` counts them"))
+}
+
+fn through(server: &Client, source: &Source, step: &Step, pushed: &mut Pushed) -> Result<()> {
+    let path = format!("/v1/sources/{}/events", escaped(&source.name));
+    let answer = server.send(&path, frames::CONTENT_TYPE, &frames::write(&step.payloads))?;
     let number = |value: &Json| value.as_u64().ok_or_else(|| Error::internal(format!("the server answered a push with {answer}")));
-    pushed.accepted += number(&answer["accepted"])?;
-    pushed.rejected += number(&answer["rejected"])?;
+    let (accepted, rejected) = (number(&answer["accepted"])?, number(&answer["rejected"])?);
     for reject in answer["rejects"].as_array().into_iter().flatten() {
-        pushed.reject(first + number(&reject["record"])?, reject["message"].as_str().unwrap_or_default());
+        pushed.reject(step, number(&reject["record"])?, reject["message"].as_str().unwrap_or_default());
     }
     for position in answer["positions"].as_array().into_iter().flatten() {
         pushed.positions.insert(number(&position["partition"])?, number(&position["offset"])?);
     }
+    for warning in answer["warnings"].as_array().into_iter().flatten() {
+        pushed.warn(warning.as_str().unwrap_or_default());
+    }
+    pushed.accepted += accepted;
+    pushed.rejected += rejected;
     Ok(())
 }
 
 /// Appends to the log itself. Records that do not decode are appended as well: the engine sets them aside with their
 /// bytes when it reads them.
-fn directly(context: &Context, plan: &Plan, source: &Source, step: &[Vec<u8>], pushed: &mut Pushed) -> Result<()> {
-    let first = pushed.done();
-    let receipt = push_without_engine(&context.config, plan, &source.name, step, Arc::clone(&context.clock))?;
-    pushed.accepted += receipt.accepted;
-    pushed.rejected += receipt.rejected;
+fn directly(context: &Context, plan: &Plan, source: &Source, step: &Step, pushed: &mut Pushed) -> Result<()> {
+    let receipt = push_without_engine(&context.config, plan, &source.name, &step.payloads, Arc::clone(&context.clock))?;
     for (record, message) in &receipt.rejects {
-        pushed.reject(first + *record as u64, message);
+        pushed.reject(step, *record as u64, message);
     }
     pushed.positions.extend(receipt.positions.iter().map(|(partition, offset)| (u64::from(partition.0), offset.0)));
+    receipt.warnings.iter().for_each(|warning| pushed.warn(warning));
+    pushed.accepted += receipt.accepted;
+    pushed.rejected += receipt.rejected;
     Ok(())
 }
 
-fn print(context: &Context, source: &str, pushed: &Pushed) -> Result<()> {
+fn print(context: &Context, source: &str, unit: &str, pushed: &Pushed) -> Result<()> {
     let positions: Vec<_> =
         pushed.positions.iter().map(|(partition, offset)| json!({"source": source, "partition": partition, "offset": offset})).collect();
-    let mut text = match pushed.done() {
-        0 => "there were no records\n".to_owned(),
-        _ => format!("{} accepted, {} rejected\n", pushed.accepted, pushed.rejected),
-    };
-    for (record, message) in &pushed.rejects {
-        text.push_str(&format!("  record {}: {message}\n", record + 1));
+    let mut text = format!("{} accepted, {} rejected\n", pushed.accepted, pushed.rejected);
+    for (_, place, message) in &pushed.rejects {
+        text.push_str(&format!("  {unit} {place}: {message}\n"));
     }
     if pushed.rejected > 0 {
         text.push_str("rejected records go to the dead-letter topic with their bytes and the reason\n");
@@ -143,7 +223,12 @@ fn print(context: &Context, source: &str, pushed: &Pushed) -> Result<()> {
     for (partition, offset) in &pushed.positions {
         text.push_str(&format!("{source} partition {partition}: next offset {offset}\n"));
     }
-    let rejects: Vec<_> = pushed.rejects.iter().map(|(record, message)| json!({"record": record, "message": message})).collect();
-    let object = json!({"accepted": pushed.accepted, "rejected": pushed.rejected, "rejects": rejects, "positions": positions});
+    let reject = |(record, place, message): &(u64, u64, String)| json!({"record": record, unit: place, "message": message});
+    let rejects: Vec<_> = pushed.rejects.iter().map(reject).collect();
+    let mut object = json!({"accepted": pushed.accepted, "rejected": pushed.rejected, "rejects": rejects, "positions": positions});
+    if !pushed.warnings.is_empty() {
+        object["warnings"] = json!(pushed.warnings);
+    }
+    pushed.warnings.iter().for_each(|warning| output::complain(&format!("warning: {warning}\n")));
     context.print.one(&text, &object)
 }

@@ -15,6 +15,7 @@ use crate::language;
 use crate::log::embedded::{Log, Mode};
 use crate::plan::Origin;
 use crate::record::{NewRecord, RecordRun};
+use crate::serve::frames;
 use crate::time::EventTime;
 
 use super::Outcome;
@@ -279,7 +280,7 @@ fn append(context: &Context, arguments: &WriteArguments) -> Result<()> {
         })?;
         for step in records.chunks(STEP_RECORDS) {
             let path = format!("/v1/sources/{}/events", escaped(&source.name));
-            server.send(&path, "application/x-ndjson", &step.join(&b'\n'))?;
+            server.send(&path, frames::CONTENT_TYPE, &frames::write(step))?;
         }
     } else {
         let mut writer = system_of(context, topic, &arguments.which, Mode::ReadWrite)?.writer()?;

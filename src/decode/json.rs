@@ -1,28 +1,39 @@
 //! JSON objects to rows, without a document in between. The rules are in `docs/formats.md`. Must never recurse
 //! without a bound: a record of ten million brackets is a reject, not a crash.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt;
 use std::ops::Range;
 
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+use sonic_rs::LazyValue;
 
 use super::value::{self as written, Mismatch, Single};
-use super::{Rejection, reason};
-use crate::plan::Field;
+use super::{Rejection, malformed, numbers, reason};
+use crate::plan::{Field, Source};
+use crate::time::Epoch;
 use crate::value::{DataType, Value};
 
 /// A source's fields, found by name.
 #[derive(Debug)]
 pub(super) struct Fields {
     fields: Vec<Field>,
+    /// For each what integers count, where it is a timestamp.
+    epochs: Vec<Epoch>,
     by_name: HashMap<String, usize>,
 }
 
 impl Fields {
-    pub fn new(fields: &[Field]) -> Self {
+    /// Those fields of a source.
+    pub fn of(source: &Source, indices: impl Iterator<Item = usize>) -> Self {
+        Self::new(indices.map(|index| (source.fields[index].clone(), source.epoch(index))))
+    }
+
+    fn new(fields: impl Iterator<Item = (Field, Epoch)>) -> Self {
+        let (fields, epochs): (Vec<Field>, _) = fields.unzip();
         let by_name = fields.iter().enumerate().map(|(index, field)| (field.name.clone(), index)).collect();
-        Self { fields: fields.to_vec(), by_name }
+        Self { fields, epochs, by_name }
     }
 
     pub fn iter(&self) -> impl Iterator<Item = (&str, &DataType)> {
@@ -101,23 +112,48 @@ pub(super) fn read(fields: &Fields, text: &str, row: &mut Row) -> Result<(), Rej
 /// The same; what is wrong comes with the field whose value it is.
 fn parse(fields: &Fields, text: &str, row: &mut Row) -> Result<(), (Option<usize>, Mismatch)> {
     row.clear(fields);
-    let mut wrong = None;
     let mut json = sonic_rs::Deserializer::from_str(text);
-    let result = json.deserialize_any(Object { fields, row, wrong: &mut wrong }).and_then(|()| json.end());
-    match (wrong, result) {
-        (Some((field, mismatch)), _) => Err((Some(field), mismatch)),
-        (None, Ok(())) => {
-            if row.slots.iter().chain(&row.items).any(is_zero) && has_minus_zero(text) {
-                restore_signs(fields, text, row);
-            }
-            Ok(())
-        }
-        (None, Err(error)) => Err((None, Mismatch { reason: reason::MALFORMED, message: in_short(&error) })),
+    let read = json.deserialize_any(Object::<false> { fields, row, mismatches: &mut [] }).and_then(|()| json.end());
+    if read.is_err() {
+        return parse_patiently(fields, text, row);
     }
+    restore_signs(fields, text, row);
+    Ok(())
 }
 
-fn in_short(error: &sonic_rs::Error) -> String {
-    error.to_string().lines().next().unwrap_or("no JSON").to_lowercase()
+/// Reads again what was not read at once: of members of one name the last counts, whatever the others hold, and a number that
+/// no double holds is wrong only where a field takes it.
+#[cold]
+fn parse_patiently(fields: &Fields, text: &str, row: &mut Row) -> Result<(), (Option<usize>, Mismatch)> {
+    row.clear(fields);
+    let bounded = numbers::bounded(text);
+    let mut mismatches: Vec<Option<Mismatch>> = vec![None; fields.fields.len()];
+    let mut json = sonic_rs::Deserializer::from_str(&bounded);
+    let read = json.deserialize_any(Object::<true> { fields, row, mismatches: &mut mismatches }).and_then(|()| json.end());
+    if let Err(error) = read {
+        let message = malformed::message(text, &error.to_string());
+        return Err((None, Mismatch { reason: reason::MALFORMED, message }));
+    }
+    if matches!(bounded, Cow::Owned(_)) {
+        let mut last: Vec<Option<LazyValue<'_>>> = vec![None; fields.fields.len()];
+        // It is known to be an object, and how deep it nests.
+        for (name, value) in sonic_rs::to_object_iter(text).flatten() {
+            if let Some(index) = fields.find(&name, 0) {
+                last[index] = Some(value);
+            }
+        }
+        for (value, mismatch) in last.iter().zip(&mut mismatches) {
+            if let Some(number) = value.as_ref().and_then(|value| numbers::beyond(value.as_raw_str())) {
+                *mismatch = written::beyond_doubles(number).err();
+            }
+        }
+    }
+    let wrong = mismatches.into_iter().enumerate().find_map(|(index, mismatch)| mismatch.map(|mismatch| (Some(index), mismatch)));
+    if let Some(wrong) = wrong {
+        return Err(wrong);
+    }
+    restore_signs(fields, &bounded, row);
+    Ok(())
 }
 
 /// Reads JSON values of one type, by the rules of payloads.
@@ -127,8 +163,10 @@ pub(crate) struct Values {
 }
 
 impl Values {
-    pub fn of(data_type: &DataType) -> Self {
-        Self { fields: Fields::new(&[Field { name: "v".to_owned(), data_type: data_type.clone() }]), row: Row::default() }
+    /// `epoch` is what integers count that stand for times.
+    pub fn of(data_type: &DataType, epoch: Epoch) -> Self {
+        let field = Field { name: "v".to_owned(), data_type: data_type.clone() };
+        Self { fields: Fields::new(std::iter::once((field, epoch))), row: Row::default() }
     }
 
     /// The value of a JSON text that `members` gave.
@@ -140,11 +178,14 @@ impl Values {
 
 /// The members of a JSON object by name, each value as it is written; or why the text is none.
 pub(crate) fn members(text: &str) -> Result<Vec<(String, String)>, String> {
-    let mut json = sonic_rs::Deserializer::from_str(text);
+    let malformed = |error: sonic_rs::Error| malformed::message(text, &error.to_string());
+    // A number that no double holds is handed through as it is written.
+    let bounded = numbers::bounded(text);
+    let mut json = sonic_rs::Deserializer::from_str(&bounded);
     let skip = Skip { levels: DEPTH_MAX + 1 };
-    json.deserialize_any(skip).and_then(|()| json.end()).map_err(|error| in_short(&error))?;
-    let member = |member: sonic_rs::Result<(_, sonic_rs::LazyValue<'_>)>| {
-        let (name, value) = member.map_err(|error| in_short(&error))?;
+    json.deserialize_any(skip).and_then(|()| json.end()).map_err(malformed)?;
+    let member = |member: sonic_rs::Result<(_, LazyValue<'_>)>| {
+        let (name, value) = member.map_err(malformed)?;
         Ok((String::from(name), value.as_raw_str().to_owned()))
     };
     sonic_rs::to_object_iter(text).map(member).collect()
@@ -152,7 +193,7 @@ pub(crate) fn members(text: &str) -> Result<Vec<(String, String)>, String> {
 
 /// The elements of a JSON array that `members` gave, as they are written; `None` for another value.
 pub(crate) fn elements(json: &str) -> Option<Vec<String>> {
-    let element = |element: sonic_rs::Result<sonic_rs::LazyValue<'_>>| element.ok().map(|value| value.as_raw_str().to_owned());
+    let element = |element: sonic_rs::Result<LazyValue<'_>>| element.ok().map(|value| value.as_raw_str().to_owned());
     json.starts_with('[').then(|| sonic_rs::to_array_iter(json).map(element).collect()).flatten()
 }
 
@@ -167,10 +208,14 @@ fn has_minus_zero(text: &str) -> bool {
 
 /// The fast parser takes the sign from minus zero. The other keeps it, but may miss the last bit of other doubles.
 fn restore_signs(fields: &Fields, text: &str, row: &mut Row) {
+    if !row.slots.iter().chain(&row.items).any(is_zero) || !has_minus_zero(text) {
+        return;
+    }
     let mut signed = Row::default();
     signed.clear(fields);
+    let mut mismatches = vec![None; fields.fields.len()];
     let mut json = serde_json::Deserializer::from_str(text);
-    if json.deserialize_any(Object { fields, row: &mut signed, wrong: &mut None }).is_ok() {
+    if json.deserialize_any(Object::<true> { fields, row: &mut signed, mismatches: &mut mismatches }).is_ok() {
         let slots = row.slots.iter_mut().zip(signed.slots).chain(row.items.iter_mut().zip(signed.items));
         for (slot, signed) in slots.filter(|(slot, signed)| is_zero(slot) && is_zero(signed)) {
             *slot = signed;
@@ -178,14 +223,15 @@ fn restore_signs(fields: &Fields, text: &str, row: &mut Row) {
     }
 }
 
-struct Object<'a> {
+/// Reads members. `PATIENT` goes on behind a value that is none of its field's type; else the first such ends it.
+struct Object<'a, const PATIENT: bool> {
     fields: &'a Fields,
     row: &'a mut Row,
-    /// The field whose value is none of its type, and why.
-    wrong: &'a mut Option<(usize, Mismatch)>,
+    /// Of a patient one, for each field why its last value is none.
+    mismatches: &'a mut [Option<Mismatch>],
 }
 
-impl<'de> Visitor<'de> for Object<'_> {
+impl<'de, const PATIENT: bool> Visitor<'de> for Object<'_, PATIENT> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -200,13 +246,13 @@ impl<'de> Visitor<'de> for Object<'_> {
                 continue;
             };
             let Row { items, text, .. } = &mut *self.row;
+            let (data_type, epoch) = (&self.fields.fields[index].data_type, self.fields.epochs[index]);
             let mut mismatch = None;
-            let cell = Cell { data_type: &self.fields.fields[index].data_type, element: None, items, text, mismatch: &mut mismatch };
-            let read = map.next_value_seed(cell);
-            if let Some(mismatch) = mismatch {
-                *self.wrong = Some((index, mismatch));
+            let cell = Cell::<PATIENT> { data_type, epoch, element: None, items, text, mismatch: &mut mismatch };
+            self.row.slots[index] = map.next_value_seed(cell)?;
+            if PATIENT {
+                self.mismatches[index] = mismatch;
             }
-            self.row.slots[index] = read?;
             expected = index + 1;
         }
         Ok(())
@@ -240,9 +286,11 @@ impl Visitor<'_> for Name<'_> {
 }
 
 /// The value of a field, or an element of its list.
-struct Cell<'a> {
+struct Cell<'a, const PATIENT: bool> {
     /// The field's, or that of its elements.
     data_type: &'a DataType,
+    /// What integers count, for a timestamp.
+    epoch: Epoch,
     /// Counted from 1.
     element: Option<usize>,
     items: &'a mut Vec<Slot>,
@@ -250,7 +298,7 @@ struct Cell<'a> {
     mismatch: &'a mut Option<Mismatch>,
 }
 
-impl Cell<'_> {
+impl<const PATIENT: bool> Cell<'_, PATIENT> {
     #[inline]
     fn take<E: serde::de::Error>(self, read: Result<Single<'_>, Mismatch>) -> Result<Slot, E> {
         Ok(match read {
@@ -267,12 +315,17 @@ impl Cell<'_> {
         })
     }
 
+    /// An error, or where there is patience a note of the first.
     #[cold]
     fn reject<E: serde::de::Error>(self, mismatch: Mismatch) -> Result<Slot, E> {
-        let reason = mismatch.reason;
-        let element = self.element.map(|element| format!("element {element}: ")).unwrap_or_default();
-        *self.mismatch = Some(Mismatch { message: element + &mismatch.message, ..mismatch });
-        Err(E::custom(reason))
+        if !PATIENT {
+            return Err(E::custom(mismatch.reason));
+        }
+        if self.mismatch.is_none() {
+            let element = self.element.map(|element| format!("element {element}: ")).unwrap_or_default();
+            *self.mismatch = Some(Mismatch { message: element + &mismatch.message, ..mismatch });
+        }
+        Ok(Slot::Null)
     }
 
     fn wrong<E: serde::de::Error>(self, what: &str) -> Result<Slot, E> {
@@ -280,7 +333,7 @@ impl Cell<'_> {
     }
 }
 
-impl<'de> DeserializeSeed<'de> for Cell<'_> {
+impl<'de, const PATIENT: bool> DeserializeSeed<'de> for Cell<'_, PATIENT> {
     type Value = Slot;
 
     fn deserialize<D: Deserializer<'de>>(self, json: D) -> Result<Slot, D::Error> {
@@ -288,7 +341,7 @@ impl<'de> DeserializeSeed<'de> for Cell<'_> {
     }
 }
 
-impl<'de> Visitor<'de> for Cell<'_> {
+impl<'de, const PATIENT: bool> Visitor<'de> for Cell<'_, PATIENT> {
     type Value = Slot;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -305,13 +358,18 @@ impl<'de> Visitor<'de> for Cell<'_> {
     }
 
     fn visit_i64<E: serde::de::Error>(self, value: i64) -> Result<Slot, E> {
-        let read = written::whole(value, self.data_type);
+        let read = written::counted(value, self.epoch, self.data_type);
         self.take(read)
     }
 
     fn visit_u64<E: serde::de::Error>(self, value: u64) -> Result<Slot, E> {
-        let read = written::unsigned(value, self.data_type);
-        self.take(read)
+        match i64::try_from(value) {
+            Ok(value) => self.visit_i64(value),
+            Err(_) => {
+                let read = written::unsigned(value, self.data_type);
+                self.take(read)
+            }
+        }
     }
 
     fn visit_f64<E: serde::de::Error>(self, value: f64) -> Result<Slot, E> {
@@ -325,13 +383,18 @@ impl<'de> Visitor<'de> for Cell<'_> {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Slot, A::Error> {
-        let DataType::List(item) = self.data_type else { return self.wrong("got an array") };
-        let Self { items, text, mismatch, .. } = self;
+        let DataType::List(item) = self.data_type else {
+            if PATIENT {
+                Skip { levels: DEPTH_MAX }.visit_seq(seq)?;
+            }
+            return self.wrong("got an array");
+        };
+        let Self { epoch, items, text, mismatch, .. } = self;
         let start = items.len();
         // No type is a list of lists, so that these elements follow one another.
         loop {
             let element = Some(items.len() - start + 1);
-            let cell = Cell { data_type: item, element, items: &mut *items, text: &mut *text, mismatch: &mut *mismatch };
+            let cell = Cell::<PATIENT> { data_type: item, epoch, element, items: &mut *items, text: &mut *text, mismatch: &mut *mismatch };
             match seq.next_element_seed(cell)? {
                 Some(slot) => items.push(slot),
                 None => return Ok(Slot::List(start..items.len())),
@@ -339,7 +402,10 @@ impl<'de> Visitor<'de> for Cell<'_> {
         }
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, _: A) -> Result<Slot, A::Error> {
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Slot, A::Error> {
+        if PATIENT {
+            Skip { levels: DEPTH_MAX }.visit_map(map)?;
+        }
         self.wrong("got an object")
     }
 }

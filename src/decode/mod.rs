@@ -7,6 +7,9 @@ mod dead_letter;
 mod expect;
 mod files;
 mod json;
+mod malformed;
+mod numbers;
+mod odd_times;
 #[cfg(test)]
 mod tests;
 mod time;
@@ -25,8 +28,12 @@ use columns::Columns;
 use json::{Fields, Row, Slot};
 
 pub use dead_letter::{dead_letter, partitions};
-pub use files::{FileFormat, LongTimes, ParquetFile, Payloads, file_to_records, guarded, reader_to_records, table_to_records};
+pub use files::{
+    CsvRow, CsvTable, FileFormat, Lines, LongTimes, Packing, ParquetFile, Payload, Payloads, file_to_records, guarded, stream_to_records,
+    table_to_records, text_of,
+};
 pub(crate) use json::{Values, elements, members};
+pub use odd_times::odd_times;
 pub use tombstone::TombstoneKeys;
 
 /// The largest payload that is read, unless `Decoder::with_payload_bytes_max` says otherwise.
@@ -115,7 +122,7 @@ impl Decoder {
     pub fn new(source: &Source) -> Self {
         Self {
             source: source.name.clone(),
-            fields: Fields::new(&source.fields),
+            fields: Fields::of(source, 0..source.fields.len()),
             schema: source.schema.clone(),
             event_time: source.event_time,
             expects: source.expects.clone(),
@@ -192,8 +199,8 @@ fn read(fields: &Fields, event_time: usize, bytes_max: usize, payload: Option<&[
         return Err(Rejection::new(reason::EMPTY, "the record has no payload"));
     }
     if payload.len() > bytes_max {
-        let text = format!("the payload has {} bytes, the limit is {bytes_max}", payload.len());
-        return Err(Rejection::new(reason::TOO_LARGE, text));
+        // Of what a file had it is a part.
+        return Err(Rejection::new(reason::TOO_LARGE, format!("the payload is larger than the limit of {bytes_max} bytes")));
     }
     let text = std::str::from_utf8(payload).map_err(|error| {
         Rejection::new(reason::INVALID_UTF8, format!("byte {} is not UTF-8{}", error.valid_up_to(), whose(fields, payload)))

@@ -13,7 +13,7 @@ use arrow::record_batch::RecordBatch;
 use arrow::util::display::array_value_to_string;
 use proptest::prelude::*;
 
-use super::{Decoded, Decoder, FileFormat, dead_letter, file_to_records, partitions, reader_to_records, reason, table_to_records};
+use super::{Decoded, Decoder, Payload, dead_letter, file_to_records, partitions, reason, table_to_records};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{Identity, Offset, Partition};
 use crate::plan::{Dedup, Evaluate, Expect, Expression, Field, Format, Origin, Source};
@@ -31,6 +31,7 @@ fn source() -> Source {
         fields: types.map(|(name, data_type)| Field { name: name.into(), data_type }).to_vec(),
         schema: Arc::new(Schema::new(schema)),
         origin: Origin::Log { topic: "payments".into(), partitions: 4, by: vec![1] },
+        epochs: Vec::new(),
         format: Format::Json,
         event_time: 4,
         lateness: Span::DAY,
@@ -170,7 +171,7 @@ fn lists_of_every_type_and_what_is_none() {
         let reject = &one(payload).rejects[0];
         assert_eq!((reject.reason, reject.message.as_str()), (reason, message), "{payload}");
     }
-    assert_eq!(one(&format!("{{\"at\":0,\"xs\":{}", "[".repeat(100_000))).rejects[0].reason, reason::WRONG_TYPE);
+    assert_eq!(one(&format!("{{\"at\":0,\"xs\":{}", "[".repeat(100_000))).rejects[0].reason, reason::MALFORMED);
     assert_eq!(one(r#"{"at":0,"xs":[1"#).rejects[0].reason, reason::MALFORMED);
 }
 
@@ -343,15 +344,18 @@ fn equal_fields_choose_equal_partitions() {
     assert_eq!((chosen[0], chosen[1], chosen[3]), (chosen[2], None, None));
 }
 
-fn lines_of(format: FileFormat, text: &str) -> Vec<String> {
-    let reader = Box::new(std::io::Cursor::new(text.as_bytes().to_vec()));
-    let batches = reader_to_records(&source(), format, "test", reader).unwrap();
-    batches.flat_map(|batch| batch.unwrap()).map(|payload| String::from_utf8(payload).unwrap()).collect()
+/// The payloads of a file of that name.
+fn lines_of(name: &str, text: &str) -> Vec<String> {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join(name);
+    std::fs::write(&path, text).unwrap();
+    let batches = file_to_records(&source(), &path).unwrap();
+    batches.flat_map(|batch| batch.unwrap()).map(|payload| String::from_utf8(payload.bytes).unwrap()).collect()
 }
 
 #[test]
 fn ndjson_is_taken_as_it_is() {
-    assert_eq!(lines_of(FileFormat::Ndjson, "{\"a\":1}\r\n\n  \n nonsense\n{}"), ["{\"a\":1}", " nonsense", "{}"]);
+    assert_eq!(lines_of("a.ndjson", "\u{feff}{\"a\":1}\r\n\n  \n nonsense\n{}"), ["{\"a\":1}", " nonsense", "{}"]);
 }
 
 #[test]
@@ -362,14 +366,16 @@ fn csv_is_typed_by_the_source() {
         "{}",
         r#"{"user":"abc","amount":"NaN","ok":"maybe","at":5}"#,
     ];
-    assert_eq!(lines_of(FileFormat::Csv, csv), expected);
+    assert_eq!(lines_of("a.csv", csv), expected);
 }
 
 #[test]
 fn csv_has_no_form_for_lists() {
-    let reader = Box::new(std::io::Cursor::new(b"id,xs\na,1\n".to_vec()));
-    let Err(error) = reader_to_records(&source_of_lists(), FileFormat::Csv, "test", reader) else { panic!("lists in CSV") };
-    assert_eq!(error.to_string(), "test: column xs is double[], which CSV has no form for: push NDJSON or Parquet");
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("test.csv");
+    std::fs::write(&path, "id,xs\na,1\n").unwrap();
+    let Err(error) = file_to_records(&source_of_lists(), &path) else { panic!("lists in CSV") };
+    assert_eq!(error.to_string(), format!("{}: column xs is double[], which CSV has no form for: push NDJSON or Parquet", path.display()));
 }
 
 #[test]
@@ -390,7 +396,7 @@ fn files_without_records_or_columns_say_so() {
         assert!(error.to_string().contains(name) && error.to_string().contains("holds no records"), "{error}");
     }
     assert!(first(&write("e.csv", "1,2\n3,4\n")).to_string().contains("no column of the header is a field of payments"));
-    assert!(first(&write("f.csv", "id,user\nonly\n")).to_string().contains("no well-formed CSV"));
+    assert!(first(&write("f.csv", "id,user\nonly\n")).to_string().contains("line 2: 1 cells, where the header names 2 columns"));
     assert!(first(&write("g.parquet", "nonsense")).to_string().contains("no readable Parquet file"));
     assert!(first(&write("h.txt", "{}")).to_string().contains("name the file .ndjson, .csv or .parquet"));
     assert_eq!(first(&folder.path().join("none.csv")).kind(), ErrorKind::NotFound);
@@ -421,8 +427,9 @@ fn the_file_of_a_table_has_all_columns_in_types_that_become_its_own() {
         table_to_records(&source(), &parquet_file(folder.path(), columns)).map(|batches| batches.map(Result::unwrap).collect::<Vec<_>>())
     };
     let refused = |columns| read(columns).unwrap_err().to_string();
-    let texts =
-        |batches: Vec<Vec<Vec<u8>>>| batches.concat().iter().map(|row| String::from_utf8_lossy(row).into_owned()).collect::<Vec<_>>();
+    let texts = |batches: Vec<Vec<Payload>>| {
+        batches.concat().iter().map(|row| String::from_utf8_lossy(&row.bytes).into_owned()).collect::<Vec<_>>()
+    };
     assert_eq!(texts(read(columns()).unwrap()), [r#"{"at":"1970-01-01T00:00:00.000001Z","id":"a","user":2,"amount":1.0}"#]);
     let empty = columns().into_iter().map(|(name, column)| (name, column.slice(0, 0))).collect();
     assert_eq!(texts(read(empty).unwrap()), [""; 0]);
@@ -459,7 +466,8 @@ fn parquet_columns_become_what_the_source_says() {
     ];
     let folder = tempfile::tempdir().unwrap();
     let path = parquet_file(folder.path(), columns);
-    let payloads: Vec<_> = file_to_records(&source(), &path).unwrap().flat_map(|batch| batch.unwrap()).collect();
+    let payloads: Vec<_> =
+        file_to_records(&source(), &path).unwrap().flat_map(|batch| batch.unwrap()).map(|payload| payload.bytes).collect();
     let texts: Vec<_> = payloads.iter().map(|payload| String::from_utf8_lossy(payload)).collect();
     let expected = [
         r#"{"user":2,"amount":1.0,"at":"1970-01-01T00:00:00.000001Z","id":"a"}"#,
@@ -496,7 +504,8 @@ fn lists_of_parquet_become_those_of_the_source() {
     let mut writer = parquet::arrow::ArrowWriter::try_new(std::fs::File::create(&path).unwrap(), batch.schema(), None).unwrap();
     writer.write(&batch).unwrap();
     writer.close().unwrap();
-    let payloads: Vec<_> = file_to_records(&source_of_lists(), &path).unwrap().flat_map(|batch| batch.unwrap()).collect();
+    let payloads: Vec<_> =
+        file_to_records(&source_of_lists(), &path).unwrap().flat_map(|batch| batch.unwrap()).map(|payload| payload.bytes).collect();
     let texts: Vec<_> = payloads.iter().map(|payload| String::from_utf8_lossy(payload)).collect();
     let expected = [
         r#"{"at":0,"xs":[0.5,-0.0],"ns":[1.0,null,2.5],"tags":[]}"#.to_owned(),

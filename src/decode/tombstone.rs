@@ -49,7 +49,7 @@ impl Keys {
         let fields: Vec<Field> = columns.iter().map(|column| source.fields[*column].clone()).collect();
         let arrow = columns.iter().map(|column| Arc::clone(&source.schema.fields()[*column]));
         Some(Self {
-            fields: Fields::new(&fields),
+            fields: Fields::of(source, columns.iter().copied()),
             single: if let [field] = fields.as_slice() { Some(field.clone()) } else { None },
             schema: Arc::new(Schema::new(arrow.collect::<Vec<_>>())),
         })

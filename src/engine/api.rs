@@ -89,6 +89,8 @@ pub struct PushReceipt {
     pub rejects: Vec<(usize, String)>,
     /// For each partition written, the offset after the last record: what a lookup's `after` takes.
     pub positions: Vec<(Partition, Offset)>,
+    /// What is probably not meant.
+    pub warnings: Vec<String>,
 }
 
 /// How far a source has come, and what became of its records since the data folder began.

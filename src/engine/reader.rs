@@ -15,7 +15,7 @@ use super::shared::{Applied, Shared};
 use super::tables;
 use super::tombstones::Tombstones;
 use super::work::{Prepared, dedup_ids, failing, key_columns, key_hashes, times_of};
-use crate::decode::{Decoded, Decoder, Reject, dead_letter, reason};
+use crate::decode::{Decoded, Decoder, Reject, dead_letter, odd_times, reason};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{Offset, Partition};
 use crate::record::{LogReader, NewRecord, RecordRun};
@@ -169,7 +169,11 @@ fn await_unread(shared: &Shared, source: usize, next: &BTreeMap<Partition, Offse
 fn decode(shared: &Shared, source: usize, decoder: &mut Decoder, run: RecordRun, next: Offset) -> Result<Vec<Incoming>> {
     let plan = shared.plan();
     let declared = &plan.sources[source];
-    let Decoded { mut batch, mut records, mut retracts, tombstones, mut rejects } = decoder.decode(&run)?;
+    let decoded = decoder.decode(&run)?;
+    if decoded.batch.num_rows() > 0 {
+        shared.set_problem(&format!("times of source {}", declared.name), odd_times(declared, &run, &decoded));
+    }
+    let Decoded { mut batch, mut records, mut retracts, tombstones, mut rejects } = decoded;
     let mut prepared = Prepared::new(plan, source, batch.clone());
     if is_input(&prepared) {
         let failing = failing(plan, source, &batch);

@@ -10,12 +10,13 @@ use std::time::{Duration, Instant, SystemTime};
 use xxhash_rust::xxh3::Xxh3Default;
 
 use super::shared::Shared;
-use crate::decode;
+use crate::decode::{self, Payload};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{Identity, Partition};
 use crate::online::Destination;
 use crate::plan::Source;
 use crate::record::NewRecord;
+use crate::time::Epoch;
 
 /// How often is looked for new files.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
@@ -132,10 +133,10 @@ fn load(shared: &Shared, source: &Source, path: &Path) -> Result<bool> {
         let batch = batch?;
         let begun = usize::try_from(done.saturating_sub(rows)).unwrap_or(usize::MAX).min(batch.len());
         rows += batch.len() as u64;
-        let record = |payload: Vec<u8>| NewRecord {
+        let record = |payload: Payload| NewRecord {
             topic: source.topic().to_owned(),
             partition: Some(Partition(0)),
-            value: Some(payload),
+            value: Some(payload.bytes),
             ..NewRecord::default()
         };
         let records: Vec<NewRecord> = batch.into_iter().skip(begun).map(record).collect();
@@ -150,6 +151,8 @@ fn load(shared: &Shared, source: &Source, path: &Path) -> Result<bool> {
 /// another key, takes its files in again.
 fn remembered_as(source: &Source, path: &Path) -> String {
     let mut taken: Vec<String> = source.fields.iter().map(|field| format!("{} {}", field.name, field.data_type)).collect();
+    let epochs = (source.fields.iter().zip(&source.epochs)).filter(|(_, epoch)| **epoch != Epoch::default());
+    taken.extend(epochs.map(|(field, epoch)| format!("{} {}", field.name, epoch.spelling())));
     taken.sort();
     taken.push(format!("time {}", source.fields[source.event_time].name));
     taken.extend(source.expects.iter().map(|expect| expect.condition.text.to_string()));

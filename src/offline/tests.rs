@@ -20,6 +20,7 @@ fn source(fields: &[(&str, DataType)]) -> Source {
         fields,
         schema: Arc::new(Schema::new(arrow)),
         origin: Origin::Kafka { topic: "payments".to_owned() },
+        epochs: Vec::new(),
         format: Format::Json,
         lateness: Span::DAY,
         max_ahead: Span::HOUR,

@@ -31,7 +31,7 @@ impl Meaning {
 }
 
 /// Of what stored events mean: name, topic, event time, what dropped duplicates and what retracts events. Columns come and
-/// go, and later bounds on lateness and expectations do not change what was accepted.
+/// go, and later bounds on lateness, expectations and units of times do not change what was accepted.
 pub(crate) fn source(
     name: &str,
     origin: &Origin,

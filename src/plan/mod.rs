@@ -23,7 +23,7 @@ use arrow::record_batch::RecordBatch;
 use crate::aggregate::{Aggregate, Keep};
 use crate::error::Result;
 use crate::id::Identity;
-use crate::time::Span;
+use crate::time::{Epoch, Span};
 use crate::value::{DataType, Value};
 
 pub use contents::Contents;
@@ -63,6 +63,8 @@ pub struct Source {
     pub name: String,
     pub id: Identity,
     pub fields: Vec<Field>,
+    /// What integers count that stand for times, for each field; those that are missing count microseconds.
+    pub epochs: Vec<Epoch>,
     /// `fields` as Arrow, every one nullable: the schema of decoded batches.
     pub schema: SchemaRef,
     pub origin: Origin,
@@ -103,6 +105,12 @@ impl Source {
         match &self.origin {
             Origin::Log { topic, .. } | Origin::Kafka { topic } => topic,
         }
+    }
+
+    /// What integers count that stand for times in that field.
+    #[must_use]
+    pub fn epoch(&self, field: usize) -> Epoch {
+        self.epochs.get(field).copied().unwrap_or_default()
     }
 
     /// Whether some record may retract an event.

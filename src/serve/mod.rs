@@ -7,6 +7,7 @@ mod depth;
 mod error;
 mod events;
 mod exact;
+pub(crate) mod frames;
 mod health;
 mod lookup;
 mod openapi;

@@ -9,6 +9,7 @@ use serde_json::{Map, Value as Json, json};
 use crate::plan::{Field, Plan, Vector};
 use crate::value::DataType;
 
+use super::frames;
 use super::request::ROWS_MAX;
 use super::routes::{self, ROUTES, Route, Verb};
 use super::state::State;
@@ -131,6 +132,7 @@ fn events_body(plan: &Plan) -> Json {
     json!({
         "application/x-ndjson": {"schema": {"type": "string", "description": "one record a line"}},
         "application/json": {"schema": {"oneOf": [{"type": "array", "items": record}, record]}},
+        frames::CONTENT_TYPE: {"schema": {"type": "string", "format": "binary", "description": "each record behind its length in bytes, which is an unsigned number of four bytes, the highest first"}},
     })
 }
 
@@ -218,6 +220,7 @@ fn schemas(plan: &Plan) -> Json {
                 "rejected": {"type": "integer", "description": "records that go to the dead-letter topic"},
                 "rejects": {"type": "array", "description": "the first few", "items": object(&["record", "message"], json!({"record": {"type": "integer"}, "message": {"type": "string"}}))},
                 "positions": {"type": "array", "items": reference("Position")},
+                "warnings": {"type": "array", "items": {"type": "string"}, "description": "what is probably not meant; left out where there is nothing"},
             }),
         ),
     );

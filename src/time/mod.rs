@@ -21,6 +21,53 @@ pub struct IngestTime(pub i64);
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Span(pub i64);
 
+/// What an integer counts that stands for a time: since 1970-01-01T00:00:00Z.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Epoch {
+    Seconds,
+    Millis,
+    #[default]
+    Micros,
+    Nanos,
+}
+
+impl Epoch {
+    pub const ALL: [Self; 4] = [Self::Seconds, Self::Millis, Self::Micros, Self::Nanos];
+
+    /// Microseconds since 1970; digits below are cut off, towards the past. `None` where they do not fit.
+    #[must_use]
+    pub fn micros(self, number: i64) -> Option<i64> {
+        match self {
+            Self::Micros => Some(number),
+            Self::Seconds => number.checked_mul(1_000_000),
+            Self::Millis => number.checked_mul(1_000),
+            Self::Nanos => Some(number.div_euclid(1_000)),
+        }
+    }
+
+    /// As it is declared: `t timestamp ms`.
+    #[must_use]
+    pub fn spelling(self) -> &'static str {
+        match self {
+            Self::Seconds => "s",
+            Self::Millis => "ms",
+            Self::Micros => "us",
+            Self::Nanos => "ns",
+        }
+    }
+}
+
+impl fmt::Display for Epoch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Seconds => "seconds",
+            Self::Millis => "milliseconds",
+            Self::Micros => "microseconds",
+            Self::Nanos => "nanoseconds",
+        })
+    }
+}
+
 impl EventTime {
     pub const MIN: Self = Self(i64::MIN);
     pub const MAX: Self = Self(i64::MAX);

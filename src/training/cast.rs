@@ -6,16 +6,17 @@ use arrow::datatypes::{DataType as ArrowType, Field, TimestampMicrosecondType};
 
 use super::written::{self, Form};
 use crate::decode::Values;
-use crate::decode::value::{Mismatch, becomes, cell, stored, unpacked};
+use crate::decode::value::{Mismatch, becomes, cell, counted, stored, unpacked};
 use crate::error::{Error, Result};
-use crate::time::Span;
+use crate::time::{Epoch, Span};
 use crate::value::{DataType, Value};
 use crate::vector::array_of;
 
-/// The column as that type of the language. `what` names it in errors: `column user_id of spine.csv`.
-pub fn to_type(array: &ArrayRef, field: &Field, to: &DataType, what: &str) -> Result<ArrayRef> {
+/// The column as that type of the language; `epoch` is what its integers count that stand for times. `what` names it in
+/// errors: `column user_id of spine.csv`.
+pub fn to_type(array: &ArrayRef, field: &Field, to: &DataType, epoch: Epoch, what: &str) -> Result<ArrayRef> {
     if let Some(form) = written::form(field) {
-        return of_texts(array, form, to, what);
+        return of_texts(array, form, to, epoch, what);
     }
     if *array.data_type() == to.arrow() && !matches!(single(to), DataType::Timestamp) {
         return Ok(array.clone());
@@ -27,16 +28,21 @@ pub fn to_type(array: &ArrayRef, field: &Field, to: &DataType, what: &str) -> Re
         return Err(Error::input(format!("{what} is {}, but {to} is needed: convert it", spelled(array.data_type()))));
     }
     let array = unpacked(array)?;
-    of_rows(array.len(), to, what, |row| stored(array.as_ref(), row, to))
+    let is_count = array.data_type().is_integer() && *to == DataType::Timestamp;
+    of_rows(array.len(), to, what, |row| match is_count.then(|| stored(array.as_ref(), row, &DataType::Int)).transpose()? {
+        Some(Value::Int(number)) => counted(number, epoch, to).map(Value::from),
+        Some(none) => Ok(none),
+        None => stored(array.as_ref(), row, to),
+    })
 }
 
 /// The column as event times.
-pub fn times(array: &ArrayRef, field: &Field, what: &str) -> Result<ArrayRef> {
+pub fn times(array: &ArrayRef, field: &Field, epoch: Epoch, what: &str) -> Result<ArrayRef> {
     if written::form(field).is_none() && !becomes(array.data_type(), &DataType::Timestamp) {
         let shown = spelled(array.data_type());
         return Err(Error::input(format!("{what} is {shown}, which is no time: give timestamps, or text such as 2026-01-31T12:00:00Z")));
     }
-    let times = to_type(array, field, &DataType::Timestamp, what)?;
+    let times = to_type(array, field, &DataType::Timestamp, epoch, what)?;
     let as_numbers = match written::form(field) {
         Some(_) => array.as_string::<i32>().iter().flatten().all(|text| text.trim().parse::<i64>().is_ok()),
         None => array.data_type().is_integer(),
@@ -45,18 +51,21 @@ pub fn times(array: &ArrayRef, field: &Field, what: &str) -> Result<ArrayRef> {
     // Numbers of seconds or milliseconds, taken for microseconds, would ask at a time before anything happened.
     if as_numbers && micros.peek().is_some() && micros.all(|micros| (0..31 * Span::DAY.0).contains(&micros)) {
         return Err(Error::input(format!(
-            "{what} holds numbers that are times of January 1970 in microseconds: give microseconds, timestamps, or text such as 2026-01-31T12:00:00Z"
+            "{what} holds numbers that are times of January 1970 in {epoch}: give {epoch}, timestamps, or text such as 2026-01-31T12:00:00Z"
         )));
     }
     Ok(times)
 }
 
-fn of_texts(array: &ArrayRef, form: Form, to: &DataType, what: &str) -> Result<ArrayRef> {
+fn of_texts(array: &ArrayRef, form: Form, to: &DataType, epoch: Epoch, what: &str) -> Result<ArrayRef> {
     let texts = array.as_string::<i32>();
-    let mut values = Values::of(to);
+    let mut values = Values::of(to, epoch);
     of_rows(texts.len(), to, what, |row| match form {
         _ if texts.is_null(row) => Ok(Value::Null),
-        Form::Cell => Ok(cell(texts.value(row), to)?.map_or(Value::Null, Value::from)),
+        Form::Cell => match texts.value(row).trim().parse() {
+            Ok(number) if *to == DataType::Timestamp => counted(number, epoch, to).map(Value::from),
+            _ => Ok(cell(texts.value(row), to)?.map_or(Value::Null, Value::from)),
+        },
         Form::Json => values.read(texts.value(row)),
     })
 }

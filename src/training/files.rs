@@ -1,18 +1,18 @@
 //! Spines in files, by the file's name: Parquet, CSV (RFC 4180) and NDJSON. Must never give the values of a text format a
 //! type before it is known what they are used as.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::fs::File;
-use std::io::{BufRead, BufReader};
+use std::io::BufRead;
 use std::path::Path;
 use std::sync::Arc;
 
-use arrow::array::{ArrayBuilder, ArrayRef, RecordBatch, RecordBatchOptions, StringBuilder};
+use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions, StringBuilder};
 use arrow::datatypes::{Field, Schema};
 
 use super::spine::Spine;
 use super::written::{self, Form};
-use crate::decode::{self, LongTimes, ParquetFile, guarded};
+use crate::decode::{self, CsvRow, CsvTable, Lines, LongTimes, PAYLOAD_BYTES_MAX, Packing, ParquetFile, guarded, text_of};
 use crate::error::{Error, Result};
 
 const BATCH_ROWS: usize = 8192;
@@ -37,74 +37,70 @@ pub(super) fn kind(path: &Path) -> Result<Kind> {
     }
 }
 
-/// Reads a spine. The columns of text formats stay as they are written, until it is known what they are used as.
+/// Reads a spine; of text also one that is packed. The columns of text formats stay as they are written, until it is known
+/// what they are used as.
 pub fn read_spine(path: &Path) -> Result<Spine> {
-    let kind = kind(path)?;
-    let file = File::open(path).map_err(|error| match error.kind() {
-        std::io::ErrorKind::NotFound => Error::not_found(format!("{} does not exist: give the spine's file", path.display())),
-        _ => Error::input(format!("cannot read {}: {error}", path.display())),
-    })?;
+    let (packing, name) = Packing::of(path);
+    let kind = kind(if packing == Packing::Plain { path } else { name })?;
+    let shown = path.display();
+    if !path.exists() {
+        return Err(Error::not_found(format!("{shown} does not exist: give the spine's file")));
+    }
     let (schema, batches) = guarded(|| match kind {
+        Kind::Parquet if packing != Packing::Plain => {
+            Err(Error::input("Parquet is not read from an archive: unpack it (its columns are compressed within it)"))
+        }
         Kind::Parquet => {
-            let file = ParquetFile::open(file, &|_| true)?;
+            let file = ParquetFile::open(open(path)?, &|_| true)?;
             let schema = file.schema().clone();
             Ok((schema, file.batches(BATCH_ROWS, LongTimes::Refused)?.collect::<Result<Vec<_>>>()?))
         }
-        Kind::Csv => read_csv(file).map(|rows| (rows.schema(), vec![rows])),
-        Kind::Ndjson => read_ndjson(file).map(|rows| (rows.schema(), vec![rows])),
+        Kind::Csv => read_csv(text_of(open(path)?, path)?).map(|rows| (rows.schema(), vec![rows])),
+        Kind::Ndjson => read_ndjson(text_of(open(path)?, path)?).map(|rows| (rows.schema(), vec![rows])),
     })
-    .map_err(|error| error.context(format!("cannot read {}", path.display())))?;
-    Ok(Spine { name: path.display().to_string(), schema, batches })
+    .map_err(|error| error.context(format!("cannot read {shown}")))?;
+    Ok(Spine { name: shown.to_string(), schema, batches })
 }
 
-fn skip_byte_order_mark(reader: &mut impl BufRead) -> Result<()> {
-    if reader.fill_buf().map_err(|error| wrong(&error))?.starts_with(&[0xef, 0xbb, 0xbf]) {
-        reader.consume(3);
-    }
-    Ok(())
-}
-
-fn wrong(error: &dyn std::fmt::Display) -> Error {
-    Error::input(error.to_string())
+fn open(path: &Path) -> Result<File> {
+    File::open(path).map_err(|error| Error::input(error.to_string()))
 }
 
 /// All columns as text; an empty field is null.
-fn read_csv(file: File) -> Result<RecordBatch> {
-    let mut reader = BufReader::new(file);
-    skip_byte_order_mark(&mut reader)?;
-    let mut reader = csv::Reader::from_reader(reader);
-    let names: Vec<String> = reader.headers().map_err(|error| wrong(&error))?.iter().map(|name| name.trim().to_owned()).collect();
+fn read_csv(text: Box<dyn BufRead + Send>) -> Result<RecordBatch> {
+    let mut table = CsvTable::new(text)?;
+    let names = table.names().to_vec();
     if names.is_empty() {
         return Err(Error::input("the file is empty: it needs a line of column names"));
     }
-    let mut seen = HashSet::new();
-    if let Some(twice) = names.iter().find(|name| !seen.insert(name.as_str())) {
-        return Err(Error::input(format!("two columns are called '{twice}': rename one")));
-    }
     let mut columns: Vec<StringBuilder> = names.iter().map(|_| StringBuilder::new()).collect();
-    let mut record = csv::StringRecord::new();
-    while reader.read_record(&mut record).map_err(|error| wrong(&error))? {
-        for (column, field) in columns.iter_mut().zip(&record) {
-            column.append_option((!field.is_empty()).then_some(field));
+    let (mut row, mut rows) = (CsvRow::default(), 0);
+    while table.read(&mut row)? {
+        let line = row.line;
+        if row.too_large {
+            return Err(too_large(line));
         }
+        for ((column, cell), name) in columns.iter_mut().zip(row.cells()).zip(&names) {
+            let text = utf8(cell).map_err(|error| error.context(format!("line {line}, column {name}")))?;
+            column.append_option((!text.is_empty()).then_some(text));
+        }
+        rows += 1;
     }
-    let rows = columns[0].len();
     of_texts(names, columns, rows, Form::Cell)
 }
 
-/// A column for each name that some line has, of its values as they are written; null where a line has none.
-fn read_ndjson(file: File) -> Result<RecordBatch> {
-    let mut reader = BufReader::new(file);
-    skip_byte_order_mark(&mut reader)?;
+/// A column for each name that some record has, of its values as they are written; null where a record has none.
+fn read_ndjson(text: Box<dyn BufRead + Send>) -> Result<RecordBatch> {
     let (mut names, mut places) = (Vec::new(), HashMap::new());
     let mut columns: Vec<StringBuilder> = Vec::new();
     let mut rows = 0;
-    for (number, line) in reader.lines().enumerate() {
-        let line = line.map_err(|error| wrong(&format!("line {}: {error}", number + 1)))?;
-        if line.trim().is_empty() {
-            continue;
+    for record in Lines::new(text) {
+        let record = record?;
+        let in_line = |error: Error| error.context(format!("line {}", record.place));
+        if record.bytes.len() > PAYLOAD_BYTES_MAX {
+            return Err(too_large(record.place));
         }
-        let members = decode::members(&line).map_err(|error| wrong(&format!("line {}: {error}", number + 1)))?;
+        let members = decode::members(utf8(&record.bytes).map_err(in_line)?).map_err(|error| in_line(Error::input(error)))?;
         // Of equal names the last counts, as in payloads.
         let mut last: Vec<Option<String>> = vec![None; columns.len()];
         for (name, value) in members {
@@ -122,6 +118,14 @@ fn read_ndjson(file: File) -> Result<RecordBatch> {
         rows += 1;
     }
     of_texts(names, columns, rows, Form::Json)
+}
+
+fn utf8(bytes: &[u8]) -> Result<&str> {
+    std::str::from_utf8(bytes).map_err(|error| Error::input(format!("byte {} is not UTF-8: save the file as UTF-8", error.valid_up_to())))
+}
+
+fn too_large(line: u64) -> Error {
+    Error::input(format!("line {line}: the row has more than {PAYLOAD_BYTES_MAX} bytes: is there a quote in it that is not closed?"))
 }
 
 fn of_texts(names: Vec<String>, mut columns: Vec<StringBuilder>, rows: usize, form: Form) -> Result<RecordBatch> {

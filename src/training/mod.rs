@@ -96,7 +96,7 @@ pub async fn training_set(plan: &Plan, store: &Store, recent: Vec<EventBatch>, r
     let snapshot = store.snapshot();
     let events = |source: usize| Events::new(&plan.sources[source], &snapshot, &recent);
 
-    let spine = request.spine.rows()?;
+    let spine = request.spine.rows()?.counting(plan, vector, event);
     let mut times = spine.times(plan, vector, event, request.time.as_deref())?;
     let fields = event.map(|source| event_fields(plan, vector, source)).unwrap_or_default();
     let reading = if request.as_known { Reading::AsKnown } else { Reading::AsOf };

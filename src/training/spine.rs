@@ -1,6 +1,7 @@
 //! The rows that a training set is asked for: entity keys, a time, and whatever else the caller keeps beside them.
 //! Must never change the rows' order or drop one.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
@@ -10,6 +11,7 @@ use arrow::datatypes::{DataType as ArrowType, Field, Schema, SchemaRef, Timestam
 use super::{cast, write, written};
 use crate::error::{Error, Result};
 use crate::plan::{Plan, Vector};
+use crate::time::Epoch;
 use crate::value::DataType;
 
 /// Rows to compute features for.
@@ -47,7 +49,7 @@ impl Spine {
                 return Err(Error::input(format!("{} has two columns called {name}: rename one", self.name)));
             }
         }
-        Ok(SpineRows { spine: self, rows })
+        Ok(SpineRows { spine: self, rows, epochs: HashMap::new() })
     }
 }
 
@@ -56,9 +58,27 @@ impl Spine {
 pub(super) struct SpineRows<'a> {
     spine: &'a Spine,
     rows: RecordBatch,
+    /// What integers count that stand for times, by column; microseconds in the others.
+    epochs: HashMap<String, Epoch>,
 }
 
 impl SpineRows<'_> {
+    /// The same, where a column that is called like one of a source that is asked about counts what is declared there.
+    #[must_use]
+    pub fn counting(mut self, plan: &Plan, vector: &Vector, event: Option<usize>) -> Self {
+        let read = vector.reads.iter().flat_map(|read| plan.views[read.view].rows.sources());
+        for source in event.into_iter().chain(vector.on).chain(read).map(|source| &plan.sources[source]) {
+            for (index, field) in source.fields.iter().enumerate().filter(|(_, field)| field.data_type == DataType::Timestamp) {
+                self.epochs.entry(field.name.clone()).or_insert(source.epoch(index));
+            }
+        }
+        self
+    }
+
+    fn epoch(&self, name: &str) -> Epoch {
+        self.epochs.get(name).copied().unwrap_or_default()
+    }
+
     pub fn name(&self) -> &str {
         &self.spine.name
     }
@@ -78,7 +98,7 @@ impl SpineRows<'_> {
 
     /// The column as that type of the language; `None` when there is no such column.
     pub fn column(&self, name: &str, to: &DataType) -> Result<Option<ArrayRef>> {
-        self.found(name).map(|(column, field)| cast::to_type(column, field, to, &self.called(name))).transpose()
+        self.found(name).map(|(column, field)| cast::to_type(column, field, to, self.epoch(name), &self.called(name))).transpose()
     }
 
     /// The times at which the rows ask, from the named column or from one that is called as times are in this plan.
@@ -91,7 +111,7 @@ impl SpineRows<'_> {
             };
         };
         let Some((column, field)) = self.found(name) else { return Ok(None) };
-        let times = cast::times(column, field, &self.called(name))?;
+        let times = cast::times(column, field, self.epoch(name), &self.called(name))?;
         let nulls = times.null_count();
         if nulls > 0 {
             let first = (0..times.len()).find(|row| times.is_null(*row)).unwrap_or_default();
@@ -124,7 +144,7 @@ impl SpineRows<'_> {
             ArrowType::UInt64 => column.as_primitive::<UInt64Type>().values().to_vec(),
             ArrowType::UInt32 => column.as_primitive::<UInt32Type>().values().iter().map(|v| u64::from(*v)).collect(),
             _ => {
-                let column = cast::to_type(column, field, &DataType::Int, &self.called(name))?;
+                let column = cast::to_type(column, field, &DataType::Int, Epoch::default(), &self.called(name))?;
                 let values = column.as_primitive::<arrow::datatypes::Int64Type>().values();
                 let count = |value: &i64| {
                     u64::try_from(*value)

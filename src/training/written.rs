@@ -12,6 +12,7 @@ use crate::decode::elements;
 use crate::decode::value::{self, cell};
 use crate::error::{Error, Result};
 use crate::json::{write_text, write_value};
+use crate::time::Epoch;
 use crate::value::{DataType, Value};
 
 /// How the values of a column are written.
@@ -60,7 +61,7 @@ pub fn typed(field: &Field, array: &ArrayRef) -> Result<(Field, ArrayRef)> {
     let (Some(form), Some(to)) = (form(field), noted_type(field)) else { return Ok((field.clone(), array.clone())) };
     let array = match (form, &to) {
         (Form::Json, DataType::Text) => Arc::new(as_cells(array.as_string())),
-        _ => cast::to_type(array, field, &to, &format!("column {}", field.name()))?,
+        _ => cast::to_type(array, field, &to, Epoch::default(), &format!("column {}", field.name()))?,
     };
     Ok((Field::new(field.name(), to.arrow(), true), array))
 }

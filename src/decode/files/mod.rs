@@ -4,10 +4,12 @@
 
 mod csv;
 mod guard;
+mod lines;
 mod parquet;
+mod text;
 
 use std::fs::File;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, Read};
 use std::path::Path;
 
 pub use self::guard::guarded;
@@ -17,6 +19,10 @@ use crate::json::{write_text, write_value};
 use crate::plan::Source;
 use crate::value::Value;
 
+pub use csv::{Row as CsvRow, Table as CsvTable};
+pub use lines::Lines;
+pub use text::{Packing, text_of};
+
 /// A batch is closed when it has so many payloads
 const BATCH_RECORDS_MAX: usize = 4096;
 /// or so many bytes.
@@ -24,7 +30,7 @@ const BATCH_BYTES_MAX: usize = 4 << 20;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FileFormat {
-    /// A JSON object per line.
+    /// A JSON object per line, or one array of objects.
     Ndjson,
     /// With a header row.
     Csv,
@@ -34,74 +40,92 @@ pub enum FileFormat {
 impl FileFormat {
     /// By the file's name. Input error for a name that says nothing.
     pub fn of(path: &Path) -> Result<Self> {
-        let extension = path.extension().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
+        let (packing, name) = Packing::of(path);
+        let extension = name.extension().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
+        let shown = path.display();
         match extension.as_str() {
             "ndjson" | "jsonl" | "json" => Ok(Self::Ndjson),
             "csv" => Ok(Self::Csv),
+            "parquet" if packing != Packing::Plain => {
+                Err(Error::input(format!("{shown}: Parquet is not read from an archive: unpack it (its columns are compressed within it)")))
+            }
             "parquet" => Ok(Self::Parquet),
-            _ => Err(Error::input(format!("{}: name the file .ndjson, .csv or .parquet, so that its format is known", path.display()))),
+            _ => Err(Error::input(format!(
+                "{shown}: name the file .ndjson, .csv or .parquet, so that its format is known; text may be packed as .gz or .zst"
+            ))),
         }
     }
 }
 
-/// Batches of payloads, in the order of the file. Ends after the first error. A file without any record is an error.
+/// A record of a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Payload {
+    /// The line at which it begins, of Parquet its row; from 1.
+    pub place: u64,
+    pub bytes: Vec<u8>,
+}
+
+/// Batches of payloads, in the order of the file. Ends after the first error, with all that comes before it given. A file
+/// without any record is an error.
 pub struct Payloads {
     name: String,
-    batches: Box<dyn Iterator<Item = Result<Vec<u8>>> + Send>,
+    payloads: Box<dyn Iterator<Item = Result<Payload>> + Send>,
     any: bool,
+    /// What comes behind the last batch.
+    error: Option<Error>,
     done: bool,
 }
 
 impl Payloads {
-    fn new(name: String, payloads: impl Iterator<Item = Result<Vec<u8>>> + Send + 'static) -> Self {
-        Self { name, batches: Box::new(payloads), any: false, done: false }
+    fn new(name: String, payloads: impl Iterator<Item = Result<Payload>> + Send + 'static) -> Self {
+        Self { name, payloads: Box::new(payloads), any: false, error: None, done: false }
     }
 }
 
 impl Iterator for Payloads {
-    type Item = Result<Vec<Vec<u8>>>;
+    type Item = Result<Vec<Payload>>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        if self.done {
-            return None;
-        }
         let (mut batch, mut bytes) = (Vec::new(), 0);
-        while batch.len() < BATCH_RECORDS_MAX && bytes < BATCH_BYTES_MAX {
-            match guarded(|| self.batches.next().transpose()).transpose() {
+        while !self.done && batch.len() < BATCH_RECORDS_MAX && bytes < BATCH_BYTES_MAX {
+            match guarded(|| self.payloads.next().transpose()).transpose() {
                 Some(Ok(payload)) => {
-                    bytes += payload.len();
+                    bytes += payload.bytes.len();
                     batch.push(payload);
                 }
                 Some(Err(error)) => {
                     self.done = true;
-                    return Some(Err(error.context(&self.name)));
+                    self.error = Some(error.context(&self.name));
                 }
-                None => {
-                    self.done = true;
-                    break;
-                }
+                None => self.done = true,
             }
         }
-        if batch.is_empty() {
-            self.done = true;
-            return (!self.any).then(|| Err(Error::input(format!("{} holds no records: give a file with at least one", self.name))));
+        if !batch.is_empty() {
+            self.any = true;
+            return Some(Ok(batch));
         }
-        self.any = true;
-        Some(Ok(batch))
+        if let Some(error) = self.error.take() {
+            self.any = true;
+            return Some(Err(error));
+        }
+        let nothing = !std::mem::replace(&mut self.any, true);
+        nothing.then(|| Err(Error::input(format!("{} holds no records: give a file with at least one", self.name))))
     }
 }
 
 /// The records of a file as payloads for a source's log.
 pub fn file_to_records(source: &Source, path: &Path) -> Result<Payloads> {
     let name = path.display().to_string();
-    let format = FileFormat::of(path)?;
-    let open = File::open(path).map_err(|error| file_error(&name, &error))?;
-    match format {
+    match FileFormat::of(path)? {
         FileFormat::Parquet => {
-            let payloads = guarded(|| parquet::payloads(source, open, false)).map_err(|error| error.context(&name))?;
-            Ok(Payloads::new(name, payloads))
+            let file = open(path)?;
+            let payloads = guarded(|| parquet::payloads(source, file, false)).map_err(|error| error.context(&name))?;
+            Ok(Payloads::new(name, rows(payloads)))
         }
-        FileFormat::Ndjson | FileFormat::Csv => reader_to_records(source, format, &name, Box::new(open)),
+        format => {
+            let text = text_of(open(path)?, path).map_err(|error| error.context(&name))?;
+            text_to_records(source, format, name, text)
+        }
     }
 }
 
@@ -109,43 +133,32 @@ pub fn file_to_records(source: &Source, path: &Path) -> Result<Payloads> {
 /// no rows.
 pub fn table_to_records(table: &Source, path: &Path) -> Result<Payloads> {
     let name = path.display().to_string();
-    let open = File::open(path).map_err(|error| file_error(&name, &error))?;
-    let payloads = guarded(|| parquet::payloads(table, open, true)).map_err(|error| error.context(&name))?;
-    Ok(Payloads { any: true, ..Payloads::new(name, payloads) })
+    let file = open(path)?;
+    let payloads = guarded(|| parquet::payloads(table, file, true)).map_err(|error| error.context(&name))?;
+    Ok(Payloads { any: true, ..Payloads::new(name, rows(payloads)) })
 }
 
-/// The records of a stream, such as standard input. `name` is for messages. Parquet is read from files only.
-pub fn reader_to_records(source: &Source, format: FileFormat, name: &str, reader: Box<dyn Read + Send>) -> Result<Payloads> {
-    let name = name.to_owned();
-    match format {
-        FileFormat::Ndjson => Ok(Payloads::new(name, lines(reader))),
-        FileFormat::Csv => {
-            let payloads = csv::payloads(source, reader).map_err(|error| error.context(&name))?;
-            Ok(Payloads::new(name, payloads))
-        }
-        FileFormat::Parquet => Err(Error::input(format!("{name}: Parquet cannot be read from a stream; give a file"))),
+/// The records of a stream of NDJSON, such as standard input. `name` is for messages.
+pub fn stream_to_records(source: &Source, name: &str, stream: Box<dyn Read + Send>) -> Result<Payloads> {
+    let text = text::text(stream, Packing::Plain).map_err(|error| error.context(name))?;
+    text_to_records(source, FileFormat::Ndjson, name.to_owned(), text)
+}
+
+fn text_to_records(source: &Source, format: FileFormat, name: String, text: Box<dyn BufRead + Send>) -> Result<Payloads> {
+    if format == FileFormat::Csv {
+        let payloads = csv::payloads(source, text).map_err(|error| error.context(&name))?;
+        return Ok(Payloads::new(name, payloads));
     }
+    Ok(Payloads::new(name, Lines::new(text)))
 }
 
-fn file_error(name: &str, error: &std::io::Error) -> Error {
-    match error.kind() {
-        std::io::ErrorKind::NotFound => Error::not_found(format!("{name}: there is no such file")),
-        _ => Error::input(format!("{name}: cannot be read: {error}")),
-    }
+fn open(path: &Path) -> Result<File> {
+    File::open(path).map_err(|error| text::not_opened(path, &error))
 }
 
-/// The lines that are not blank, without their ends.
-fn lines(reader: Box<dyn Read + Send>) -> impl Iterator<Item = Result<Vec<u8>>> + Send {
-    let lines = BufReader::with_capacity(1 << 20, reader).split(b'\n');
-    lines.filter_map(|line| match line {
-        Ok(mut line) => {
-            if line.last() == Some(&b'\r') {
-                line.pop();
-            }
-            (!line.trim_ascii().is_empty()).then_some(Ok(line))
-        }
-        Err(error) => Some(Err(Error::input(format!("cannot be read: {error}")))),
-    })
+/// Rows of a file by their number.
+fn rows(payloads: impl Iterator<Item = Result<Vec<u8>>> + Send + 'static) -> impl Iterator<Item = Result<Payload>> + Send + 'static {
+    (1..).zip(payloads).map(|(place, payload)| payload.map(|bytes| Payload { place, bytes }))
 }
 
 /// A JSON object that is written field by field.

@@ -7,8 +7,8 @@ mod stored;
 use std::borrow::Cow;
 use std::fmt;
 
-use super::{reason, time};
-use crate::time::EventTime;
+use super::{odd_times, reason, time};
+use crate::time::{Epoch, EventTime};
 use crate::value::{DataType, Value};
 
 pub(crate) use stored::{as_found, becomes, item, quoted, stored, unpacked};
@@ -71,15 +71,32 @@ pub(crate) fn whole<'a>(value: i64, to: &DataType) -> Converted<'a> {
     match to {
         DataType::Int => Ok(Single::Int(value)),
         DataType::Float => Ok(Single::Float(value as f64)),
-        DataType::Timestamp if time::in_range(value) => Ok(Single::Timestamp(value)),
-        DataType::Timestamp => out_of_years(value),
+        DataType::Timestamp => counted(value, Epoch::default(), to),
         _ => wrong(format_args!("got the number {value}")),
     }
 }
 
+/// A whole number, which for a time counts what is declared.
+#[inline]
+pub(crate) fn counted<'a>(value: i64, epoch: Epoch, to: &DataType) -> Converted<'a> {
+    if *to != DataType::Timestamp {
+        return whole(value, to);
+    }
+    match epoch.micros(value).filter(|micros| time::in_range(*micros)) {
+        Some(micros) => Ok(Single::Timestamp(micros)),
+        None => out_of_years(value, epoch, odd_times::remedy(value, "").as_deref()),
+    }
+}
+
 #[cold]
-fn out_of_years<'a>(micros: impl fmt::Display) -> Converted<'a> {
-    bad_time(format_args!("{micros} microseconds since 1970 lie outside the years -9999 to 9999; are they nanoseconds?"))
+fn out_of_years<'a>(number: impl fmt::Display, epoch: Epoch, remedy: Option<&str>) -> Converted<'a> {
+    let remedy = remedy.map(|remedy| format!("; {remedy}")).unwrap_or_default();
+    bad_time(format_args!("{number} {epoch} since 1970 lie outside the years -9999 to 9999{remedy}"))
+}
+
+/// A number of JSON that is beyond the largest double.
+pub(crate) fn beyond_doubles<'a>(number: &str) -> Converted<'a> {
+    wrong(format_args!("got the number {}, which is beyond the largest double", Clipped(number)))
 }
 
 /// A whole number without a sign.
@@ -87,7 +104,7 @@ pub(crate) fn unsigned<'a>(value: u64, to: &DataType) -> Converted<'a> {
     match (i64::try_from(value), to) {
         (Ok(value), _) => whole(value, to),
         (Err(_), DataType::Float) => Ok(Single::Float(value as f64)),
-        (Err(_), DataType::Timestamp) => out_of_years(value),
+        (Err(_), DataType::Timestamp) => out_of_years(value, Epoch::default(), None),
         (Err(_), _) => wrong(format_args!("got the number {value}, which does not fit into 64 bits with a sign")),
     }
 }
@@ -135,9 +152,7 @@ pub(crate) fn cell<'a>(text: &'a str, to: &DataType) -> Result<Option<Single<'a>
         DataType::Bool if is(["false", "f"]) => boolean(false, to),
         DataType::Int | DataType::Float | DataType::Timestamp => match (trimmed.parse::<i64>(), trimmed.parse::<f64>()) {
             (Ok(number), _) if *to != DataType::Float => whole(number, to),
-            (_, Ok(number)) if number.is_infinite() && trimmed.contains(|c: char| c.is_ascii_digit()) => {
-                wrong(format_args!("got the number {:?}, which is beyond the largest double", Clipped(trimmed)))
-            }
+            (_, Ok(number)) if number.is_infinite() && trimmed.contains(|c: char| c.is_ascii_digit()) => beyond_doubles(trimmed),
             (_, Ok(number)) if *to != DataType::Timestamp => float(number, to),
             _ => self::text(trimmed, to),
         },
@@ -149,7 +164,7 @@ pub(crate) fn cell<'a>(text: &'a str, to: &DataType) -> Result<Option<Single<'a>
 /// A time: microseconds since the epoch.
 pub(crate) fn micros<'a>(value: i64, to: &DataType) -> Converted<'a> {
     match to {
-        _ if !time::in_range(value) => out_of_years(value),
+        _ if !time::in_range(value) => out_of_years(value, Epoch::default(), None),
         DataType::Timestamp => Ok(Single::Timestamp(value)),
         DataType::Text => Ok(Single::Text(Cow::Owned(EventTime(value).to_string()))),
         _ => wrong(format_args!("got the time {}", EventTime(value))),
@@ -169,6 +184,15 @@ pub(crate) fn bytes<'a>(value: &'a [u8], to: &DataType) -> Converted<'a> {
 
 /// The beginning of a text, for messages.
 pub(crate) struct Clipped<'a>(pub &'a str);
+
+impl fmt::Display for Clipped<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.char_indices().nth(60) {
+            Some((end, _)) => write!(f, "{}...", &self.0[..end]),
+            None => f.write_str(self.0),
+        }
+    }
+}
 
 impl fmt::Debug for Clipped<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

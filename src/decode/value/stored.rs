@@ -16,6 +16,7 @@ use arrow::util::display::{ArrayFormatter, FormatOptions};
 use super::{Mismatch, Single, boolean, bytes, float, micros, out_of_years, unsigned, whole, wrong};
 use crate::error::Result;
 use crate::json::{write_float, write_text};
+use crate::time::Epoch;
 use crate::value::{DataType, Value};
 
 const DAY_MICROS: i128 = 86_400_000_000;
@@ -109,7 +110,7 @@ fn single<'a>(column: &'a dyn Array, row: usize, to: &DataType) -> Result<Single
         return bytes(bytes_of, to);
     }
     if let Some(time) = micros_at(column, row) {
-        return i64::try_from(time).map_or_else(|_| out_of_years(time), |time| micros(time, to));
+        return i64::try_from(time).map_or_else(|_| out_of_years(time, Epoch::default(), None), |time| micros(time, to));
     }
     if let Some((digits, scale)) = decimal_at(column, row) {
         return decimal(&digits, scale, to);

@@ -9,6 +9,7 @@ use crate::language::expression::Scope;
 use crate::language::parse::tree::{Column, List, Name};
 use crate::language::source::At;
 use crate::plan::{Field, Plan, Relation, View};
+use crate::time::Epoch;
 use crate::value::DataType;
 
 const TYPES: [(&str, DataType); 5] = [
@@ -59,11 +60,58 @@ impl Checker<'_> {
                     self.no_list(column.type_name.at, "the key of an entity", &data_type);
                     sound = false;
                 }
-                Some(data_type) => fields.push(Field { name: name.to_owned(), data_type }),
+                Some(data_type) => {
+                    sound &= self.epoch_is_in_place(column, of, &data_type);
+                    fields.push(Field { name: name.to_owned(), data_type });
+                }
                 None => sound = false,
             }
         }
         sound.then_some(fields)
+    }
+
+    /// What integers count in each column of a list that is sound.
+    pub(super) fn epochs(&mut self, list: &List<Column>) -> Vec<Epoch> {
+        list.items.iter().map(|column| self.epoch(column).unwrap_or_default()).collect()
+    }
+
+    /// `None` where nothing is said, or nothing that there is, which is reported.
+    fn epoch(&mut self, column: &Column) -> Option<Epoch> {
+        let written = column.epoch.as_ref()?;
+        let word = written.text.to_lowercase();
+        let epoch = Epoch::ALL.into_iter().find(|epoch| epoch.spelling() == word);
+        if epoch.is_none() {
+            let begins = |epoch: &Epoch| epoch.to_string().starts_with(word.trim_end_matches('s'));
+            let meant = Epoch::ALL.into_iter().find(begins).unwrap_or_default().spelling();
+            let problem = Diagnostic::error(codes::EPOCH_UNKNOWN, written.at, format!("times are not counted in `{word}`"), "no such unit");
+            self.report(problem.help(format!("write `{} timestamp {meant}`; there are s, ms, us and ns", column.name.text)));
+        }
+        epoch
+    }
+
+    /// Says so where a unit stands at what is not read from integers of records.
+    fn epoch_is_in_place(&mut self, column: &Column, of: &str, data_type: &DataType) -> bool {
+        let Some(written) = &column.epoch else { return true };
+        let is_time = match data_type {
+            DataType::List(item) => **item == DataType::Timestamp,
+            single => *single == DataType::Timestamp,
+        };
+        let is_read = matches!(of, "source" | "table");
+        if is_time && is_read {
+            return true;
+        }
+        let message = match is_read {
+            true => {
+                format!("`{}` is {data_type}, and only integers that stand for times are counted in `{}`", column.name.text, written.text)
+            }
+            false => {
+                let what = if of == "entity" { "the key of an entity" } else { "a request column" };
+                format!("{what} is not read from records: its times are texts, or integers that count microseconds")
+            }
+        };
+        let problem = Diagnostic::error(codes::EPOCH_PLACE, written.at, message, "no unit here");
+        self.report(problem.help("a unit stands behind the type of a timestamp of a source or a table: `t timestamp ms`"));
+        false
     }
 
     /// Says that a list stands where values must be equal or not.

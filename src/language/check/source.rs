@@ -77,11 +77,13 @@ impl Checker<'_> {
         }
         let text = deletes.as_ref().map(|condition| condition.text.as_ref());
         let id = identity::source(&name.text, &origin, &fields[event_time], dedup.as_ref(), text, tombstones.is_some(), &fields);
+        let epochs = body.columns.as_ref().map(|columns| self.epochs(columns)).unwrap_or_default();
         let name = name.text.clone();
         self.plan.sources.push(Source {
             name,
             id,
             fields,
+            epochs,
             schema,
             origin,
             format: Format::Json,

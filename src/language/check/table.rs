@@ -58,11 +58,13 @@ impl Checker<'_> {
         let schema = schema_of(&fields);
         let expects = keys.iter().map(|key| self.is_not_null(&fields[*key], &schema, name.at)).collect::<Option<_>>()?;
         let origin = Origin::Log { topic: name.text.clone(), partitions: 1, by: Vec::new() };
+        let epochs = body.columns.as_ref().map(|columns| self.epochs(columns)).unwrap_or_default();
         let source = self.plan.sources.len();
         self.plan.sources.push(Source {
             name: name.text.clone(),
             id: identity::source(&name.text, &origin, &fields[event_time], None, None, false, &fields),
             fields: fields.clone(),
+            epochs,
             schema,
             origin,
             format: Format::Json,

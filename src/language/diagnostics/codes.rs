@@ -153,6 +153,12 @@ codes! {
     TOMBSTONES_OF_LOG = "FB0412", "tombstones of an embedded log",
         "A tombstone names its event by its record's key. Records of Kafka have one, those that are pushed to an embedded log have none.";
 
+    EPOCH_UNKNOWN = "FB0413", "unknown unit of times",
+        "An integer that stands for a time counts seconds, milliseconds, microseconds or nanoseconds since 1970: `t timestamp s`, `ms`, \
+         `us` (where nothing is said) or `ns`.";
+    EPOCH_PLACE = "FB0414", "unit where no times are counted",
+        "Only integers in records and in files of tables are counted in a unit that is declared, and only those that stand for times.";
+
     ZERO_WINDOW = "FB0501", "window of no length",
         "A range window is longer than nothing.";
     AGGREGATE_ARGUMENTS = "FB0502", "wrong number of arguments",

@@ -30,6 +30,11 @@ pub(super) struct Cursor<'a> {
     pub problems: &'a mut Vec<Diagnostic>,
 }
 
+/// Words behind a column's type that say what integers count which stand for times; of the long ones the checker says how they
+/// are written.
+const EPOCHS: [&str; 12] =
+    ["s", "ms", "us", "ns", "sec", "second", "seconds", "millis", "milliseconds", "micros", "microseconds", "nanoseconds"];
+
 impl Cursor<'_> {
     /// A cursor over a part of the same tokens.
     pub(super) fn within(&mut self, tokens: Tokens) -> Cursor<'_> {
@@ -317,7 +322,9 @@ impl Cursor<'_> {
                 if list {
                     inner.expect_token(&Token::RBracket)?;
                 }
-                Ok(Column { name, type_name, list, tokens })
+                let is_epoch = !inner.done() && EPOCHS.iter().any(|word| inner.is(word));
+                let epoch = if is_epoch { Some(inner.name("what integers count")?) } else { None };
+                Ok(Column { name, type_name, list, epoch, tokens })
             },
         )
     }

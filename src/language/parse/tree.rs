@@ -84,6 +84,8 @@ pub(crate) struct Column {
     pub type_name: Name,
     /// The type is a list of that type: `double[]`.
     pub list: bool,
+    /// What integers count: the `ms` of `timestamp ms`.
+    pub epoch: Option<Name>,
     pub tokens: Tokens,
 }
 

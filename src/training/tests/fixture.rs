@@ -84,6 +84,7 @@ fn source() -> Source {
         fields,
         schema: Arc::new(Schema::new(arrow)),
         origin: Origin::Log { topic: "payments".to_owned(), partitions: 2, by: Vec::new() },
+        epochs: Vec::new(),
         format: Format::Json,
         event_time: 4,
         lateness: Span::DAY,
