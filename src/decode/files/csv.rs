@@ -92,8 +92,8 @@ impl<R: BufRead> Table<R> {
         // A column without a name is nobody's.
         let mut sorted: Vec<&String> = table.names.iter().filter(|name| !name.is_empty()).collect();
         sorted.sort_unstable();
-        if let Some(pair) = sorted.windows(2).find(|pair| pair[0] == pair[1]) {
-            return Err(Error::input(format!("two columns are called '{}': rename one", pair[0])));
+        if let Some(name) = sorted.windows(2).find_map(|pair| (pair[0] == pair[1]).then_some(pair[0])) {
+            return Err(Error::input(format!("two columns are called '{name}': rename one")));
         }
         Ok(table)
     }
@@ -179,7 +179,7 @@ impl<R: BufRead> Table<R> {
                         let rest = &buffer[at..];
                         let end = rest.iter().position(|byte| *byte == b'"').unwrap_or(rest.len());
                         row.push(&rest[..end]);
-                        self.line += rest[..end].iter().filter(|byte| **byte == b'\n').count() as u64;
+                        self.line += rest[..end].iter().map(|byte| u64::from(*byte == b'\n')).sum::<u64>();
                         at += end;
                     }
                     (State::Closing, b'"') => {
