@@ -237,6 +237,10 @@ fn load(file: &File) -> Result<ort::session::Session> {
     let environment = runtime::environment()?;
     let failed = |error: &dyn std::fmt::Display| {
         let foreign = file.graph.foreign.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
+        if let Some(operator) = file.graph.trees_of_doubles() {
+            let remedy = "export it with 32-bit floats (FloatTensorType)";
+            return Error::input(format!("ONNX Runtime has no {operator} that takes doubles; {remedy}: {error}"));
+        }
         Error::input(match foreign.as_str() {
             "" => format!("this ONNX Runtime cannot load it: {error}"),
             operators => format!(

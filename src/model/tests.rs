@@ -528,6 +528,11 @@ fn refuses_what_it_cannot_run() {
         (write("empty.onnx", b""), ErrorKind::Input, "is empty"),
         (write("text.onnx", b"not a model"), ErrorKind::Input, "is damaged"),
         (write("cut.onnx", &whole[..whole.len() / 2]), ErrorKind::Input, "is damaged"),
+        (
+            fixture("double_trees"),
+            ErrorKind::Input,
+            "ONNX Runtime has no TreeEnsembleRegressor that takes doubles; export it with 32-bit floats",
+        ),
         (fixture("foreign"), ErrorKind::Input, "ONNX Runtime has no operator TreesOfDoubles (elsewhere)"),
     ];
     for (path, kind, expected) in cases {

@@ -5,6 +5,10 @@ use std::collections::{BTreeSet, HashMap, VecDeque};
 use super::Message;
 use super::wire::{Content, Field, Malformed, fields};
 
+/// The inputs of a graph, and their element type of 64-bit floats.
+const INPUT: u64 = 11;
+const DOUBLE: u64 = 11;
+
 /// Operators that draw random numbers.
 const RANDOM: [&str; 6] = ["Bernoulli", "Multinomial", "RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike"];
 
@@ -29,6 +33,8 @@ pub struct Graph {
     pub random: BTreeSet<String>,
     /// Operators of domains that ONNX Runtime does not have, with these.
     pub foreign: BTreeSet<String>,
+    /// Whether some input is of 64-bit floats.
+    pub takes_doubles: bool,
     /// The categories of each node that has such, in the order of the nodes.
     pub categories: Vec<Vec<String>>,
 }
@@ -46,6 +52,12 @@ struct Node {
 }
 
 impl Graph {
+    /// An operator of trees that is fed doubles, which ONNX Runtime does not have.
+    pub fn trees_of_doubles(&self) -> Option<&str> {
+        let mut operators = self.nodes.iter().map(|node| node.operator.as_str());
+        operators.find(|operator| self.takes_doubles && operator.starts_with("TreeEnsemble"))
+    }
+
     /// The labels of the classes of which this output names one: those of the nearest node before it that knows labels.
     pub fn labels(&self, output: &str) -> Option<&[String]> {
         let producers: HashMap<&str, &Node> =
@@ -78,6 +90,7 @@ pub fn read(model: &[u8]) -> Result<Graph, Malformed> {
                 match Message::Graph.inner(number) {
                     Some(Message::Node) => graph.nodes.push(node(bytes)?),
                     Some(Message::Tensor) => graph.lists.extend(list(bytes)?),
+                    _ if number == INPUT => graph.takes_doubles |= element(bytes)? == Some(DOUBLE),
                     _ => {}
                 }
             }
@@ -87,6 +100,26 @@ pub fn read(model: &[u8]) -> Result<Graph, Malformed> {
     let texts = graph.nodes.iter().filter(|node| node.labels.is_empty() && !node.texts.is_empty());
     graph.categories = texts.map(|node| node.texts.clone()).collect();
     Ok(graph)
+}
+
+/// The element type of an input that is a tensor.
+fn element(input: &[u8]) -> Result<Option<u64>, Malformed> {
+    // Of the value its type, of that the tensor, of that the elements.
+    let mut message = input;
+    for number in [2, 1] {
+        let Some(inner) = fields(message).find_map(|field| match field {
+            Ok(Field { number: of, content: Content::Bytes(bytes), .. }) if of == number => Some(Ok(bytes)),
+            Ok(_) => None,
+            Err(malformed) => Some(Err(malformed)),
+        }) else {
+            return Ok(None);
+        };
+        message = inner?;
+    }
+    Ok(fields(message).find_map(|field| match field {
+        Ok(Field { number: 1, content: Content::Number(element), .. }) => Some(element),
+        _ => None,
+    }))
 }
 
 /// Looks at the operators of all graphs, also of those inside of nodes.
