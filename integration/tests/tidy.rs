@@ -23,7 +23,7 @@ const ROOMS: &[(&str, u8, &[&str])] = &[
     ("plan", 2, &[]),
     ("window", 3, &[]),
     ("drift", 3, &[]),
-    ("language", 3, &[]),
+    ("language", 3, &["drift"]),
     ("vector", 4, &[]),
     ("decode", 4, &["vector"]),
     // Adapters know one outside system each and do not know one another.

@@ -38,7 +38,7 @@ struct Wide {
 
 impl ExactSum {
     #[inline]
-    pub(super) fn add_double(&mut self, number: f64) {
+    pub(crate) fn add_double(&mut self, number: f64) {
         let (mantissa, exponent) = match parts(number) {
             Some(parts) => parts,
             None => return self.add_special(number),
@@ -156,7 +156,7 @@ impl ExactSum {
     }
 
     /// The double nearest to the sum, ties to even; NaN and infinities as IEEE 754 adds them.
-    pub(super) fn round(&self) -> f64 {
+    pub(crate) fn round(&self) -> f64 {
         if self.wide.is_none() && (-1022..=896).contains(&self.exponent) {
             // The conversion rounds once, and the scale is a power of two that keeps the result normal.
             let scale = f64::from_bits(((self.exponent + 1023) as u64) << 52);
@@ -205,7 +205,7 @@ impl ExactSum {
     }
 
     /// Appends the sum; equal sums give equal bytes. Layout: `docs/storage-format.md`.
-    pub(super) fn encode(&self, bytes: &mut Vec<u8>) {
+    pub(crate) fn encode(&self, bytes: &mut Vec<u8>) {
         let (negative, magnitude, exponent) = self.canonical();
         let special = self.special().is_some();
         bytes.push(u8::from(negative) | u8::from(special) << 1);
@@ -223,7 +223,7 @@ impl ExactSum {
         bytes.extend(body);
     }
 
-    pub(super) fn decode(reader: &mut ByteReader<'_>) -> Result<Self> {
+    pub(crate) fn decode(reader: &mut ByteReader<'_>) -> Result<Self> {
         let flags = reader.byte()?;
         let mut sum = Self::default();
         if flags & 2 != 0 {

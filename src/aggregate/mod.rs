@@ -19,11 +19,13 @@ use crate::time::Span;
 use crate::value::{DataType, Value};
 
 pub(crate) use bytes::{ByteReader, put_signed, put_unsigned};
+pub(crate) use exact::ExactSum;
 pub use fold::Keep;
 use fold::{By, Groups, Own};
 pub(crate) use fold::{Fold, Kind, Part, Partial};
 pub(crate) use packed::{PACKED_MAX, pack};
 pub(crate) use rows::{META, OFFSET, Place, Rows, TIME, biased, unbiased};
+pub(crate) use state::buckets::{bucket, middle};
 
 /// Declares the file of each aggregate, and `ALL` of them.
 macro_rules! aggregates {

@@ -4,13 +4,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use arrow::array::BooleanArray;
-use arrow::compute::{CastOptions, cast_with_options, filter_record_batch};
+use arrow::compute::filter_record_batch;
 use arrow::record_batch::RecordBatch;
-use arrow::util::display::FormatOptions;
 use clap::{Args, Subcommand};
 use serde_json::{Value as Json, json};
+use sha2::{Digest, Sha256};
 
-use crate::drift::Profile;
+use crate::drift::{Origin, Profile};
 use crate::error::{Error, Result};
 use crate::model::Session;
 use crate::plan::Vector;
@@ -84,9 +84,10 @@ fn profile(context: &Context, arguments: &ProfileArguments) -> Result<()> {
         plan.model(&arguments.model).ok_or_else(|| unknown("model", &arguments.model, plan.models.iter().map(|model| &model.name)))?;
     let vector = &plan.vectors[model.vector];
     let session = Session::open(model, vector)?;
+    let file = &arguments.training_set;
     let types: Vec<_> = vector.columns.iter().map(|column| (column.name.as_str(), &column.data_type)).collect();
-    let table = training::read_spine(&arguments.training_set)?.table(&types)?;
-    let columns = vector_columns(vector, &table, &arguments.training_set)?;
+    let columns = vector_columns(vector, &training::read_spine(file)?.table(&types)?, file)?;
+    let bytes = fs::read(file).map_err(|error| Error::unavailable(format!("cannot read {}: {error}", file.display())))?;
     let scores = session.run(&columns)?;
     let scored: BooleanArray = scores.iter().map(|score| Some(score.is_ok())).collect();
     let failed = scores.iter().filter_map(|score| score.as_ref().err());
@@ -96,28 +97,33 @@ fn profile(context: &Context, arguments: &ProfileArguments) -> Result<()> {
     }
     let columns = filter_record_batch(&columns, &scored)?;
     let scores: Vec<f64> = scores.into_iter().flatten().collect();
-    let profile = Profile::of(&[columns], &scores)?;
+    let origin = Origin {
+        model: model.name.clone(),
+        model_version: session.version().to_owned(),
+        vector: vector.name.clone(),
+        vector_identity: vector.id.to_string(),
+        training_set: file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default(),
+        training_set_sha256: Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect(),
+    };
+    let profile = Profile::of(origin, &vector.columns, &[columns], &scores)?;
     fs::write(&arguments.out, profile.to_json()?)
         .map_err(|error| Error::unavailable(format!("cannot write {}: {error}", arguments.out.display())))?;
     let summary = format!("profile of {} from {} in {}", model.name, counted(scores.len(), "row"), arguments.out.display());
     context.print.one(&summary, &json!({"model": model.name, "rows": scores.len(), "out": arguments.out}))
 }
 
-/// A value that is not of the type is an error, not null.
-const STRICT: CastOptions<'static> = CastOptions { safe: false, format_options: FormatOptions::new() };
-
 /// The vector's columns of a training set, in its order and of its types.
 pub(super) fn vector_columns(vector: &Vector, batch: &RecordBatch, file: &Path) -> Result<RecordBatch> {
     let schema = crate::vector::schema(vector);
     let mut columns = Vec::with_capacity(vector.columns.len());
-    for (column, field) in vector.columns.iter().zip(schema.fields()) {
+    for column in &vector.columns {
         let missing = || {
             let message = format!("{} has no column {}: make it with forebay training-set {}", file.display(), column.name, vector.name);
             Error::input(message)
         };
-        let array = batch.column_by_name(&column.name).ok_or_else(missing)?;
-        let wrong = |error| Error::input(format!("{}: column {} is no {}: {error}", file.display(), column.name, column.data_type));
-        columns.push(cast_with_options(array, field.data_type(), &STRICT).map_err(wrong)?);
+        let (place, field) = batch.schema_ref().column_with_name(&column.name).ok_or_else(missing)?;
+        let what = format!("column {} of {}", column.name, file.display());
+        columns.push(training::to_type(batch.column(place), field, &column.data_type, &what)?);
     }
     Ok(RecordBatch::try_new(schema, columns)?)
 }

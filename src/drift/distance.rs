@@ -52,3 +52,26 @@ pub fn kolmogorov_smirnov(reference: &[u64], window: &[u64]) -> Option<f64> {
     }
     Some(greatest)
 }
+
+/// How likely a distance at least as great as `statistic` is between samples of `reference` and `window` values of one
+/// continuous distribution, in the limit of large samples: `Q(l) = 2 sum((-1)^(k - 1) exp(-2 k^2 l^2))` over k from 1 on,
+/// with `l = statistic sqrt(n m / (n + m))` (Smirnov, "Table for estimating the goodness of fit of empirical
+/// distributions", 1948). For small `l`, where that sum converges slowly, the same function by its other series:
+/// `1 - sqrt(2 pi) / l sum(exp(-(2 k - 1)^2 pi^2 / (8 l^2)))` (Kolmogorov 1933). 0 to 1.
+#[must_use]
+pub fn kolmogorov_smirnov_p_value(statistic: f64, reference: u64, window: u64) -> f64 {
+    let (n, m) = (reference as f64, window as f64);
+    let l = statistic * (n * m / (n + m)).sqrt();
+    if l <= 0.0 {
+        return 1.0;
+    }
+    let terms = 1..=10;
+    let tail = if l < 1.0 {
+        let term = |k: i32| (-f64::from(2 * k - 1).powi(2) * std::f64::consts::PI.powi(2) / (8.0 * l * l)).exp();
+        1.0 - (2.0 * std::f64::consts::PI).sqrt() / l * terms.map(term).sum::<f64>()
+    } else {
+        let term = |k: i32| (if k % 2 == 0 { -1.0 } else { 1.0 }) * (-2.0 * f64::from(k).powi(2) * l * l).exp();
+        2.0 * terms.map(term).sum::<f64>()
+    };
+    tail.clamp(0.0, 1.0)
+}

@@ -1,205 +1,254 @@
-//! Counting a window's values into a profile's bins: a search of about seven steps per number, no allocation.
+//! Counting rows into a profile's bins: a search of about seven steps per number, no allocation per value.
 
 use arrow::array::{Array, ArrayRef, ArrowPrimitiveType, AsArray};
 use arrow::datatypes::{DataType as ArrowType, Float64Type, Int64Type, TimeUnit, TimestampMicrosecondType};
 use arrow::record_batch::RecordBatch;
 use hashbrown::HashMap;
 
-use super::ColumnDrift;
-use super::distance::{kolmogorov_smirnov, population_stability};
+use super::distance::{kolmogorov_smirnov, kolmogorov_smirnov_p_value, population_stability};
 use super::profile::{Bins, CategoryBins, ColumnProfile, Profile};
+use super::summary::{Summary, counts, put_counts};
+use super::{ColumnDrift, Kind};
+use crate::aggregate::{ByteReader, put_unsigned};
 use crate::error::{Error, Result};
+use crate::plan::VectorColumn;
+use crate::value::DataType;
 
-/// What one window holds so far, against one profile.
-pub struct Observed {
-    columns: Vec<Counter>,
-    scores: Counter,
+/// How a vector's rows are counted against one profile.
+pub struct Measure {
+    /// Those columns of the profile that the vector has, then the scores.
+    meters: Vec<Meter>,
+    unwatched: Vec<String>,
 }
 
-struct Counter {
+struct Meter {
     reference: ColumnProfile,
-    tally: Tally,
+    /// Where the column is in the vector; `None` for the scores.
+    place: Option<usize>,
+    kind: Kind,
+    /// Of texts the bin of each name.
+    names: HashMap<String, usize>,
+}
+
+/// What one interval holds so far.
+#[derive(Clone, Debug)]
+pub struct Counts {
+    pub rows: u64,
+    /// One for each meter.
+    tallies: Vec<Tally>,
+}
+
+#[derive(Clone, Debug)]
+struct Tally {
     count: u64,
     missing: u64,
     /// Per bin, as in the reference.
-    counts: Vec<u64>,
+    bins: Vec<u64>,
+    /// Of numbers.
+    summary: Summary,
 }
 
-/// How values find their bins.
-enum Tally {
-    Numbers(Numbers),
-    Booleans,
-    Texts(HashMap<String, usize>),
-    Uncounted,
-}
-
-impl Observed {
+impl Measure {
     #[must_use]
-    pub fn new(profile: &Profile) -> Self {
-        Self { columns: profile.columns.iter().map(Counter::new).collect(), scores: Counter::new(&profile.scores) }
+    pub fn new(profile: &Profile, columns: &[VectorColumn]) -> Self {
+        let mut meters = Vec::new();
+        let mut unwatched: Vec<String> = Vec::new();
+        for reference in &profile.columns {
+            let place = columns.iter().position(|column| column.name == reference.name && reference.takes(&column.data_type));
+            match place {
+                Some(place) => meters.push(Meter::new(reference, Some((place, &columns[place].data_type)))),
+                None => unwatched.push(reference.name.clone()),
+            }
+        }
+        let lacks = |column: &&VectorColumn| profile.columns.iter().all(|reference| reference.name != column.name);
+        unwatched.extend(columns.iter().filter(lacks).map(|column| column.name.clone()));
+        meters.push(Meter::new(&profile.scores, None));
+        Self { meters, unwatched }
     }
 
-    /// Counts rows in. Columns are matched by name; those that the profile does not have are left out. An `Input`
-    /// error, and nothing counted, when one is absent or of another type than in the profile.
-    pub fn observe(&mut self, columns: &RecordBatch, scores: &[f64]) -> Result<()> {
-        let mut arrays = Vec::with_capacity(self.columns.len());
-        for counter in &self.columns {
-            let name = &counter.reference.name;
-            let array = columns.column_by_name(name).filter(|array| counter.tally.takes(array));
-            arrays.push(array.ok_or_else(|| {
-                Error::input(format!(
-                    "the drift profile has a column {name:?}, but the vector has none of its type; make the profile again"
-                ))
-            })?);
+    /// Columns of the vector that the profile lacks or has of another type, and columns of the profile that the vector lacks.
+    #[must_use]
+    pub fn unwatched(&self) -> &[String] {
+        &self.unwatched
+    }
+
+    /// What is counted, in order: counts of one such list cannot be read as those of another.
+    #[must_use]
+    pub fn columns(&self) -> Vec<&str> {
+        self.meters.iter().map(|meter| meter.reference.name.as_str()).collect()
+    }
+
+    #[must_use]
+    pub fn empty(&self) -> Counts {
+        let tally = |meter: &Meter| Tally { count: 0, missing: 0, bins: vec![0; meter.reference.bins.len()], summary: Summary::default() };
+        Counts { rows: 0, tallies: self.meters.iter().map(tally).collect() }
+    }
+
+    /// Counts rows of the vector in, each with its score.
+    pub fn count(&self, counts: &mut Counts, columns: &RecordBatch, scores: &[f64]) {
+        counts.rows += scores.len() as u64;
+        for (meter, tally) in self.meters.iter().zip(&mut counts.tallies) {
+            match meter.place {
+                Some(place) => meter.count(tally, columns.column(place)),
+                None => {
+                    tally.count += scores.len() as u64;
+                    if let Bins::Numbers(bins) = &meter.reference.bins {
+                        scores.iter().for_each(|score| tally.number(&bins.edges, *score));
+                    }
+                }
+            }
         }
-        for (counter, array) in self.columns.iter_mut().zip(arrays) {
-            counter.observe(array);
-        }
-        self.scores.observe_numbers(scores.iter().copied(), scores.len());
-        Ok(())
     }
 
     /// How far each column, and at last the scores, are from the reference.
     #[must_use]
-    pub fn report(&self) -> Vec<ColumnDrift> {
-        self.columns.iter().chain([&self.scores]).map(Counter::report).collect()
+    pub fn report(&self, counts: &Counts) -> Vec<ColumnDrift> {
+        self.meters.iter().zip(&counts.tallies).map(|(meter, tally)| meter.report(tally)).collect()
+    }
+}
+
+impl Meter {
+    fn new(reference: &ColumnProfile, column: Option<(usize, &DataType)>) -> Self {
+        let names = match &reference.bins {
+            Bins::Texts(bins) => bins.names.iter().enumerate().map(|(place, name)| (name.clone(), place)).collect(),
+            _ => HashMap::new(),
+        };
+        let kind = match &reference.bins {
+            Bins::Numbers(_) if column.is_some_and(|(_, data_type)| *data_type == DataType::Timestamp) => Kind::Times,
+            Bins::Numbers(_) => Kind::Numbers,
+            Bins::Booleans(_) | Bins::Texts(_) => Kind::Categories,
+            Bins::Uncounted => Kind::Uncounted,
+        };
+        Self { reference: reference.clone(), place: column.map(|(place, _)| place), kind, names }
     }
 
-    /// The rows counted since the last reset.
-    #[must_use]
-    pub fn count(&self) -> u64 {
-        self.scores.count
+    fn count(&self, tally: &mut Tally, array: &ArrayRef) {
+        tally.count += array.len() as u64;
+        match &self.reference.bins {
+            Bins::Numbers(bins) => {
+                each_number(array, |value| tally.number(&bins.edges, value));
+            }
+            Bins::Booleans(_) => {
+                if let Some(values) = array.as_boolean_opt() {
+                    tally.missing += values.null_count() as u64;
+                    tally.bins[1] += values.true_count() as u64;
+                    tally.bins[0] += values.false_count() as u64;
+                }
+            }
+            Bins::Texts(_) => {
+                let other = tally.bins.len() - 1;
+                tally.missing += array.null_count() as u64;
+                for value in array.as_string_opt::<i32>().into_iter().flatten().flatten() {
+                    tally.bins[self.names.get(value).copied().unwrap_or(other)] += 1;
+                }
+            }
+            Bins::Uncounted => tally.missing += array.null_count() as u64,
+        }
     }
 
-    /// Begins the next window.
-    pub fn reset(&mut self) {
-        for counter in self.columns.iter_mut().chain([&mut self.scores]) {
-            (counter.count, counter.missing) = (0, 0);
-            counter.counts.fill(0);
+    fn report(&self, tally: &Tally) -> ColumnDrift {
+        let reference = &self.reference;
+        let (psi, ks, described) = match &reference.bins {
+            Bins::Numbers(bins) => (
+                population_stability(&bins.to_coarse(&bins.counts), &bins.to_coarse(&tally.bins)),
+                kolmogorov_smirnov(&bins.counts, &tally.bins),
+                tally.summary.described(&bins.edges, &tally.bins),
+            ),
+            Bins::Booleans(bins) | Bins::Texts(bins) => (population_stability(&bins.counts, &tally.bins), None, None),
+            Bins::Uncounted => (None, None, None),
+        };
+        let (values, values_reference) = (tally.count - tally.missing, reference.count - reference.missing);
+        let rate = |missing: u64, count: u64| if count == 0 { 0.0 } else { missing as f64 / count as f64 };
+        ColumnDrift {
+            column: reference.name.clone(),
+            count: tally.count,
+            values,
+            values_reference,
+            psi,
+            ks,
+            ks_p_value: ks.map(|ks| kolmogorov_smirnov_p_value(ks, values_reference, values)),
+            missing_rate: rate(tally.missing, tally.count),
+            missing_rate_reference: rate(reference.missing, reference.count),
+            described,
+            reference: reference.described.clone(),
+            kind: self.kind,
         }
     }
 }
 
 impl Tally {
-    fn takes(&self, array: &ArrayRef) -> bool {
+    /// Takes in a number, or a NaN, which is missing.
+    #[inline]
+    fn number(&mut self, edges: &[f64], value: f64) {
+        if value.is_nan() {
+            self.missing += 1;
+            return;
+        }
+        let bin = bin_of(edges, value);
+        self.bins[bin] += 1;
+        self.summary.add(value, bin, edges.len() + 1);
+    }
+}
+
+impl Counts {
+    /// Appends the counts; layout: `docs/storage-format.md`.
+    pub fn encode(&self, bytes: &mut Vec<u8>) {
+        put_unsigned(bytes, self.rows);
+        for tally in &self.tallies {
+            put_unsigned(bytes, tally.count);
+            put_unsigned(bytes, tally.missing);
+            put_counts(bytes, (0..).zip(tally.bins.iter().copied()).filter(|(_, count)| *count > 0));
+            tally.summary.encode(bytes);
+        }
+    }
+
+    /// Reads counts of this measure.
+    pub(crate) fn decode(measure: &Measure, reader: &mut ByteReader<'_>) -> Result<Self> {
+        let mut read = measure.empty();
+        read.rows = reader.counted()?;
+        for tally in &mut read.tallies {
+            (tally.count, tally.missing) = (reader.counted()?, reader.counted()?);
+            for (bin, count) in counts(reader)? {
+                let place = tally.bins.get_mut(bin as usize).ok_or_else(|| Error::corrupt("counts of drift: there is no such bin"))?;
+                *place = count;
+            }
+            tally.summary = Summary::decode(reader)?;
+        }
+        Ok(read)
+    }
+}
+
+impl Bins {
+    pub(super) fn len(&self) -> usize {
         match self {
-            Self::Numbers(_) => numbers(array).is_some(),
-            Self::Booleans => array.as_boolean_opt().is_some(),
-            Self::Texts(_) => array.as_string_opt::<i32>().is_some(),
-            Self::Uncounted => true,
+            Self::Numbers(bins) => bins.counts.len(),
+            Self::Booleans(CategoryBins { counts, .. }) | Self::Texts(CategoryBins { counts, .. }) => counts.len(),
+            Self::Uncounted => 0,
         }
     }
 }
 
-impl Counter {
-    fn new(reference: &ColumnProfile) -> Self {
-        let (tally, bins) = match &reference.bins {
-            Bins::Numbers(bins) => (Tally::Numbers(Numbers::new(&bins.edges)), bins.counts.len()),
-            Bins::Booleans(CategoryBins { counts, .. }) => (Tally::Booleans, counts.len()),
-            Bins::Texts(CategoryBins { names, counts }) => {
-                let places = names.iter().enumerate().map(|(place, name)| (name.clone(), place)).collect();
-                (Tally::Texts(places), counts.len())
-            }
-            Bins::Uncounted => (Tally::Uncounted, 0),
-        };
-        Self { reference: reference.clone(), tally, count: 0, missing: 0, counts: vec![0; bins] }
-    }
-
-    fn observe(&mut self, array: &ArrayRef) {
-        let rows = array.len();
-        match &self.tally {
-            Tally::Numbers(_) => {
-                if let Some(values) = numbers(array) {
-                    self.observe_numbers(values, rows);
-                }
-            }
-            Tally::Booleans => {
-                let values = array.as_boolean();
-                self.count += rows as u64;
-                self.missing += values.null_count() as u64;
-                self.counts[1] += values.true_count() as u64;
-                self.counts[0] += values.false_count() as u64;
-            }
-            Tally::Texts(places) => {
-                let other = self.counts.len() - 1;
-                self.count += rows as u64;
-                self.missing += array.null_count() as u64;
-                for value in array.as_string::<i32>().iter().flatten() {
-                    self.counts[places.get(value).copied().unwrap_or(other)] += 1;
-                }
-            }
-            Tally::Uncounted => {
-                self.count += rows as u64;
-                self.missing += array.null_count() as u64;
-            }
-        }
-    }
-
-    fn observe_numbers(&mut self, values: impl Iterator<Item = f64>, rows: usize) {
-        let Tally::Numbers(numbers) = &self.tally else { return };
-        self.count += rows as u64;
-        for value in values {
-            if value.is_nan() {
-                self.missing += 1;
-            } else {
-                self.counts[numbers.bin(value)] += 1;
-            }
-        }
-    }
-
-    fn report(&self) -> ColumnDrift {
-        let (psi, ks) = match &self.reference.bins {
-            Bins::Numbers(bins) => (
-                population_stability(&bins.to_coarse(&bins.counts), &bins.to_coarse(&self.counts)),
-                kolmogorov_smirnov(&bins.counts, &self.counts),
-            ),
-            Bins::Booleans(bins) | Bins::Texts(bins) => (population_stability(&bins.counts, &self.counts), None),
-            Bins::Uncounted => (None, None),
-        };
-        let rate = |missing: u64, count: u64| if count == 0 { 0.0 } else { missing as f64 / count as f64 };
-        ColumnDrift {
-            column: self.reference.name.clone(),
-            count: self.count,
-            psi,
-            ks,
-            missing_rate: rate(self.missing, self.count),
-            missing_rate_reference: rate(self.reference.missing, self.reference.count),
-        }
-    }
+/// The bin of a number that is not NaN.
+#[inline]
+pub(super) fn bin_of(edges: &[f64], value: f64) -> usize {
+    edges.partition_point(|&edge| edge < value)
 }
 
-/// Edges to search.
-pub(super) struct Numbers {
-    edges: Vec<f64>,
-}
-
-impl Numbers {
-    pub fn new(edges: &[f64]) -> Self {
-        Self { edges: edges.to_vec() }
-    }
-
-    /// The bin of a number that is not NaN.
-    pub fn bin(&self, value: f64) -> usize {
-        self.edges.partition_point(|&edge| edge < value)
-    }
-}
-
-/// A column's values as doubles, nulls as NaN; `None` for a type without an order.
-pub(super) fn numbers(array: &ArrayRef) -> Option<Box<dyn Iterator<Item = f64> + '_>> {
-    fn of<'a, T: ArrowPrimitiveType>(
-        array: &'a ArrayRef,
-        double: impl Fn(T::Native) -> f64 + 'a,
-    ) -> Option<Box<dyn Iterator<Item = f64> + 'a>> {
-        let values = array.as_primitive_opt::<T>()?;
-        match values.nulls().filter(|nulls| nulls.null_count() > 0) {
-            None => Some(Box::new(values.values().iter().map(move |&value| double(value)))),
-            Some(_) => Some(Box::new(values.iter().map(move |value| value.map_or(f64::NAN, &double)))),
+/// Calls `each` with a column's values as doubles, nulls as NaN; `false` for a type without an order.
+pub(super) fn each_number(array: &ArrayRef, each: impl FnMut(f64)) -> bool {
+    fn of<T: ArrowPrimitiveType>(array: &ArrayRef, double: impl Fn(T::Native) -> f64, mut each: impl FnMut(f64)) -> bool {
+        let Some(values) = array.as_primitive_opt::<T>() else { return false };
+        if values.null_count() == 0 {
+            values.values().iter().for_each(|value| each(double(*value)));
+        } else {
+            values.iter().for_each(|value| each(value.map_or(f64::NAN, &double)));
         }
+        true
     }
     match array.data_type() {
-        ArrowType::Float64 => of::<Float64Type>(array, |value| value),
-        ArrowType::Int64 => of::<Int64Type>(array, |value| value as f64),
-        ArrowType::Timestamp(TimeUnit::Microsecond, _) => of::<TimestampMicrosecondType>(array, |value| value as f64),
-        _ => None,
+        ArrowType::Float64 => of::<Float64Type>(array, |value| value, each),
+        ArrowType::Int64 => of::<Int64Type>(array, |value| value as f64, each),
+        ArrowType::Timestamp(TimeUnit::Microsecond, _) => of::<TimestampMicrosecondType>(array, |value| value as f64, each),
+        _ => false,
     }
 }

@@ -8,11 +8,16 @@ use arrow::record_batch::RecordBatch;
 use serde::{Deserialize, Serialize};
 
 use super::SCORE;
-use super::observed::{Numbers, numbers};
+use super::observed::{bin_of, each_number};
+use super::summary::Described;
 use crate::error::{Error, Result};
+use crate::plan::VectorColumn;
+use crate::value::DataType;
 
 /// The version of the stored form.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
+/// That of a version without origin, types and descriptions, which is still read.
+const VERSION_FIRST: u32 = 1;
 /// Bins of the population stability index: deciles of the reference.
 const COARSE_BINS: usize = 10;
 /// Bins of the Kolmogorov-Smirnov statistic: percentiles of the reference, of which the deciles are a part.
@@ -20,10 +25,26 @@ const FINE_BINS: usize = 100;
 /// Categories that are counted by name; the rest are counted together.
 const CATEGORIES_MAX: usize = 20;
 
+/// What a profile was made of.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Origin {
+    /// The model's name, and its version when it gave the scores.
+    pub model: String,
+    pub model_version: String,
+    /// The vector's name and identity.
+    pub vector: String,
+    pub vector_identity: String,
+    /// The training set: its file's name without folders, and the SHA-256 of its bytes.
+    pub training_set: String,
+    pub training_set_sha256: String,
+}
+
 /// What a model's columns and scores looked like when it was trained.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Profile {
     version: u32,
+    /// Absent in the first version.
+    origin: Option<Origin>,
     /// Rows of the reference.
     rows: u64,
     pub(super) columns: Vec<ColumnProfile>,
@@ -33,10 +54,36 @@ pub struct Profile {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct ColumnProfile {
     pub name: String,
+    /// In the spelling of the language; absent in the first version.
+    #[serde(rename = "type")]
+    pub data_type: Option<String>,
     pub count: u64,
     /// Nulls and NaNs, which no bin counts.
     pub missing: u64,
+    /// Of finite numbers. Absent in the first version.
+    pub described: Option<Described>,
     pub bins: Bins,
+}
+
+/// What keeps a column from being compared.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Misfit {
+    /// The vector has the column, the profile does not.
+    NotInProfile(String),
+    /// The profile has the column, the vector does not.
+    NotInVector(String),
+    /// Both have it, of types that cannot be compared: the profile's, then the vector's.
+    OtherType(String, String, String),
+}
+
+impl std::fmt::Display for Misfit {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::NotInProfile(column) => write!(f, "it lacks the column `{column}`"),
+            Self::NotInVector(column) => write!(f, "its column `{column}` is none of the vector"),
+            Self::OtherType(column, profile, vector) => write!(f, "its column `{column}` is {profile}, in the vector {vector}"),
+        }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -72,7 +119,7 @@ pub(super) struct CategoryBins {
 impl Profile {
     /// The profile of a training set's columns and the model's scores for them, one per row. An `Input` error when
     /// there are no rows, or not as many scores as rows.
-    pub fn of(columns: &[RecordBatch], scores: &[f64]) -> Result<Self> {
+    pub fn of(origin: Origin, types: &[VectorColumn], columns: &[RecordBatch], scores: &[f64]) -> Result<Self> {
         let rows: usize = columns.iter().map(RecordBatch::num_rows).sum();
         if rows == 0 {
             return Err(Error::input("a profile needs at least one row; make it from a training set that has some"));
@@ -87,11 +134,12 @@ impl Profile {
                 return Err(Error::input(format!("a profile's batches differ: {} and {}", schema, other.schema_ref())));
             }
             let parts: Vec<&ArrayRef> = columns.iter().map(|batch| batch.column(index)).collect();
-            profiles.push(ColumnProfile::of(field.name(), field.data_type(), &parts)?);
+            let data_type = types.iter().find(|column| column.name == *field.name()).map(|column| column.data_type.to_string());
+            profiles.push(ColumnProfile::of(field.name(), data_type, field.data_type(), &parts)?);
         }
         let scores: ArrayRef = std::sync::Arc::new(Float64Array::from(scores.to_vec()));
-        let scores = ColumnProfile::of(SCORE, &ArrowType::Float64, &[&scores])?;
-        Ok(Self { version: VERSION, rows: rows as u64, columns: profiles, scores })
+        let scores = ColumnProfile::of(SCORE, Some(DataType::Float.to_string()), &ArrowType::Float64, &[&scores])?;
+        Ok(Self { version: VERSION, origin: Some(origin), rows: rows as u64, columns: profiles, scores })
     }
 
     /// Reads the stored form. An `Input` error when it is none, or of a version that is not known.
@@ -107,8 +155,9 @@ impl Profile {
             Error::input(format!("not a drift profile: {first}; make it again with `forebay models profile`"))
         };
         let header: Header = sonic_rs::from_slice(json).map_err(unreadable)?;
-        if header.version != VERSION {
-            let message = format!("a drift profile of version {}, but this forebay reads version {VERSION}; make it again", header.version);
+        if ![VERSION_FIRST, VERSION].contains(&header.version) {
+            let message =
+                format!("a drift profile of version {}, but this forebay reads up to version {VERSION}; make it again", header.version);
             return Err(Error::input(message));
         }
         let profile: Self = sonic_rs::from_slice(json).map_err(unreadable)?;
@@ -121,8 +170,10 @@ impl Profile {
         let failed = |error: serde_json::Error| Error::internal(format!("a drift profile could not be written: {error}"));
         let columns: Vec<String> = self.columns.iter().map(serde_json::to_string).collect::<Result<_, _>>().map_err(failed)?;
         let scores = serde_json::to_string(&self.scores).map_err(failed)?;
+        let origin = serde_json::to_string(&self.origin).map_err(failed)?;
         let (version, rows, columns) = (self.version, self.rows, columns.join(",\n"));
-        Ok(format!("{{\"version\":{version},\"rows\":{rows},\"columns\":[\n{columns}\n],\n\"scores\":{scores}}}\n").into_bytes())
+        Ok(format!("{{\"version\":{version},\"origin\":{origin},\n\"rows\":{rows},\"columns\":[\n{columns}\n],\n\"scores\":{scores}}}\n")
+            .into_bytes())
     }
 
     /// Rows of the reference.
@@ -131,16 +182,58 @@ impl Profile {
         self.rows
     }
 
-    /// The names of the columns, without the scores.
-    pub fn columns(&self) -> impl Iterator<Item = &str> {
-        self.columns.iter().map(|column| column.name.as_str())
+    /// `None` in profiles of the first version.
+    #[must_use]
+    pub fn origin(&self) -> Option<&Origin> {
+        self.origin.as_ref()
+    }
+
+    /// What is not compared of a vector with these columns, and why.
+    #[must_use]
+    pub fn misfits(&self, columns: &[VectorColumn]) -> Vec<Misfit> {
+        let of_vector = columns.iter().filter_map(|column| match self.columns.iter().find(|reference| reference.name == column.name) {
+            None => Some(Misfit::NotInProfile(column.name.clone())),
+            Some(reference) if reference.takes(&column.data_type) => None,
+            Some(reference) => {
+                let of_profile = reference.data_type.clone().unwrap_or_else(|| reference.bins.kind().to_owned());
+                Some(Misfit::OtherType(column.name.clone(), of_profile, column.data_type.to_string()))
+            }
+        });
+        let is_gone = |reference: &&ColumnProfile| columns.iter().all(|column| column.name != reference.name);
+        let gone = self.columns.iter().filter(is_gone).map(|reference| Misfit::NotInVector(reference.name.clone()));
+        of_vector.chain(gone).collect()
+    }
+}
+
+impl Bins {
+    /// What is counted, where a profile says no type.
+    fn kind(&self) -> &'static str {
+        match self {
+            Self::Numbers(_) => "a number",
+            Self::Booleans(_) => "boolean",
+            Self::Texts(_) => "text",
+            Self::Uncounted => "neither a number nor a text",
+        }
     }
 }
 
 impl ColumnProfile {
-    fn of(name: &str, data_type: &ArrowType, parts: &[&ArrayRef]) -> Result<Self> {
+    /// Whether values of that type can be compared with these.
+    pub fn takes(&self, data_type: &DataType) -> bool {
+        match (&self.bins, data_type) {
+            // Numbers are numbers, but a time is none.
+            (Bins::Numbers(_), DataType::Int | DataType::Float) => self.data_type.as_deref() != Some("timestamp"),
+            (Bins::Numbers(_), DataType::Timestamp) => self.data_type.as_deref().is_none_or(|own| own == "timestamp"),
+            (Bins::Booleans(_), DataType::Bool) | (Bins::Texts(_), DataType::Text) => true,
+            (Bins::Uncounted, other) => !other.is_single(),
+            _ => false,
+        }
+    }
+
+    fn of(name: &str, data_type: Option<String>, arrow: &ArrowType, parts: &[&ArrayRef]) -> Result<Self> {
         let count: usize = parts.iter().map(|part| part.len()).sum();
-        let bins = match data_type {
+        let mut described = None;
+        let bins = match arrow {
             ArrowType::Boolean => {
                 let values = parts.iter().flat_map(|part| part.as_boolean().iter().flatten());
                 let mut counts = vec![0, 0, 0];
@@ -149,7 +242,11 @@ impl ColumnProfile {
             }
             ArrowType::Utf8 => Bins::Texts(CategoryBins::of(parts)),
             ArrowType::List(_) | ArrowType::Map(..) | ArrowType::Struct(_) => Bins::Uncounted,
-            _ => Bins::Numbers(NumberBins::of(parts).map_err(|error| error.context(format_args!("column {name:?}")))?),
+            _ => {
+                let (bins, values) = NumberBins::of(parts).map_err(|error| error.context(format_args!("column {name:?}")))?;
+                described = values;
+                Bins::Numbers(bins)
+            }
         };
         let missing = match &bins {
             Bins::Numbers(NumberBins { counts, .. })
@@ -157,7 +254,7 @@ impl ColumnProfile {
             | Bins::Texts(CategoryBins { counts, .. }) => count as u64 - counts.iter().sum::<u64>(),
             Bins::Uncounted => parts.iter().map(|part| part.null_count() as u64).sum(),
         };
-        Ok(Self { name: name.to_owned(), count: count as u64, missing, bins })
+        Ok(Self { name: name.to_owned(), data_type, count: count as u64, missing, described, bins })
     }
 
     /// Whether what was read can be counted with.
@@ -184,23 +281,21 @@ impl ColumnProfile {
 }
 
 impl NumberBins {
-    fn of(parts: &[&ArrayRef]) -> Result<Self> {
+    fn of(parts: &[&ArrayRef]) -> Result<(Self, Option<Described>)> {
         let mut values = Vec::new();
         for part in parts {
-            let Some(all) = numbers(part) else {
+            if !each_number(part, |value| values.extend((!value.is_nan()).then_some(value + 0.0))) {
                 return Err(Error::input(format!("no profile can be made of values of {}", part.data_type())));
-            };
-            all.for_each(|value| values.extend((!value.is_nan()).then_some(value)));
+            }
         }
         values.sort_unstable_by(f64::total_cmp);
         let (edges, coarse_edges) = edges(&values);
-        let numbers = Numbers::new(&edges);
         let mut counts = vec![0; edges.len() + 1];
-        values.iter().for_each(|&value| counts[numbers.bin(value)] += 1);
+        values.iter().for_each(|&value| counts[bin_of(&edges, value)] += 1);
         // A fine bin ends at its edge; it is part of the coarse bin that ends there or after.
         let of_edge = |edge: &f64| coarse_edges.partition_point(|end| end < edge);
         let coarse = edges.iter().map(of_edge).chain([coarse_edges.len()]).collect();
-        Ok(Self { edges, counts, coarse })
+        Ok((Self { edges, counts, coarse }, Described::of_sorted(&values)))
     }
 
     /// Counts of fine bins added up to those of coarse bins.

@@ -14,7 +14,7 @@ use super::shared::{Applied, Shared};
 use super::work::Work;
 use crate::error::{Error, Result};
 use crate::id::Seq;
-use crate::online::Output;
+use crate::online::{DriftRow, Output};
 use crate::telemetry::names;
 
 /// A work for the applier, with what is true once it is applied.
@@ -29,6 +29,7 @@ pub struct Done {
     pub last: Seq,
     pub outputs: Vec<Output>,
     pub rows: Vec<FlushedRow>,
+    pub drift: Vec<DriftRow>,
     /// Rows hold every event up to here, once `rows` are written.
     pub flushed: Seq,
     /// Views of which some states lost an order that they need: the next start builds them anew.
@@ -57,9 +58,9 @@ pub fn start(shared: &Arc<Shared>, tasks: Receiver<Task>, done: Sender<Result<Do
         })?);
     }
     let owned = Arc::clone(shared);
+    let mut scorer = Scorer::new(shared)?;
     threads.push(spawn(shared, "applier".to_owned(), move || {
         let shared = owned;
-        let mut scorer = Scorer::new(&shared);
         for task in tasks {
             let came = apply(&shared, &workers, &mut scorer, task);
             let failed = came.is_err();
@@ -117,5 +118,6 @@ fn apply(shared: &Shared, workers: &[(Sender<Arc<Work>>, Receiver<Reply>)], scor
     }
     shared.metrics.add(names::STATE_LOADS, &[], loads);
     let outputs = scorer.score(shared, &work, reads)?;
-    Ok(Done { number: work.number, last: work.last, outputs, rows, flushed, disordered })
+    let drift = scorer.drift_rows(shared)?;
+    Ok(Done { number: work.number, last: work.last, outputs, rows, drift, flushed, disordered })
 }

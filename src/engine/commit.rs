@@ -14,12 +14,14 @@ use super::lane::{Lane, Taken};
 use super::reader::Incoming;
 use super::shard::{FlushedRow, NOT_IN_ORDER};
 use super::shared::{Applied, Shared, contents_of, destination_of};
+use super::watermark::{Known, awaited};
 use super::work::{LeftOut, Pass, Segment, Work, events_of};
 use crate::error::{Error, Result};
 use crate::id::{Identity, Offset, Partition, Seq};
-use crate::online::{AcceptedIds, Output, PartitionProgress, Progress, state_key};
+use crate::online::{AcceptedIds, Commit, DriftRow, Output, PartitionProgress, Progress, state_key};
+use crate::plan::Plan;
 use crate::telemetry::names;
-use crate::time::{EventTime, IngestTime};
+use crate::time::{EventTime, IngestTime, Span};
 
 /// Works that the applier may hold: one that it applies, one that waits.
 const IN_FLIGHT_MAX: usize = 2;
@@ -56,10 +58,15 @@ pub struct Committer {
     /// What the next commit has to write beside new events.
     outputs: Vec<Output>,
     rows: Vec<FlushedRow>,
+    drift: Vec<DriftRow>,
+    /// For each source, the partitions that open intervals of drift wait for.
+    awaited: Arc<Vec<Vec<Partition>>>,
     forgotten_ids: Vec<IdsAt>,
     progress_moved: bool,
     /// Commits by time: which events changed their keys long enough ago to be written behind.
     commits: VecDeque<(Instant, Seq)>,
+    /// Of sources that a watched model scores: how far in event time a partition may fall behind and is waited for.
+    patience: BTreeMap<usize, Span>,
     number: u64,
     in_flight: usize,
     /// Views that a later start builds anew.
@@ -75,11 +82,13 @@ pub struct Restored {
     pub gates: BTreeMap<(usize, Partition), (Gate, Offset, Option<Seq>)>,
     pub blocks: VecDeque<(Seq, Seq)>,
     pub horizons: Vec<EventTime>,
+    pub awaited: Vec<Vec<Partition>>,
 }
 
 impl Committer {
     pub fn new(shared: Arc<Shared>, ports: Ports, restored: Restored) -> Self {
         let rules = shared.plan().sources.iter().map(Rules::of).collect();
+        let patience = patience(shared.plan());
         let lane = |(key, (gate, next, idle_since))| (key, Lane::restored(gate, next, idle_since));
         Self {
             shared,
@@ -91,9 +100,12 @@ impl Committer {
             progress: restored.progress,
             outputs: Vec::new(),
             rows: Vec::new(),
+            drift: Vec::new(),
+            awaited: Arc::new(restored.awaited),
             forgotten_ids: Vec::new(),
             progress_moved: false,
             commits: VecDeque::new(),
+            patience,
             number: 0,
             in_flight: 0,
             disordered: BTreeSet::new(),
@@ -259,7 +271,7 @@ impl Committer {
             segments.extend(self.accept(incoming, &mut next_seq, now, &mut ids)?);
         }
         let last = Seq(next_seq - 1);
-        if !self.progress_moved && self.outputs.is_empty() && self.rows.is_empty() {
+        if !self.progress_moved && self.outputs.is_empty() && self.rows.is_empty() && self.drift.is_empty() {
             return Ok(());
         }
         let started = Instant::now();
@@ -295,6 +307,9 @@ impl Committer {
             store.put_output(&mut commit, self.progress.outputs, &output)?;
             self.progress.outputs += 1;
         }
+        for row in self.drift.drain(..) {
+            store.put_drift(&mut commit, &row)?;
+        }
         self.progress.committed = last.max(self.progress.committed);
         // A block goes once both the rows and Parquet hold all of it.
         let held = self.progress.flushed.min(Seq(self.ports.offline_upto.load(Ordering::Acquire)));
@@ -310,6 +325,7 @@ impl Committer {
         }
         self.remember_ids(first, &ids);
         self.set_idle();
+        self.await_partitions(&mut commit)?;
         self.progress.partitions = self.partitions();
         self.move_horizons();
         let horizon = |(source, time): (&crate::plan::Source, &EventTime)| (source.name.clone(), time.0);
@@ -353,8 +369,17 @@ impl Committer {
         self.number += 1;
         self.move_horizons();
         let applied = Applied { seq: last, partitions: self.applied_partitions(), horizons: self.horizons.clone() };
-        let work =
-            Work { number: self.number, last, segments, pass, score, flush_before, durable: self.durable, horizons: self.horizons.clone() };
+        let work = Work {
+            number: self.number,
+            last,
+            segments,
+            pass,
+            score,
+            flush_before,
+            durable: self.durable,
+            awaited: Arc::clone(&self.awaited),
+            horizons: self.horizons.clone(),
+        };
         self.ports.tasks.send(Task { work: Arc::new(work), applied }).map_err(|_| applier_gone())?;
         self.in_flight += 1;
         Ok(())
@@ -370,6 +395,7 @@ impl Committer {
         self.progress.flushed = self.progress.flushed.max(done.flushed);
         self.outputs.extend(done.outputs);
         self.rows.extend(done.rows);
+        self.drift.extend(done.drift);
         for view in done.disordered {
             let declared = &self.shared.plan().views[view];
             if self.disordered.insert(view) {
@@ -470,6 +496,42 @@ impl Committer {
         }
     }
 
+    /// Notes which partitions open intervals of drift wait for, and has the commit remember it for a replay.
+    fn await_partitions(&mut self, commit: &mut Commit) -> Result<()> {
+        if self.patience.is_empty() {
+            return Ok(());
+        }
+        let sources = &self.shared.plan().sources;
+        let of_source = |source: usize| {
+            let patience = self.patience.get(&source)?;
+            let ends = self.shared.ends[source].lock();
+            let lanes = self.lanes.range((source, Partition(0))..=(source, Partition(u32::MAX)));
+            let unread = ends.keys().filter(|partition| !self.lanes.contains_key(&(source, **partition)));
+            let of_lane = |partition: Partition, lane: Option<&Lane>| Known {
+                partition,
+                frontier: lane.and_then(|lane| lane.gate.frontier),
+                next: lane.map_or(Offset(0), |lane| lane.next),
+                end: ends.get(&partition).copied(),
+                is_idle: lane.is_some_and(|lane| lane.idle_since.is_some()),
+            };
+            let known: Vec<Known> = lanes
+                .map(|((_, partition), lane)| of_lane(*partition, Some(lane)))
+                .chain(unread.map(|partition| of_lane(*partition, None)))
+                .collect();
+            Some(awaited(&known, *patience))
+        };
+        let awaited: Vec<Vec<Partition>> = (0..sources.len()).map(|source| of_source(source).unwrap_or_default()).collect();
+        if awaited != *self.awaited {
+            let named = |(source, partitions): (&crate::plan::Source, &Vec<Partition>)| {
+                (source.name.clone(), partitions.iter().map(|partition| partition.0).collect())
+            };
+            let named: Vec<(String, Vec<u32>)> = sources.iter().zip(&awaited).map(named).collect();
+            self.shared.store.put_awaited(commit, &named)?;
+            self.awaited = Arc::new(awaited);
+        }
+        Ok(())
+    }
+
     /// The earliest time that lookups may ask for follows the lowest frontier, and never goes back.
     fn move_horizons(&mut self) {
         for (source, horizon) in self.horizons.iter_mut().enumerate() {
@@ -488,6 +550,19 @@ impl Committer {
             }
         }
     }
+}
+
+/// How long a partition that is read to its end is waited for: as long as its own events may come late, and at least one
+/// interval.
+fn patience(plan: &Plan) -> BTreeMap<usize, Span> {
+    let mut patience = BTreeMap::new();
+    for model in &plan.models {
+        if let (Some(watch), Some(score)) = (&model.watch, &model.score) {
+            let own = patience.entry(score.source).or_insert(plan.sources[score.source].lateness);
+            *own = (*own).max(watch.every);
+        }
+    }
+    patience
 }
 
 fn applier_gone() -> Error {

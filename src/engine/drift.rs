@@ -1,175 +1,273 @@
-//! Drift over the intervals of event time: the rows that a watched model scored are counted, and each interval that ends
-//! becomes a report. Must never see a row without a score.
+//! Drift of the stream: the rows that a watched model scored are counted into the intervals of event time, and each that
+//! ends becomes a report. Counts go with the commit that holds the rows' predictions. Must never see a row without a score.
 
-use std::collections::HashMap;
-use std::path::Path;
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use arrow::record_batch::RecordBatch;
+use serde_json::{Value as Json, json};
+use sha2::{Digest, Sha256};
 
 use super::score::version;
 use super::shared::{Shared, destination_of};
-use super::work::Segment;
-use crate::drift::{Observed, Profile, breaches};
+use super::work::{Segment, Work};
+use crate::drift::{Breach, Described, Ended, Intervals, Kind, Measure, Profile, Rows, breaches};
 use crate::error::{Error, Result};
-use crate::id::Seq;
-use crate::online::Output;
-use crate::plan::{Model, Watch};
+use crate::id::{Identity, Partition};
+use crate::online::{DriftRow, Output};
+use crate::plan::{DriftMetric, Model, Score, Watch};
 use crate::record::NewRecord;
 use crate::telemetry::names;
 use crate::time::EventTime;
 
-/// The running intervals of all watched models.
+/// The open intervals of all watched models.
 pub struct Drift {
-    watches: HashMap<usize, Watching>,
+    watches: BTreeMap<usize, Watching>,
+    /// Of each source, the partitions that the work at hand waits for.
+    awaited: Arc<Vec<Vec<Partition>>>,
+    /// Stored rows that nobody counts on from.
+    gone: Vec<DriftRow>,
+}
+
+struct Watching {
+    measure: Measure,
+    intervals: Intervals,
+    /// Of the profile's bytes.
+    profile: String,
+    /// The version of the model that the profile is of.
+    profile_model: Option<String>,
+    /// The end of the latest interval that was reported: what gauges show.
+    newest: EventTime,
 }
 
 /// Rows that a model scored.
 pub struct Scored<'a> {
     pub model: usize,
     pub segment: &'a Segment,
-    /// For each row its place in the segment.
+    /// For each row its place in the segment, rising.
     pub places: &'a [usize],
     pub columns: &'a RecordBatch,
     pub scores: &'a [f64],
 }
 
-/// The running interval of one model.
-struct Watching {
-    observed: Observed,
-    /// The interval's number: event time over its length.
-    interval: Option<i64>,
-    first: Seq,
-    last: Seq,
-}
-
 impl Drift {
-    /// Loads the profiles of watched models; one that does not load is a problem that the status shows.
-    pub fn new(shared: &Shared) -> Self {
-        let mut watches = HashMap::new();
+    /// Loads the profiles of watched models, and what was counted of their open intervals. A profile that does not load, or
+    /// that does not fit, is a problem that the status shows.
+    pub fn new(shared: &Shared) -> Result<Self> {
+        let mut stored = shared.store.drift()?;
+        let progress = shared.store.progress()?;
+        let mut watches = BTreeMap::new();
         for (index, model) in shared.plan().models.iter().enumerate() {
-            let Some(watch) = &model.watch else { continue };
-            match load_profile(&watch.profile) {
-                Ok(profile) => {
-                    let observed = Observed::new(&profile);
-                    watches.insert(index, Watching { observed, interval: None, first: Seq(0), last: Seq(0) });
+            let (Some(watch), Some(score)) = (&model.watch, &model.score) else { continue };
+            let about = format!("drift of model {}", model.name);
+            let (profile, bytes) = match load_profile(watch) {
+                Ok(loaded) => loaded,
+                Err(error) => {
+                    shared.set_problem(&about, Some(error.to_string()));
+                    continue;
                 }
-                Err(error) => shared.set_problem(&format!("drift of model {}", model.name), Some(error.to_string())),
-            }
+            };
+            let columns = &shared.plan().vectors[model.vector].columns;
+            shared.set_problem(&about, problem(&profile, watch, columns, version(shared, index)));
+            let measure = Measure::new(&profile, columns);
+            let profile_sha256: String = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+            let identity = Identity::of(&format!("{profile_sha256} {:?} every {}", measure.columns(), watch.every.0));
+            let source = &shared.plan().sources[score.source];
+            let of_model: Vec<DriftRow> = stored.extract_if(.., |row| row.model == model.name).collect();
+            let intervals = match restored(&of_model, watch, source.lateness, identity)? {
+                Some(intervals) => intervals,
+                None => {
+                    if !of_model.is_empty() {
+                        tracing::warn!(model = model.name, "drift: the profile or the interval changed: counting begins anew");
+                    }
+                    // Where nothing was ever scored, all events are still to come.
+                    let has_past = progress.scored.0 > 0;
+                    let of_source = progress.partitions.iter().filter(|partition| has_past && partition.source == source.name);
+                    let frontiers = of_source.filter_map(|of| of.frontier.map(|time| (of.partition, EventTime(time)))).collect();
+                    stored.extend(of_model);
+                    Intervals::new(watch.every, source.lateness, identity, frontiers)
+                }
+            };
+            let profile_model = profile.origin().map(|origin| origin.model_version.clone());
+            watches.insert(index, Watching { measure, intervals, profile: profile_sha256, profile_model, newest: EventTime::MIN });
         }
-        Self { watches }
+        let gone = stored.into_iter().map(|row| DriftRow { bytes: None, ..row }).collect();
+        Ok(Self { watches, awaited: Arc::default(), gone })
     }
 
-    /// Counts scored rows; what ends with them goes into `outputs`. A failure ends the watch, and is a problem that the
-    /// status shows.
-    pub fn count(&mut self, shared: &Shared, scored: &Scored<'_>, outputs: &mut Vec<Output>) {
-        let model = &shared.plan().models[scored.model];
-        let Some(watch) = &model.watch else { return };
-        let context = Context { shared, model, model_index: scored.model, watch, source: &shared.plan().sources[scored.segment.source] };
-        let times: Vec<EventTime> = scored.places.iter().map(|place| scored.segment.positions[*place].time).collect();
-        let seqs: Vec<u64> = scored.places.iter().map(|place| scored.segment.seqs[*place]).collect();
-        if let Err(error) = self.watch(&context, scored.columns, scored.scores, &times, &seqs, outputs) {
-            self.watches.remove(&scored.model);
-            shared.set_problem(&format!("drift of model {}", model.name), Some(error.to_string()));
-        }
+    pub fn begin(&mut self, work: &Work) {
+        self.awaited = Arc::clone(&work.awaited);
     }
 
-    /// Counts scored rows into their intervals and reports each interval that an event beyond it ends.
-    fn watch(
-        &mut self,
-        context: &Context<'_>,
-        columns: &RecordBatch,
-        scores: &[f64],
-        times: &[EventTime],
-        seqs: &[u64],
-        outputs: &mut Vec<Output>,
-    ) -> Result<()> {
-        let Some(watching) = self.watches.get_mut(&context.model_index) else { return Ok(()) };
-        let mut from = 0;
-        while from < times.len() {
-            let interval = |time: EventTime| time.0.div_euclid(context.watch.every.0.max(1));
-            // A late event counts in the running interval: intervals never go back.
-            let current = watching.interval.map_or(interval(times[from]), |running| running.max(interval(times[from])));
-            if watching.interval.is_some_and(|running| running < current) {
-                outputs.push(watching.report(context));
-                watching.observed.reset();
-                watching.first = Seq(0);
+    /// Counts scored rows; reports of what ends with them go into `outputs`.
+    pub fn count(&mut self, shared: &Shared, scored: &Scored<'_>, outputs: &mut Vec<Output>) -> Result<()> {
+        let Scored { model, segment, places, columns, scores } = *scored;
+        let awaited = self.awaited.get(segment.source).map_or(&[][..], Vec::as_slice);
+        let Some(watching) = self.watches.get_mut(&model) else { return Ok(()) };
+        let rows = Rows { positions: &segment.positions, seqs: &segment.seqs, places, columns, scores };
+        let mut ended = Vec::new();
+        watching.intervals.count(&watching.measure, version(shared, model), &rows, awaited, &mut ended)?;
+        watching.report(shared, model, ended, outputs);
+        Ok(())
+    }
+
+    /// Passes the rest of a segment's events, those without a score.
+    pub fn pass(&mut self, shared: &Shared, model: usize, segment: &Segment, outputs: &mut Vec<Output>) -> Result<()> {
+        let awaited = self.awaited.get(segment.source).map_or(&[][..], Vec::as_slice);
+        let Some(watching) = self.watches.get_mut(&model) else { return Ok(()) };
+        let mut ended = Vec::new();
+        watching.intervals.pass(&watching.measure, &segment.positions, &segment.seqs, awaited, &mut ended)?;
+        watching.report(shared, model, ended, outputs);
+        Ok(())
+    }
+
+    /// Ends what a work ends without an event: partitions may not be waited for any more.
+    pub fn finish(&mut self, shared: &Shared, outputs: &mut Vec<Output>) -> Result<()> {
+        for (model, watching) in &mut self.watches {
+            let Some(Score { source, .. }) = &shared.plan().models[*model].score else { continue };
+            let awaited = self.awaited.get(*source).map_or(&[][..], Vec::as_slice);
+            let mut ended = Vec::new();
+            watching.intervals.close(&watching.measure, awaited, &mut ended)?;
+            watching.report(shared, *model, ended, outputs);
+            let late = watching.intervals.take_late();
+            if late > 0 {
+                shared.metrics.add(names::DRIFT_LATE_ROWS, &[("model", &shared.plan().models[*model].name)], late);
             }
-            watching.interval = Some(current);
-            let to = (from..times.len()).find(|row| interval(times[*row]) > current).unwrap_or(times.len());
-            if watching.first == Seq(0) {
-                watching.first = Seq(seqs[from]);
-            }
-            watching.last = Seq(seqs[to - 1]);
-            watching.observed.observe(&columns.slice(from, to - from), &scores[from..to])?;
-            from = to;
         }
         Ok(())
     }
-}
 
-struct Context<'a> {
-    shared: &'a Shared,
-    model: &'a Model,
-    model_index: usize,
-    watch: &'a Watch,
-    source: &'a crate::plan::Source,
-}
-
-impl Watching {
-    fn report(&self, context: &Context<'_>) -> Output {
-        let (model, watch) = (context.model, context.watch);
-        let columns = self.observed.report();
-        let breaches = breaches(&columns, &watch.alerts);
-        for column in &columns {
-            for (metric, value) in [("psi", column.psi), ("ks", column.ks), ("missing_rate", Some(column.missing_rate))] {
-                if let Some(value) = value {
-                    context.shared.metrics.set(
-                        names::DRIFT,
-                        &[("model", &model.name), ("column", &column.column), ("metric", metric)],
-                        value,
-                    );
-                }
-            }
+    /// Rows that differ from what is stored: to be committed with the outputs of what they count.
+    pub fn rows(&mut self, shared: &Shared) -> Result<Vec<DriftRow>> {
+        let mut rows = std::mem::take(&mut self.gone);
+        for (model, watching) in &mut self.watches {
+            let model = &shared.plan().models[*model].name;
+            let row = |(interval, bytes)| DriftRow { model: model.clone(), interval, bytes };
+            rows.extend(watching.intervals.changes()?.into_iter().map(row));
         }
-        if !breaches.is_empty() {
-            let named: Vec<&str> = breaches.iter().map(|column| column.column.as_str()).collect();
-            tracing::warn!(model = model.name, columns = named.join(", "), "drift: columns are beyond their alert");
-            context.shared.metrics.add(names::DRIFT_ALERTS, &[("model", &model.name)], 1);
-        }
-        let every = watch.every.0.max(1);
-        let start = self.interval.unwrap_or_default().saturating_mul(every);
-        let described: Vec<serde_json::Value> = columns
-            .iter()
-            .map(|column| {
-                serde_json::json!({
-                    "column": column.column, "count": column.count, "psi": column.psi, "ks": column.ks,
-                    "missing_rate": column.missing_rate, "missing_rate_reference": column.missing_rate_reference,
-                    "breach": breaches.iter().any(|breach| breach.column == column.column),
-                })
-            })
-            .collect();
-        let report = serde_json::json!({
-            "model": model.name, "version": version(context.shared, context.model_index),
-            "from": EventTime(start).to_string(), "to": EventTime(start.saturating_add(every)).to_string(),
-            "first_seq": self.first.0, "last_seq": self.last.0, "rows": self.observed.count(), "alert": !breaches.is_empty(), "columns": described,
-        });
-        let record = NewRecord {
-            topic: watch.topic.clone(),
-            partition: None,
-            timestamp: Some(context.shared.clock.now().0),
-            key: Some(model.name.clone().into_bytes()),
-            value: Some(report.to_string().into_bytes()),
-            headers: vec![
-                ("forebay.model".into(), model.name.clone().into_bytes()),
-                ("forebay.interval".into(), EventTime(start).to_string().into_bytes()),
-            ],
-        };
-        Output { destination: destination_of(context.source), record }
+        Ok(rows)
     }
 }
 
-fn load_profile(path: &Path) -> Result<Profile> {
-    let json = std::fs::read(path)
-        .map_err(|error| Error::not_found(format!("no profile in {} ({error}); make one with `forebay models profile`", path.display())))?;
-    Profile::parse(&json)
+impl Watching {
+    fn report(&mut self, shared: &Shared, index: usize, ended: Vec<Ended>, outputs: &mut Vec<Output>) {
+        let model = &shared.plan().models[index];
+        let (Some(watch), Some(score)) = (&model.watch, &model.score) else { return };
+        for ended in ended {
+            let breaches = breaches(&ended.columns, &watch.alerts);
+            if ended.to >= self.newest {
+                self.newest = ended.to;
+                show(shared, model, &ended);
+            }
+            if !breaches.is_empty() {
+                let named: Vec<String> = breaches.iter().map(described_breach).collect();
+                tracing::warn!(model = model.name, interval = %ended.from, revision = ended.revision, "drift: {}", named.join(", "));
+                shared.metrics.add(names::DRIFT_ALERTS, &[("model", &model.name)], 1);
+            }
+            let header = |name: &str, value: String| (format!("forebay.{name}"), value.into_bytes());
+            let record = NewRecord {
+                topic: watch.topic.clone(),
+                partition: None,
+                timestamp: Some(shared.clock.now().0),
+                key: Some(model.name.clone().into_bytes()),
+                value: Some(self.json(model, &ended, &breaches).to_string().into_bytes()),
+                headers: vec![
+                    header("model", model.name.clone()),
+                    header("interval", ended.from.to_string()),
+                    header("revision", ended.revision.to_string()),
+                ],
+            };
+            outputs.push(Output { destination: destination_of(&shared.plan().sources[score.source]), record });
+        }
+    }
+
+    fn json(&self, model: &Model, ended: &Ended, breaches: &[Breach]) -> Json {
+        let columns = ended.columns.iter().map(|column| {
+            let shown = |described: &Option<Described>| described.as_ref().map(|described| shown(described, column.kind));
+            let own = breaches.iter().filter(|breach| breach.column == column.column);
+            let own: Vec<Json> =
+                own.map(|breach| json!({"metric": breach.metric.name(), "value": breach.value, "threshold": breach.threshold})).collect();
+            let mut of_column = json!({
+                "column": column.column, "count": column.count, "psi": column.psi, "ks": column.ks, "ks_p_value": column.ks_p_value,
+                "missing_rate": column.missing_rate, "missing_rate_reference": column.missing_rate_reference,
+                "breach": !own.is_empty(), "breaches": own, "reference": shown(&column.reference),
+            });
+            for (name, value) in shown(&column.described)
+                .unwrap_or_else(|| json!({"mean": null, "min": null, "max": null, "deciles": null}))
+                .as_object()
+                .into_iter()
+                .flatten()
+            {
+                of_column[name] = value.clone();
+            }
+            of_column
+        });
+        let columns: Vec<Json> = columns.collect();
+        let mut report = json!({
+            "model": model.name, "version": ended.versions.last(), "profile": self.profile, "profile_model": self.profile_model,
+            "from": ended.from.to_string(), "to": ended.to.to_string(), "revision": ended.revision, "complete": ended.is_complete,
+            "first_seq": ended.first.0, "last_seq": ended.last.0, "rows": ended.rows, "rows_too_late": ended.rows_too_late,
+            "alert": !breaches.is_empty(), "unwatched": self.measure.unwatched(), "columns": columns,
+        });
+        if ended.versions.len() > 1 {
+            report["versions"] = json!(ended.versions);
+        }
+        report
+    }
+}
+
+fn restored(rows: &[DriftRow], watch: &Watch, lateness: crate::time::Span, identity: Identity) -> Result<Option<Intervals>> {
+    let head = rows.iter().find(|row| row.interval.is_none()).and_then(|row| row.bytes.as_deref());
+    let Some(head) = head else { return Ok(None) };
+    let intervals = rows.iter().filter_map(|row| Some((row.interval?, row.bytes.clone()?))).collect();
+    Intervals::restore(watch.every, lateness, identity, head, intervals)
+}
+
+fn load_profile(watch: &Watch) -> Result<(Profile, Vec<u8>)> {
+    let path = watch.profile.display();
+    let json = std::fs::read(&watch.profile)
+        .map_err(|error| Error::not_found(format!("no profile in {path} ({error}); make one with `forebay models profile`")))?;
+    Ok((Profile::parse(&json)?, json))
+}
+
+/// Why what is measured is less, or other, than it seems.
+fn problem(profile: &Profile, watch: &Watch, columns: &[crate::plan::VectorColumn], version: &str) -> Option<String> {
+    let mut found: Vec<String> = profile.misfits(columns).iter().map(ToString::to_string).collect();
+    if let Some(origin) = profile.origin().filter(|origin| !version.is_empty() && origin.model_version != version) {
+        found.push(format!("its scores are of the model {}, and {version} scores", origin.model_version));
+    }
+    let path = watch.profile.display();
+    (!found.is_empty())
+        .then(|| format!("the profile {path} does not fit: {}; make it again with `forebay models profile`", found.join("; ")))
+}
+
+fn show(shared: &Shared, model: &Model, ended: &Ended) {
+    for column in &ended.columns {
+        for (metric, value) in
+            [(DriftMetric::Psi, column.psi), (DriftMetric::Ks, column.ks), (DriftMetric::MissingRate, Some(column.missing_rate))]
+        {
+            if let Some(value) = value {
+                let labels = [("model", model.name.as_str()), ("column", &column.column), ("metric", metric.name())];
+                shared.metrics.set(names::DRIFT, &labels, value);
+            }
+        }
+    }
+}
+
+fn described_breach(breach: &Breach) -> String {
+    let metric = breach.metric.name();
+    match breach.value {
+        Some(value) => format!("{} ({metric} {value:.3})", breach.column),
+        None => format!("{} ({metric}: values here or in the reference alone)", breach.column),
+    }
+}
+
+/// Numbers as they are, times as times.
+fn shown(described: &Described, kind: Kind) -> Json {
+    let one = |value: f64| match kind {
+        Kind::Times => json!(EventTime(value as i64).to_string()),
+        _ => json!(value),
+    };
+    let deciles: Vec<Json> = described.deciles.iter().map(|decile| one(*decile)).collect();
+    json!({"mean": one(described.mean), "min": one(described.min), "max": one(described.max), "deciles": deciles})
 }

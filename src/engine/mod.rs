@@ -34,6 +34,7 @@ mod shared;
 mod sweep;
 mod tables;
 mod tombstones;
+mod watermark;
 mod work;
 
 use std::collections::BTreeMap;

@@ -107,7 +107,9 @@ fn step(
                 check_partition(partition)?;
                 opened.seek(partition, *next.entry(partition).or_default())?;
             }
-            await_unread(shared, source, next, &opened.ends()?);
+            let ends = opened.ends()?;
+            await_unread(shared, source, next, &ends);
+            shared.ends[source].lock().extend(ends);
             reader.insert(opened)
         }
     };
@@ -125,6 +127,7 @@ fn step(
             await_unread(shared, source, next, &[(*partition, *end)]);
         }
     }
+    shared.ends[source].lock().extend(ends.iter().copied());
     for run in runs {
         let count = run.records.len() as u64;
         shared.metrics.add(names::RECORDS_READ, &[("source", &declared.name)], count);

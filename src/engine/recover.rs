@@ -73,7 +73,18 @@ pub fn restore(
     let shards = if config.shards == 0 { std::thread::available_parallelism().map_or(1, usize::from) } else { config.shards };
     let definitions = Definitions::new(Arc::new(plan), shards.min(256), usize::try_from(config.state_memory_bytes).unwrap_or(usize::MAX));
     let shared = Arc::new(Shared::new(Arc::new(definitions), store, logs, models, applied, clock, metrics));
-    Ok((shared, Restored { progress, gates, blocks, horizons }))
+    let awaited = awaited(&shared, &gates)?;
+    Ok((shared, Restored { progress, gates, blocks, horizons, awaited }))
+}
+
+/// The partitions that open intervals of drift waited for at the last commit: where none were recorded, all with events.
+fn awaited(shared: &Shared, gates: &Gates) -> Result<Vec<Vec<Partition>>> {
+    let stored = shared.store.awaited()?;
+    let of_source = |(index, source): (usize, &crate::plan::Source)| match stored.iter().find(|(name, _)| *name == source.name) {
+        Some((_, partitions)) => partitions.iter().map(|partition| Partition(*partition)).collect(),
+        None => gates.keys().filter(|(of, _)| *of == index).map(|(_, partition)| *partition).collect(),
+    };
+    Ok(shared.plan().sources.iter().enumerate().map(of_source).collect())
 }
 
 /// Whether every committed event is in Parquet or in a block: a folder that was restored without the other is not.
@@ -222,7 +233,17 @@ pub fn apply_in_memory(shared: &Arc<Shared>, restored: Restored) -> Result<()> {
         let last = last_of(&batches)?.unwrap_or_default();
         let segments = segments(shared.plan(), &batches, progress.flushed)?;
         let pass = Pass::Replay(Arc::default());
-        let work = Work { number, last, segments, pass, score: false, flush_before: Seq(0), durable: 0, horizons: horizons.clone() };
+        let work = Work {
+            number,
+            last,
+            segments,
+            pass,
+            score: false,
+            flush_before: Seq(0),
+            durable: 0,
+            awaited: Arc::default(),
+            horizons: horizons.clone(),
+        };
         apply::apply_here(shared, &work)?;
         Ok(true)
     })?;

@@ -14,7 +14,7 @@ use super::work::{Segment, Work};
 use crate::error::{Error, Result};
 use crate::json;
 use crate::model::Given;
-use crate::online::Output;
+use crate::online::{DriftRow, Output};
 use crate::plan::{Model, Vector};
 use crate::record::NewRecord;
 use crate::telemetry::names;
@@ -44,18 +44,28 @@ struct Streak {
 }
 
 impl Scorer {
-    pub fn new(shared: &Shared) -> Self {
-        Self { drift: Drift::new(shared), streaks: vec![Streak::default(); shared.plan().models.len()] }
+    pub fn new(shared: &Shared) -> Result<Self> {
+        Ok(Self { drift: Drift::new(shared)?, streaks: vec![Streak::default(); shared.plan().models.len()] })
+    }
+
+    /// What drift has to store with the outputs.
+    pub fn drift_rows(&mut self, shared: &Shared) -> Result<Vec<DriftRow>> {
+        self.drift.rows(shared)
     }
 
     /// `reads`: for each shard, what it read of each segment and model, in the same order in every shard.
     pub fn score(&mut self, shared: &Shared, work: &Work, mut reads: Vec<Vec<ReadValues>>) -> Result<Vec<Output>> {
         let mut outputs = Vec::new();
+        self.drift.begin(work);
         let count = reads.first().map_or(0, Vec::len);
         for index in 0..count {
             let parts: Vec<ReadValues> = reads.iter_mut().map(|shard| std::mem::replace(&mut shard[index], empty())).collect();
             let (segment, model) = (work.segments[parts[0].segment].events(), parts[0].model);
             self.score_segment(shared, &segment, model, parts, &mut outputs)?;
+            self.drift.pass(shared, model, &segment, &mut outputs)?;
+        }
+        if work.score {
+            self.drift.finish(shared, &mut outputs)?;
         }
         Ok(outputs)
     }
@@ -108,7 +118,7 @@ impl Scorer {
                 let (places, kept): (Vec<usize>, Vec<f64>) = (from..).zip(&scores).filter_map(of_row).unzip();
                 let columns = only(columns, scores.iter().map(Result::is_ok))?;
                 let scored = Scored { model: model_index, segment, places: &places, columns: &columns, scores: &kept };
-                self.drift.count(shared, &scored, outputs);
+                self.drift.count(shared, &scored, outputs)?;
             }
         }
         Ok(())

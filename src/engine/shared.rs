@@ -142,6 +142,8 @@ pub struct Shared {
     pub lag: Vec<AtomicU64>,
     /// For each source: the partitions that held unread records when their reading began, and where they ended then.
     pub awaited: Vec<Mutex<BTreeMap<Partition, Offset>>>,
+    /// For each source: where its partitions ended when its log was last asked.
+    pub ends: Vec<Mutex<BTreeMap<Partition, Offset>>>,
 }
 
 impl Shared {
@@ -158,6 +160,7 @@ impl Shared {
         let lookups = definitions.plan.vectors.iter().map(|_| OnceLock::new()).collect();
         let lag = definitions.plan.sources.iter().map(|_| AtomicU64::new(0)).collect();
         let awaited = definitions.plan.sources.iter().map(|_| Mutex::default()).collect();
+        let ends = definitions.plan.sources.iter().map(|_| Mutex::default()).collect();
         Self {
             definitions,
             store,
@@ -176,6 +179,7 @@ impl Shared {
             ready: AtomicBool::new(false),
             lag,
             awaited,
+            ends,
         }
     }
 

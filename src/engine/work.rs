@@ -518,6 +518,8 @@ pub struct Work {
     pub flush_before: Seq,
     /// The rows of every work up to this number are durable.
     pub durable: u64,
+    /// For each source, the partitions that open intervals of drift wait for.
+    pub awaited: Arc<Vec<Vec<Partition>>>,
     /// For each source, no event before this time is needed by any lookup; windows reach further back.
     pub horizons: Vec<EventTime>,
 }

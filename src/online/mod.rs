@@ -2,6 +2,7 @@
 //! The only room that knows RocksDB beside the embedded log. Must never compute a feature.
 
 mod block;
+mod drift;
 mod ledger;
 
 use std::collections::BTreeMap;
@@ -13,6 +14,7 @@ use rocksdb::{
 };
 use serde::{Deserialize, Serialize};
 
+pub use self::drift::DriftRow;
 pub use self::ledger::{Ledger, Spans, TOO_FAR_AHEAD, TOO_LATE};
 use crate::codec;
 use crate::error::{Error, Result};

@@ -303,13 +303,27 @@ pub struct Watch {
     pub every: Span,
     /// As resolved against the folder of the file that declares it.
     pub profile: PathBuf,
-    pub alerts: Vec<Alert>,
+    pub alerts: Alerts,
     pub topic: String,
+}
+
+/// When a report is an alert.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Alerts {
+    pub alerts: Vec<Alert>,
+    /// Columns for which only alerts hold that name them.
+    pub except: Vec<String>,
+    /// Of fewer rows, and for distances of fewer values, no column breaches anything.
+    pub unless_rows_below: Option<u64>,
+    /// A distance by `ks` that chance gives more often than that is none.
+    pub unless_p_value_above: Option<f64>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct Alert {
     pub metric: DriftMetric,
+    /// For which columns it holds, before those for all; empty for all. The scores are called `score`.
+    pub columns: Vec<String>,
     /// A breach is a value above it.
     pub threshold: f64,
 }
@@ -320,8 +334,20 @@ pub enum DriftMetric {
     Psi,
     /// Kolmogorov-Smirnov statistic
     Ks,
-    /// Share of nulls in the window less that in the profile
+    /// Share of nulls and NaNs in the window, and how far it is from that in the profile
     MissingRate,
+}
+
+impl DriftMetric {
+    /// As definitions and reports spell it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Psi => "psi",
+            Self::Ks => "ks",
+            Self::MissingRate => "missing_rate",
+        }
+    }
 }
 
 /// A typed SQL scalar expression. Equal text is equal meaning: the text is normalised.

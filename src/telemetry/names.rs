@@ -81,6 +81,8 @@ pub const MODEL_SECONDS: &str = "forebay_model_row_seconds";
 pub const DRIFT: &str = "forebay_drift_ratio";
 /// Breaches of `alert when`. Labels: `model`.
 pub const DRIFT_ALERTS: &str = "forebay_drift_alerts_total";
+/// Scored rows that no report counts, because they came after their interval was forgotten. Labels: `model`.
+pub const DRIFT_LATE_ROWS: &str = "forebay_drift_late_rows_total";
 /// Events written to Parquet. Labels: `source`.
 pub const OFFLINE_EVENTS: &str = "forebay_offline_events_total";
 /// Committed events that Parquet does not hold yet.
@@ -129,6 +131,7 @@ pub const ALL: &[(&str, Kind, &str)] = &[
     (MODEL_SECONDS, Kind::Summary, "time of one run of a model divided by its rows"),
     (DRIFT, Kind::Gauge, "drift of the last finished interval, by column and metric"),
     (DRIFT_ALERTS, Kind::Counter, "breaches of an alert"),
+    (DRIFT_LATE_ROWS, Kind::Counter, "scored rows that came after their drift interval was forgotten"),
     (OFFLINE_EVENTS, Kind::Counter, "events written to parquet"),
     (OFFLINE_PENDING, Kind::Gauge, "committed events that parquet does not hold yet"),
     (OFFLINE_ERRORS, Kind::Counter, "failures to write parquet"),

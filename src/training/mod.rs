@@ -30,6 +30,7 @@ use datafusion::common::DataFusionError;
 use datafusion::physical_plan::{ExecutionPlan, collect};
 
 use self::assembly::{Assembly, Place};
+pub use self::cast::to_type;
 use self::current::{Current, Wanted};
 use self::cut::Cuts;
 pub use self::files::read_spine;

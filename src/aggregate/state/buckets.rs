@@ -56,12 +56,14 @@ fn at_rank(numbers: impl Iterator<Item = (f64, u64)> + Clone, p: f64) -> Option<
     })
 }
 
-fn bucket(number: f64) -> u32 {
+/// The bucket of a number; buckets ascend as numbers do.
+pub(crate) fn bucket(number: f64) -> u32 {
     let number = if number.is_subnormal() { 0.0 } else { number };
     (ordered_word(Kind::Float, number.to_bits()) >> DROPPED) as u32
 }
 
-fn middle(bucket: u32) -> f64 {
+/// The number that stands for a bucket's.
+pub(crate) fn middle(bucket: u32) -> f64 {
     let edge = f64::from_bits(unordered_word(Kind::Float, u64::from(bucket) << DROPPED));
     // The other bits of a negative number's edge are ones, of a positive one's zeros.
     let low = f64::from_bits(edge.to_bits() >> DROPPED << DROPPED);

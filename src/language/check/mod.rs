@@ -13,6 +13,7 @@ mod stream;
 mod table;
 mod vector;
 mod view;
+mod watch;
 
 use std::collections::HashSet;
 use std::sync::Arc;

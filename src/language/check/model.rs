@@ -1,15 +1,13 @@
-//! Models: the file and its pinned hash, its inputs against the vector, scoring and drift.
+//! Models: the file and its pinned hash, its inputs against the vector, scoring.
 
 use std::fs::File;
 use std::path::PathBuf;
 
 use super::Checker;
 use crate::language::diagnostics::{Diagnostic, codes};
-use crate::language::parse::tree::{Clause, Kind, ModelBody, Name, Runs, Watch as WrittenWatch};
+use crate::language::parse::tree::{Kind, ModelBody, Name, Runs};
 use crate::language::source::At;
-use crate::plan::{Alert, CHANCE_REMEDY, DriftMetric, Fault, INPUTS_REMEDY, Inspection, Model, NEIGHBOURS_REMEDY, Score, Usage, Watch};
-
-const METRICS: [(&str, DriftMetric); 3] = [("psi", DriftMetric::Psi), ("ks", DriftMetric::Ks), ("missing_rate", DriftMetric::MissingRate)];
+use crate::plan::{CHANCE_REMEDY, Fault, INPUTS_REMEDY, Inspection, Model, NEIGHBOURS_REMEDY, Score, Usage};
 
 impl Checker<'_> {
     pub(super) fn model(&mut self, file: usize, name: &Name, body: &ModelBody) -> Option<usize> {
@@ -37,7 +35,7 @@ impl Checker<'_> {
             }
             Some(Score { source, topic: clause.value.topic.text.clone() })
         });
-        let watch = body.watch.as_ref().map(|clause| self.watch(file, clause));
+        let watch = body.watch.as_ref().map(|clause| self.watch(file, clause, vector, body.score.is_some()));
         let usage = usage(body);
         let score = match score {
             Some(score) => Some(score?),
@@ -49,6 +47,9 @@ impl Checker<'_> {
         let version = String::new();
         let mut model = Model { name: name.text.clone(), path, sha256, version, usage, vector: vector?, score, watch };
         self.model_file(&mut model, written, body);
+        if let (Some(watch), Some(clause)) = (&model.watch, &body.watch) {
+            self.profile(&watch.profile, &clause.value.profile, &model);
+        }
         self.plan.models.push(model);
         Some(self.plan.models.len() - 1)
     }
@@ -147,34 +148,6 @@ impl Checker<'_> {
             None => (format!("vector `{vector}` is on no source"), format!("declare the vector as `{vector} on {}`", written.text)),
         };
         self.report(Diagnostic::error(codes::SCORE_SOURCE, written.at, message, "not the vector's source").help(help));
-    }
-
-    fn watch(&mut self, file: usize, clause: &Clause<WrittenWatch>) -> Watch {
-        let watch = &clause.value;
-        self.topic(&watch.topic);
-        let mut alerts = Vec::new();
-        for (metric, threshold) in &watch.alerts {
-            let wanted = metric.text.to_lowercase();
-            match METRICS.iter().find(|(spelling, _)| *spelling == wanted) {
-                Some((_, metric)) => alerts.push(Alert { metric: *metric, threshold: *threshold }),
-                None => {
-                    let problem = Diagnostic::error(
-                        codes::UNKNOWN_METRIC,
-                        metric.at,
-                        format!("there is no drift metric `{}`", metric.text),
-                        "unknown metric",
-                    );
-                    self.report(problem.suggest(&wanted, &METRICS.map(|(spelling, _)| spelling), "metric"));
-                }
-            }
-        }
-        let profile = self.beside(file, &watch.profile);
-        if !profile.is_file() {
-            let message = format!("the drift profile {} is missing: drift is not measured", profile.display());
-            let problem = Diagnostic::warning(codes::MISSING_PROFILE, watch.profile.at, message, "this file");
-            self.report(problem.help("make it from a training set with `forebay models profile`"));
-        }
-        Watch { every: watch.every, profile, alerts, topic: watch.topic.text.clone() }
     }
 }
 

@@ -245,6 +245,24 @@ codes! {
     MODEL_UNPROVEN = "FB0714", "model that was not tried",
         "The model takes none of the made-up rows, which may be because it knows only its own texts. What it gives is found out with \
          the first real rows, one by one.";
+    PROFILE_COLUMNS = "FB0740", "drift profile that does not fit the vector",
+        "A column that the profile lacks, or has of another type, is not compared with anything, and a column of the profile that the \
+         vector lacks is not counted. Reports name these as `unwatched`.";
+    ALERT_COLUMN = "FB0741", "alert on a column that is not there",
+        "An alert, and what is excepted from alerts, names columns of the model's vector, or `score` for the model's scores.";
+    ALERT_ON_TIME = "FB0742", "alert on times",
+        "A time is further from the profile's with every interval. An alert on psi or ks that names no columns leaves times out; one \
+         that names them holds.";
+    PROFILE_MODEL = "FB0743", "drift profile of another model",
+        "The profile says which file gave its scores and which vector its columns are of. Scores of another model cannot be compared \
+         with them.";
+    BAD_PROFILE = "FB0744", "drift profile that cannot be read",
+        "The file is no profile, or of a version that this Forebay does not know. Drift is not reported.";
+    WATCH_WITHOUT_SCORE = "FB0745", "watch of a model that scores nothing",
+        "Drift is counted of the rows that the model scores from the stream.";
+    ALERT_METRIC = "FB0746", "alert on a metric that the column does not have",
+        "Texts and booleans have no order, and so no Kolmogorov-Smirnov distance; lists, maps and structs are only counted as missing \
+         or not.";
 
     STREAM_QUERY = "FB0801", "stream that is not row by row",
         "A stream is made of its sources' events one by one: `select expressions from source where condition`, several of them put \

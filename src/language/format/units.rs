@@ -3,8 +3,8 @@
 use super::spacing::spaced;
 use crate::language::parse::Lexeme;
 use crate::language::parse::tree::{
-    Body, Call, Clause, Declaration, FeatureItem, FeatureWhat, FeaturesBody, List, ModelBody, SourceBody, Sql, StreamBody, TableBody,
-    Tokens, VectorBody,
+    Alert, Body, Call, Clause, Declaration, FeatureItem, FeatureWhat, FeaturesBody, List, ModelBody, Name, SourceBody, Sql, StreamBody,
+    TableBody, Tokens, Unless, VectorBody, Watch,
 };
 use crate::language::source::At;
 
@@ -254,11 +254,7 @@ impl Writer<'_> {
             let every =
                 self.tokens[start..watch.tokens.end].iter().position(|token| token.is("against")).map_or(start + 3, |index| start + index);
             let mut line = format!("watch drift every {} against {}", self.spaced(&(start + 3..every)), self.slice(watch.value.profile.at));
-            let alerts: Vec<_> =
-                watch.value.alerts.iter().map(|(metric, threshold)| format!("{} > {threshold}", metric.text.to_lowercase())).collect();
-            if !alerts.is_empty() {
-                line.push_str(&format!(" alert when {}", alerts.join(" or ")));
-            }
+            line.push_str(&self.alerts(&watch.value));
             line.push_str(&format!(" into topic {}", self.slice(watch.value.topic.at)));
             units.push(self.unit(watch.tokens.clone(), line, CLAUSES + 8));
         }
@@ -266,5 +262,28 @@ impl Writer<'_> {
             unit.indent = 2;
         }
         units
+    }
+
+    fn alerts(&self, watch: &Watch) -> String {
+        let columns = |columns: &[Name]| columns.iter().map(|column| self.slice(column.at)).collect::<Vec<_>>().join(", ");
+        let alert = |alert: &Alert| {
+            let of = if alert.columns.is_empty() { String::new() } else { format!("({})", columns(&alert.columns)) };
+            format!("{}{of} > {}", alert.metric.text.to_lowercase(), alert.threshold)
+        };
+        let unless = |unless: &Unless| {
+            let what = unless.what.text.to_lowercase();
+            format!("{what} {} {}", if what == "rows" { '<' } else { '>' }, unless.number.text)
+        };
+        let mut text = String::new();
+        if !watch.alerts.is_empty() {
+            text.push_str(&format!(" alert when {}", watch.alerts.iter().map(alert).collect::<Vec<_>>().join(" or ")));
+        }
+        if !watch.except.is_empty() {
+            text.push_str(&format!(" except ({})", columns(&watch.except)));
+        }
+        if !watch.unless.is_empty() {
+            text.push_str(&format!(" unless {}", watch.unless.iter().map(unless).collect::<Vec<_>>().join(" or ")));
+        }
+        text
     }
 }

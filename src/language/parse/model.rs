@@ -3,7 +3,7 @@
 use sqlparser::tokenizer::Token;
 
 use super::cursor::{Cursor, Parsed};
-use super::tree::{ModelBody, Output, Runs, Score, Watch};
+use super::tree::{Alert, ModelBody, Name, Output, Runs, Score, Unless, Watch};
 use crate::language::diagnostics::{Diagnostic, codes};
 use crate::plan::Part;
 
@@ -140,21 +140,51 @@ fn watch(cursor: &mut Cursor<'_>) -> Parsed<Watch> {
     let every = cursor.positive_duration("the interval")?;
     cursor.expect("against")?;
     let profile = cursor.string("the profile's file in quotes")?;
-    let mut alerts = Vec::new();
+    let (mut alerts, mut except, mut unless) = (Vec::new(), Vec::new(), Vec::new());
     if cursor.eat("alert") {
         cursor.expect("when")?;
-        loop {
-            let metric = cursor.name("psi, ks or missing_rate")?;
-            cursor.expect_token(&Token::Gt)?;
-            let threshold = cursor.peek().and_then(|token| token.number()?.parse().ok());
-            let Some(threshold) = threshold else { return Err(cursor.expected("a number")) };
-            cursor.next += 1;
-            alerts.push((metric, threshold));
-            if !cursor.eat("or") {
-                break;
+        alerts.push(alert(cursor)?);
+        while cursor.eat("or") {
+            alerts.push(alert(cursor)?);
+        }
+        if cursor.eat("except") {
+            except = columns(cursor)?;
+        }
+        if cursor.eat("unless") {
+            unless.push(condition(cursor)?);
+            while cursor.eat("or") {
+                unless.push(condition(cursor)?);
             }
         }
     }
     let topic = into_topic(cursor)?;
-    Ok(Watch { every, profile, alerts, topic })
+    Ok(Watch { every, profile, alerts, except, unless, topic })
+}
+
+fn columns(cursor: &mut Cursor<'_>) -> Parsed<Vec<Name>> {
+    Ok(cursor.list("column", |_| true, |inner| inner.name("a column of the vector, or score"))?.items)
+}
+
+fn alert(cursor: &mut Cursor<'_>) -> Parsed<Alert> {
+    let metric = cursor.name("psi, ks or missing_rate")?;
+    let columns = if cursor.is_token(&Token::LParen) { columns(cursor)? } else { Vec::new() };
+    cursor.expect_token(&Token::Gt)?;
+    let threshold = cursor.peek().and_then(|token| token.number()?.parse().ok());
+    let Some(threshold) = threshold else { return Err(cursor.expected("a number")) };
+    cursor.next += 1;
+    Ok(Alert { metric, columns, threshold })
+}
+
+fn condition(cursor: &mut Cursor<'_>) -> Parsed<Unless> {
+    let what = cursor.name("`rows < number` or `p_value > number`")?;
+    let sign = match what.text.to_lowercase().as_str() {
+        "rows" => Token::Lt,
+        "p_value" => Token::Gt,
+        _ => {
+            cursor.next -= 1;
+            return Err(cursor.expected("`rows < number` or `p_value > number`"));
+        }
+    };
+    cursor.expect_token(&sign)?;
+    Ok(Unless { what, number: cursor.number("a number")? })
 }

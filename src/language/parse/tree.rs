@@ -309,6 +309,23 @@ pub(crate) struct Score {
 pub(crate) struct Watch {
     pub every: Span,
     pub profile: Name,
-    pub alerts: Vec<(Name, f64)>,
+    pub alerts: Vec<Alert>,
+    pub except: Vec<Name>,
+    pub unless: Vec<Unless>,
     pub topic: Name,
+}
+
+/// `metric > number`, or `metric(column, ..) > number`
+#[derive(Clone, Debug)]
+pub(crate) struct Alert {
+    pub metric: Name,
+    pub columns: Vec<Name>,
+    pub threshold: f64,
+}
+
+/// `rows < number`, or `p_value > number`
+#[derive(Clone, Debug)]
+pub(crate) struct Unless {
+    pub what: Name,
+    pub number: Name,
 }

@@ -1,0 +1,4 @@
+{"version":1,"rows":4,"columns":[
+{"name":"spend_1h","count":4,"missing":0,"bins":{"numbers":{"edges":[0.5,1.0,2.0],"counts":[0,2,2,0],"coarse":[0,1,2,3]}}},
+{"name":"t","count":4,"missing":0,"bins":{"numbers":{"edges":[0.5,1.0,2.0],"counts":[0,2,2,0],"coarse":[0,1,2,3]}}}],
+"scores":{"name":"score","count":4,"missing":0,"bins":{"numbers":{"edges":[0.1,0.5],"counts":[0,4,0],"coarse":[0,1,2]}}}}
