@@ -177,8 +177,9 @@ def scores(predictions):
 
 def drifted(forebay):
     title("5. Drift shows up: amounts against the profile of the training data, day by day")
-    reports = [row["value"] for row in forebay.rows("topics", "read", DRIFT)]
-    reports.sort(key=lambda report: report["from"])
+    # Of each day the last revision holds.
+    latest = {row["value"]["from"]: row["value"] for row in forebay.rows("topics", "read", DRIFT)}
+    reports = sorted(latest.values(), key=lambda report: report["from"])
     for report in reports[:: max(1, len(reports) // 15)]:
         column = next(column for column in report["columns"] if column["column"] == "amount")
         bar = "█" * round(100 * column["psi"])

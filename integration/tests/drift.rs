@@ -251,7 +251,9 @@ fn a_profile_that_does_not_fit_is_said_everywhere() {
     assert_eq!(server.stop(), Some(0));
     project.catch_up();
     let report = reports(&project).remove(0);
-    assert_eq!(report["unwatched"], json!(["b", "c"]), "{report}");
+    assert_eq!(report["unwatched"], json!(["b", "c", "score"]), "{report}");
+    let score = report["columns"].as_array().and_then(|columns| columns.last()).expect("the score");
+    assert!(score["psi"].is_null() && score["breach"] == false && score["count"] == report["rows"], "{score}");
     assert_ne!(report["version"], report["profile_model"]);
 }
 

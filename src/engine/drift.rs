@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 use super::score::version;
 use super::shared::{Shared, destination_of};
 use super::work::{Segment, Work};
-use crate::drift::{Breach, Described, Ended, Intervals, Kind, Measure, Profile, Rows, breaches};
+use crate::drift::{Breach, ColumnDrift, Described, Ended, Intervals, Kind, Measure, Profile, Rows, SCORE, breaches};
 use crate::error::{Error, Result};
 use crate::id::{Identity, Partition};
 use crate::online::{DriftRow, Output};
@@ -153,7 +153,12 @@ impl Watching {
     fn report(&mut self, shared: &Shared, index: usize, ended: Vec<Ended>, outputs: &mut Vec<Output>) {
         let model = &shared.plan().models[index];
         let (Some(watch), Some(score)) = (&model.watch, &model.score) else { return };
-        for ended in ended {
+        for mut ended in ended {
+            let is_of_other = self.profile_model.as_ref().is_some_and(|model| ended.versions.iter().any(|version| version != model));
+            if let (true, Some(scores)) = (is_of_other, ended.columns.last_mut()) {
+                // Scores of another model are no measure of these.
+                *scores = ColumnDrift { psi: None, ks: None, ks_p_value: None, reference: None, kind: Kind::Uncounted, ..scores.clone() };
+            }
             let breaches = breaches(&ended.columns, &watch.alerts);
             if ended.to >= self.newest {
                 self.newest = ended.to;
@@ -170,7 +175,7 @@ impl Watching {
                 partition: None,
                 timestamp: Some(shared.clock.now().0),
                 key: Some(model.name.clone().into_bytes()),
-                value: Some(self.json(model, &ended, &breaches).to_string().into_bytes()),
+                value: Some(self.json(model, &ended, &breaches, is_of_other).to_string().into_bytes()),
                 headers: vec![
                     header("model", model.name.clone()),
                     header("interval", ended.from.to_string()),
@@ -181,7 +186,7 @@ impl Watching {
         }
     }
 
-    fn json(&self, model: &Model, ended: &Ended, breaches: &[Breach]) -> Json {
+    fn json(&self, model: &Model, ended: &Ended, breaches: &[Breach], is_of_other: bool) -> Json {
         let columns = ended.columns.iter().map(|column| {
             let shown = |described: &Option<Described>| described.as_ref().map(|described| shown(described, column.kind));
             let own = breaches.iter().filter(|breach| breach.column == column.column);
@@ -203,11 +208,12 @@ impl Watching {
             of_column
         });
         let columns: Vec<Json> = columns.collect();
+        let unwatched: Vec<&str> = self.measure.unwatched().iter().map(String::as_str).chain(is_of_other.then_some(SCORE)).collect();
         let mut report = json!({
             "model": model.name, "version": ended.versions.last(), "profile": self.profile, "profile_model": self.profile_model,
             "from": ended.from.to_string(), "to": ended.to.to_string(), "revision": ended.revision, "complete": ended.is_complete,
             "first_seq": ended.first.0, "last_seq": ended.last.0, "rows": ended.rows, "rows_too_late": ended.rows_too_late,
-            "alert": !breaches.is_empty(), "unwatched": self.measure.unwatched(), "columns": columns,
+            "alert": !breaches.is_empty(), "unwatched": unwatched, "columns": columns,
         });
         if ended.versions.len() > 1 {
             report["versions"] = json!(ended.versions);
@@ -234,11 +240,16 @@ fn load_profile(watch: &Watch) -> Result<(Profile, Vec<u8>)> {
 fn problem(profile: &Profile, watch: &Watch, columns: &[crate::plan::VectorColumn], version: &str) -> Option<String> {
     let mut found: Vec<String> = profile.misfits(columns).iter().map(ToString::to_string).collect();
     if let Some(origin) = profile.origin().filter(|origin| !version.is_empty() && origin.model_version != version) {
-        found.push(format!("its scores are of the model {}, and {version} scores", origin.model_version));
+        found.push(format!("its scores are of the model {}, and {} scores", short(&origin.model_version), short(version)));
     }
     let path = watch.profile.display();
     (!found.is_empty())
         .then(|| format!("the profile {path} does not fit: {}; make it again with `forebay models profile`", found.join("; ")))
+}
+
+/// So much of a hash tells it apart.
+fn short(hash: &str) -> &str {
+    hash.get(..12).unwrap_or(hash)
 }
 
 fn show(shared: &Shared, model: &Model, ended: &Ended) {

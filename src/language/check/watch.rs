@@ -146,7 +146,7 @@ impl Checker<'_> {
         let Some(origin) = profile.origin() else { return };
         let found = model.and_then(|model| fs::read(model).ok()).map(|bytes| hexadecimal(&Sha256::digest(bytes)));
         if let Some(found) = found.filter(|found| *found != origin.model_version) {
-            let of = &origin.model_version;
+            let (of, found) = (short(&origin.model_version), short(&found));
             let message = format!("the drift profile {shown} is of another model: of {of}, and the file is {found}");
             let problem = Diagnostic::warning(codes::PROFILE_MODEL, written.at, message, "its scores are those of another model");
             self.report(problem.help("make it again with `forebay models profile`, from what the model was trained with"));
@@ -164,6 +164,11 @@ fn has_metric(data_type: &DataType, metric: DriftMetric) -> bool {
         DriftMetric::Psi => data_type.is_single(),
         DriftMetric::Ks => data_type.is_numeric() || *data_type == DataType::Timestamp,
     }
+}
+
+/// So much of a hash tells it apart.
+fn short(hash: &str) -> &str {
+    hash.get(..12).unwrap_or(hash)
 }
 
 fn hexadecimal(bytes: &[u8]) -> String {
