@@ -188,24 +188,17 @@ impl Watching {
 
     fn json(&self, model: &Model, ended: &Ended, breaches: &[Breach], is_of_other: bool) -> Json {
         let columns = ended.columns.iter().map(|column| {
-            let shown = |described: &Option<Described>| described.as_ref().map(|described| shown(described, column.kind));
+            let shown = |described: &Option<Described>| described.as_ref().map_or(Json::Null, |described| shown(described, column.kind));
+            let described = shown(&column.described);
             let own = breaches.iter().filter(|breach| breach.column == column.column);
             let own: Vec<Json> =
                 own.map(|breach| json!({"metric": breach.metric.name(), "value": breach.value, "threshold": breach.threshold})).collect();
-            let mut of_column = json!({
+            json!({
                 "column": column.column, "count": column.count, "psi": column.psi, "ks": column.ks, "ks_p_value": column.ks_p_value,
                 "missing_rate": column.missing_rate, "missing_rate_reference": column.missing_rate_reference,
+                "mean": described["mean"], "min": described["min"], "max": described["max"], "deciles": described["deciles"],
                 "breach": !own.is_empty(), "breaches": own, "reference": shown(&column.reference),
-            });
-            for (name, value) in shown(&column.described)
-                .unwrap_or_else(|| json!({"mean": null, "min": null, "max": null, "deciles": null}))
-                .as_object()
-                .into_iter()
-                .flatten()
-            {
-                of_column[name] = value.clone();
-            }
-            of_column
+            })
         });
         let columns: Vec<Json> = columns.collect();
         let unwatched: Vec<&str> = self.measure.unwatched().iter().map(String::as_str).chain(is_of_other.then_some(SCORE)).collect();

@@ -3,8 +3,6 @@
 use std::fs;
 use std::path::Path;
 
-use sha2::{Digest, Sha256};
-
 use super::Checker;
 use crate::drift::{Profile, SCORE};
 use crate::language::diagnostics::{Diagnostic, codes};
@@ -19,7 +17,7 @@ impl Checker<'_> {
         &mut self,
         file: usize,
         clause: &Clause<WrittenWatch>,
-        model: Option<&Path>,
+        model_version: &str,
         vector: Option<usize>,
         scores: bool,
     ) -> Watch {
@@ -33,7 +31,7 @@ impl Checker<'_> {
             let problem = Diagnostic::warning(codes::WATCH_WITHOUT_SCORE, clause.at, message, "nothing is counted for this");
             self.report(problem.help("write `score source into topic '..'`"));
         }
-        self.profile(&profile, &watch.profile, model, vector.as_ref());
+        self.profile(&profile, &watch.profile, model_version, vector.as_ref());
         Watch { every: watch.every, profile, alerts, topic: watch.topic.text.clone() }
     }
 
@@ -119,7 +117,7 @@ impl Checker<'_> {
         self.report(problem.help(format!("write `except ({all})` behind the alerts, or name it: `{metric}({first}) > number`")));
     }
 
-    fn profile(&mut self, path: &Path, written: &Name, model: Option<&Path>, vector: Option<&Vector>) {
+    fn profile(&mut self, path: &Path, written: &Name, model_version: &str, vector: Option<&Vector>) {
         let shown = path.display();
         let again = "make it from a training set with `forebay models profile`";
         let bytes = match fs::read(path) {
@@ -144,9 +142,8 @@ impl Checker<'_> {
             self.report(problem.help("make it again with `forebay models profile`, from a training set of today's vector"));
         }
         let Some(origin) = profile.origin() else { return };
-        let found = model.and_then(|model| fs::read(model).ok()).map(|bytes| hexadecimal(&Sha256::digest(bytes)));
-        if let Some(found) = found.filter(|found| *found != origin.model_version) {
-            let (of, found) = (short(&origin.model_version), short(&found));
+        if !model_version.is_empty() && model_version != origin.model_version {
+            let (of, found) = (short(&origin.model_version), short(model_version));
             let message = format!("the drift profile {shown} is of another model: of {of}, and the file is {found}");
             let problem = Diagnostic::warning(codes::PROFILE_MODEL, written.at, message, "its scores are those of another model");
             self.report(problem.help("make it again with `forebay models profile`, from what the model was trained with"));
@@ -169,8 +166,4 @@ fn has_metric(data_type: &DataType, metric: DriftMetric) -> bool {
 /// So much of a hash tells it apart.
 fn short(hash: &str) -> &str {
     hash.get(..12).unwrap_or(hash)
-}
-
-fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
