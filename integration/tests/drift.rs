@@ -305,6 +305,9 @@ fn alerts_are_of_what_can_drift() {
     project.write("reference.ndjson", ndjson(&reference));
     let _ = profile(&project, "reference.ndjson").ok();
     assert!(!project.run(&["check"]).ok().stderr.contains("FB074"));
+    let _ = project.run(&["fmt"]).ok();
+    let clause = "alert when psi > 0.2 or ks > 0.2 except (at) unless rows < 100 into topic 'drift'";
+    assert!(project.read("features/test.bay").contains(clause), "{}", project.read("features/test.bay"));
     push(&project, &events.concat());
     project.catch_up();
     let reports = reports(&project);
