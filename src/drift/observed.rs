@@ -7,9 +7,9 @@ use hashbrown::HashMap;
 
 use super::distance::{kolmogorov_smirnov, kolmogorov_smirnov_p_value, population_stability};
 use super::profile::{Bins, CategoryBins, ColumnProfile, Profile};
-use super::summary::{Summary, counts, put_counts};
+use super::summary::{AT_ONCE, Summary, counts, put_counts};
 use super::{ColumnDrift, Kind};
-use crate::aggregate::{ByteReader, put_unsigned};
+use crate::aggregate::{ByteReader, bucket, put_unsigned};
 use crate::error::{Error, Result};
 use crate::plan::VectorColumn;
 use crate::value::DataType;
@@ -93,7 +93,9 @@ impl Measure {
                 None => {
                     tally.count += scores.len() as u64;
                     if let Bins::Numbers(bins) = &meter.reference.bins {
-                        scores.iter().for_each(|score| tally.number(&bins.edges, *score));
+                        for part in scores.chunks(AT_ONCE) {
+                            tally.numbers(&bins.edges, part.len(), part.iter().filter_map(|score| number(*score)).collect());
+                        }
                     }
                 }
             }
@@ -126,7 +128,12 @@ impl Meter {
         tally.count += array.len() as u64;
         match &self.reference.bins {
             Bins::Numbers(bins) => {
-                each_number(array, |value| tally.number(&bins.edges, value));
+                for start in (0..array.len()).step_by(AT_ONCE) {
+                    let part = array.slice(start, AT_ONCE.min(array.len() - start));
+                    let mut values = Vec::with_capacity(part.len());
+                    each_number(&part, |value| values.extend(number(value)));
+                    tally.numbers(&bins.edges, part.len(), values);
+                }
             }
             Bins::Booleans(_) => {
                 if let Some(values) = array.as_boolean_opt() {
@@ -177,17 +184,27 @@ impl Meter {
 }
 
 impl Tally {
-    /// Takes in a number, or a NaN, which is missing.
-    #[inline]
-    fn number(&mut self, edges: &[f64], value: f64) {
-        if value.is_nan() {
-            self.missing += 1;
-            return;
+    /// Takes in those of up to `AT_ONCE` rows that have a number.
+    fn numbers(&mut self, edges: &[f64], rows: usize, values: Vec<f64>) {
+        self.missing += (rows - values.len()) as u64;
+        let (mut below, mut above) = (Vec::new(), Vec::new());
+        for value in &values {
+            let bin = bin_of(edges, *value);
+            self.bins[bin] += 1;
+            if bin == edges.len() {
+                above.push(bucket(*value));
+            } else if bin == 0 {
+                below.push(bucket(*value));
+            }
         }
-        let bin = bin_of(edges, value);
-        self.bins[bin] += 1;
-        self.summary.add(value, bin, edges.len() + 1);
+        self.summary.add(&values, &mut below, &mut above);
     }
+}
+
+/// `None` for a NaN, and one zero for both, so that which of them came first does not matter.
+#[inline]
+fn number(value: f64) -> Option<f64> {
+    if value.is_nan() { None } else { Some(value + 0.0) }
 }
 
 impl Counts {

@@ -5,8 +5,11 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::aggregate::{ByteReader, ExactSum, bucket, middle, put_unsigned};
+use crate::aggregate::{ByteReader, ExactSum, middle, put_unsigned};
 use crate::error::{Error, Result};
+
+/// Numbers that are taken in together: no more than a sum takes at once.
+pub(super) const AT_ONCE: usize = 1024;
 
 /// How numbers are distributed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -24,7 +27,7 @@ impl Described {
     pub(super) fn of_sorted(values: &[f64]) -> Option<Self> {
         let (min, max) = (*values.first()?, *values.last()?);
         let mut sum = ExactSum::default();
-        values.iter().for_each(|value| sum.add_double(*value));
+        values.chunks(AT_ONCE).for_each(|values| sum.add_doubles(values));
         let deciles = (1..10).map(|decile| values[(values.len() * decile).div_ceil(10) - 1]).collect();
         Some(Self { mean: sum.round() / values.len() as f64, min, max, deciles }).filter(|_| min.is_finite() && max.is_finite())
     }
@@ -48,18 +51,18 @@ impl Default for Summary {
 }
 
 impl Summary {
-    /// Takes in a number that is not NaN, which lies in that one of `bins` bins.
-    #[inline]
-    pub fn add(&mut self, value: f64, bin: usize, bins: usize) {
-        // One zero for both, so that which of them came first does not matter.
-        let value = value + 0.0;
-        self.sum.add_double(value);
-        self.least = self.least.min(value);
-        self.greatest = self.greatest.max(value);
-        if bin + 1 == bins {
-            *self.above.entry(bucket(value)).or_default() += 1;
-        } else if bin == 0 {
-            *self.below.entry(bucket(value)).or_default() += 1;
+    /// Takes in up to `AT_ONCE` numbers, none of them NaN and none a negative zero, and of these the buckets of those that lie
+    /// in the first and in the last bin.
+    pub fn add(&mut self, values: &[f64], below: &mut [u32], above: &mut [u32]) {
+        self.sum.add_doubles(values);
+        self.least = values.iter().copied().fold(self.least, f64::min);
+        self.greatest = values.iter().copied().fold(self.greatest, f64::max);
+        for (tail, buckets) in [(&mut self.below, below), (&mut self.above, above)] {
+            // Equal ones together: a bucket is looked for once.
+            buckets.sort_unstable();
+            for equal in buckets.chunk_by(|a, b| a == b) {
+                *tail.entry(equal[0]).or_default() += equal.len() as u64;
+            }
         }
     }
 

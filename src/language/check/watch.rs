@@ -7,20 +7,14 @@ use super::Checker;
 use crate::drift::{Profile, SCORE};
 use crate::language::diagnostics::{Diagnostic, codes};
 use crate::language::parse::tree::{Alert as WrittenAlert, Clause, Name, Watch as WrittenWatch};
-use crate::plan::{Alert, Alerts, DriftMetric, Vector, Watch};
+use crate::plan::{Alert, Alerts, DriftMetric, Model, Vector, Watch};
 use crate::value::DataType;
 
 const METRICS: [DriftMetric; 3] = [DriftMetric::Psi, DriftMetric::Ks, DriftMetric::MissingRate];
 
 impl Checker<'_> {
-    pub(super) fn watch(
-        &mut self,
-        file: usize,
-        clause: &Clause<WrittenWatch>,
-        model_version: &str,
-        vector: Option<usize>,
-        scores: bool,
-    ) -> Watch {
+    /// What is written of drift, but for the profile's file.
+    pub(super) fn watch(&mut self, file: usize, clause: &Clause<WrittenWatch>, vector: Option<usize>, scores: bool) -> Watch {
         let watch = &clause.value;
         self.topic(&watch.topic);
         let vector = vector.map(|vector| self.plan.vectors[vector].clone());
@@ -31,7 +25,6 @@ impl Checker<'_> {
             let problem = Diagnostic::warning(codes::WATCH_WITHOUT_SCORE, clause.at, message, "nothing is counted for this");
             self.report(problem.help("write `score source into topic '..'`"));
         }
-        self.profile(&profile, &watch.profile, model_version, vector.as_ref());
         Watch { every: watch.every, profile, alerts, topic: watch.topic.text.clone() }
     }
 
@@ -117,7 +110,9 @@ impl Checker<'_> {
         self.report(problem.help(format!("write `except ({all})` behind the alerts, or name it: `{metric}({first}) > number`")));
     }
 
-    fn profile(&mut self, path: &Path, written: &Name, model_version: &str, vector: Option<&Vector>) {
+    /// The profile is there, and is of this model and of its vector.
+    pub(super) fn profile(&mut self, path: &Path, written: &Name, model: &Model) {
+        let vector = self.plan.vectors[model.vector].clone();
         let shown = path.display();
         let again = "make it from a training set with `forebay models profile`";
         let bytes = match fs::read(path) {
@@ -134,7 +129,7 @@ impl Checker<'_> {
                 return self.report(Diagnostic::warning(codes::BAD_PROFILE, written.at, message, "this file").help(again));
             }
         };
-        let misfits = vector.map(|vector| profile.misfits(&vector.columns)).unwrap_or_default();
+        let misfits = profile.misfits(&vector.columns);
         if !misfits.is_empty() {
             let found: Vec<String> = misfits.iter().map(ToString::to_string).collect();
             let message = format!("the drift profile {shown} does not fit the vector: {}", found.join("; "));
@@ -142,12 +137,12 @@ impl Checker<'_> {
             self.report(problem.help("make it again with `forebay models profile`, from a training set of today's vector"));
         }
         let Some(origin) = profile.origin() else { return };
-        if !model_version.is_empty() && model_version != origin.model_version {
-            let (of, found) = (short(&origin.model_version), short(model_version));
+        if !model.version.is_empty() && model.version != origin.model_version {
+            let (of, found) = (short(&origin.model_version), short(&model.version));
             let message = format!("the drift profile {shown} is of another model: of {of}, and the file is {found}");
             let problem = Diagnostic::warning(codes::PROFILE_MODEL, written.at, message, "its scores are those of another model");
             self.report(problem.help("make it again with `forebay models profile`, from what the model was trained with"));
-        } else if let Some(vector) = vector.filter(|vector| misfits.is_empty() && vector.id.to_string() != origin.vector_identity) {
+        } else if misfits.is_empty() && vector.id.to_string() != origin.vector_identity {
             let message = format!("the drift profile {shown} is of another definition of the vector `{}`", vector.name);
             let problem = Diagnostic::warning(codes::PROFILE_MODEL, written.at, message, "columns meant something else then");
             self.report(problem.help("make it again with `forebay models profile`, from a training set of today's vector"));
