@@ -14,6 +14,7 @@ use crate::drift::{Origin, Profile};
 use crate::error::{Error, Result};
 use crate::model::Session;
 use crate::plan::Vector;
+use crate::time::Epoch;
 use crate::training;
 
 use super::Outcome;
@@ -123,7 +124,7 @@ pub(super) fn vector_columns(vector: &Vector, batch: &RecordBatch, file: &Path) 
         };
         let (place, field) = batch.schema_ref().column_with_name(&column.name).ok_or_else(missing)?;
         let what = format!("column {} of {}", column.name, file.display());
-        columns.push(training::to_type(batch.column(place), field, &column.data_type, &what)?);
+        columns.push(training::to_type(batch.column(place), field, &column.data_type, Epoch::default(), &what)?);
     }
     Ok(RecordBatch::try_new(schema, columns)?)
 }
