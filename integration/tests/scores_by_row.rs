@@ -218,11 +218,11 @@ fn models_do_not_wait_for_one_another() {
     let body = json!({"keys": [{"user_id": 1}], "request": [{"x": 2.0}]});
     let asked = |model: &str| assert_eq!(server.post(&format!("/v1/models/{model}/score"), &body).0, 200);
     std::thread::scope(|scope| {
-        let slow: Vec<_> = (0..8).map(|_| scope.spawn(|| asked("shop"))).collect();
+        let slow: Vec<_> = (0..32).map(|_| scope.spawn(|| asked("shop"))).collect();
         (0..20).for_each(|_| asked("quick"));
         assert!(slow.iter().any(|request| !request.is_finished()), "quick requests waited for slow ones");
     });
-    let orders: Vec<Json> = (0..30).map(order).collect();
+    let orders: Vec<Json> = (0..80).map(order).collect();
     let _ = server.push("orders", &orders);
     asked("shop");
     let topics = project.run(&["topics", "list"]).ok().stdout;
@@ -237,7 +237,8 @@ fn a_model_file_that_was_written_again_is_a_change() {
     if !onnx_runtime() {
         return;
     }
-    let project = Project::new(&fs::read_to_string(here("fixtures/shop.bay")).expect("a fixture"));
+    let definitions = fs::read_to_string(here("fixtures/shop.bay")).expect("a fixture");
+    let project = Project::new(&definitions);
     let write = |model: &str| project.write("features/sum_of_named.onnx", fs::read(here("fixtures").join(model)).expect("a fixture"));
     write("sum_of_named.onnx");
     let _ = project.run(&["apply"]).ok();
@@ -263,11 +264,24 @@ fn a_model_file_that_was_written_again_is_a_change() {
     assert!(listed["version"] != listed["served"] && said.contains(listed["version"].as_str().expect("a hash")), "{listed}: {said}");
     assert_eq!(server.stop(), Some(0));
 
+    // Without a server it is the file that scores, and the command says that this is not what was applied.
+    let asked = project.run(&["score", "shop", "user_id=1", "--request", "x=2.0"]).ok();
+    assert!(asked.stdout.contains("4.0") && asked.stderr.contains("model shop: its file has changed since it was applied"), "{asked:?}");
+
     let server = project.serve();
     assert_eq!(problems(&server), "");
     assert_eq!(project.run(&["plan"]).code, Some(0));
     let answer = server.post("/v1/models/shop/score", &body).1;
     assert_eq!((&answer["version"], &answer["scores"]), (&listed["version"], &json!([4.0])));
+    // One that takes other columns is a change too, where it is written for them.
+    write("linear_2.onnx");
+    project.write(
+        "features/test.bay",
+        definitions.replace("takes shop_v1", "takes pair") + "vector pair on orders ( user_orders.spend_1h, x );",
+    );
+    let planned = project.run(&["plan"]);
+    assert!(planned.code == Some(2) && !planned.stderr.contains("no longer compile"), "{planned:?}");
+    assert!(planned.stdout.contains("~ model shop: its file changed"), "{planned:?}");
     // A file that is gone is said as well.
     fs::remove_file(project.path("features/sum_of_named.onnx")).expect("it was there");
     assert!(problems(&server).contains("there is no model file"), "{}", problems(&server));

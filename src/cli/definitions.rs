@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 use crate::language::{self, Compiled, Severity, SourceFile};
-use crate::plan::Plan;
+use crate::model::Inspector;
+use crate::plan::{Inspection, Model, ModelFiles, Plan, Vector};
 use crate::time::EventTime;
 
 use super::context::Context;
@@ -32,7 +33,7 @@ pub(super) fn current(context: &Context) -> Result<(Plan, Vec<SourceFile>)> {
 }
 
 pub(super) fn compile(files: &[SourceFile]) -> Compiled {
-    language::compile_with(files, &crate::model::Inspector)
+    language::compile_with(files, &Inspector)
 }
 
 /// The texts of the files, each after its path, as the engine records what was in force.
@@ -105,15 +106,22 @@ impl Applied {
         })
     }
 
-    /// The plan that they mean; `None` when they no longer compile, because a model's file has changed, or the language.
+    /// The plan that they mean, with the models' files as they were; `None` when they no longer compile, because a model's
+    /// file is gone, or the language has changed.
     pub fn plan(&self) -> Option<Plan> {
-        let mut plan = compile(&self.files).plan?;
-        for model in &mut plan.models {
-            if let Some(version) = self.models.get(&model.name) {
-                model.version.clone_from(version);
-            }
+        language::compile_with(&self.files, &Remembered(&self.models)).plan
+    }
+}
+
+/// Models as they were found when they were applied: their files are not looked at again.
+struct Remembered<'a>(&'a BTreeMap<String, String>);
+
+impl ModelFiles for Remembered<'_> {
+    fn inspect(&self, model: &Model, vector: &Vector) -> Result<Inspection> {
+        match self.0.get(&model.name) {
+            Some(version) => Ok(Inspection { version: version.clone(), ..Inspection::default() }),
+            None => Inspector.inspect(model, vector),
         }
-        Some(plan)
     }
 }
 

@@ -24,6 +24,7 @@ use super::client::{Client, escaped};
 use super::context::Context;
 use super::lookup::{Row, body, request, unknown};
 use super::models::vector_columns;
+use super::output::complain;
 use super::training_set::{self, SpineArguments};
 use super::{answer, definitions, store};
 
@@ -95,6 +96,9 @@ fn stored(context: &Context, plan: &Plan, model: &Model, request: LookupRequest)
         return Err(Error::input(format!("request column {name} ({}) is missing: give --request {name}=VALUE", missing.field.data_type)));
     }
     let session = Session::open(model, vector)?;
+    if session.version() != model.version {
+        complain(&format!("warning: model {}: its file has changed since it was applied: forebay plan shows it\n", model.name));
+    }
     let lookup = store::lookup(context, plan.clone(), &request)?;
     let scores = session.run_whole(&lookup.rows.to_batch()?)?;
     let answer = ScoreAnswer::new(scores, session.version().to_owned(), lookup)?;
