@@ -363,9 +363,15 @@ fn made_up_rows_have_texts_that_the_model_knows() {
         return;
     }
     let rows = batch(vec![("city", Arc::new(StringArray::from(vec!["Bonn", "Paris", "Ulm"])) as ArrayRef)]);
-    let scores = open("known_texts", &rows).run(&rows).unwrap();
-    assert_eq!((scores[0].as_ref().ok(), scores[2].as_ref().ok()), (Some(&2.0), Some(&1.0)));
-    assert!(scores[1].is_err());
+    for name in ["known_texts", "keyed_texts"] {
+        let scores = open(name, &rows).run(&rows).unwrap();
+        assert_eq!((scores[0].as_ref().ok(), scores[2].as_ref().ok()), (Some(&2.0), Some(&1.0)), "{name}");
+        assert!(scores[1].is_err(), "{name}");
+    }
+    // One that takes no made-up row was not tried, and runs row by row.
+    let scores = open("secret_text", &rows).run(&rows).unwrap();
+    assert_eq!(scores[2].as_ref().ok(), Some(&8.0));
+    assert!(scores[0].is_err() && scores[1].is_err());
 }
 
 fn texts(values: &[&str]) -> ArrayRef {

@@ -166,6 +166,7 @@ fn attribute(bytes: &[u8], node: &mut Node) -> Result<(), Malformed> {
             Field { number: 1, content: Content::Bytes(bytes), .. } => name = text(bytes),
             Field { number: 9, content: Content::Bytes(bytes), .. } => texts.push(text(bytes)),
             Field { number: 8, content, .. } => integers(content, &mut numbers)?,
+            Field { number: 5, content: Content::Bytes(tensor), .. } => texts.extend(texts_of(tensor)?),
             _ => {}
         }
     }
@@ -175,6 +176,17 @@ fn attribute(bytes: &[u8], node: &mut Node) -> Result<(), Malformed> {
         node.texts.extend(texts.into_iter().take(TEXTS_MAX));
     }
     Ok(())
+}
+
+/// The texts of a tensor.
+fn texts_of(tensor: &[u8]) -> Result<Vec<String>, Malformed> {
+    let mut texts = Vec::new();
+    for field in fields(tensor) {
+        if let Field { number: 6, content: Content::Bytes(bytes), .. } = field? {
+            texts.push(text(bytes));
+        }
+    }
+    Ok(texts)
 }
 
 /// A tensor that is a list of texts or integers, with its name.
