@@ -104,6 +104,11 @@ bench-peers: setup ## Forebay beside DuckDB, Polars, Kafka Streams and Pathway, 
 train: setup build ## train the models under features/ again, each from Forebay's own training set
 	@for script in features/*/train.py; do echo "== $$script"; FOREBAY="$(FOREBAY)" "$(PYTHON)" "$$script"; done
 
+.PHONY: functions
+functions: setup ## ask PostgreSQL 15 anew what the expressions of integration/functions/*.cases are, and write docs/functions.md
+	@$(SETUP) postgres
+	@BLESS=1 integration/setup/postgres.sh cargo test -p forebay-integration --test functions
+
 .PHONY: torture
 torture: setup ## many kill -9 runs: make torture RUNS=200
 	@cargo build --workspace --exclude forebay-fuzz

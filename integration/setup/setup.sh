@@ -5,6 +5,7 @@
 #   setup.sh python    the pinned environment that trains models and checks results independently
 #   setup.sh kafka     the jars of the broker that tests start
 #   setup.sh bench     the HTTP load generator
+#   setup.sh postgres  the server whose answers functions and operators are compared with
 #   setup.sh peers     what benchmarks run beside Forebay: a Python environment of its own, Kafka Streams, a Java compiler
 #
 # Says what it installs, and nothing when everything is there. A part is done again when what defines it changes.
@@ -225,6 +226,7 @@ for part in "$@"; do
       ;;
     python | kafka | peers) $part ;;
     bench) has wrk || install_packages wrk ;;
-    *) fail "there is no part $part: choose from build, python, kafka, bench, peers" ;;
+    postgres) [ -x /usr/lib/postgresql/15/bin/initdb ] || install_packages postgresql-15 ;;
+    *) fail "there is no part $part: choose from build, python, kafka, bench, peers, postgres" ;;
   esac
 done

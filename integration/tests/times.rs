@@ -75,7 +75,6 @@ fn times_of_all_years_are_times() {
         ("greatest(until, '5000-01-01'::timestamp)", ["9999-12-31T00:00:00", "5000-01-01T00:00:00"]),
         ("name::timestamp", ["9999-12-31T00:00:00", "2024-12-31T23:59:59.999999"]),
         ("name::timestamp = until", ["true", "true"]),
-        ("to_timestamp(name)", ["9999-12-31T00:00:00", "2024-12-31T23:59:59.999999"]),
         ("until + interval '1 year'", ["+10000-12-31T00:00:00", "2025-12-31T23:59:59.999999"]),
         ("until - interval '1 month 1 day 1 hour'", ["9999-11-28T23:00:00", "2024-11-29T22:59:59.999999"]),
         ("until - interval '400 years' > t", ["true", "true"]),
@@ -94,7 +93,8 @@ fn times_of_all_years_are_times() {
         ("extract(year from '9999-12-31'::timestamp)", ["9999", "9999"]),
         ("date_part('month', until)", ["12", "12"]),
         ("until::date = '9999-12-31'::date", ["true", "false"]),
-        ("to_char(until, '%Y-%m-%d')", ["9999-12-31", "2024-12-31"]),
+        ("to_char(until, 'YYYY-MM-DD')", ["9999-12-31", "2024-12-31"]),
+        ("date_format(until, '%Y-%m-%d')", ["9999-12-31", "2024-12-31"]),
     ] {
         assert_eq!(of(expression), wanted, "{expression}");
     }
@@ -124,17 +124,17 @@ fn what_has_a_value_for_no_row_is_refused_wherever_it_stands() {
         ("n is null or t = '01/02/2024'", "FB0221"),
         ("n > 'abc'::bigint", "FB0221"),
         ("x < 1e400", "FB0221"),
-        ("extract(foo from t) = 1", "FB0220"),
-        ("date_part('foo', t) = 1", "FB0220"),
+        ("extract(foo from t) = 1", "FB0212"),
+        ("date_part('foo', t) = 1", "FB0212"),
         ("date_trunc('fortnight', t) = t", "FB0206"),
         ("hour(t, 'Europe/Berlen') = 1", "FB0509"),
         ("regexp_like(name, '(?<x')", "FB0220"),
         ("name ~ '('", "FB0220"),
-        ("name similar to '['", "FB0220"),
+        ("name similar to '['", "FB0213"),
         ("case when n = 1 then name ~ '(' else true end", "FB0220"),
         ("n % 0 = 1", "FB0220"),
         ("split_part(name, ' ', 0) = 'a'", "FB0220"),
-        ("encode(name, 'foo') = ''", "FB0220"),
+        ("('a' || 'b')::bigint = n", "FB0220"),
     ] {
         for place in PLACES {
             let found = codes(&place.replace("{}", expression));
@@ -159,9 +159,6 @@ fn what_some_row_may_have_a_value_for_is_let_in() {
         "100 % n = 0",
         "chr(n) = 'a'",
         "make_date(2024, n, 31) > t::date",
-        "to_date(name, '%d.%m.%Y') > t::date",
-        "to_timestamp(name, '%d.%m.%Y') > t",
-        "decode(name, 'hex') = decode('00', 'hex')",
         "name::date > t::date",
         "substr(name, n, n) = 'a'",
         "case when name = '' then null else name::bigint end > 1",

@@ -14,6 +14,7 @@ mod source;
 mod tests;
 
 pub use diagnostics::{CODES, Code, CodeEntry, Diagnostic, Label, Severity, render};
+pub use expression::{REFUSED_FUNCTIONS, functions};
 pub use format::format;
 pub use source::{SourceFile, load};
 

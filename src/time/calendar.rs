@@ -191,6 +191,12 @@ impl Zone {
         Tz::from_str(name).ok().map(Self)
     }
 
+    /// What clocks of the zone show at a time, as if they showed UTC: microseconds both. `None` beyond the calendar.
+    #[must_use]
+    pub fn shows(self, time: i64) -> Option<i64> {
+        Some(local(self, DateTime::from_timestamp_micros(time)?)?.and_utc().timestamp_micros())
+    }
+
     #[must_use]
     pub fn name(self) -> &'static str {
         self.0.name()

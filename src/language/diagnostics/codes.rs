@@ -105,6 +105,17 @@ codes! {
         "A default and the parameters of an aggregate or a function are written as literals: a number, a 'text', true or false.";
     LIST_PLACE = "FB0209", "list where a single value is needed",
         "Keys of entities and the columns of `dedup by` and `partitions .. by` are single values, which are equal or not.";
+    NOT_IN_LANGUAGE = "FB0210", "form, operator or function that the language does not have",
+        "Expressions are made of the forms, operators and functions that `docs/functions.md` lists, each in PostgreSQL's sense or \
+         with its differences. What PostgreSQL means otherwise, or has not, is refused rather than given another meaning.";
+    CAST = "FB0211", "cast without one meaning",
+        "Between numbers and times a cast would have to guess the unit, and lists have no one spelling as text. Functions say what is \
+         meant: `to_timestamp(seconds)`, `extract(epoch from t)`, `array_to_string(list, ',')`.";
+    UNKNOWN_PART = "FB0212", "part or format of a time that there is not",
+        "`extract` and `date_part` take the name of a part, `to_char` a format of PostgreSQL's patterns.";
+    NO_PATTERN = "FB0213", "pattern that is none",
+        "A pattern of `similar to` is SQL's: `%` and `_`, and `| * + ? {} () []` as in regular expressions, over the whole text. A backslash, \
+         or the letter of `escape`, takes the meaning of the sign behind it.";
     FAILS_ALWAYS = "FB0220", "expression that has a value for no row",
         "A part of the expression fails whatever the row is, such as a function that does not know a constant argument: a field of \
          times, a time zone, a pattern. The value would be null for ever.";

@@ -3,15 +3,17 @@
 use std::ops::ControlFlow;
 
 use arrow::datatypes::DataType as ArrowType;
-use datafusion::sql::sqlparser::ast::{BinaryOperator, Expr, Ident, Spanned, Value, visit_expressions};
+use datafusion::sql::sqlparser::ast::{
+    AccessExpr, BinaryOperator, Expr, Ident, Spanned, Subscript, Value, ValueWithSpan, visit_expressions,
+};
 
-use super::Place;
 use super::compose::renamed;
 use super::functions::given;
+use super::{Place, samples, sense};
 use crate::language::diagnostics::{Diagnostic, codes};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
+pub(super) enum Kind {
     Number,
     Text,
     Boolean,
@@ -29,6 +31,65 @@ pub(super) fn operands(expr: &Expr, place: Place<'_>, type_of: &dyn Fn(&Expr) ->
                     division(part, left, right, place, type_of, problems);
                 }
             }
+            Expr::BinaryOp { left, op, right } if takes_texts(op) => texts(part, &op.to_string(), [left, right], place, type_of, problems),
+            Expr::BinaryOp { left, op: BinaryOperator::StringConcat, right } => {
+                let is_list = |side: &Expr| matches!(type_of(side), Some(ArrowType::List(_)));
+                if !is_list(left) && !is_list(right) {
+                    texts(part, "||", [left, right], place, type_of, problems);
+                }
+            }
+            Expr::CompoundFieldAccess { root, access_chain }
+                if matches!(access_chain.first(), Some(AccessExpr::Subscript(_))) && type_of(root).as_ref().and_then(kind).is_some() =>
+            {
+                if let Some(found) = type_of(root) {
+                    let message = format!("`{}` is {}, and has no elements", written(root), spelled(&found));
+                    let problem = Diagnostic::error(codes::EXPRESSION_TYPE, place.part(part.span()), message, "of a single value");
+                    problems.push(problem.help("`substr(text, 1, 1)` is a letter of a text"));
+                }
+            }
+            Expr::CompoundFieldAccess { root, access_chain } if matches!(type_of(root), Some(ArrowType::Map(..))) => {
+                if let Some(AccessExpr::Subscript(Subscript::Index { index })) = access_chain.first()
+                    && let Some(found) = type_of(index)
+                    && kind(&found).is_some_and(|kind| kind != Kind::Text)
+                {
+                    let message = format!("`{}` is {}, and the keys of a map are texts", written(index), spelled(&found));
+                    let problem = Diagnostic::error(codes::MIXED_TYPES, place.part(part.span()), message, "with a key of another type");
+                    problems.push(problem.help(format!("cast it: `{}::text`; keys are written as in JSON", written(index))));
+                }
+            }
+            Expr::SimilarTo { pattern, escape_char, .. } if !is_pattern(pattern, escape_char.as_ref()) => {
+                let message = format!("{pattern} is no pattern of `similar to`");
+                let problem = Diagnostic::error(codes::NO_PATTERN, place.part(pattern.span()), message, "cannot be read");
+                problems.push(
+                    problem.help("it matches the whole text: `%` any letters, `_` one, `| * + ? () [] {}` as in regular expressions"),
+                );
+            }
+            Expr::Like { expr, pattern, .. } => texts(part, "like", [expr, pattern], place, type_of, problems),
+            Expr::ILike { expr, pattern, .. } => texts(part, "ilike", [expr, pattern], place, type_of, problems),
+            Expr::SimilarTo { expr, pattern, .. } => texts(part, "similar to", [expr, pattern], place, type_of, problems),
+            Expr::IsDistinctFrom(left, right) | Expr::IsNotDistinctFrom(left, right) => {
+                same_kind(part, left, right, place, type_of, problems);
+            }
+            Expr::Case { operand, conditions, else_result, .. } => {
+                if let Some(operand) = operand {
+                    conditions.iter().for_each(|when| same_kind(part, operand, &when.condition, place, type_of, problems));
+                }
+                let results: Vec<&Expr> = conditions.iter().map(|when| &when.result).chain(else_result.as_deref()).collect();
+                one_kind(part, &results, place, type_of, problems);
+            }
+            Expr::Array(array) => one_kind(part, &array.elem.iter().collect::<Vec<_>>(), place, type_of, problems),
+            Expr::Function(call) => {
+                let name = call.name.to_string();
+                let given = given(&call.args).unwrap_or_default();
+                match name.as_str() {
+                    "nullif" if given.len() == 2 => same_kind(part, given[0], given[1], place, type_of, problems),
+                    "nvl2" if given.len() == 3 => one_kind(part, &given[1..], place, type_of, problems),
+                    "coalesce" | "greatest" | "ifnull" | "least" | "make_array" | "make_list" | "nvl" => {
+                        one_kind(part, &given, place, type_of, problems);
+                    }
+                    _ => {}
+                }
+            }
             Expr::InList { expr, list, .. } => list.iter().for_each(|item| same_kind(part, expr, item, place, type_of, problems)),
             Expr::Between { expr, low, high, .. } => {
                 same_kind(part, expr, low, place, type_of, problems);
@@ -38,6 +99,43 @@ pub(super) fn operands(expr: &Expr, place: Place<'_>, type_of: &dyn Fn(&Expr) ->
         }
         ControlFlow::Continue(())
     });
+}
+
+/// Reports the first of several values, of which one is given, that is of another kind than one before it.
+fn one_kind(whole: &Expr, parts: &[&Expr], place: Place<'_>, type_of: &dyn Fn(&Expr) -> Option<ArrowType>, problems: &mut Vec<Diagnostic>) {
+    let kinds = parts.iter().filter_map(|part| Some((*part, kind(&type_of(part)?)?)));
+    let kinds: Vec<(&Expr, Kind)> = kinds.collect();
+    if let Some((other, _)) = kinds.iter().find(|(_, kind)| *kind != kinds[0].1) {
+        let (first, other_is) = (kinds[0].0, type_of(other).map(|found| spelled(&found)).unwrap_or_default());
+        let first_is = type_of(first).map(|found| spelled(&found)).unwrap_or_default();
+        let message = format!("`{}` is {first_is} and `{}` is {other_is}", written(first), written(other));
+        let problem = Diagnostic::error(codes::MIXED_TYPES, place.part(whole.span()), message, "values of different kinds");
+        problems.push(match (kinds[0].1, is_text_literal(other)) {
+            (Kind::Time, true) => problem.help(format!("write it as a time: `timestamp {other}`")),
+            _ => problem.help(format!("cast one of them: `{}::{first_is}`", written(other))),
+        });
+    }
+}
+
+/// Reports an operand that is no text.
+fn texts(
+    whole: &Expr,
+    op: &str,
+    sides: [&Expr; 2],
+    place: Place<'_>,
+    type_of: &dyn Fn(&Expr) -> Option<ArrowType>,
+    problems: &mut Vec<Diagnostic>,
+) {
+    for side in sides {
+        if let Some(found) = type_of(side)
+            && kind(&found).is_some_and(|kind| kind != Kind::Text)
+        {
+            let message = format!("`{op}` takes texts, and `{}` is {}", written(side), spelled(&found));
+            let problem = Diagnostic::error(codes::MIXED_TYPES, place.part(whole.span()), message, "with another type");
+            problems.push(problem.help(format!("cast it: `{}::text`", written(side))));
+            return;
+        }
+    }
 }
 
 fn same_kind(
@@ -51,6 +149,11 @@ fn same_kind(
     let (Some(left_type), Some(right_type)) = (type_of(left), type_of(right)) else { return };
     let (Some(left_kind), Some(right_kind)) = (kind(&left_type), kind(&right_type)) else { return };
     let readable = |text: Kind, expr: &Expr, other: Kind| text == Kind::Text && other == Kind::Time && is_text_literal(expr);
+    for (literal, kind, other) in [(left, left_kind, right_kind), (right, right_kind, left_kind)] {
+        if readable(kind, literal, other) {
+            problems.extend(no_value(literal, "timestamp", place));
+        }
+    }
     if left_kind == right_kind || readable(left_kind, left, right_kind) || readable(right_kind, right, left_kind) {
         return;
     }
@@ -58,6 +161,9 @@ fn same_kind(
     let message = format!("`{left}` is {left_name} and `{right}` is {right_name}");
     let problem = Diagnostic::error(codes::MIXED_TYPES, place.part(whole.span()), message, "operands of different kinds");
     let problem = match (left_kind, right_kind) {
+        (Kind::Time, Kind::Number) | (Kind::Number, Kind::Time) => problem.help(
+            "`t + interval '1 day'` moves a time; `extract(epoch from t)` and `to_timestamp(n)` take seconds since 1970 for one another",
+        ),
         (Kind::Text, Kind::Number) if matches!(right, Expr::Value(_)) => {
             problem.help(format!("write '{right}' if text is meant, or cast: `{left}::{right_name}`"))
         }
@@ -167,8 +273,23 @@ fn calculates(op: &BinaryOperator) -> bool {
     matches!(op, BinaryOperator::Plus | BinaryOperator::Minus | BinaryOperator::Multiply | BinaryOperator::Divide | BinaryOperator::Modulo)
 }
 
+/// Whether a pattern of `similar to` is one, or is not known before there is a row.
+fn is_pattern(pattern: &Expr, escape: Option<&ValueWithSpan>) -> bool {
+    let text = |value: &Value| if let Value::SingleQuotedString(text) = value { Some(text.clone()) } else { None };
+    let Expr::Value(pattern) = pattern else { return true };
+    let escape = escape.and_then(|escape| text(&escape.value)?.chars().next()).unwrap_or('\\');
+    text(&pattern.value).is_none_or(|pattern| sense::is_pattern(&pattern, escape))
+}
+
+fn takes_texts(op: &BinaryOperator) -> bool {
+    matches!(
+        op,
+        BinaryOperator::PGRegexMatch | BinaryOperator::PGRegexIMatch | BinaryOperator::PGRegexNotMatch | BinaryOperator::PGRegexNotIMatch
+    )
+}
+
 /// The kinds that are not mixed; intervals, lists and nulls are left to the planner.
-fn kind(data_type: &ArrowType) -> Option<Kind> {
+pub(super) fn kind(data_type: &ArrowType) -> Option<Kind> {
     match data_type {
         ArrowType::Boolean => Some(Kind::Boolean),
         ArrowType::Utf8 | ArrowType::LargeUtf8 | ArrowType::Utf8View => Some(Kind::Text),
@@ -207,6 +328,13 @@ pub(super) fn spelled(data_type: &ArrowType) -> String {
         ArrowType::List(item) | ArrowType::LargeList(item) => format!("{}[]", spelled(item.data_type())),
         other => super::language_type(other).map_or_else(|| other.to_string().to_lowercase(), |found| found.to_string()),
     }
+}
+
+/// What is said of a literal text that is no value of a type.
+pub(super) fn no_value(expr: &Expr, data_type: &str, place: Place<'_>) -> Option<Diagnostic> {
+    let Expr::Value(literal) = expr else { return None };
+    let Value::SingleQuotedString(text) = &literal.value else { return None };
+    (!sense::is_value(text, data_type)).then(|| samples::bad_literal(literal, data_type, place))
 }
 
 fn is_text_literal(expr: &Expr) -> bool {

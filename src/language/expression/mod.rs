@@ -1,15 +1,17 @@
 //! SQL scalar expressions: resolved against a scope, guarded, planned by DataFusion into `plan::Expression`s.
 //! Must never let through what is no function of its row: clocks, chance, tables, other rows.
 
+mod casts;
 mod compose;
 mod evaluate;
+mod forms;
 mod functions;
 mod guard;
 mod literal;
-mod micros;
 mod resolve;
 mod rewrite;
 mod samples;
+mod sense;
 
 use std::sync::Arc;
 
@@ -22,6 +24,8 @@ use datafusion::physical_expr::utils::collect_columns;
 use datafusion::prelude::SessionConfig;
 use datafusion::sql::sqlparser::ast::{Expr, ExprWithAlias};
 use sqlparser::tokenizer::Span as SqlSpan;
+
+pub use functions::{REFUSED_FUNCTIONS, functions};
 
 pub(super) use compose::{Part, compose, renamed};
 pub(super) use literal::{fit, literal};
@@ -78,11 +82,11 @@ impl Planner {
             .set_bool("datafusion.sql_parser.map_string_types_to_utf8view", false)
             .set_bool("datafusion.sql_parser.parse_float_as_decimal", false);
         let mut builder = SessionStateBuilder::new().with_config(config).with_default_features();
-        builder.scalar_functions().get_or_insert_default().extend(functions::all());
+        builder.scalar_functions().get_or_insert_default().extend(sense::all().chain(functions::all()));
         Self { state: builder.build() }
     }
 
-    /// Whether SQL's expressions have a function of that name.
+    /// Whether SQL has a function of that name; whether the language has it is said where it is called.
     pub(super) fn has_function(&self, name: &str) -> bool {
         self.state.scalar_functions().contains_key(name) || self.state.higher_order_functions().contains_key(name)
     }
@@ -102,6 +106,7 @@ impl Planner {
         };
         let type_of = |part: &Expr| self.type_of(part, &names);
         guard::operands(expr, place, &type_of, problems);
+        casts::known(expr, place, &type_of, problems);
         functions::arguments(expr, place, &type_of, problems);
         samples::numbers(expr, place, problems);
         if problems.len() > before {
@@ -112,43 +117,52 @@ impl Planner {
             guard::of_several(expr, place, &type_of).unwrap_or_else(plain)
         };
         let planned = self.physical(expr, &names, schema).map_err(|error| unplanned(&error)).and_then(|physical| {
-            let found = physical.data_type(schema).map_err(|error| unplanned(&error))?;
+            let found = physical.expr.data_type(schema).map_err(|error| unplanned(&error))?;
             let data_type = language_type(&found).ok_or_else(|| unusable(expr, place, type_of(expr)))?;
-            evaluate::without_sizes(&physical, schema).map_err(|error| unplanned(&error))?;
-            let part = |part: &Expr| self.physical(part, &names, schema).ok();
-            if let Some(hopeless) = samples::hopeless(expr, &physical, schema, &part) {
+            evaluate::without_sizes(&physical.expr, schema).map_err(|error| unplanned(&error))?;
+            let part = |part: &Expr| self.physical(part, &names, schema).ok().map(|physical| physical.expr);
+            if let Some(hopeless) = samples::hopeless(expr, &physical.expr, schema, &part) {
                 return Err(hopeless.diagnostic(place));
             }
-            evaluate::tried(&physical, schema).map_err(|error| unplanned(&error))?;
+            evaluate::tried(&physical.expr, schema).map_err(|error| unplanned(&error))?;
             Ok(Planned::of(expr, physical, data_type, schema))
         });
         planned.map_err(|problem| problems.push(problem)).ok()
     }
 
-    fn physical(&self, expr: &Expr, names: &DFSchema, schema: &SchemaRef) -> Result<Arc<dyn PhysicalExpr>, DataFusionError> {
+    fn physical(&self, expr: &Expr, names: &DFSchema, schema: &SchemaRef) -> Result<Physical, DataFusionError> {
         let sql = ExprWithAlias { expr: expr.clone(), alias: None };
-        let logical = rewrite::runnable(self.state.create_logical_expr_from_sql_expr(sql, names)?, names)?;
-        let logical = micros::times(&self.state, logical, names)?;
-        evaluate::exact(self.state.create_physical_expr(logical, names)?, schema)
+        let meant = rewrite::meant(self.state.create_logical_expr_from_sql_expr(sql, names)?, names)?;
+        let physical = evaluate::exact(self.state.create_physical_expr(meant.expr, names)?, schema)?;
+        Ok(Physical { expr: physical, in_our_sense: meant.in_our_sense })
     }
 
     /// The type of a part, before any coercion; `None` where it has none, which planning the whole will report.
     fn type_of(&self, expr: &Expr, names: &DFSchema) -> Option<ArrowType> {
         let sql = ExprWithAlias { expr: expr.clone(), alias: None };
-        self.state.create_logical_expr_from_sql_expr(sql, names).ok()?.get_type(names).ok()
+        let logical = self.state.create_logical_expr_from_sql_expr(sql, names).ok()?;
+        rewrite::meant(logical, names).ok()?.expr.get_type(names).ok()
     }
 }
 
+/// What an expression is planned to.
+struct Physical {
+    expr: Arc<dyn PhysicalExpr>,
+    /// As in `rewrite::Meant`.
+    in_our_sense: bool,
+}
+
 impl Planned {
-    fn of(expr: &Expr, physical: Arc<dyn PhysicalExpr>, data_type: DataType, schema: &SchemaRef) -> Self {
+    fn of(expr: &Expr, physical: Physical, data_type: DataType, schema: &SchemaRef) -> Self {
         let text: Arc<str> = expr.to_string().into();
-        let read = collect_columns(&physical);
+        let read = collect_columns(&physical.expr);
         let places = read.iter().map(|column| column.index()).collect();
         let mut columns: Vec<_> =
             read.into_iter().map(|column| format!("{}: {}", column.name(), schema.field(column.index()).data_type())).collect();
         columns.sort();
-        let meaning = format!("{text} :: {data_type} of ({})", columns.join(", "));
-        let evaluator = evaluate::evaluator(physical, data_type.arrow());
+        let sense = if physical.in_our_sense { " as PostgreSQL" } else { "" };
+        let meaning = format!("{text} :: {data_type} of ({}){sense}", columns.join(", "));
+        let evaluator = evaluate::evaluator(physical.expr, data_type.arrow());
         Self { expression: Expression { text, data_type, evaluator }, meaning, columns: places }
     }
 }

@@ -8,7 +8,7 @@ use datafusion::sql::sqlparser::ast::{
     AccessExpr, Expr, Function, Ident, ObjectNamePart, Spanned, visit_expressions, visit_expressions_mut,
 };
 
-use super::Place;
+use super::{Place, forms, functions};
 use crate::aggregate;
 use crate::language::diagnostics::{Diagnostic, codes};
 use crate::language::parse::tree::Name;
@@ -41,9 +41,13 @@ pub(super) fn resolve(
         problems.push(problem);
         return None;
     }
+    if !forms::known(expr, place, problems) {
+        return None;
+    }
     let mut expr = expr.clone();
     let _: ControlFlow<()> = visit_expressions_mut(&mut expr, |part| {
         name_before_brackets(part);
+        forms::spelled_out(part);
         ControlFlow::Continue(())
     });
     let mut sound = true;
@@ -125,7 +129,7 @@ fn call(state: &SessionState, function: &mut Function, place: Place<'_>, problem
             return false;
         }
         if found.signature().volatility == Volatility::Immutable && name != OF_THE_BUILD {
-            return true;
+            return listed(&name, at, problems);
         }
         let problem =
             Diagnostic::error(codes::VOLATILE, at, format!("`{name}` does not depend on the event alone"), "differs from call to call");
@@ -133,7 +137,7 @@ fn call(state: &SessionState, function: &mut Function, place: Place<'_>, problem
         return false;
     }
     if state.higher_order_functions().contains_key(&name) {
-        return true;
+        return listed(&name, at, problems);
     }
     let aggregates = state.aggregate_functions().contains_key(&name);
     if aggregates || aggregate::shape(&name).is_some() {
@@ -150,13 +154,23 @@ fn call(state: &SessionState, function: &mut Function, place: Place<'_>, problem
         problems.push(Diagnostic::error(codes::WINDOW_FUNCTION, at, format!("`{name}` is a window function"), "a window function"));
         return false;
     }
-    let allowed = state.scalar_functions().iter().filter(|(_, function)| function.signature().volatility == Volatility::Immutable);
-    let mut known: Vec<&str> = allowed.map(|(name, _)| name.as_str()).collect();
+    let mut known: Vec<&str> = functions::functions().collect();
     known.sort_unstable();
     let problem = Diagnostic::error(codes::UNKNOWN_FUNCTION, at, format!("there is no function `{name}`"), "unknown");
     problems.push(match crate::language::diagnostics::nearest(&name, &known) {
         Some(near) => problem.help(format!("did you mean `{near}`?")),
         None => problem,
     });
+    false
+}
+
+/// Whether a function that DataFusion has is one of the language.
+fn listed(name: &str, at: At, problems: &mut Vec<Diagnostic>) -> bool {
+    if functions::functions().any(|known| known == name) {
+        return true;
+    }
+    let problem = Diagnostic::error(codes::NOT_IN_LANGUAGE, at, format!("the language has no function `{name}`"), "not in the language");
+    let instead = functions::REFUSED_FUNCTIONS.iter().find(|(refused, _)| *refused == name);
+    problems.push(problem.help(instead.map_or("`docs/functions.md` lists all functions", |(_, instead)| *instead)));
     false
 }

@@ -157,14 +157,7 @@ impl Hopeless {
             let wanted = conversion(&text, &literal)?;
             Some((literal, wanted))
         }) {
-            let written = text_of(&literal.value).unwrap_or_default();
-            let problem = Diagnostic::error(
-                codes::BAD_LITERAL,
-                place.part(literal.span),
-                format!("`'{written}'` is no {wanted}"),
-                format!("not a {wanted}"),
-            );
-            return problem.help(format!("write {}", example(wanted)));
+            return bad_literal(&literal, wanted, place);
         }
         let why = match text.split_once("\nerror: ") {
             // A pattern's error is drawn over several lines.
@@ -175,6 +168,14 @@ impl Hopeless {
         let problem = Diagnostic::error(codes::FAILS_ALWAYS, place.part(part.span()), message, "fails whatever the row is");
         problem.help("the feature or condition would be null for ever: write what the function takes, or `null` if that is meant")
     }
+}
+
+/// What is said of a text that is no value of the type that it should be of.
+pub(super) fn bad_literal(literal: &ValueWithSpan, wanted: &str, place: Place<'_>) -> Diagnostic {
+    let written = text_of(&literal.value).unwrap_or_default();
+    let message = format!("`'{written}'` is no {wanted}");
+    let problem = Diagnostic::error(codes::BAD_LITERAL, place.part(literal.span), message, format!("not a {wanted}"));
+    problem.help(format!("write {}", example(wanted)))
 }
 
 /// The texts that stand in an expression as literals.
@@ -212,11 +213,11 @@ fn text_of(value: &Value) -> Option<&str> {
 fn conversion(error: &str, literal: &ValueWithSpan) -> Option<&'static str> {
     let text = text_of(&literal.value)?;
     let conversions = [
-        (format!("Error parsing timestamp from '{text}'"), "timestamp"),
+        (format!("'{text}' is no timestamp"), "timestamp"),
         (format!("Cannot cast string '{text}' to value of Date32 type"), "date"),
-        (format!("Cannot cast string '{text}' to value of Int64 type"), "bigint"),
-        (format!("Cannot cast string '{text}' to value of Float64 type"), "double"),
-        (format!("Cannot cast value '{text}' to value of Boolean type"), "boolean"),
+        (format!("'{text}' is no bigint"), "bigint"),
+        (format!("'{text}' is no double"), "double"),
+        (format!("'{text}' is no boolean"), "boolean"),
     ];
     conversions.into_iter().find(|(said, _)| error.contains(said)).map(|(_, wanted)| wanted)
 }

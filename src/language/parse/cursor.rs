@@ -1,6 +1,6 @@
 //! Reading on through the tokens of one declaration: what the parsers of all declarations share.
 
-use sqlparser::dialect::GenericDialect;
+use super::dialect::Expressions;
 use sqlparser::keywords::Keyword;
 use sqlparser::parser::{Parser, ParserError};
 use sqlparser::tokenizer::{Token, TokenWithSpan};
@@ -344,7 +344,7 @@ impl Cursor<'_> {
             self.report(problem.help("name its parts: features of their own, or columns of a stream"));
             return sql;
         }
-        let dialect = GenericDialect {};
+        let dialect = Expressions {};
         let pieces = self.tokens[tokens.clone()].iter().map(|token| plain_name(token.sql.clone())).collect();
         let mut parser = Parser::new(&dialect).with_tokens_with_locations(pieces);
         let parsed = parser.parse_expr();

@@ -1,6 +1,7 @@
 //! Text to declarations as written. Parsing goes on after a problem: at the next `;`, and in lists at the next `,`.
 
 mod cursor;
+mod dialect;
 mod features;
 mod model;
 mod shape;

@@ -5,7 +5,9 @@ use std::ops::ControlFlow;
 use arrow::datatypes::DataType as ArrowType;
 use datafusion::sql::sqlparser::ast::{Expr, FunctionArg, FunctionArgExpr, FunctionArguments, Spanned, visit_expressions};
 
-use super::super::{Place, literal};
+use super::super::guard::{self, Kind};
+use super::super::{Place, literal, sense};
+use super::known::KNOWN;
 use super::{ALL, Argument, Function, date_trunc, json_get};
 use crate::language::diagnostics::{Diagnostic, codes, nearest};
 use crate::language::source::At;
@@ -44,7 +46,10 @@ pub(in super::super) fn arguments(
     problems: &mut Vec<Diagnostic>,
 ) {
     let _: ControlFlow<()> = visit_expressions(expr, |part| {
-        if let Expr::Function(call) = part {
+        if let Expr::Extract { field, expr, .. } = part {
+            let problem = part_of_time("extract", &field.to_string(), expr, place.part(part.span()), type_of);
+            problems.extend(problem);
+        } else if let Expr::Function(call) = part {
             let name = call.name.to_string();
             if let Some(function) = ALL.iter().find(|function| function.name == name) {
                 match given(&call.args) {
@@ -57,6 +62,8 @@ pub(in super::super) fn arguments(
                         problems.push(Diagnostic::error(codes::EXPRESSION_TYPE, place.part(part.span()), message, format!("has {count}")));
                     }
                 }
+            } else if let Some(problem) = of_sql(&name, part, place, type_of) {
+                problems.push(problem);
             } else if is_sized(part) {
                 sized(&name, given(&call.args), place.part(part.span()), problems);
             } else if let Some((_, index)) = INSERTING.iter().find(|(inserting, _)| *inserting == name) {
@@ -75,6 +82,141 @@ pub(in super::super) fn arguments(
         }
         ControlFlow::Continue(())
     });
+}
+
+/// What is wrong with a call of one of SQL's functions.
+fn of_sql(name: &str, part: &Expr, place: Place<'_>, type_of: &dyn Fn(&Expr) -> Option<ArrowType>) -> Option<Diagnostic> {
+    let Expr::Function(call) = part else { return None };
+    let (_, letters) = KNOWN.iter().find(|(known, _)| *known == name)?;
+    let at = place.part(part.span());
+    let Some(given) = given(&call.args) else {
+        return Some(Diagnostic::error(codes::EXPRESSION_TYPE, at, format!("`{name}` takes values alone"), "has other arguments"));
+    };
+    let least = letters.find(['?', '*']).unwrap_or(letters.len());
+    let most = letters.chars().filter(|letter| *letter != '?').count();
+    if given.len() < least || given.len() > most && !letters.contains('*') {
+        let plural = if most == 1 { "" } else { "s" };
+        let takes = if least == most { format!("{most} argument{plural}") } else { format!("{least} to {most} arguments") };
+        let takes = if letters.contains('*') { format!("{least} arguments or more") } else { takes };
+        return Some(Diagnostic::error(codes::EXPRESSION_TYPE, at, format!("`{name}` takes {takes}"), format!("has {}", given.len())));
+    }
+    let takes: Vec<char> = letters.chars().filter(|letter| !"?*".contains(*letter)).collect();
+    for (index, argument) in given.iter().enumerate() {
+        let Some(letter) = takes.get(index).or(takes.last().filter(|_| letters.contains('*'))) else { break };
+        let found = type_of(argument)?;
+        if !taken(*letter, &found) {
+            let written = guard::written(argument);
+            let message = format!("`{name}` takes {} here, and `{written}` is {}", called(*letter), guard::spelled(&found));
+            let problem = Diagnostic::error(codes::EXPRESSION_TYPE, place.part(argument.span()), message, "of another type");
+            return Some(match guard::several(&found, &written) {
+                Some((_, one)) => problem.help(format!("take one value of it: `{one}`")),
+                None => problem.help("cast it, or see `docs/functions.md`"),
+            });
+        }
+    }
+    // An element is of the kind of its list.
+    if let Some(list) = letters.find('l')
+        && let Some(element) = letters.find('a')
+        && let (Some(list), Some(element)) = (given.get(list), given.get(element))
+        && let (Some(ArrowType::List(item)), Some(found)) = (type_of(list), type_of(element))
+        && let (Some(kind), Some(other)) = (guard::kind(item.data_type()), guard::kind(&found))
+        && kind != other
+    {
+        let message = format!(
+            "`{}` is {}[] and `{}` is {}",
+            guard::written(list),
+            guard::spelled(item.data_type()),
+            guard::written(element),
+            guard::spelled(&found)
+        );
+        return Some(Diagnostic::error(codes::MIXED_TYPES, at, message, "an element of another kind").help("cast the element"));
+    }
+    let text = |index: usize| match literal(given.get(index)?) {
+        Some(Value::Text(text)) => Some(text.to_string()),
+        _ => None,
+    };
+    let not_a_literal =
+        |what: &str| Diagnostic::error(codes::NOT_A_LITERAL, at, format!("`{name}` takes {what} as a literal"), "not a literal");
+    match name {
+        "date_part" | "datepart" => match text(0) {
+            Some(field) => part_of_time(name, &field, given.get(1)?, at, type_of),
+            None => Some(not_a_literal("the name of a part").help("such as `date_part('hour', t)`")),
+        },
+        "regexp_count" | "regexp_instr" | "regexp_like" | "regexp_match" | "regexp_replace" => {
+            let flags = match name {
+                "regexp_instr" => 5,
+                "regexp_count" | "regexp_replace" => 3,
+                _ => 2,
+            };
+            given.get(flags)?;
+            let known = |flags: String| flags.chars().all(|flag| flag == 'i' || flag == 'g' && name == "regexp_replace");
+            (!text(flags).is_some_and(known)).then(|| {
+                let all = if name == "regexp_replace" { "flags of 'g' and 'i'" } else { "the flag 'i'" };
+                not_a_literal(all).help("`i` takes no care of the case of letters, `g` replaces all")
+            })
+        }
+        "to_char" => match text(1).map(|format| sense::time_format(&format)) {
+            Some(Ok(_)) => None,
+            Some(Err(letters)) => {
+                let message = format!("`to_char` knows no pattern `{letters}`");
+                let problem = Diagnostic::error(codes::UNKNOWN_PART, at, message, "unknown");
+                Some(problem.help("patterns are PostgreSQL's: 'YYYY-MM-DD HH24:MI:SS', other letters in double quotes; `date_format(t, '%Y-%m-%d')` takes others"))
+            }
+            None => Some(not_a_literal("a format").help("such as `to_char(t, 'YYYY-MM-DD')`")),
+        },
+        _ => None,
+    }
+}
+
+/// What is wrong with the part of a time that is asked for.
+fn part_of_time(name: &str, field: &str, of: &Expr, at: At, type_of: &dyn Fn(&Expr) -> Option<ArrowType>) -> Option<Diagnostic> {
+    let field = field.trim_matches('\'').to_lowercase();
+    let found = type_of(of)?;
+    let is_interval = matches!(found, ArrowType::Duration(_) | ArrowType::Interval(_));
+    if !is_interval && !taken('t', &found) {
+        let message = format!("`{name}` takes a timestamp, and `{}` is {}", guard::written(of), guard::spelled(&found));
+        let problem = Diagnostic::error(codes::EXPRESSION_TYPE, at, message, "of another type");
+        return Some(match guard::several(&found, &guard::written(of)) {
+            Some((_, one)) => problem.help(format!("take one value of it: `{one}`")),
+            None => problem.help("cast it: `(..)::timestamp`"),
+        });
+    }
+    let known = if is_interval { field == "epoch" } else { sense::part(&field).is_some() };
+    let all = if is_interval {
+        "of an interval there is `epoch`, its seconds".to_owned()
+    } else {
+        format!("the parts are {}", sense::FIELDS.join(", "))
+    };
+    (!known).then(|| Diagnostic::error(codes::UNKNOWN_PART, at, format!("`{field}` is no part of a time"), "unknown").help(all))
+}
+
+/// Whether an argument of a type may stand where `known::Known` has a letter.
+fn taken(letter: char, found: &ArrowType) -> bool {
+    let kind = guard::kind(found);
+    *found == ArrowType::Null
+        || match letter {
+            'n' => kind == Some(Kind::Number),
+            'i' => found.is_integer(),
+            's' => kind == Some(Kind::Text),
+            't' => kind == Some(Kind::Time),
+            'v' => matches!(found, ArrowType::Interval(_) | ArrowType::Duration(_)),
+            'l' => matches!(found, ArrowType::List(_) | ArrowType::LargeList(_)),
+            'm' => matches!(found, ArrowType::Map(..)),
+            _ => true,
+        }
+}
+
+fn called(letter: char) -> &'static str {
+    match letter {
+        'n' => "a number",
+        'i' => "a bigint",
+        's' => "a text",
+        't' => "a timestamp",
+        'v' => "an interval",
+        'l' => "a list",
+        'm' => "a map",
+        _ => "a value",
+    }
 }
 
 /// Whether a text is known to have no more than `LEVENSHTEIN_MAX` characters.

@@ -8,6 +8,7 @@ mod date_trunc;
 mod hash_mod;
 mod haversine;
 mod json_get;
+mod known;
 mod local;
 
 use std::hash::{Hash, Hasher};
@@ -19,6 +20,7 @@ use datafusion::common::{DataFusionError, ScalarValue, exec_datafusion_err, exec
 use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility};
 
 pub(super) use check::{arguments, given};
+pub use known::{REFUSED_FUNCTIONS, functions};
 
 use crate::time::Zone;
 
