@@ -574,7 +574,7 @@ fn lists_and_structs_stand_only_where_they_can() {
         ("a = collect(struct(2 * x), 3)", "FB0603"),
         ("a = collect(struct(y), 3)", "FB0106"),
         ("a = collect(struct(x), 3) by id over 1h", "FB0503"),
-        ("a = last(struct(x))", "FB0206"),
+        ("a = last(struct(x))", "FB0210"),
     ] {
         assert_eq!(found(feature), [code], "{feature}");
     }

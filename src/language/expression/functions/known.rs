@@ -78,6 +78,8 @@ pub static REFUSED_FUNCTIONS: &[(&str, &str)] = &[
     ("arrow_try_cast", "a cast to a type of the language: `x::double`"),
     ("arrow_typeof", TYPES),
     ("cast_to_type", "a cast to a type of the language: `x::double`"),
+    ("decode", "bytes are no type of the language"),
+    ("encode", "bytes are no type of the language"),
     ("flatten", "lists of lists are no type of the language"),
     ("get_field", STRUCTS),
     ("list_any_match", EACH),
