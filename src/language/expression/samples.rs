@@ -212,13 +212,7 @@ fn text_of(value: &Value) -> Option<&str> {
 /// What a text was to be converted to, by the error of the conversion that failed for it.
 fn conversion(error: &str, literal: &ValueWithSpan) -> Option<&'static str> {
     let text = text_of(&literal.value)?;
-    let conversions = [
-        (format!("'{text}' is no timestamp"), "timestamp"),
-        (format!("Cannot cast string '{text}' to value of Date32 type"), "date"),
-        (format!("'{text}' is no bigint"), "bigint"),
-        (format!("'{text}' is no double"), "double"),
-        (format!("'{text}' is no boolean"), "boolean"),
-    ];
+    let conversions = [(format!("Cannot cast string '{text}' to value of Date32 type"), "date")];
     conversions.into_iter().find(|(said, _)| error.contains(said)).map(|(_, wanted)| wanted)
 }
 

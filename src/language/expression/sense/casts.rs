@@ -28,8 +28,7 @@ pub(super) static SENSES: &[Sense] = &[
             let text = given[0].as_string::<i32>();
             Ok(Arc::new(each(given, |row| text_forms::integer(text.value(row))).collect::<Int64Array>()))
         },
-    )
-    .reading("bigint"),
+    ),
     sense(
         "text to double",
         &[Text],
@@ -38,8 +37,7 @@ pub(super) static SENSES: &[Sense] = &[
             let text = given[0].as_string::<i32>();
             Ok(Arc::new(each(given, |row| text_forms::double(text.value(row))).collect::<Float64Array>()))
         },
-    )
-    .reading("double"),
+    ),
     sense(
         "text to boolean",
         &[Text],
@@ -48,8 +46,7 @@ pub(super) static SENSES: &[Sense] = &[
             let text = given[0].as_string::<i32>();
             Ok(Arc::new(each(given, |row| text_forms::boolean(text.value(row))).collect::<BooleanArray>()))
         },
-    )
-    .reading("boolean"),
+    ),
     sense(
         "text to timestamp",
         &[Text],
@@ -58,8 +55,7 @@ pub(super) static SENSES: &[Sense] = &[
             let text = given[0].as_string::<i32>();
             Ok(Arc::new(each(given, |row| text_forms::moment(text.value(row))).collect::<TimestampMicrosecondArray>()))
         },
-    )
-    .reading("timestamp"),
+    ),
     sense(
         "bigint to boolean",
         &[Integer],

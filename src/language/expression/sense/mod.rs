@@ -17,7 +17,7 @@ use std::sync::{Arc, LazyLock};
 
 use arrow::array::{Array, ArrayRef};
 use arrow::datatypes::{DataType as ArrowType, TimeUnit};
-use datafusion::common::{DataFusionError, ScalarValue, exec_err, plan_err};
+use datafusion::common::{DataFusionError, plan_err};
 use datafusion::logical_expr::{ColumnarValue, Expr, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility};
 
 pub(super) use order::{LENGTH, ONE_FORM, common, has_doubles};
@@ -37,8 +37,6 @@ pub(super) struct Sense {
     repeats: bool,
     gives: fn(&[ArrowType]) -> Result<ArrowType, DataFusionError>,
     compute: fn(&[ArrayRef]) -> Result<ArrayRef, DataFusionError>,
-    /// What a constant text that has no value is none of: it fails, so that it is found where it is written.
-    reads: Option<&'static str>,
 }
 
 /// What an argument is made before a function sees it.
@@ -60,17 +58,13 @@ const fn sense(
     gives: fn(&[ArrowType]) -> Result<ArrowType, DataFusionError>,
     compute: fn(&[ArrayRef]) -> Result<ArrayRef, DataFusionError>,
 ) -> Sense {
-    Sense { name, takes, least: takes.len(), repeats: false, gives, compute, reads: None }
+    Sense { name, takes, least: takes.len(), repeats: false, gives, compute }
 }
 
 impl Sense {
     /// The last so many arguments may be left out.
     const fn optional(self, count: usize) -> Self {
         Self { least: self.least - count, ..self }
-    }
-
-    const fn reading(self, what: &'static str) -> Self {
-        Self { reads: Some(what), ..self }
     }
 
     const fn repeating(self) -> Self {
@@ -152,13 +146,7 @@ impl ScalarUDFImpl for Planned {
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue, DataFusionError> {
         let columns = args.args.iter().map(|argument| argument.to_array(args.number_rows)).collect::<Result<Vec<_>, _>>()?;
-        let values = (self.sense.compute)(&columns)?;
-        if let (Some(what), [ColumnarValue::Scalar(ScalarValue::Utf8(Some(text)))]) = (self.sense.reads, args.args.as_slice())
-            && values.null_count() > 0
-        {
-            return exec_err!("'{text}' is no {what}");
-        }
-        Ok(ColumnarValue::Array(values))
+        (self.sense.compute)(&columns).map(ColumnarValue::Array)
     }
 }
 
