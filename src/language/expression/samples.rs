@@ -212,8 +212,7 @@ fn text_of(value: &Value) -> Option<&str> {
 /// What a text was to be converted to, by the error of the conversion that failed for it.
 fn conversion(error: &str, literal: &ValueWithSpan) -> Option<&'static str> {
     let text = text_of(&literal.value)?;
-    let conversions = [(format!("Cannot cast string '{text}' to value of Date32 type"), "date")];
-    conversions.into_iter().find(|(said, _)| error.contains(said)).map(|(_, wanted)| wanted)
+    error.contains(&format!("Cannot cast string '{text}' to value of Date32 type")).then_some("date")
 }
 
 fn example(data_type: &str) -> &'static str {
