@@ -17,7 +17,7 @@ pub fn array(data_type: &DataType, cells: &[&Json]) -> ArrayRef {
         let items: Vec<&Json> = cells.iter().flat_map(|cell| cell.as_array().into_iter().flatten()).collect();
         (array(item, &items), OffsetBuffer::from_lengths(cells.iter().map(|cell| cell.as_array().map_or(0, Vec::len))))
     };
-    let valid = NullBuffer::from_iter(cells.iter().map(|cell| !cell.is_null()));
+    let valid: NullBuffer = cells.iter().map(|cell| !cell.is_null()).collect();
     match (data_type, data_type.arrow()) {
         (DataType::Int, _) => Arc::new(cells.iter().map(|cell| cell.as_i64()).collect::<Int64Array>()),
         (DataType::Float, _) => Arc::new(cells.iter().map(|cell| double(cell)).collect::<Float64Array>()),

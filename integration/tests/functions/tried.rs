@@ -68,7 +68,7 @@ pub struct Answers {
 /// When a row has another value alone than in the batch, or with literals.
 pub fn answers(case: &Case, rows: &[Row], faults: &mut Vec<String>) -> Result<Answers, String> {
     let columns = columns_of(&case.text);
-    let plan = plan(&[case.text.clone()]).map_err(|problems| problems[0].clone())?;
+    let plan = plan(std::slice::from_ref(&case.text)).map_err(|problems| problems[0].clone())?;
     let batch = batch(&columns, rows);
     let array = evaluated(&plan, 0, &batch);
     let values: Vec<Json> = (0..array.len()).map(|row| shown(&array, row)).collect();
@@ -87,7 +87,7 @@ pub fn answers(case: &Case, rows: &[Row], faults: &mut Vec<String>) -> Result<An
 
 /// Some rows with each selection of columns replaced by literals.
 fn with_literals(case: &Case, columns: &[&Column], rows: &[Row], values: &[Json], faults: &mut Vec<String>) {
-    let chosen = |row: usize| rows.len() <= 8 || (row * 7 + 3) % (rows.len() / 8) == 0;
+    let chosen = |row: usize| rows.len() <= 8 || (row * 7 + 3).is_multiple_of(rows.len() / 8);
     let masks: Vec<usize> = if columns.len() > 3 { vec![(1 << columns.len()) - 1] } else { (1..1 << columns.len()).collect() };
     let mut tried: Vec<(String, usize)> = Vec::new();
     for row in (0..rows.len()).filter(|row| chosen(*row)) {
