@@ -4,7 +4,10 @@
 use std::ops::Range;
 use std::time::Duration;
 
-use crate::error::Result;
+use serde::{Deserialize, Serialize};
+use xxhash_rust::xxh3::xxh3_64;
+
+use crate::error::{Error, Result};
 use crate::id::{Offset, Partition};
 
 /// A header's name and value.
@@ -46,6 +49,28 @@ impl RecordRun {
         self.records.push(RecordEntry { offset, timestamp, key, value, headers });
     }
 
+    /// What tells a record from another at the same place of another topic: XXH3 (64 bits) of its timestamp (8 bytes, little
+    /// endian), and of its key and value, each 0, or 1 and its length (8 bytes, little endian) and its bytes.
+    #[must_use]
+    pub fn fingerprint(&self, index: usize) -> u64 {
+        let mut bytes = self.records[index].timestamp.to_le_bytes().to_vec();
+        for part in [self.key(index), self.value(index)] {
+            bytes.push(u8::from(part.is_some()));
+            if let Some(part) = part {
+                bytes.extend((part.len() as u64).to_le_bytes());
+                bytes.extend(part);
+            }
+        }
+        xxh3_64(&bytes)
+    }
+
+    /// The last record.
+    #[must_use]
+    pub fn last(&self) -> Option<LastRead> {
+        let index = self.records.len().checked_sub(1)?;
+        Some(LastRead { offset: self.records[index].offset, fingerprint: self.fingerprint(index) })
+    }
+
     /// The run in two, of which the second begins at that record.
     #[must_use]
     pub fn split_at(mut self, index: usize) -> (Self, Self) {
@@ -67,6 +92,27 @@ impl RecordRun {
     }
 }
 
+/// The last record that was read of a partition. A topic that has another one at its place is another topic, whatever it is
+/// called: its offsets mean other records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LastRead {
+    pub offset: Offset,
+    pub fingerprint: u64,
+}
+
+impl LastRead {
+    /// The record at its offset is not the one that was read.
+    #[must_use]
+    pub fn replaced(&self, topic: &str, partition: Partition) -> Error {
+        let (number, offset) = (partition.0, self.offset.0);
+        Error::conflict(format!(
+            "topic {topic} partition {number}: the record at offset {offset} is not the one that was read there: the topic was replaced by \
+             another of that name, or its log was restored from an older copy; give the source a new name to read it from its start, bring \
+             the old topic back, or choose another data folder"
+        ))
+    }
+}
+
 /// A record to be written. `partition: None` lets the log choose: by the key's hash where there is a key.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct NewRecord {
@@ -85,6 +131,9 @@ pub trait LogReader: Send {
     fn partitions(&mut self) -> Result<Vec<Partition>>;
     /// Reads on from `next` in that partition; called once per partition before the first poll.
     fn seek(&mut self, partition: Partition, next: Offset) -> Result<()>;
+    /// What was read of a partition before `next`; called after `seek` and before the first poll. Where another record stands
+    /// in its place, this or a later poll is a `Conflict`, and nothing of the partition is handed out.
+    fn resume(&mut self, partition: Partition, last: LastRead) -> Result<()>;
     /// Up to about `max_records` records, waiting at most `max_wait` for the first. An unreachable log is an
     /// `Unavailable` error; the reader keeps trying and a later poll may succeed.
     fn poll(&mut self, max_records: usize, max_wait: Duration) -> Result<Vec<RecordRun>>;

@@ -299,6 +299,12 @@ impl Aggregate {
         Ok(Self { grouped: Some(grouped), ..self })
     }
 
+    /// As it is written.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        self.definition.name
+    }
+
     /// What identifies this aggregate with its parameters in an identity: `last_n(5)`, `sum by`.
     #[must_use]
     pub fn text(&self) -> String {

@@ -35,7 +35,7 @@ pub(super) fn run(context: &Context, arguments: &Arguments) -> Result<Outcome> {
     let declared = plan.vector(vector).ok_or_else(|| lookup::unknown("vector", vector, plan.vectors.iter().map(|vector| &vector.name)))?;
     let request = lookup::request(declared, &arguments.keys, &arguments.row)?;
     let handle = store::state(context, plan.clone())?;
-    let (events, recent) = store::events(context)?;
+    let (events, recent) = store::events(context, &plan)?;
     let as_of = request.as_of.unwrap_or(EventTime(context.clock.now().0));
     let row = request.rows.into_iter().next().unwrap_or_default();
     let explanation = proof::explain(&handle, &events, &recent, vector, column, row, as_of)?;

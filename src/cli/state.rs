@@ -6,7 +6,6 @@ use serde_json::{Value as Json, json};
 use crate::engine;
 use crate::error::{Error, Result};
 use crate::key::values_of;
-use crate::online::Store;
 use crate::plan::{Plan, View};
 use crate::proof::{Inventory, inventory};
 use crate::time::Span;
@@ -38,7 +37,7 @@ pub(super) fn run(context: &Context, arguments: &Arguments) -> Result<Outcome> {
         let data = context.config.data.display();
         return Err(Error::not_found(format!("{data} holds no state yet: run forebay serve, or name the folder with --data")));
     }
-    let store = Store::open_read_only(&context.config.data.join("online"), 64 << 20)?;
+    let store = engine::open_rows(&context.config, &plan)?;
     let mut found = Vec::new();
     for (index, view) in plan.views.iter().enumerate() {
         if arguments.view.as_ref().is_none_or(|name| view.name == *name) {

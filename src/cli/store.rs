@@ -27,10 +27,10 @@ pub(super) fn lookup(context: &Context, plan: Plan, request: &LookupRequest) -> 
 
 /// All committed events: the Parquet log, and those that it did not hold when it was opened. The log is to be read
 /// again (`reload`) before its files are used, since events may have moved there meanwhile.
-pub(super) fn events(context: &Context) -> Result<(offline::Store, Vec<EventBatch>)> {
+pub(super) fn events(context: &Context, plan: &Plan) -> Result<(offline::Store, Vec<EventBatch>)> {
     let store = offline::Store::open_read_only(&context.offline_folder())?;
     let recent = match engine::has_state(&context.config.data) {
-        true => engine::recent_events(&context.config, store.upto())?,
+        true => engine::recent_events(&context.config, plan, store.upto())?,
         false => Vec::new(),
     };
     Ok((store, recent))

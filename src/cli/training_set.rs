@@ -53,7 +53,7 @@ pub(super) fn run(context: &Context, arguments: &Arguments) -> Result<Outcome> {
 /// The training set of a spine.
 pub(super) fn made(context: &Context, plan: &Plan, vector: &str, arguments: &SpineArguments) -> Result<Output> {
     let spine = training::read_spine(&arguments.spine)?;
-    let (events, recent) = store::events(context)?;
+    let (events, recent) = store::events(context, plan)?;
     let request = Request {
         vector: vector.to_owned(),
         spine,

@@ -34,8 +34,8 @@ pub(super) fn run(context: &Context, arguments: &Arguments) -> Result<Outcome> {
         Some(name) => vec![name.clone()],
         None => plan.vectors.iter().filter(|vector| !vector.reads.is_empty()).map(|vector| vector.name.clone()).collect(),
     };
-    let handle = store::state(context, plan)?;
-    let (events, recent) = store::events(context)?;
+    let handle = store::state(context, plan.clone())?;
+    let (events, recent) = store::events(context, &plan)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().thread_name("forebay-verify").build();
     let runtime = runtime.map_err(|error| Error::unavailable(format!("cannot start threads: {error}")))?;
     let mut found = Vec::new();

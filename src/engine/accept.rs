@@ -34,6 +34,13 @@ impl Rules {
         }
     }
 
+    /// How far behind the frontier ids decide something.
+    pub fn ids_kept(&self) -> Span {
+        let Some(within) = self.dedup_within else { return Span(0) };
+        let comparable = Span(self.lateness.0.saturating_add(within.0));
+        self.history.map_or(comparable, |history| comparable.max(history))
+    }
+
     /// Ids of events before this time decide nothing any more.
     fn oldest(&self, frontier: EventTime, within: Span) -> EventTime {
         let comparable = frontier.minus(self.lateness).minus(within);
@@ -115,6 +122,8 @@ pub struct Gate {
     unlinked: bool,
     /// Whether ids were stored of other columns than today's.
     outdated: bool,
+    /// Ids of events up to this time, microseconds, may not be stored, because they were not kept when their events came.
+    pub unlearnt: Option<i64>,
     /// Of the events in `seen`, where tombstones retract some.
     pub kept: Kept,
 }
@@ -235,13 +244,18 @@ impl Gate {
 
     /// Whether something has to be learnt from the events: ids of today's columns; places, where events can be retracted.
     pub fn needs_events(&self, rules: &Rules) -> bool {
-        self.outdated || (self.unlinked && rules.history.is_some())
+        self.outdated || self.unlearnt.is_some() || (self.unlinked && rules.history.is_some())
+    }
+
+    /// The earliest time of which ids decide something; `None` before the first event.
+    pub fn oldest(&self, rules: &Rules) -> Option<EventTime> {
+        Some(rules.oldest(self.frontier?, rules.dedup_within?))
     }
 
     /// Learns from an accepted event what is not known of it; `false` where its id decides nothing any more.
     pub fn learn(&mut self, rules: &Rules, id: u128, time: EventTime, place: Place, is_retracted: bool) -> bool {
         let (Some(within), Some(frontier)) = (rules.dedup_within, self.frontier) else { return false };
-        let is_missing = self.outdated && time >= rules.oldest(frontier, within);
+        let is_missing = (self.outdated || self.unlearnt.is_some()) && time >= rules.oldest(frontier, within);
         if is_retracted {
             if is_missing {
                 self.retracted.entry(id).or_default().push(time.0);
@@ -276,6 +290,7 @@ impl Gate {
         let Some(frontier) = self.frontier else { return Vec::new() };
         let limit = rules.oldest(frontier, within).0;
         self.kept.forget(limit);
+        self.unlearnt = self.unlearnt.filter(|latest| *latest >= limit);
         let mut gone = Vec::new();
         while let Some((at, latest, count)) = self.commits.front().copied() {
             if latest >= limit {

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, select};
 
+use super::Lanes;
 use super::accept::{Gate, IdsAt, Rules};
 use super::apply::{Done, Task};
 use super::lane::{Lane, Taken};
@@ -18,8 +19,11 @@ use super::watermark::{Known, awaited};
 use super::work::{LeftOut, Pass, Segment, Work, events_of};
 use crate::error::{Error, Result};
 use crate::id::{Identity, Offset, Partition, Seq};
-use crate::online::{AcceptedIds, Commit, DriftRow, Output, PartitionProgress, Progress, state_key};
+use crate::online::{
+    AcceptedIds, Commit, DriftRow, Output, PartitionProgress, PartitionReading, Progress, Reading, state_key,
+};
 use crate::plan::Plan;
+use crate::record::LastRead;
 use crate::telemetry::names;
 use crate::time::{EventTime, IngestTime, Span};
 
@@ -50,8 +54,9 @@ pub struct Committer {
     shared: Arc<Shared>,
     ports: Ports,
     progress: Progress,
+    readings: BTreeMap<String, Reading>,
     rules: Vec<Rules>,
-    lanes: BTreeMap<(usize, Partition), Lane>,
+    lanes: Lanes,
     horizons: Vec<EventTime>,
     /// First and last event of each stored block.
     blocks: VecDeque<(Seq, Seq)>,
@@ -79,7 +84,8 @@ pub struct Committer {
 /// Parts of the committer's memory that a start restores.
 pub struct Restored {
     pub progress: Progress,
-    pub gates: BTreeMap<(usize, Partition), (Gate, Offset, Option<Seq>)>,
+    pub readings: BTreeMap<String, Reading>,
+    pub lanes: Lanes,
     pub blocks: VecDeque<(Seq, Seq)>,
     pub horizons: Vec<EventTime>,
     pub awaited: Vec<Vec<Partition>>,
@@ -89,12 +95,12 @@ impl Committer {
     pub fn new(shared: Arc<Shared>, ports: Ports, restored: Restored) -> Self {
         let rules = shared.plan().sources.iter().map(Rules::of).collect();
         let patience = patience(shared.plan());
-        let lane = |(key, (gate, next, idle_since))| (key, Lane::restored(gate, next, idle_since));
         Self {
             shared,
             ports,
             rules,
-            lanes: restored.gates.into_iter().map(lane).collect(),
+            readings: restored.readings,
+            lanes: restored.lanes,
             horizons: restored.horizons,
             blocks: restored.blocks,
             progress: restored.progress,
@@ -127,6 +133,12 @@ impl Committer {
     pub fn gates(&mut self, source: usize) -> impl Iterator<Item = (Partition, &mut Gate)> {
         let lanes = self.lanes.range_mut((source, Partition(0))..=(source, Partition(u32::MAX)));
         lanes.map(|((_, partition), lane)| (*partition, &mut lane.gate))
+    }
+
+    /// The last record that was read of each of a source's partitions.
+    pub fn last_read(&self, source: usize) -> BTreeMap<Partition, LastRead> {
+        let lanes = self.lanes.range((source, Partition(0))..=(source, Partition(u32::MAX)));
+        lanes.filter_map(|((_, partition), lane)| Some((*partition, lane.last?))).collect()
     }
 
     pub fn progress(&self) -> &Progress {
@@ -331,6 +343,8 @@ impl Committer {
         let horizon = |(source, time): (&crate::plan::Source, &EventTime)| (source.name.clone(), time.0);
         self.progress.horizons = self.shared.plan().sources.iter().zip(&self.horizons).map(horizon).collect();
         store.put_progress(&mut commit, &self.progress)?;
+        self.move_readings();
+        store.put_readings(&mut commit, &self.readings)?;
         store.commit(commit)?;
         self.durable = self.collected;
         self.progress_moved = false;
@@ -460,6 +474,15 @@ impl Committer {
         partitions
     }
 
+    fn move_readings(&mut self) {
+        for ((source, partition), lane) in &self.lanes {
+            if let Some(reading) = self.readings.get_mut(&self.shared.plan().sources[*source].name) {
+                let own = PartitionReading { last: lane.last, unlearnt: lane.gate.unlearnt };
+                reading.partitions.insert(partition.0, own);
+            }
+        }
+    }
+
     fn applied_partitions(&self) -> BTreeMap<(usize, Partition), (Offset, Option<EventTime>)> {
         self.lanes.iter().map(|(key, lane)| (*key, (lane.next, lane.gate.frontier))).collect()
     }
@@ -472,7 +495,7 @@ impl Committer {
                 self.lanes.entry((source, *partition)).or_insert_with(Lane::new);
             }
         }
-        let newest = |lanes: &BTreeMap<(usize, Partition), Lane>, source: usize| {
+        let newest = |lanes: &Lanes, source: usize| {
             lanes.range((source, Partition(0))..=(source, Partition(u32::MAX))).map(|(_, lane)| lane.last_event).max()
         };
         let silent: Vec<(usize, Partition)> = self

@@ -12,6 +12,7 @@ use crate::error::Result;
 use crate::event::EventBatch;
 use crate::id::Seq;
 use crate::offline::Store;
+use crate::online;
 use crate::telemetry::names;
 
 /// Events that one round takes at most, so that its memory is bounded.
@@ -79,12 +80,30 @@ pub fn drain_all(shared: &Shared, offline: &Store, upto: &AtomicU64) -> Result<(
 
 /// Whether there is more.
 fn drain_round(shared: &Shared, offline: &Store, upto: &AtomicU64) -> Result<bool> {
+    let (batches, more) = write_round(&shared.store, offline)?;
+    for batch in &batches {
+        shared.metrics.add(names::OFFLINE_EVENTS, &[("source", &batch.source)], batch.len() as u64);
+    }
+    upto.store(offline.upto().0, Ordering::Release);
+    let pending = shared.applied_seq().0.saturating_sub(offline.upto().0);
+    shared.metrics.set(names::OFFLINE_PENDING, &[], pending as f64);
+    Ok(more)
+}
+
+/// Writes all blocks that Parquet lacks, where no engine runs yet.
+pub fn drain_store(store: &online::Store, offline: &Store) -> Result<()> {
+    while write_round(store, offline)?.1 {}
+    Ok(())
+}
+
+/// Writes blocks that Parquet lacks, up to a bound: their events, and whether there are more.
+fn write_round(store: &online::Store, offline: &Store) -> Result<(Vec<EventBatch>, bool)> {
     let after = offline.upto();
     let mut batches: Vec<EventBatch> = Vec::new();
     let mut last = after;
     let mut events = 0;
     let mut more = false;
-    shared.store.blocks_after(after, |_, block| {
+    store.blocks_after(after, |_, block| {
         if events >= ROUND_EVENTS_MAX {
             more = true;
             return Ok(false);
@@ -98,14 +117,9 @@ fn drain_round(shared: &Shared, offline: &Store, upto: &AtomicU64) -> Result<boo
         }
         Ok(true)
     })?;
-    if last > after {
-        offline.write(&batches, last)?;
-        for batch in &batches {
-            shared.metrics.add(names::OFFLINE_EVENTS, &[("source", &batch.source)], batch.len() as u64);
-        }
+    if last <= after {
+        return Ok((Vec::new(), more));
     }
-    upto.store(offline.upto().0, Ordering::Release);
-    let pending = shared.applied_seq().0.saturating_sub(offline.upto().0);
-    shared.metrics.set(names::OFFLINE_PENDING, &[], pending as f64);
-    Ok(more)
+    offline.write(&batches, last)?;
+    Ok((batches, more))
 }

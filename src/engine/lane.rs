@@ -16,7 +16,7 @@ use super::work::{Prepared, Segment, key_columns};
 use crate::error::{Error, Result};
 use crate::id::{Offset, Position, Seq};
 use crate::online::{AcceptedIds, Ledger, Place, TOO_FAR_AHEAD, TOO_LATE};
-use crate::record::NewRecord;
+use crate::record::{LastRead, NewRecord};
 use crate::time::{EventTime, IngestTime, Span};
 
 /// What a partition remembers from run to run.
@@ -24,6 +24,8 @@ pub struct Lane {
     pub gate: Gate,
     /// The next record to read.
     pub next: Offset,
+    /// The last one that was read.
+    pub last: Option<LastRead>,
     pub idle_since: Option<Seq>,
     pub last_event: Instant,
 }
@@ -41,11 +43,7 @@ pub struct Taken {
 
 impl Lane {
     pub fn new() -> Self {
-        Self::restored(Gate::default(), Offset(0), None)
-    }
-
-    pub fn restored(gate: Gate, next: Offset, idle_since: Option<Seq>) -> Self {
-        Self { gate, next, idle_since, last_event: Instant::now() }
+        Self { gate: Gate::default(), next: Offset(0), last: None, idle_since: None, last_event: Instant::now() }
     }
 
     /// Judges a run's records in their order, and gives each that stays the next `seq`. State before `horizon` may be
@@ -93,6 +91,7 @@ impl Lane {
             dead.push(record);
         }
         self.next = self.next.max(incoming.next);
+        self.last = incoming.run.last().filter(|last| !repeated(last.offset.0)).or(self.last);
         if retracts.iter().any(Option::is_none) {
             self.last_event = Instant::now();
             self.idle_since = None;
@@ -277,7 +276,12 @@ fn refusal(shared: &Shared, source: usize, refused: Retraction, time: Option<Eve
         }
         Retraction::Unknown | Retraction::Accept(..) => {
             let near = time.map(|time| format!(" at most {within} away from {time}")).unwrap_or_default();
-            ("retracts_unknown", format!("no event that was accepted from its partition has its {names}{near}"))
+            let of_others = if shared.applied().partitions.keys().filter(|(of, _)| *of == source).count() > 1 {
+                "; ids are known in their own partition, also where the partitions were changed since"
+            } else {
+                ""
+            };
+            ("retracts_unknown", format!("no event that was accepted from its partition has its {names}{near}{of_others}"))
         }
     }
 }

@@ -14,6 +14,7 @@
 #![expect(clippy::disallowed_methods, reason = "the engine measures how long its own steps take")]
 
 mod accept;
+mod adopt;
 mod api;
 mod apply;
 mod commit;
@@ -97,6 +98,9 @@ impl Engine {
     /// when it holds what cannot be read, `Input` when stored events do not fit the definitions.
     pub fn start(config: &Config, plan: Plan, definitions: &str, clock: Arc<dyn Clock>, metrics: Arc<Metrics>) -> Result<Self> {
         let store = Store::open(&config.data.join("online"), 256 << 20, 128 << 20)?;
+        let offline = Arc::new(crate::offline::Store::open(&config.data.join("offline"), &plan.sources)?);
+        recover::check_continuity(&store, &offline)?;
+        refuse(&adopt::objections(Some(&store), &offline, &plan, None)?)?;
         let embedded = embedded::Log::open(&config.data.join("log"), embedded::Mode::ReadWrite, Arc::clone(&clock))?;
         for source in &plan.sources {
             if let Origin::Log { topic, partitions, .. } = &source.origin {
@@ -104,12 +108,10 @@ impl Engine {
                 embedded.set_retention(topic, embedded::Retention { age: config.log_retention, bytes: None })?;
             }
         }
-        let offline = Arc::new(crate::offline::Store::open(&config.data.join("offline"), &plan.sources)?);
         let logs = logs(config, &plan, embedded);
+        adopt::adopt(&store, &offline, &plan)?;
         let models = models::load(&plan);
         let (shared, restored) = recover::restore(config, plan, store, logs, models, Arc::clone(&clock), metrics)?;
-        recover::check_continuity(&restored, &offline)?;
-        recover::check_columns(shared.plan(), &offline)?;
         let offline_upto = Arc::new(AtomicU64::new(offline.upto().0));
 
         let (incoming_sender, incoming) = bounded(INCOMING_MAX);
@@ -136,8 +138,8 @@ impl Engine {
         let mut readers = Vec::new();
         for source in 0..shared.plan().sources.len() {
             let (owned, applied, incoming) = (Arc::clone(&shared), applied.clone(), incoming_sender.clone());
-            let batch_max = config.batch_events_max;
-            let read = move || reader::read(&owned, source, &applied, batch_max, &incoming);
+            let (batch_max, last) = (config.batch_events_max, committer.last_read(source));
+            let read = move || reader::read(&owned, source, &applied, last, batch_max, &incoming);
             readers.push(spawn(&shared, format!("reader-{source}"), read)?);
         }
         if shared.plan().sources.iter().any(|source| source.files.is_some()) {
@@ -171,9 +173,9 @@ impl Engine {
     /// written, no model is loaded. Works beside a process that writes.
     ///
     /// # Errors
-    /// `NotFound` when the folder holds no state.
+    /// `NotFound` when the folder holds no state; those of `open_rows`.
     pub fn open_read_only(config: &Config, plan: Plan, clock: Arc<dyn Clock>, metrics: Arc<Metrics>) -> Result<Handle> {
-        let store = Store::open_read_only(&config.data.join("online"), 64 << 20)?;
+        let store = open_rows(config, &plan)?;
         let embedded = embedded::Log::open(&config.data.join("log"), embedded::Mode::ReadOnly, Arc::clone(&clock))?;
         let logs = logs(config, &plan, embedded);
         let unloaded = |model: &crate::plan::Model| Err(Error::internal(format!("model {} is not loaded to look vectors up", model.name)));
@@ -197,6 +199,17 @@ impl Engine {
         let mut wanted: Vec<((usize, Partition), Offset)> = Vec::new();
         for (index, source) in self.shared.plan().sources.iter().enumerate() {
             let mut reader = self.shared.logs.reader(source)?;
+            let applied = self.shared.applied();
+            for (partition, end) in reader.ends()? {
+                if let Some((next, _)) = applied.partitions.get(&(index, partition)).filter(|(next, _)| *next > end) {
+                    let (name, topic, number) = (&source.name, source.topic(), partition.0);
+                    return Err(Error::conflict(format!(
+                        "source {name}: topic {topic} partition {number} ends at {} and was read up to {}: it was replaced by another of that \
+                         name; give the source a new name to read it from its start, bring the old topic back, or choose another data folder",
+                        end.0, next.0
+                    )));
+                }
+            }
             wanted.extend(reader.record_ends()?.into_iter().map(|(partition, end)| ((index, partition), end)));
         }
         self.shared.wait_applied(Duration::MAX, |applied| {
@@ -268,10 +281,44 @@ fn logs(config: &Config, plan: &Plan, embedded: embedded::Log) -> Logs {
     Logs { embedded, kafka, made: Mutex::default() }
 }
 
+/// Why a start over the data folder would refuse these definitions, each with the way out; none where it would not. `former`
+/// are the definitions of before, for a folder of a version that did not note what it read.
+pub fn objections(config: &Config, plan: &Plan, former: Option<&Plan>) -> Result<Vec<String>> {
+    let store = if has_state(&config.data) { Some(Store::open_read_only(&config.data.join("online"), 8 << 20)?) } else { None };
+    adopt::objections(store.as_ref(), &crate::offline::Store::open_read_only(&config.data.join("offline"))?, plan, former)
+}
+
+/// Opens what a data folder holds of events and state, to read only: for definitions that its events go together with.
+fn open_events(config: &Config, plan: &Plan) -> Result<Store> {
+    let store = Store::open_read_only(&config.data.join("online"), 64 << 20)?;
+    refuse(&adopt::objections(Some(&store), &crate::offline::Store::open_read_only(&config.data.join("offline"))?, plan, None)?)?;
+    Ok(store)
+}
+
+/// The same for readers of rows: what they hold must be what these definitions read.
+///
+/// # Errors
+/// `Conflict` where rows are of other definitions; `Input` where the events are.
+pub fn open_rows(config: &Config, plan: &Plan) -> Result<Store> {
+    let store = open_events(config, plan)?;
+    let recover::Rows::Rebuild(views) = recover::compare(&store.progress()?.views, plan) else { return Ok(store) };
+    let names: Vec<&str> = views.iter().map(|view| plan.views[*view].name.as_str()).collect();
+    Err(Error::conflict(format!(
+        "the state in {} is not of these definitions: what they need of {} is not in it yet; run `forebay serve --until-caught-up`, or \
+         restart the server, which builds it from the events",
+        config.data.display(),
+        names.join(", ")
+    )))
+}
+
+fn refuse(objections: &[String]) -> Result<()> {
+    if objections.is_empty() { Ok(()) } else { Err(Error::input(objections.join("; "))) }
+}
+
 /// Whether there is an online store in a data folder.
 #[must_use]
 pub fn has_state(data: &Path) -> bool {
     data.join("online").join("CURRENT").exists()
 }
 
-type Gates = BTreeMap<(usize, Partition), (accept::Gate, Offset, Option<crate::id::Seq>)>;
+type Lanes = BTreeMap<(usize, Partition), lane::Lane>;

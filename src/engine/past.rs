@@ -4,7 +4,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use arrow::array::UInt32Array;
+use arrow::array::{Array, UInt32Array};
 use arrow::compute::take_record_batch;
 use arrow::record_batch::RecordBatch;
 
@@ -12,12 +12,14 @@ use super::accept::{Gate, Rules};
 use super::commit::Committer;
 use super::shared::Shared;
 use super::tombstones;
-use super::work::{LeftOut, dedup_ids, fit, key_columns, key_hashes};
+use super::work::{LeftOut, dedup_ids, fit_events, key_columns, key_hashes, times_of};
 use crate::error::Result;
 use crate::event::EventBatch;
 use crate::id::{Offset, Partition, Seq};
 use crate::offline::{FileEntry, Store};
-use crate::online::Place;
+use crate::online::{self, Place};
+use crate::plan::Source;
+use crate::time::EventTime;
 
 /// What a rebuild of these views leaves out: events that something up to `upto` retracts. A retraction names keys of the
 /// views of its time, which others may lack: for them its event must never have been there.
@@ -34,10 +36,10 @@ pub fn left_out(shared: &Shared, offline: &Store, views: &[usize], upto: Seq) ->
 /// The places of the events of a source that something up to `upto` retracts.
 fn retracted(shared: &Shared, offline: &Store, source: usize, upto: Seq) -> Result<HashSet<(Partition, Offset)>> {
     let mut events = HashSet::new();
-    each(
-        shared,
+    events_of(
+        &shared.store,
         offline,
-        source,
+        &shared.plan().sources[source],
         |file| file.retractions > 0,
         |batch| {
             let seqs = batch.seqs()?.clone();
@@ -63,16 +65,20 @@ pub fn link(shared: &Arc<Shared>, offline: &Store, committer: &mut Committer) ->
         let gone = retracted(shared, offline, source, Seq::MAX)?;
         let columns = key_columns(plan, source);
         let mut kept: HashMap<Partition, Vec<(Vec<u64>, RecordBatch)>> = HashMap::new();
-        each(
-            shared,
+        // Ids of earlier times decide nothing; of files that are sorted by another column it is not known.
+        let oldest = gates.values().filter_map(|gate| gate.oldest(&rules)).min().unwrap_or(EventTime::MIN);
+        let time = &declared.fields[declared.event_time].name;
+        events_of(
+            &shared.store,
             offline,
-            source,
-            |_| true,
+            declared,
+            |file| file.event_time != *time || file.time_max >= oldest,
             |batch| {
-                let own = fit(&batch.own(), declared)?;
+                let own = batch.own();
+                let times = times_of(declared, &own)?;
                 let (ids, keys) = (dedup_ids(declared, &own).unwrap_or_default(), key_hashes(&columns, &own));
                 let mut known: HashMap<Partition, (Vec<u32>, Vec<u64>)> = HashMap::new();
-                for (row, retracted) in batch.retractions()?.enumerate() {
+                for (row, retracted) in batch.retractions()?.enumerate().filter(|(row, _)| times.is_valid(*row)) {
                     let at = batch.position(declared.event_time, row)?;
                     let place = Place { offset: at.offset.0, keys: keys[row] };
                     if let (None, Some(Some(id)), Some(gate)) = (retracted, ids.get(row), gates.get_mut(&at.partition))
@@ -100,22 +106,22 @@ pub fn link(shared: &Arc<Shared>, offline: &Store, committer: &mut Committer) ->
     Ok(())
 }
 
-/// All committed events of a source, those of the wanted files and of all blocks; some may come twice.
-fn each(
-    shared: &Shared,
+/// All committed events of a source with today's columns, those of the wanted files and of all blocks; some may come twice.
+/// Those that were accepted under another event time may lack today's.
+pub fn events_of(
+    store: &online::Store,
     offline: &Store,
-    source: usize,
+    source: &Source,
     wanted: impl Fn(&FileEntry) -> bool,
     mut take: impl FnMut(&EventBatch) -> Result<()>,
 ) -> Result<()> {
-    let declared = &shared.plan().sources[source];
     let snapshot = offline.snapshot();
-    for file in snapshot.files(declared)?.into_iter().filter(|file| wanted(file)) {
-        take(&EventBatch { source: declared.name.clone(), rows: snapshot.read(file, declared)? })?;
+    for file in snapshot.files(source)?.into_iter().filter(|file| wanted(file)) {
+        take(&EventBatch { source: source.name.clone(), rows: snapshot.read(file, source)? })?;
     }
-    shared.store.blocks_after(Seq(0), |_, batches| {
-        for batch in batches.iter().filter(|batch| batch.source == declared.name) {
-            take(batch)?;
+    store.blocks_after(Seq(0), |_, batches| {
+        for batch in batches.iter().filter(|batch| batch.source == source.name) {
+            take(&fit_events(batch, source)?)?;
         }
         Ok(true)
     })

@@ -18,7 +18,7 @@ use super::work::{Prepared, dedup_ids, failing, key_columns, key_hashes, times_o
 use crate::decode::{Decoded, Decoder, Reject, dead_letter, odd_times, reason};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{Offset, Partition};
-use crate::record::{LogReader, NewRecord, RecordRun};
+use crate::record::{LastRead, LogReader, NewRecord, RecordRun};
 use crate::telemetry::names;
 
 const POLL_WAIT: Duration = Duration::from_millis(100);
@@ -52,8 +52,22 @@ pub struct Incoming {
     pub next: Offset,
 }
 
-/// Reads until the engine stops; an unreachable log is a problem that the status shows, and is tried again.
-pub fn read(shared: &Arc<Shared>, source: usize, from: &Applied, batch_max: usize, incoming: &Sender<Incoming>) {
+/// How far the partitions of a source are read.
+struct Reached {
+    next: BTreeMap<Partition, Offset>,
+    last: BTreeMap<Partition, LastRead>,
+}
+
+/// Reads until the engine stops; an unreachable log is a problem that the status shows, and is tried again. `last` are the
+/// records that were read last.
+pub fn read(
+    shared: &Arc<Shared>,
+    source: usize,
+    from: &Applied,
+    last: BTreeMap<Partition, LastRead>,
+    batch_max: usize,
+    incoming: &Sender<Incoming>,
+) {
     let declared = &shared.plan().sources[source];
     let about = format!("source {}", declared.name);
     if declared.files.is_none()
@@ -64,19 +78,24 @@ pub fn read(shared: &Arc<Shared>, source: usize, from: &Applied, batch_max: usiz
     let mut reader: Option<Box<dyn LogReader>> = None;
     let mut decoder = Decoder::new(declared);
     let mut looked = Instant::now();
-    let mut next: BTreeMap<Partition, Offset> =
+    let next: BTreeMap<Partition, Offset> =
         from.partitions.iter().filter(|((of, _), _)| *of == source).map(|((_, partition), (offset, _))| (*partition, *offset)).collect();
+    let mut reached = Reached { next, last };
     while !shared.is_stopping() {
         let look = looked.elapsed() > LOOK_EVERY;
         if look {
             looked = Instant::now();
         }
-        match step(shared, source, &mut reader, &mut decoder, &mut next, batch_max, look, incoming) {
+        match step(shared, source, &mut reader, &mut decoder, &mut reached, batch_max, look, incoming) {
             Ok(true) => shared.set_problem(&about, None),
             Ok(false) => return,
             Err(error) if matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::NotFound) => {
                 shared.metrics.add(names::LOG_ERRORS, &[("source", &declared.name)], 1);
                 shared.set_problem(&about, Some(error.to_string()));
+                // A topic that is gone may come back as another one: what was read last tells.
+                if error.kind() == ErrorKind::NotFound {
+                    reader = None;
+                }
                 std::thread::sleep(RETRY_WAIT);
             }
             Err(error) => {
@@ -93,7 +112,7 @@ fn step(
     source: usize,
     reader: &mut Option<Box<dyn LogReader>>,
     decoder: &mut Decoder,
-    next: &mut BTreeMap<Partition, Offset>,
+    Reached { next, last }: &mut Reached,
     batch_max: usize,
     look: bool,
     incoming: &Sender<Incoming>,
@@ -106,6 +125,9 @@ fn step(
             for partition in opened.partitions()? {
                 check_partition(partition)?;
                 opened.seek(partition, *next.entry(partition).or_default())?;
+                if let Some(last) = last.get(&partition) {
+                    opened.resume(partition, *last)?;
+                }
             }
             let ends = opened.ends()?;
             await_unread(shared, source, next, &ends);
@@ -123,6 +145,9 @@ fn step(
         if let Entry::Vacant(new) = next.entry(*partition) {
             check_partition(*partition)?;
             tracing::info!(source = declared.name, "reading the new partition {}", partition.0);
+            if declared.dedup.is_some() {
+                tracing::warn!(source = declared.name, "ids of events of other partitions are not known in partition {}", partition.0);
+            }
             reader.seek(*partition, *new.insert(Offset(0)))?;
             await_unread(shared, source, next, &[(*partition, *end)]);
         }
@@ -132,9 +157,11 @@ fn step(
         let count = run.records.len() as u64;
         shared.metrics.add(names::RECORDS_READ, &[("source", &declared.name)], count);
         shared.metrics.add(names::RECORD_BYTES_READ, &[("source", &declared.name)], run.bytes.len() as u64);
-        let Some(last) = run.records.last().map(|record| record.offset) else { continue };
-        next.insert(run.partition, Offset(last.0 + 1));
-        for mut batch in decode(shared, source, decoder, run, Offset(last.0 + 1))? {
+        let Some(read) = run.last() else { continue };
+        let after = Offset(read.offset.0 + 1);
+        next.insert(run.partition, after);
+        last.insert(run.partition, read);
+        for mut batch in decode(shared, source, decoder, run, after)? {
             loop {
                 match incoming.send_timeout(batch, POLL_WAIT) {
                     Ok(()) => break,

@@ -3,13 +3,14 @@
 
 use std::sync::Arc;
 
-use super::Gates;
+use super::Lanes;
 use super::apply;
 use super::commit::{Committer, Restored};
+use super::lane::Lane;
 use super::models::Loaded;
 use super::past;
 use super::shared::{Applied, Definitions, Logs, Shared, contents_of};
-use super::work::{LeftOut, Pass, Segment, Work, id_columns, other_type};
+use super::work::{LeftOut, Pass, Segment, Work, fit_events, id_columns};
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::event::EventBatch;
@@ -33,19 +34,23 @@ pub fn restore(
     metrics: Arc<Metrics>,
 ) -> Result<(Arc<Shared>, Restored)> {
     let progress = store.progress()?;
-    let mut gates = Gates::new();
+    let readings = store.readings()?;
+    let mut lanes = Lanes::new();
     for partition in &progress.partitions {
         let Some((source, _)) = plan.source(&partition.source) else { continue };
-        let (gate, next, idle) = gates.entry((source, Partition(partition.partition))).or_default();
-        gate.frontier = partition.frontier.map(EventTime);
-        *next = Offset(partition.next);
-        *idle = partition.idle_since;
+        let reading = readings.get(&partition.source).and_then(|reading| reading.partitions.get(&partition.partition));
+        let lane = lanes.entry((source, Partition(partition.partition))).or_insert_with(Lane::new);
+        lane.gate.frontier = partition.frontier.map(EventTime);
+        lane.gate.unlearnt = reading.and_then(|reading| reading.unlearnt);
+        lane.last = reading.and_then(|reading| reading.last);
+        lane.next = Offset(partition.next);
+        lane.idle_since = partition.idle_since;
     }
     let id_columns = id_columns(&plan);
     store.ids(|at, part| {
         let Some((source, _)) = plan.source(&part.source) else { return Ok(()) };
-        match gates.get_mut(&(source, Partition(part.partition))) {
-            Some((gate, ..)) => gate.restore(at, &part, &id_columns[source]),
+        match lanes.get_mut(&(source, Partition(part.partition))) {
+            Some(lane) => lane.gate.restore(at, &part, &id_columns[source]),
             None => Ok(()),
         }
     })?;
@@ -62,35 +67,35 @@ pub fn restore(
     let starts_anew = |source: usize| (0..plan.views.len()).all(|index| !reads(index, source) || rebuilt.contains(&index));
     let horizon = |source: usize| {
         let kept = progress.horizons.iter().find(|(name, _)| *name == plan.sources[source].name && !starts_anew(source));
-        horizon(&plan, &gates, source).max(kept.map_or(EventTime::MIN, |(_, time)| EventTime(*time)))
+        horizon(&plan, &lanes, source).max(kept.map_or(EventTime::MIN, |(_, time)| EventTime(*time)))
     };
     let horizons = (0..plan.sources.len()).map(horizon).collect::<Vec<_>>();
     let applied = Applied {
         seq: progress.flushed,
-        partitions: gates.iter().map(|(key, (gate, next, _))| (*key, (*next, gate.frontier))).collect(),
+        partitions: lanes.iter().map(|(key, lane)| (*key, (lane.next, lane.gate.frontier))).collect(),
         horizons: horizons.clone(),
     };
     let shards = if config.shards == 0 { std::thread::available_parallelism().map_or(1, usize::from) } else { config.shards };
     let definitions = Definitions::new(Arc::new(plan), shards.min(256), usize::try_from(config.state_memory_bytes).unwrap_or(usize::MAX));
     let shared = Arc::new(Shared::new(Arc::new(definitions), store, logs, models, applied, clock, metrics));
-    let awaited = awaited(&shared, &gates)?;
-    Ok((shared, Restored { progress, gates, blocks, horizons, awaited }))
+    let awaited = awaited(&shared, &lanes)?;
+    Ok((shared, Restored { progress, readings, lanes, blocks, horizons, awaited }))
 }
 
 /// The partitions that open intervals of drift waited for at the last commit: where none were recorded, all with events.
-fn awaited(shared: &Shared, gates: &Gates) -> Result<Vec<Vec<Partition>>> {
+fn awaited(shared: &Shared, lanes: &Lanes) -> Result<Vec<Vec<Partition>>> {
     let stored = shared.store.awaited()?;
     let of_source = |(index, source): (usize, &crate::plan::Source)| match stored.iter().find(|(name, _)| *name == source.name) {
         Some((_, partitions)) => partitions.iter().map(|partition| Partition(*partition)).collect(),
-        None => gates.keys().filter(|(of, _)| *of == index).map(|(_, partition)| *partition).collect(),
+        None => lanes.keys().filter(|(of, _)| *of == index).map(|(_, partition)| *partition).collect(),
     };
     Ok(shared.plan().sources.iter().enumerate().map(of_source).collect())
 }
 
 /// Whether every committed event is in Parquet or in a block: a folder that was restored without the other is not.
-pub fn check_continuity(restored: &Restored, offline: &crate::offline::Store) -> Result<()> {
-    let (upto, committed) = (offline.upto(), restored.progress.committed);
-    let next = restored.blocks.front().map_or(committed.0 + 1, |(first, _)| first.0);
+pub fn check_continuity(store: &Store, offline: &crate::offline::Store) -> Result<()> {
+    let (upto, committed) = (offline.upto(), store.progress()?.committed);
+    let next = store.block_firsts()?.first().map_or(committed.0 + 1, |first| first.0);
     if upto > committed || upto.0 + 1 < next {
         return Err(Error::corrupt(format!(
             "the folders online (events up to seq {committed}, blocks from {next}) and offline (up to {upto}) of the data folder do not fit \
@@ -100,25 +105,9 @@ pub fn check_continuity(restored: &Restored, offline: &crate::offline::Store) ->
     Ok(())
 }
 
-/// Whether the columns of the declared sources have the types that files of events have them with.
-pub fn check_columns(plan: &Plan, offline: &crate::offline::Store) -> Result<()> {
-    let snapshot = offline.snapshot();
-    for source in &plan.sources {
-        for file in snapshot.files(source)? {
-            for column in snapshot.columns(file) {
-                let declared = source.fields.iter().find(|field| field.name == column.name);
-                if let Some(field) = declared.filter(|field| field.data_type.to_string() != column.data_type) {
-                    return Err(other_type(source, field, &column.data_type));
-                }
-            }
-        }
-    }
-    Ok(())
-}
-
-fn horizon(plan: &Plan, gates: &Gates, source: usize) -> EventTime {
-    let lanes = gates.range((source, Partition(0))..=(source, Partition(u32::MAX)));
-    let lowest = lanes.filter(|(_, (_, _, idle))| idle.is_none()).filter_map(|(_, (gate, ..))| gate.frontier).min();
+fn horizon(plan: &Plan, lanes: &Lanes, source: usize) -> EventTime {
+    let lanes = lanes.range((source, Partition(0))..=(source, Partition(u32::MAX)));
+    let lowest = lanes.filter(|(_, lane)| lane.idle_since.is_none()).filter_map(|(_, lane)| lane.gate.frontier).min();
     lowest.map_or(EventTime::MIN, |lowest| lowest.minus(plan.sources[source].history))
 }
 
@@ -252,17 +241,21 @@ pub fn apply_in_memory(shared: &Arc<Shared>, restored: Restored) -> Result<()> {
     Ok(())
 }
 
-/// Committed events that Parquet does not hold yet, those after `after`; works beside a running engine.
-pub fn recent_events(config: &Config, after: Seq) -> Result<Vec<EventBatch>> {
+/// Committed events that Parquet does not hold yet, those after `after`, with the columns that their sources have in these
+/// definitions; works beside a running engine.
+///
+/// # Errors
+/// `Input` where the stored events and the definitions do not go together.
+pub fn recent_events(config: &Config, plan: &Plan, after: Seq) -> Result<Vec<EventBatch>> {
     let mut recent = Vec::new();
     if !super::has_state(&config.data) {
         return Ok(recent);
     }
-    Store::open_read_only(&config.data.join("online"), 8 << 20)?.blocks_after(after, |_, batches| {
+    super::open_events(config, plan)?.blocks_after(after, |_, batches| {
         for batch in batches {
             let batch = batch.between(after, Seq::MAX)?;
-            if !batch.is_empty() {
-                recent.push(batch);
+            if let (false, Some((_, source))) = (batch.is_empty(), plan.source(&batch.source)) {
+                recent.push(fit_events(&batch, source)?);
             }
         }
         Ok(true)

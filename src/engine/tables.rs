@@ -150,14 +150,19 @@ fn load(shared: &Shared, source: &Source, path: &Path) -> Result<bool> {
 /// The name under which the log remembers a file: with what is taken of it, so that a table with a new column, or with
 /// another key, takes its files in again.
 fn remembered_as(source: &Source, path: &Path) -> String {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    format!("table {} {} {name}", source.topic(), taken(source))
+}
+
+/// Of what is taken of a table's files.
+pub fn taken(source: &Source) -> Identity {
     let mut taken: Vec<String> = source.fields.iter().map(|field| format!("{} {}", field.name, field.data_type)).collect();
     let epochs = (source.fields.iter().zip(&source.epochs)).filter(|(_, epoch)| **epoch != Epoch::default());
     taken.extend(epochs.map(|(field, epoch)| format!("{} {}", field.name, epoch.spelling())));
     taken.sort();
     taken.push(format!("time {}", source.fields[source.event_time].name));
     taken.extend(source.expects.iter().map(|expect| expect.condition.text.to_string()));
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    format!("table {} {} {name}", source.topic(), Identity::of(&taken.join("\n")))
+    Identity::of(&taken.join("\n"))
 }
 
 /// A file's length and the hash of its bytes.

@@ -13,7 +13,7 @@ use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 
 use super::accept::IdColumns;
 use crate::error::{Error, ErrorKind, Result};
-use crate::event::EventBatch;
+use crate::event::{EventBatch, SYSTEM_COLUMNS};
 use crate::id::{Offset, Partition, Position, Seq};
 use crate::key::{append_key_int, append_key_text, append_key_value};
 use crate::plan::{Derived, Field, Plan, Source, Step, View, rows_of};
@@ -395,7 +395,8 @@ impl Segment {
         if batch.is_empty() {
             return Ok(Vec::new());
         }
-        let own = fit(&batch.own(), declared)?;
+        let Some(batch) = timed(fit_events(&batch, declared)?, declared)? else { return Ok(Vec::new()) };
+        let own = batch.own();
         let prepared = match Prepared::new(plan, source, own.clone()) {
             // Events that were accepted can be evaluated; together they may be too much for one batch.
             Err(error) if error.kind() == ErrorKind::Input && batch.len() > 1 => {
@@ -457,6 +458,29 @@ pub fn fit(own: &RecordBatch, source: &Source) -> Result<RecordBatch> {
         }
     }
     Ok(RecordBatch::try_new(Arc::clone(&source.schema), columns)?)
+}
+
+/// The same of whole batches.
+pub fn fit_events(batch: &EventBatch, source: &Source) -> Result<EventBatch> {
+    let own = fit(&batch.own(), source)?;
+    let schema = EventBatch::schema(&source.schema);
+    if batch.rows.schema() == schema {
+        return Ok(batch.clone());
+    }
+    let system = &batch.rows.columns()[batch.rows.num_columns() - SYSTEM_COLUMNS.len()..];
+    let columns = own.columns().iter().chain(system).cloned().collect();
+    Ok(EventBatch { source: batch.source.clone(), rows: RecordBatch::try_new(schema, columns)? })
+}
+
+/// The rows that have an event time: those that were accepted under another column may have none by today's, and are no
+/// events then. `None` where nothing is left.
+fn timed(batch: EventBatch, source: &Source) -> Result<Option<EventBatch>> {
+    let times = batch.times(source.event_time)?;
+    if times.null_count() == 0 {
+        return Ok(Some(batch));
+    }
+    let rows = compute::filter_record_batch(&batch.rows, &compute::is_not_null(times)?)?;
+    Ok((rows.num_rows() > 0).then_some(EventBatch { source: batch.source, rows }))
 }
 
 /// Stored events have a field with another type than it is declared with.

@@ -26,6 +26,7 @@ use parking_lot::{Mutex, RwLock};
 pub use self::compaction::CompactionReport;
 pub use self::manifest::{Column, FileEntry};
 use self::manifest::{Manifest, located, sync_folder};
+pub use self::part::columns_of;
 use self::part::Press;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::{EventBatch, SYSTEM_COLUMNS};
@@ -59,7 +60,9 @@ impl Store {
         let manifest = load(folder)?;
         sweep(folder, &manifest)?;
         let mut next = manifest.clone();
-        next.event_times.extend(sources.iter().map(|source| (source.name.clone(), source.fields[source.event_time].name.clone())));
+        for (source, time) in event_times(sources) {
+            next.event_times.entry(source).or_insert(time);
+        }
         let (first, learnt) = (manifest.generation == 0, next.event_times != manifest.event_times);
         let tables = sources.iter().filter(|source| source.files.is_some()).map(|source| source.name.clone()).collect();
         let writing = Writing { turn: Mutex::new(()), tables };
@@ -68,6 +71,22 @@ impl Store {
             store.replace(next, &Made::default())?;
         }
         Ok(store)
+    }
+
+    /// The column that the events of a source are sorted and dated by; `None` where it never was among the sources.
+    pub fn event_time(&self, source: &str) -> Option<String> {
+        self.manifest.read().event_times.get(source).cloned()
+    }
+
+    /// Sorts and dates what is written from now on by today's event times. What was accepted under others is written before,
+    /// since it may lack today's.
+    pub fn turn_to(&self, sources: &[Source]) -> Result<()> {
+        let writing = self.writing()?;
+        let _turn = writing.turn.lock();
+        let current = self.manifest.read().clone();
+        let mut next = Manifest::clone(&current);
+        next.event_times.extend(event_times(sources));
+        if next.event_times == current.event_times { Ok(()) } else { self.replace(next, &Made::default()) }
     }
 
     /// Opens the log beside a process that may be writing it. A folder without a log reads as an empty one.
@@ -259,10 +278,16 @@ impl Snapshot {
         part::fitted(&part::read(&self.locate(file))?, &EventBatch::schema(&source.schema))
     }
 
-    /// The columns that a file has.
-    pub fn columns(&self, file: &FileEntry) -> &[Column] {
-        &self.manifest.schemas[file.schema]
+    /// The different columns that files of a source have.
+    pub fn columns_of(&self, source: &str) -> impl Iterator<Item = &[Column]> {
+        let schemas: BTreeSet<usize> = self.manifest.files.iter().filter(|file| file.source == source).map(|file| file.schema).collect();
+        schemas.into_iter().map(|schema| self.manifest.schemas[schema].as_slice())
     }
+}
+
+/// The event time's column of each source.
+fn event_times(sources: &[Source]) -> impl Iterator<Item = (String, String)> {
+    sources.iter().map(|source| (source.name.clone(), source.fields[source.event_time].name.clone()))
 }
 
 /// Batches of one source joined where their columns are the same, which they are unless a definition changed between.

@@ -3,7 +3,9 @@
 
 mod block;
 mod drift;
+mod ids;
 mod ledger;
+mod reading;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -15,7 +17,9 @@ use rocksdb::{
 use serde::{Deserialize, Serialize};
 
 pub use self::drift::DriftRow;
+pub use self::ids::{AcceptedIds, Place};
 pub use self::ledger::{Ledger, Spans, TOO_FAR_AHEAD, TOO_LATE};
+pub use self::reading::{PartitionReading, Reading};
 use crate::codec;
 use crate::error::{Error, Result};
 use crate::event::EventBatch;
@@ -34,14 +38,11 @@ const FAMILIES: [&str; 6] = [META, BLOCKS, IDS, STATE, CHUNKS, OUTBOX];
 
 const PROGRESS: &[u8] = b"progress";
 const DEFINITIONS: &[u8] = b"definitions/";
+const SOURCES: &[u8] = b"sources";
+const SOURCES_VERSION: u8 = 1;
 const PROGRESS_VERSION: u8 = 2;
 /// That of a version without ledgers, which is still read.
 const PROGRESS_VERSION_FIRST: u8 = 1;
-const IDS_VERSION: u8 = 3;
-/// That of a version without tombstones, which is still read.
-const IDS_VERSION_SECOND: u8 = 2;
-/// That of a version without retractions, which is still read.
-const IDS_VERSION_FIRST: u8 = 1;
 const OUTPUT_VERSION: u8 = 1;
 
 /// How far everything has come, as of one commit.
@@ -94,54 +95,6 @@ pub struct PartitionProgress {
     pub frontier: Option<i64>,
     /// Since this cut the partition does not hold back trimming, because it fell silent.
     pub idle_since: Option<Seq>,
-}
-
-/// Ids of accepted events of one partition in one commit: what recognises duplicates, and events to be retracted, after
-/// a restart.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct AcceptedIds {
-    pub source: String,
-    pub partition: u32,
-    /// 128-bit hash of the id and event time in microseconds.
-    pub ids: Vec<(u128, i64)>,
-    /// The columns that `places` hash; both are empty where the source says nothing of deletes.
-    pub key_columns: Vec<String>,
-    /// One for each of `ids`.
-    pub places: Vec<Place>,
-    /// Of these and of earlier events those that were retracted: id, event time and offset.
-    pub retracted: Vec<(u128, i64, u64)>,
-    /// Where tombstones retract events, for each of `ids` the event time and the `key_columns`; see `engine::kept`.
-    pub kept: Vec<u8>,
-    /// The columns of which `ids` are hashes and event times; both are empty where an earlier version wrote the row.
-    pub dedup: Vec<String>,
-    pub event_time: String,
-}
-
-/// What a retraction of an event needs to know of it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Place {
-    pub offset: u64,
-    /// 64-bit hash of the keys that the event has in the views of its source.
-    pub keys: u64,
-}
-
-/// `AcceptedIds` of a version without retractions.
-#[derive(Serialize, Deserialize)]
-struct FirstAcceptedIds {
-    source: String,
-    partition: u32,
-    ids: Vec<(u128, i64)>,
-}
-
-/// `AcceptedIds` of a version without tombstones.
-#[derive(Serialize, Deserialize)]
-struct SecondAcceptedIds {
-    source: String,
-    partition: u32,
-    ids: Vec<(u128, i64)>,
-    key_columns: Vec<String>,
-    places: Vec<Place>,
-    retracted: Vec<(u128, i64, u64)>,
 }
 
 /// A record on its way to a topic.
@@ -281,6 +234,19 @@ impl Store {
         Ok(())
     }
 
+    /// How the records of each source were read, as of the last commit; nothing of sources that an earlier version read.
+    pub fn readings(&self) -> Result<BTreeMap<String, Reading>> {
+        match self.db.get_pinned_cf(self.family(META)?, SOURCES).map_err(|error| failure(&self.folder, &error))? {
+            Some(bytes) => codec::decode(SOURCES_VERSION, &bytes, "what sources were read as"),
+            None => Ok(BTreeMap::new()),
+        }
+    }
+
+    pub fn put_readings(&self, commit: &mut Commit, readings: &BTreeMap<String, Reading>) -> Result<()> {
+        commit.batch.put_cf(self.family(META)?, SOURCES, codec::encode(SOURCES_VERSION, readings)?);
+        Ok(())
+    }
+
     /// Records which definitions are in force from the event after `since` on.
     pub fn put_definitions(&self, commit: &mut Commit, since: Seq, text: &str) -> Result<()> {
         let mut key = DEFINITIONS.to_vec();
@@ -340,7 +306,7 @@ impl Store {
 
     /// Puts the ids that one partition's events of a commit have; `at` is the commit's first `seq` and the row's place.
     pub fn put_ids(&self, commit: &mut Commit, at: (Seq, u32), ids: &AcceptedIds) -> Result<()> {
-        commit.batch.put_cf(self.family(IDS)?, ids_key(at), codec::encode(IDS_VERSION, ids)?);
+        commit.batch.put_cf(self.family(IDS)?, ids_key(at), ids.to_bytes()?);
         Ok(())
     }
 
@@ -349,19 +315,7 @@ impl Store {
         for entry in self.db.iterator_cf(self.family(IDS)?, IteratorMode::Start) {
             let (key, value) = entry.map_err(|error| failure(&self.folder, &error))?;
             let (seq, place) = key.split_at(8.min(key.len()));
-            let ids = match value.first() {
-                Some(&IDS_VERSION_FIRST) => {
-                    let FirstAcceptedIds { source, partition, ids } = codec::decode(IDS_VERSION_FIRST, &value, "accepted ids")?;
-                    AcceptedIds { source, partition, ids, ..AcceptedIds::default() }
-                }
-                Some(&IDS_VERSION_SECOND) => {
-                    let SecondAcceptedIds { source, partition, ids, key_columns, places, retracted } =
-                        codec::decode(IDS_VERSION_SECOND, &value, "accepted ids")?;
-                    AcceptedIds { source, partition, ids, key_columns, places, retracted, ..AcceptedIds::default() }
-                }
-                _ => codec::decode(IDS_VERSION, &value, "accepted ids")?,
-            };
-            each((Seq(number(seq)), number(place) as u32), ids)?;
+            each((Seq(number(seq)), number(place) as u32), AcceptedIds::from_bytes(&value)?)?;
         }
         Ok(())
     }

@@ -106,12 +106,12 @@ fn ids_of_earlier_versions_are_read() {
     let folder = tempfile::tempdir().unwrap();
     let store = Store::open(folder.path(), 8 << 20, 16 << 20).unwrap();
     let mut commit = store.begin();
-    let first = FirstAcceptedIds { source: "s".into(), partition: 3, ids: vec![(7, 1000)] };
-    let row = codec::encode(IDS_VERSION_FIRST, &first).unwrap();
+    let first = ids::FirstAcceptedIds { source: "s".into(), partition: 3, ids: vec![(7, 1000)] };
+    let row = codec::encode(ids::VERSION_FIRST, &first).unwrap();
     commit.batch.put_cf(store.family(IDS).unwrap(), ids_key((Seq(1), 0)), row);
     let (places, key_columns) = (vec![Place { offset: 9, keys: 5 }], vec!["k".to_owned()]);
     let (ids, retracted) = (vec![(8, 1)], vec![(7, 1000, 4)]);
-    let second = SecondAcceptedIds {
+    let second = ids::SecondAcceptedIds {
         source: "s".into(),
         partition: 4,
         ids: ids.clone(),
@@ -119,7 +119,7 @@ fn ids_of_earlier_versions_are_read() {
         places: places.clone(),
         retracted: retracted.clone(),
     };
-    let row = codec::encode(IDS_VERSION_SECOND, &second).unwrap();
+    let row = codec::encode(ids::VERSION_SECOND, &second).unwrap();
     commit.batch.put_cf(store.family(IDS).unwrap(), ids_key((Seq(2), 0)), row);
     let second = AcceptedIds { source: "s".into(), partition: 4, ids, key_columns, places, retracted, ..AcceptedIds::default() };
     let now = AcceptedIds { kept: vec![1, 2], dedup: vec!["id".into()], event_time: "t".into(), ..second.clone() };

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use arrow::array::{AsArray, BooleanArray};
+use arrow::array::{Array, AsArray, BooleanArray};
 use arrow::compute::filter_record_batch;
 use arrow::datatypes::TimestampMicrosecondType;
 use arrow::record_batch::RecordBatch;
@@ -50,12 +50,14 @@ pub fn load(plan: &Plan, source: usize, snapshot: &Snapshot, recent: &[EventBatc
     let place = |at: Position| (at.partition, at.offset);
     let retracted = |batch: &EventBatch| Ok(batch.retractions()?.flatten().map(place).collect::<Vec<_>>());
     let gone: HashSet<(Partition, Offset)> = events.iter().map(retracted).collect::<Result<Vec<_>>>()?.into_iter().flatten().collect();
-    if gone.is_empty() {
-        return Ok(events);
-    }
     let still = |batch: EventBatch| {
+        // What was accepted under another event time may have none, and is no event then.
+        let times = batch.times(source.event_time)?;
+        if gone.is_empty() && times.null_count() == 0 {
+            return Ok(batch);
+        }
         let retractions: Vec<bool> = batch.retractions()?.map(|retracts| retracts.is_some()).collect();
-        let is_event = |row: usize| Ok(!retractions[row] && !gone.contains(&place(batch.position(source.event_time, row)?)));
+        let is_event = |row: usize| Ok(!retractions[row] && times.is_valid(row) && !gone.contains(&place(batch.position(source.event_time, row)?)));
         let keep: BooleanArray = (0..batch.len()).map(|row| is_event(row).map(Some)).collect::<Result<_>>()?;
         Ok(EventBatch { rows: filter_record_batch(&batch.rows, &keep)?, source: batch.source })
     };

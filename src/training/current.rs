@@ -177,9 +177,10 @@ impl<'a> Search<'a> {
     }
 
     fn add(&mut self, batch: &RecordBatch, places: &Places) -> Result<()> {
+        let times = batch.column(places.time);
         let keys: Vec<ArrayRef> = places.identity.iter().map(|column| batch.column(*column).clone()).collect();
         let keys = self.converter.convert_columns(&keys)?;
-        let times = batch.column(places.time).as_primitive::<TimestampMicrosecondType>().values();
+        let times = times.as_primitive::<TimestampMicrosecondType>();
         let partitions = batch.column(places.partition).as_primitive::<UInt32Type>().values();
         let offsets = batch.column(places.offset).as_primitive::<UInt64Type>().values();
         let seqs = batch.column(places.seq).as_primitive::<UInt64Type>().values();
@@ -187,7 +188,8 @@ impl<'a> Search<'a> {
         for at in 0..batch.num_rows() {
             let key = keys.row(at);
             let mut spine_row = self.first.find(xxh3_64(key.data()), |row| self.wanted.row(*row as usize) == key).copied();
-            if spine_row.is_none() {
+            // What was accepted under another event time may have none, and is no event then.
+            if spine_row.is_none() || times.is_null(at) {
                 continue;
             }
             let retracted = match (self.asked.retracted.since(partitions[at], offsets[at]), self.asked.reading) {
@@ -195,9 +197,9 @@ impl<'a> Search<'a> {
                 (Some(Since::Seq(_)), Reading::AsKnown) => true,
                 (Some(Since::Ever), _) | (Some(_), Reading::AsOf) => continue,
             };
-            let position = Position { time: EventTime(times[at]), partition: Partition(partitions[at]), offset: Offset(offsets[at]) };
+            let position = Position { time: EventTime(times.value(at)), partition: Partition(partitions[at]), offset: Offset(offsets[at]) };
             while let Some(row) = spine_row {
-                let distance = self.asked.times.map_or(0, |asked| asked[row as usize].abs_diff(times[at]));
+                let distance = self.asked.times.map_or(0, |asked| asked[row as usize].abs_diff(times.value(at)));
                 let candidate =
                     Candidate { rank: (distance, retracted, position), seq: seqs[at], chunk: self.chunks.len(), row: kept.len() };
                 let best = &mut self.best[row as usize];

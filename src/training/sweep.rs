@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, PrimitiveArray, RecordBatch};
 use arrow::buffer::ScalarBuffer;
+use arrow::compute::{filter_record_batch, is_not_null};
 use arrow::datatypes::{ArrowPrimitiveType, Int64Type, SchemaRef, TimestampMicrosecondType, UInt32Type, UInt64Type};
 use arrow::row::{OwnedRow, Row, RowConverter, Rows, SortField};
 use smallvec::SmallVec;
@@ -162,6 +163,10 @@ impl Sweep {
             return Ok(());
         };
         let work = &self.work;
+        let times = batch.column(work.event_time);
+        // What was accepted under another event time may have none, and is no event then.
+        let timed = if times.null_count() > 0 { Some(filter_record_batch(batch, &is_not_null(times)?)?) } else { None };
+        let batch = timed.as_ref().unwrap_or(batch);
         let own = work.view.rows.schema.fields().iter().zip(&work.own).map(|(field, column)| match column {
             Some(column) => batch.column(*column).clone(),
             None => arrow::array::new_null_array(field.data_type(), batch.num_rows()),

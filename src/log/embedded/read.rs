@@ -8,7 +8,7 @@ use super::topic::Topic;
 use super::{Inner, Mode, block, keys};
 use crate::error::{Error, Result};
 use crate::id::{Offset, Partition};
-use crate::record::{LogReader, RecordRun};
+use crate::record::{LastRead, LogReader, RecordRun};
 
 /// A run is closed once its keys and payloads reach so many bytes.
 const RUN_BYTES_MAX: usize = 32 << 20;
@@ -95,6 +95,17 @@ impl LogReader for Reader {
         }
         self.next.insert(partition, next.0);
         Ok(())
+    }
+
+    fn resume(&mut self, partition: Partition, last: LastRead) -> Result<()> {
+        let extent = self.topic.extent(partition)?;
+        if !(extent.start..extent.end).contains(&last.offset.0) {
+            return Ok(());
+        }
+        match self.log.read(&self.topic, partition, last.offset.0, 1)?.last() {
+            Some(found) if found != last => Err(last.replaced(&self.topic.name, partition)),
+            _ => Ok(()),
+        }
     }
 
     fn poll(&mut self, max_records: usize, max_wait: Duration) -> Result<Vec<RecordRun>> {

@@ -14,7 +14,7 @@ use rdkafka::topic_partition_list::{Offset as At, TopicPartitionList};
 use super::{Failure, Kafka, Logging, REQUEST_TIMEOUT};
 use crate::error::{Error, Result};
 use crate::id::{Offset, Partition};
-use crate::record::{Header, LogReader, RecordRun};
+use crate::record::{Header, LastRead, LogReader, RecordRun};
 
 /// A poll ends once its runs together hold so many bytes.
 const POLL_BYTES_MAX: usize = 64 << 20;
@@ -37,6 +37,10 @@ struct Progress {
     topic: String,
     /// The partitions that are read, and the next offset of each.
     next: BTreeMap<Partition, u64>,
+    /// Of partitions whose last read record is read once more first: what it must be.
+    last: BTreeMap<Partition, LastRead>,
+    /// A partition that has another record there.
+    replaced: Option<Error>,
     problems: Vec<String>,
 }
 
@@ -45,7 +49,7 @@ impl Progress {
     fn take(&mut self, message: &BorrowedMessage<'_>, runs: &mut BTreeMap<Partition, RecordRun>) -> usize {
         let (partition, offset) = (Partition(message.partition() as u32), message.offset() as u64);
         let Some(next) = self.next.get_mut(&partition).filter(|next| offset >= **next) else { return 0 };
-        *next = offset + 1;
+        let before = std::mem::replace(next, offset + 1);
         let run = runs.entry(partition).or_insert_with(|| RecordRun { topic: self.topic.clone(), partition, ..RecordRun::default() });
         let timestamp = match message.timestamp() {
             Timestamp::CreateTime(millis) | Timestamp::LogAppendTime(millis) => millis.saturating_mul(1000),
@@ -63,6 +67,16 @@ impl Progress {
             }
         };
         run.push(Offset(offset), timestamp, message.key(), message.payload(), headers);
+        if let Some(last) = self.last.remove(&partition).filter(|last| last.offset.0 == offset) {
+            let found = run.last();
+            run.records.clear();
+            run.bytes.clear();
+            if found != Some(last) {
+                *next = before;
+                self.replaced = Some(last.replaced(&self.topic, partition));
+            }
+            return 0;
+        }
         message.key().map_or(0, <[u8]>::len) + message.payload().map_or(0, <[u8]>::len)
     }
 
@@ -70,6 +84,10 @@ impl Progress {
     /// before its next offset.
     fn back_into_range(&mut self, partition: Partition, low: u64, high: u64) -> Result<()> {
         let Some(next) = self.next.get_mut(&partition) else { return Ok(()) };
+        // What was read is gone, so that it tells nothing: reading goes on behind it.
+        if let Some(last) = self.last.remove(&partition) {
+            *next = last.offset.0 + 1;
+        }
         let (topic, number, wanted) = (&self.topic, partition.0, *next);
         if wanted > high {
             return Err(Error::unavailable(format!(
@@ -95,7 +113,7 @@ fn headers_of(headers: &impl Headers) -> Vec<Header> {
 
 impl Reader {
     pub fn new(kafka: Kafka, topic: &str, consumer: BaseConsumer<Logging>) -> Self {
-        let progress = Progress { topic: topic.to_owned(), next: BTreeMap::new(), problems: Vec::new() };
+        let progress = Progress { topic: topic.to_owned(), next: BTreeMap::new(), last: BTreeMap::new(), replaced: None, problems: Vec::new() };
         Self { kafka, consumer, progress, moved: false, away: None }
     }
 
@@ -210,6 +228,13 @@ impl LogReader for Reader {
         Ok(())
     }
 
+    fn resume(&mut self, partition: Partition, last: LastRead) -> Result<()> {
+        self.progress.next.insert(partition, last.offset.0);
+        self.progress.last.insert(partition, last);
+        self.moved = true;
+        Ok(())
+    }
+
     fn poll(&mut self, max_records: usize, max_wait: Duration) -> Result<Vec<RecordRun>> {
         // Other partitions may have plenty to read: what lies out of range does not wait until they have not.
         if self.away.as_ref().is_some_and(|away| Failure::of(away) == Failure::OutOfRange) {
@@ -236,6 +261,9 @@ impl LogReader for Reader {
                     wait = Duration::ZERO;
                 }
             }
+        }
+        if let Some(replaced) = &self.progress.replaced {
+            return Err(replaced.clone());
         }
         if count == 0 {
             self.explain_silence(max_wait)?;
