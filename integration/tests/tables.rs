@@ -375,10 +375,16 @@ fn the_plan_says_that_a_column_of_another_type_keeps_the_engine_from_starting() 
     project.write("features/test.bay", DEFINITIONS.replace("visits bigint", "visits double"));
     let plan = project.run(&["plan"]);
     assert_eq!(plan.code, Some(2), "{plan:?}");
-    assert!(plan.stdout.contains("! column users.visits is double now and was bigint"), "{plan:?}");
-    assert!(plan.stdout.contains("give it a new name, or declare bigint again"), "{plan:?}");
-    let listed = read_json(&project.run(&["plan", "--output", "json"]).stdout)["columns_retyped"].clone();
-    assert_eq!(listed, json!([{"column": "users.visits", "from": "bigint", "to": "double"}]));
+    let said = "source users: field visits is double now but stored events have it as bigint; give the changed field a new name, or declare \
+                bigint again";
+    assert!(plan.stdout.contains(&format!("! {said}\n")), "{plan:?}");
+    let listed = read_json(&project.run(&["plan", "--output", "json"]).stdout);
+    assert_eq!(listed["refused"], json!([said]));
+    let changed = json!({"what": "table", "name": "users", "clause": "column visits", "from": "bigint", "to": "double",
+                         "effect": "its files are taken in again, and every row is stored a second time"});
+    assert_eq!(listed["clauses_changed"], json!([changed]));
+    let applied = project.run(&["apply"]);
+    assert!(applied.code == Some(1) && applied.stderr.contains(said), "{applied:?}");
     let refused = project.run(&["serve", "--until-caught-up", "--listen", "127.0.0.1:0"]);
     assert!(refused.code != Some(0) && refused.stderr.contains("a new name"), "{refused:?}");
     // What was declared before still starts.

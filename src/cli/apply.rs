@@ -16,10 +16,11 @@ pub(super) struct Arguments {}
 
 pub(super) fn run(context: &Context, _: &Arguments) -> Result<Outcome> {
     let (plan, files) = definitions::current(context)?;
-    let (difference, _) = against_applied(context, &plan)?;
+    let compared = against_applied(context, &plan)?;
+    compared.possible()?;
     Applied::store(context, &files, &plan)?;
-    context.print.one(&difference.to_string(), &as_json(&difference))?;
-    if !difference.is_empty() && Presence::find(&context.config.data).is_some() {
+    context.print.one(&compared.to_string(), &as_json(&compared))?;
+    if !compared.difference.is_empty() && Presence::find(&context.config.data).is_some() {
         complain(&format!(
             "the server of {} goes on with the definitions that it started with: restart it\n",
             context.config.data.display()

@@ -1,46 +1,86 @@
 //! `forebay plan`
 
+use std::fmt;
 use std::path::Path;
 
+use arrow::array::Array;
 use clap::Args;
 use serde_json::{Value as Json, json};
 
-use crate::error::Result;
+use crate::engine;
+use crate::error::{Error, Result};
+use crate::event::EventBatch;
+use crate::id::Seq;
 use crate::offline;
-use crate::plan::{self, Difference, Frame, Plan, Retyped, Scan};
+use crate::plan::{self, Change, Difference, Frame, Kind, Plan, Scan, Source};
 
 use super::Outcome;
 use super::context::Context;
 use super::definitions::{self, Applied};
 use super::output::complain;
+use super::store;
 
 #[derive(Args)]
 pub(super) struct Arguments {}
 
 pub(super) fn run(context: &Context, _: &Arguments) -> Result<Outcome> {
     let (new, _) = definitions::current(context)?;
-    let (difference, _) = against_applied(context, &new)?;
-    // Nothing is rebuilt of columns that stored events have as another type.
-    let costs = if difference.columns_retyped.is_empty() { costs(&context.offline_folder(), &new, &difference)? } else { Vec::new() };
-    let mut text = difference.to_string();
+    let compared = against_applied(context, &new)?;
+    let Compared { difference, refused, .. } = &compared;
+    // Nothing is computed over stored events that do not go together with the definitions.
+    let (costs, untimed) = match refused.is_empty() {
+        true => (costs(&context.offline_folder(), &new, difference)?, untimed(context, &new, difference)?),
+        false => Default::default(),
+    };
+    let mut text = compared.to_string();
+    for Untimed { source, column, events, without } in &untimed {
+        text.push_str(&format!("  {source}: {without} of {events} stored events have no {column}\n"));
+    }
     for cost in &costs {
         text.push_str(&format!("  {}: {} events to read, about {} of state\n", cost.view, cost.events, size(cost.state_bytes)));
     }
-    let scans = scans(&new, &difference);
+    let scans = scans(&new, difference);
     for (feature, scan) in &scans {
         text.push_str(&format!("  {feature}: {scan}\n"));
     }
     let costs: Vec<_> =
         costs.iter().map(|cost| json!({"view": cost.view, "events": cost.events, "state_bytes": cost.state_bytes})).collect();
-    let mut object = as_json(&difference);
+    let mut object = as_json(&compared);
     object["cost"] = Json::Array(costs);
     object["scans"] = scans.iter().map(|(feature, scan)| json!({"feature": feature, "events_of": scan.name()})).collect();
+    let without = |untimed: &Untimed| json!({"source": untimed.source, "column": untimed.column, "events": untimed.events, "without": untimed.without});
+    object["events_without_time"] = untimed.iter().map(without).collect();
     context.print.one(&text, &object)?;
-    Ok(if difference.is_empty() { Outcome::Done } else { Outcome::Differences })
+    Ok(if difference.is_empty() && refused.is_empty() { Outcome::Done } else { Outcome::Differences })
 }
 
-/// What the new plan would change, and whether anything was applied before.
-pub(super) fn against_applied(context: &Context, new: &Plan) -> Result<(Difference, bool)> {
+/// What definitions would change.
+pub(super) struct Compared {
+    pub difference: Difference,
+    /// Why a start over what is stored would refuse them, each with the way out.
+    pub refused: Vec<String>,
+    /// Whether anything was applied before.
+    pub was_applied: bool,
+}
+
+/// The difference, and a line with `!` for each reason why it cannot be.
+impl fmt::Display for Compared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.difference)?;
+        self.refused.iter().try_for_each(|refused| writeln!(f, "! {refused}"))
+    }
+}
+
+impl Compared {
+    /// # Errors
+    /// `Input` where a start would refuse the definitions.
+    pub fn possible(&self) -> Result<()> {
+        if self.refused.is_empty() { Ok(()) } else { Err(Error::input(self.refused.join("; "))) }
+    }
+}
+
+/// Compares the new plan with what was applied and with what is stored.
+pub(super) fn against_applied(context: &Context, new: &Plan) -> Result<Compared> {
     let applied = Applied::load(context)?;
     let was_applied = applied.is_some();
     let old = match applied.map(|applied| applied.plan()) {
@@ -51,25 +91,91 @@ pub(super) fn against_applied(context: &Context, new: &Plan) -> Result<(Differen
             Plan::default()
         }
     };
-    Ok((plan::diff(&old, new), was_applied))
+    let refused = engine::objections(&context.config, new, Some(&old))?;
+    Ok(Compared { difference: plan::diff(&old, new), refused, was_applied })
 }
 
-pub(super) fn as_json(difference: &Difference) -> Json {
+pub(super) fn as_json(Compared { difference, refused, was_applied: _ }: &Compared) -> Json {
+    let Difference {
+        added,
+        removed,
+        streams_renamed,
+        clauses_changed,
+        features_added,
+        features_changed,
+        features_removed,
+        features_renamed,
+        views_reused,
+        views_rebuilt,
+        views_added,
+        views_removed,
+        vectors_changed,
+        models_touched,
+        model_files_changed,
+    } = difference;
+    let renamed = |names: &[(String, String)]| names.iter().map(|(from, to)| json!({"from": from, "to": to})).collect::<Vec<_>>();
+    let changed = |change: &Change| {
+        let (kind, name, clause) = (change.kind.name(), &change.name, &change.clause);
+        json!({"what": kind, "name": name, "clause": clause, "from": change.old, "to": change.new, "effect": change.effect()})
+    };
     json!({
-        "features_added": difference.features_added,
-        "features_changed": difference.features_changed,
-        "features_removed": difference.features_removed,
-        "features_renamed": difference.features_renamed.iter().map(|(from, to)| json!({"from": from, "to": to})).collect::<Vec<_>>(),
-        "views_reused": difference.views_reused,
-        "views_rebuilt": difference.views_rebuilt,
-        "views_removed": difference.views_removed,
-        "vectors_changed": difference.vectors_changed,
-        "models_touched": difference.models_touched,
-        "model_files_changed": difference.model_files_changed,
-        "columns_retyped": difference.columns_retyped.iter().map(|Retyped { column, old, new }| {
-            json!({"column": column, "from": old.to_string(), "to": new.to_string()})
-        }).collect::<Vec<_>>(),
+        "added": added,
+        "removed": removed,
+        "streams_renamed": renamed(streams_renamed),
+        "clauses_changed": clauses_changed.iter().map(changed).collect::<Vec<_>>(),
+        "features_added": features_added,
+        "features_changed": features_changed,
+        "features_removed": features_removed,
+        "features_renamed": renamed(features_renamed),
+        "views_reused": views_reused,
+        "views_rebuilt": views_rebuilt,
+        "views_added": views_added,
+        "views_removed": views_removed,
+        "vectors_changed": vectors_changed,
+        "models_touched": models_touched,
+        "model_files_changed": model_files_changed,
+        "refused": refused,
     })
+}
+
+/// How many stored events of a source have no event time by the column that becomes it.
+struct Untimed {
+    source: String,
+    column: String,
+    events: usize,
+    without: usize,
+}
+
+fn untimed(context: &Context, plan: &Plan, difference: &Difference) -> Result<Vec<Untimed>> {
+    let is_retimed = |change: &&Change| change.kind == Kind::Source && change.clause == "event time";
+    let retimed = difference.clauses_changed.iter().filter(is_retimed).filter_map(|change| plan.source(&change.name));
+    let retimed: Vec<&Source> = retimed.map(|(_, source)| source).collect();
+    if retimed.is_empty() {
+        return Ok(Vec::new());
+    }
+    let (store, recent) = store::events(context, plan)?;
+    store.reload()?;
+    let snapshot = store.snapshot();
+    let count = |source: &&Source| {
+        let column = source.fields[source.event_time].name.clone();
+        let mut found = Untimed { source: source.name.clone(), column, events: 0, without: 0 };
+        let mut add = |batch: &EventBatch| -> Result<()> {
+            let times = batch.times(source.event_time)?;
+            for (row, _) in batch.retractions()?.enumerate().filter(|(_, retracted)| retracted.is_none()) {
+                found.events += 1;
+                found.without += usize::from(times.is_null(row));
+            }
+            Ok(())
+        };
+        for file in snapshot.files(source)? {
+            add(&EventBatch { source: source.name.clone(), rows: snapshot.read(file, source)? })?;
+        }
+        for batch in recent.iter().filter(|batch| batch.source == source.name) {
+            add(&batch.between(snapshot.upto(), Seq::MAX)?)?;
+        }
+        Ok(found)
+    };
+    retimed.iter().map(count).collect()
 }
 
 /// What rebuilding a view takes.

@@ -30,9 +30,10 @@ pub(super) struct Arguments {
 
 pub(super) fn run(context: &Context, arguments: &Arguments) -> Result<Outcome> {
     let (plan, files) = definitions::current(context)?;
-    let (difference, was_applied) = against_applied(context, &plan)?;
-    if was_applied && !difference.is_empty() {
-        tracing::info!("the definitions have changed since they were applied:\n{difference}");
+    let compared = against_applied(context, &plan)?;
+    compared.possible()?;
+    if compared.was_applied && !compared.difference.is_empty() {
+        tracing::info!("the definitions have changed since they were applied:\n{}", compared.difference);
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().thread_name("forebay-http").build();
     let runtime = runtime.map_err(|error| Error::unavailable(format!("cannot start threads: {error}")))?;

@@ -486,7 +486,8 @@ fn timed(batch: EventBatch, source: &Source) -> Result<Option<EventBatch>> {
 /// Stored events have a field with another type than it is declared with.
 pub fn other_type(source: &Source, field: &Field, stored: impl std::fmt::Display) -> Error {
     Error::input(format!(
-        "source {}: field {} is {} now but stored events have it as {stored}; give the changed field a new name",
+        "source {}: field {} is {} now but stored events have it as {stored}; give the changed field a new name, or declare {stored} \
+         again",
         source.name, field.name, field.data_type
     ))
 }

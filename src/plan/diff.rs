@@ -1,15 +1,23 @@
-//! What applying a new plan in place of an old one would change, decided by identities alone.
+//! What applying a new plan in place of an old one would change: features and state by identities, everything else clause by
+//! clause.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
+use super::clauses::{Kind, clauses};
 use super::{Contents, Model, Plan};
 use crate::id::Identity;
-use crate::value::DataType;
 
 /// Names are `view.feature`, and sorted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Difference {
+    /// `source ev`: what is declared anew, features apart.
+    pub added: Vec<String>,
+    pub removed: Vec<String>,
+    /// Old and new name of streams whose rows stay.
+    pub streams_renamed: Vec<(String, String)>,
+    /// Clauses of what stays declared; of vectors `vectors_changed` says enough.
+    pub clauses_changed: Vec<Change>,
     pub features_added: Vec<String>,
     /// The name stays, the meaning does not.
     pub features_changed: Vec<String>,
@@ -20,51 +28,73 @@ pub struct Difference {
     pub views_reused: Vec<String>,
     /// Some folds, or all, must be computed from the events.
     pub views_rebuilt: Vec<String>,
+    /// Of `views_rebuilt` those that are new.
+    pub views_added: Vec<String>,
     pub views_removed: Vec<String>,
+    /// Declared before and after, with other columns, keys or meanings.
     pub vectors_changed: Vec<String>,
-    /// Added, removed, of another file or of a changed vector.
+    /// Declared before and after, of another file or of a changed vector, or otherwise scored or watched.
     pub models_touched: Vec<String>,
     /// The name and the path stay, the file holds another model.
     pub model_files_changed: Vec<String>,
-    /// Columns of sources and tables whose stored events have another type.
-    pub columns_retyped: Vec<Retyped>,
 }
 
-/// A column that keeps its name and changes its type.
+/// A clause that is added, removed or says something else.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Retyped {
-    /// `source.column`
-    pub column: String,
-    pub old: DataType,
-    pub new: DataType,
+pub struct Change {
+    pub kind: Kind,
+    pub name: String,
+    pub clause: String,
+    pub old: Option<String>,
+    pub new: Option<String>,
 }
 
 /// Compares two plans; an empty old plan is the first application.
 #[must_use]
 pub fn diff(old: &Plan, new: &Plan) -> Difference {
     let mut difference = Difference::default();
+    declared(old, new, &mut difference);
     features(old, new, &mut difference);
     views(old, new, &mut difference);
-    let (before, after) = (vectors(old), vectors(new));
-    difference.vectors_changed = names(&before, &after).into_iter().filter(|name| before.get(name) != after.get(name)).collect();
     models(old, new, &mut difference);
-    difference.columns_retyped = retyped(old, new);
     difference
 }
 
-fn retyped(old: &Plan, new: &Plan) -> Vec<Retyped> {
-    let mut found = Vec::new();
-    for source in &new.sources {
-        let Some(former) = old.sources.iter().find(|former| former.name == source.name) else { continue };
-        for field in &source.fields {
-            let of_before = former.fields.iter().find(|of_before| of_before.name == field.name);
-            if let Some(of_before) = of_before.filter(|of_before| of_before.data_type != field.data_type) {
-                let column = format!("{}.{}", source.name, field.name);
-                found.push(Retyped { column, old: of_before.data_type.clone(), new: field.data_type.clone() });
+/// Compares what is declared, features apart.
+fn declared(old: &Plan, new: &Plan, difference: &mut Difference) {
+    let (before, after) = (clauses(old), clauses(new));
+    let missing = |all: &BTreeMap<_, _>, other: &BTreeMap<(Kind, String), _>| {
+        let names = all.keys().filter(|key| !other.contains_key(*key));
+        names.cloned().collect::<BTreeSet<(Kind, String)>>()
+    };
+    let (mut removed, mut added) = (missing(&before, &after), missing(&after, &before));
+    for key in removed.clone().into_iter().filter(|(kind, _)| *kind == Kind::Stream) {
+        if let Some(now) = added.iter().find(|now| now.0 == Kind::Stream && after[*now] == before[&key]).cloned() {
+            added.remove(&now);
+            removed.remove(&key);
+            difference.streams_renamed.push((key.1, now.1));
+        }
+    }
+    let listed = |names: BTreeSet<(Kind, String)>| names.into_iter().map(|(kind, name)| format!("{} {name}", kind.name())).collect();
+    (difference.removed, difference.added) = (listed(removed), listed(added));
+    for (key, now) in &after {
+        let Some(then) = before.get(key) else { continue };
+        let (kind, name) = key;
+        if *kind == Kind::Vector {
+            if then != now {
+                difference.vectors_changed.push(name.clone());
+            }
+            continue;
+        }
+        let names: BTreeSet<&String> = then.keys().chain(now.keys()).collect();
+        for clause in names.into_iter().filter(|clause| then.get(*clause) != now.get(*clause)) {
+            let (old, new) = (then.get(clause).cloned(), now.get(clause).cloned());
+            let is_renamed = |(then, now): &(String, String)| old.as_ref() == Some(then) && new.as_ref() == Some(now);
+            if !(*kind == Kind::View && clause == "from" && difference.streams_renamed.iter().any(is_renamed)) {
+                difference.clauses_changed.push(Change { kind: *kind, name: name.clone(), clause: clause.clone(), old, new });
             }
         }
     }
-    found
 }
 
 fn features(old: &Plan, new: &Plan, difference: &mut Difference) {
@@ -88,29 +118,37 @@ fn features(old: &Plan, new: &Plan, difference: &mut Difference) {
 fn views(old: &Plan, new: &Plan, difference: &mut Difference) {
     for view in &new.views {
         let held = old.views.iter().find(|former| former.id == view.id).map(|former| Contents::of(former, &old.sources));
+        if held.is_none() && old.views.iter().all(|former| former.name != view.name) {
+            difference.views_added.push(view.name.clone());
+        }
         let reused = held.is_some_and(|held| held.serve(&Contents::of(view, &new.sources)));
         if reused { &mut difference.views_reused } else { &mut difference.views_rebuilt }.push(view.name.clone());
     }
     difference.views_removed =
         old.views.iter().filter(|view| new.views.iter().all(|kept| kept.id != view.id)).map(|view| view.name.clone()).collect();
-    for list in [&mut difference.views_reused, &mut difference.views_rebuilt, &mut difference.views_removed] {
+    for list in [
+        &mut difference.views_reused,
+        &mut difference.views_rebuilt,
+        &mut difference.views_added,
+        &mut difference.views_removed,
+    ] {
         list.sort();
     }
 }
 
 fn models(old: &Plan, new: &Plan, difference: &mut Difference) {
-    let find = |plan: &Plan, name: &str| plan.model(name).map(|model| meaning(plan, model));
-    let names: BTreeSet<_> = old.models.iter().chain(&new.models).map(|model| model.name.clone()).collect();
-    let version = |plan: &Plan, name: &str| plan.model(name).map(|model| model.version.clone());
-    let other_file = |name: &String| version(old, name).zip(version(new, name)).is_some_and(|(before, after)| before != after);
-    difference.model_files_changed = names.iter().filter(|name| other_file(name)).cloned().collect();
-    difference.models_touched = names.into_iter().filter(|name| find(old, name) != find(new, name)).collect();
-}
-
-/// What of a model shows in its predictions.
-fn meaning(plan: &Plan, model: &Model) -> String {
-    let vector = plan.vectors.get(model.vector).map(|vector| vector.id);
-    format!("{:?} {:?} {:?} {vector:?} {:?} {:?}", model.path, model.sha256, model.usage, model.score, model.watch)
+    let vector = |plan: &Plan, model: &Model| plan.vectors.get(model.vector).map(|vector| vector.id);
+    let is_touched = |model: &&Model| {
+        let is_of_it = |change: &Change| change.kind == Kind::Model && change.name == model.name;
+        let former = old.model(&model.name);
+        former.is_some_and(|former| vector(old, former) != vector(new, model) || difference.clauses_changed.iter().any(is_of_it))
+    };
+    let mut touched: Vec<String> = new.models.iter().filter(is_touched).map(|model| model.name.clone()).collect();
+    touched.sort();
+    difference.models_touched = touched;
+    let other_file = |model: &&Model| old.model(&model.name).is_some_and(|former| former.version != model.version);
+    difference.model_files_changed = new.models.iter().filter(other_file).map(|model| model.name.clone()).collect();
+    difference.model_files_changed.sort();
 }
 
 fn feature_ids(plan: &Plan) -> BTreeMap<String, Identity> {
@@ -120,44 +158,108 @@ fn feature_ids(plan: &Plan) -> BTreeMap<String, Identity> {
     plan.views.iter().flat_map(of_view).collect()
 }
 
-fn vectors(plan: &Plan) -> BTreeMap<String, Identity> {
-    plan.vectors.iter().map(|vector| (vector.name.clone(), vector.id)).collect()
-}
-
-fn names(before: &BTreeMap<String, Identity>, after: &BTreeMap<String, Identity>) -> BTreeSet<String> {
-    before.keys().chain(after.keys()).cloned().collect()
-}
-
 impl Difference {
     /// Whether applying would change nothing.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        let lists = [
-            &self.features_added,
-            &self.features_changed,
-            &self.features_removed,
-            &self.views_rebuilt,
-            &self.views_removed,
-            &self.vectors_changed,
-            &self.models_touched,
-            &self.model_files_changed,
+        // What is reused is no change.
+        let Self {
+            added,
+            removed,
+            streams_renamed,
+            clauses_changed,
+            features_added,
+            features_changed,
+            features_removed,
+            features_renamed,
+            views_reused: _,
+            views_rebuilt,
+            views_added,
+            views_removed,
+            vectors_changed,
+            models_touched,
+            model_files_changed,
+        } = self;
+        let names = [
+            added,
+            removed,
+            features_added,
+            features_changed,
+            features_removed,
+            views_rebuilt,
+            views_added,
+            views_removed,
+            vectors_changed,
+            models_touched,
+            model_files_changed,
         ];
-        lists.iter().all(|list| list.is_empty()) && self.features_renamed.is_empty() && self.columns_retyped.is_empty()
+        names.iter().all(|list| list.is_empty())
+            && [streams_renamed, features_renamed].iter().all(|list| list.is_empty())
+            && clauses_changed.is_empty()
     }
 }
 
-/// One line for each change, `+` added, `~` changed, `-` removed, then one that counts them.
+impl Change {
+    /// What it means for what is stored and for what comes, where that is not said elsewhere.
+    #[must_use]
+    pub fn effect(&self) -> Option<&'static str> {
+        let is_new = self.old.is_none();
+        match (self.kind, self.clause.as_str()) {
+            (Kind::Table, "path") => Some("files there are taken in, and rows of the former ones stay"),
+            (Kind::Table, clause) if clause == "event time" || clause == "expect" || clause.starts_with("column ") => {
+                Some("its files are taken in again, and every row is stored a second time")
+            }
+            (Kind::Source, clause) if clause.starts_with("column ") => match (is_new, &self.new) {
+                (true, _) => Some("null in events that are stored already"),
+                (false, None) => Some("it stays in what is stored, and is read no more"),
+                (false, Some(_)) => None,
+            },
+            (Kind::Source, "event time") => Some("every stored event is placed by it, and is none where it is null; what was accepted stays"),
+            (Kind::Source, "lateness" | "max ahead" | "expect" | "format") => Some("for records from now on; what was accepted stays"),
+            (Kind::Source, "history") => Some("how far back lookups may ask, and how long state is kept"),
+            (Kind::Source, "partitions") => {
+                Some("for records from now on; ids of dedup by and of deletes are known in the partition of their event only")
+            }
+            (Kind::Source, "dedup by" | "deletes when" | "deletes on") => {
+                Some("for records from now on; ids of stored events are learnt from the log at the start")
+            }
+            (Kind::View, "ttl") => Some("keys are forgotten after another silence"),
+            _ => None,
+        }
+    }
+}
+
+/// `~ source ev: lateness was 1d and is 10d (..)`
+impl fmt::Display for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { kind, name, clause, old, new } = self;
+        let (sign, said) = match (old, new) {
+            (None, new) => ('+', format!("{clause} {}", new.as_deref().unwrap_or_default())),
+            (Some(old), None) => ('-', format!("{clause} {old}")),
+            (Some(old), Some(new)) => ('~', format!("{clause} was {old} and is {new}")),
+        };
+        write!(f, "{sign} {} {name}: {said}", kind.name())?;
+        self.effect().map_or(Ok(()), |effect| write!(f, " ({effect})"))
+    }
+}
+
+/// One line for each change, `+` added, `~` changed, `-` removed, `=` the same under another name, then one that counts them.
 impl fmt::Display for Difference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.is_empty() {
             return writeln!(f, "nothing to change: {} of state are as declared", count(self.views_reused.len(), "view"));
         }
+        self.added.iter().try_for_each(|name| writeln!(f, "+ {name}"))?;
+        self.clauses_changed.iter().try_for_each(|change| writeln!(f, "{change}"))?;
+        self.removed.iter().try_for_each(|name| writeln!(f, "- {name}"))?;
+        let rebuilt: Vec<String> = self.views_rebuilt.iter().filter(|view| !self.views_added.contains(view)).cloned().collect();
         for (sign, what, names) in [
             ('+', "feature", &self.features_added),
             ('~', "feature", &self.features_changed),
             ('-', "feature", &self.features_removed),
             ('=', "state reused of", &self.views_reused),
-            ('~', "state rebuilt of", &self.views_rebuilt),
+            ('+', "state built of", &self.views_added),
+            ('~', "state rebuilt of", &rebuilt),
             ('-', "state of", &self.views_removed),
             ('~', "vector", &self.vectors_changed),
             ('~', "model", &self.models_touched),
@@ -165,14 +267,13 @@ impl fmt::Display for Difference {
             names.iter().try_for_each(|name| writeln!(f, "{sign} {what} {name}"))?;
         }
         self.model_files_changed.iter().try_for_each(|name| writeln!(f, "~ model {name}: its file changed"))?;
+        self.model_files_changed.iter().try_for_each(|name| writeln!(f, "~ model {name}: its file changed"))?;
         self.features_renamed.iter().try_for_each(|(former, name)| writeln!(f, "= feature {former} is now {name}"))?;
-        for Retyped { column, old, new } in &self.columns_retyped {
-            let remedy = format!("give it a new name, or declare {old} again");
-            writeln!(f, "! column {column} is {new} now and was {old}: the engine does not start over stored events: {remedy}")?;
-        }
+        self.streams_renamed.iter().try_for_each(|(former, name)| writeln!(f, "= stream {former} is now {name}"))?;
         let (added, changed, removed) = (self.features_added.len(), self.features_changed.len(), self.features_removed.len());
-        let (reused, rebuilt) = (count(self.views_reused.len(), "view"), count(self.views_rebuilt.len(), "view"));
-        writeln!(f, "features: {added} added, {changed} changed, {removed} removed; state: {reused} reused, {rebuilt} rebuilt")
+        let (reused, built) = (count(self.views_reused.len(), "view"), count(self.views_added.len(), "view"));
+        let rebuilt = rebuilt.len();
+        writeln!(f, "features: {added} added, {changed} changed, {removed} removed; state: {reused} reused, {built} built, {rebuilt} rebuilt")
     }
 }
 

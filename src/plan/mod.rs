@@ -1,6 +1,7 @@
 //! What runs: sources, entities, feature views, vectors and models, resolved and typed, with identities by meaning.
 //! `language` makes a plan from text; every room after it reads plans only. Must never parse, plan SQL or do I/O.
 
+mod clauses;
 mod contents;
 mod cost;
 mod derived;
@@ -26,10 +27,11 @@ use crate::id::Identity;
 use crate::time::{Epoch, Span};
 use crate::value::{DataType, Value};
 
+pub use clauses::Kind;
 pub use contents::Contents;
 pub use cost::Scan;
 pub use derived::{DerivedFeature, FeatureRef};
-pub use diff::{Difference, Retyped, diff};
+pub use diff::{Change, Difference, diff};
 pub use relation::{BRANCHES_MAX, Branch, Derived, Relation, Step, rows_of};
 pub use takes::{FedColumn, Feeding, InputFeed, feeding};
 pub use unnest::ELEMENTS_MAX;
