@@ -3,8 +3,8 @@
 #
 #   prove.sh MINUTES [FIRST_SEED]
 #
-# In process (orders of arrival, stored rows, trimmed history) and through the binary (online, offline, restarts), built
-# once; tests of another seed are left out, because FOREBAY_SEED would be theirs too. Ends at the first seed that fails,
+# In process (orders of arrival, stored rows, trimmed history) and through the binary (online, offline, restarts, and
+# definitions that change between them), built once; tests of another seed are left out, because FOREBAY_SEED would be theirs too. Ends at the first seed that fails,
 # and says how to repeat it.
 set -euo pipefail
 
@@ -13,7 +13,7 @@ end=$((SECONDS + 60 * minutes)) first=$seed log=$(mktemp) values=0
 trap 'rm -f "$log"' EXIT
 cd "$(dirname "$0")/.."
 
-tests=(state_equals_oracle online_offline_oracle streams_oracle)
+tests=(state_equals_oracle online_offline_oracle streams_oracle changed_definitions)
 binaries=()
 for test in "${tests[@]}"; do
   binary=$(cargo test -p forebay-integration --test "$test" --no-run --message-format=json 2>/dev/null \

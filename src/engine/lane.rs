@@ -14,7 +14,7 @@ use super::shared::Shared;
 use super::tombstones::{self, TombstoneRow};
 use super::work::{Prepared, Segment, key_columns};
 use crate::error::{Error, Result};
-use crate::id::{Offset, Position, Seq};
+use crate::id::{Offset, Partition, Position, Seq};
 use crate::online::{AcceptedIds, Ledger, Place, TOO_FAR_AHEAD, TOO_LATE};
 use crate::record::{LastRead, NewRecord};
 use crate::time::{EventTime, IngestTime, Span};
@@ -159,7 +159,7 @@ impl<'a> Judged<'a> {
         let judged = if incoming.retracts.get(row).is_some_and(|retracts| *retracts) {
             match gate.retract(rules, horizon, time, id, place.keys) {
                 Retraction::Accept(time, place) => Ok(Some(self.retracted(id, time, place))),
-                refused => Err(refusal(shared, incoming.source, refused, Some(time))),
+                refused => Err(refusal(shared, incoming, refused, Some(time))),
             }
         } else {
             match gate.judge(rules, time, incoming.timestamps[row], id, place) {
@@ -210,7 +210,7 @@ impl<'a> Judged<'a> {
             // Many change streams send a delete, and then a tombstone for the log's compaction.
             Retraction::Repeated => self.ledger.duplicates += 1,
             refused => {
-                let (reason, message) = refusal(shared, incoming.source, refused, None);
+                let (reason, message) = refusal(shared, incoming, refused, None);
                 self.turn_away(of.records[tombstone], reason, message);
             }
         }
@@ -259,7 +259,8 @@ impl<'a> Judged<'a> {
 }
 
 /// Why a retraction is turned away, in a word and in a sentence. A tombstone has no time.
-fn refusal(shared: &Shared, source: usize, refused: Retraction, time: Option<EventTime>) -> (&'static str, String) {
+fn refusal(shared: &Shared, incoming: &Incoming, refused: Retraction, time: Option<EventTime>) -> (&'static str, String) {
+    let source = incoming.source;
     let declared = &shared.plan().sources[source];
     let (names, within) = declared.dedup.as_ref().map_or_else(Default::default, |dedup| {
         let names: Vec<&str> = dedup.columns.iter().map(|column| declared.fields[*column].name.as_str()).collect();
@@ -276,7 +277,8 @@ fn refusal(shared: &Shared, source: usize, refused: Retraction, time: Option<Eve
         }
         Retraction::Unknown | Retraction::Accept(..) => {
             let near = time.map(|time| format!(" at most {within} away from {time}")).unwrap_or_default();
-            let of_others = if shared.applied().partitions.keys().filter(|(of, _)| *of == source).count() > 1 {
+            let others = shared.applied().partitions.keys().any(|(of, partition)| *of == source && *partition != incoming.partition);
+            let of_others = if others || incoming.partition > Partition(0) {
                 "; ids are known in their own partition, also where the partitions were changed since"
             } else {
                 ""

@@ -50,8 +50,10 @@ pub fn clauses(plan: &Plan) -> BTreeMap<(Kind, String), Clauses> {
         all.insert((kind, source.name.clone()), of_source(source));
     }
     all.extend(streams.iter().map(|stream| ((Kind::Stream, stream.name.clone()), of_stream(stream, plan))));
-    all.extend(entities.iter().map(|entity| ((Kind::Entity, entity.name.clone()), of_entity(entity))));
-    // The view of a table's attributes is the table's.
+    // A table brings an entity and a view of its name.
+    let own = entities.iter().filter(|entity| !all.contains_key(&(Kind::Table, entity.name.clone())));
+    let entities: Vec<_> = own.map(|entity| ((Kind::Entity, entity.name.clone()), of_entity(entity))).collect();
+    all.extend(entities);
     let own = views.iter().filter(|view| !all.contains_key(&(Kind::Table, view.name.clone())));
     let views: Vec<_> = own.map(|view| ((Kind::View, view.name.clone()), of_view(view, plan))).collect();
     all.extend(views);

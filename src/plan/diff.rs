@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use super::clauses::{Kind, clauses};
-use super::{Contents, Model, Plan};
+use super::{Contents, Model, Plan, View};
 use crate::id::Identity;
 
 /// Names are `view.feature`, and sorted.
@@ -124,8 +124,9 @@ fn views(old: &Plan, new: &Plan, difference: &mut Difference) {
         let reused = held.is_some_and(|held| held.serve(&Contents::of(view, &new.sources)));
         if reused { &mut difference.views_reused } else { &mut difference.views_rebuilt }.push(view.name.clone());
     }
-    difference.views_removed =
-        old.views.iter().filter(|view| new.views.iter().all(|kept| kept.id != view.id)).map(|view| view.name.clone()).collect();
+    // What stays under its name is rebuilt or reused.
+    let is_gone = |view: &&View| new.views.iter().all(|kept| kept.name != view.name);
+    difference.views_removed = old.views.iter().filter(is_gone).map(|view| view.name.clone()).collect();
     for list in [
         &mut difference.views_reused,
         &mut difference.views_rebuilt,
@@ -220,9 +221,10 @@ impl Change {
             (Kind::Source, "partitions") => {
                 Some("for records from now on; ids of dedup by and of deletes are known in the partition of their event only")
             }
-            (Kind::Source, "dedup by" | "deletes when" | "deletes on") => {
-                Some("for records from now on; ids of stored events are learnt from the log at the start")
-            }
+            (Kind::Source, "dedup by" | "deletes when" | "deletes on") => match &self.new {
+                Some(_) => Some("for records from now on; ids of stored events are learnt from the log at the start"),
+                None => Some("for records from now on; what was dropped or taken back stays so"),
+            },
             (Kind::View, "ttl") => Some("keys are forgotten after another silence"),
             _ => None,
         }
