@@ -55,13 +55,13 @@ struct Definitions {
 }
 
 const FEATURES: &[(&str, &[&str])] = &[
-    ("n", &["count(*)", "count(*) over 3d", "count(*) where x > 20 over 12h", "count(*) over month"]),
-    ("total", &["sum(x) over 10d", "sum(x)", "sum(x) over 5 rows", "sum(x) before over 2d"]),
-    ("most", &["max(x) over 20d", "max_by(id, x)", "max(x) default -1.0 over 6h"]),
-    ("ids", &["last_n(id, 9)", "last_n(id, 4) over 5d", "first_n(id, 3) over 30d", "last_n(id, 3) over 4 rows"]),
+    ("n", &["count(*) over all", "count(*) over 3d", "count(*) where x > 20 over 12h", "count(*) over month"]),
+    ("total", &["sum(x) over 10d", "sum(x) over all", "sum(x) over 5 rows", "sum(x) over 2d before"]),
+    ("most", &["max(x) over 20d", "max_by(id, x) over all", "max(x) default -1.0 over 6h"]),
+    ("ids", &["last_n(id, 9) over all", "last_n(id, 4) over 5d", "first_n(id, 3) over 30d", "last_n(id, 3) over 4 rows"]),
     ("visits", &["count(*) over session 1d", "sum(x) over session 6h"]),
-    ("shops", &["count_distinct(s) over 20d", "count_distinct(s)"]),
-    ("other", &["sum(y) over 10d", "last(y)", "count(y)"]),
+    ("shops", &["count_distinct(s) over 20d", "count_distinct(s) over all"]),
+    ("other", &["sum(y) over 10d", "last(y) over all", "count(y) over all"]),
 ];
 
 impl Definitions {
@@ -82,9 +82,10 @@ impl Definitions {
     }
 
     fn put_feature(&mut self, chance: &mut Chance) {
-        let (name, forms) = chance.pick(FEATURES);
-        if *name != "other" || self.has_y {
-            self.features.insert(name, chance.pick(forms));
+        let (name, forms) = *chance.pick(FEATURES);
+        if name != "other" || self.has_y {
+            let form: &&str = chance.pick(forms);
+            self.features.insert(name, form);
         }
     }
 
@@ -141,7 +142,7 @@ impl Definitions {
         let ttl = self.ttl.map(|ttl| format!("ttl {} ", hours(ttl))).unwrap_or_default();
         let features: String = self.features.iter().map(|(name, feature)| format!("  {name} = {feature} as {name},\n")).collect();
         let (shops, read) = match self.of_shops {
-            true => ("entity shop (s text);\nfeatures g of shop from ev (shop_n = count(*) over 30d as shop_n, shop_ids = last_n(id, 5));\n", "g.*"),
+            true => ("entity shop (s text);\nfeatures g of shop from ev (shop_n = count(*) over 30d as shop_n, shop_ids = last_n(id, 5) over all as shop_ids);\n", "g.*"),
             false => ("", ""),
         };
         format!(
@@ -266,7 +267,8 @@ fn run(chance: &mut Chance) {
         let mut records: Vec<Json> = (0..RECORDS).map(|n| record(chance, (sent.len() + n) as i64, now)).collect();
         // Some come again, under another key for one in four, and some are taken back.
         for _ in 0..RECORDS / 2 {
-            let mut again = chance.pick(if sent.is_empty() || chance.once_in(2) { &records } else { &sent }).clone();
+            let of = if sent.is_empty() || chance.once_in(2) { &records } else { &sent };
+            let mut again = chance.pick(of).clone();
             if chance.once_in(4) {
                 again["k"] = json!(chance.between(1, KEYS));
             }
