@@ -32,7 +32,7 @@ pub fn training_set(setting: &Setting, figures: &mut Figures) -> Result<()> {
     for _ in 0..3 {
         let (seconds, made) = timed(|| {
             let store = Store::open_read_only(&setting.config.data.join("offline"))?;
-            let recent = recent_events(&setting.config, store.upto())?;
+            let recent = recent_events(&setting.config, &plan, store.upto())?;
             let spine = Spine::new(Arc::clone(&schema), vec![spine.clone()]);
             let request = Request { vector: "user_16".to_owned(), spine, time: None, event: None, as_known: false };
             runtime.block_on(make(&plan, &store, recent, request))

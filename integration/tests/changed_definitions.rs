@@ -142,7 +142,10 @@ impl Definitions {
         let ttl = self.ttl.map(|ttl| format!("ttl {} ", hours(ttl))).unwrap_or_default();
         let features: String = self.features.iter().map(|(name, feature)| format!("  {name} = {feature} as {name},\n")).collect();
         let (shops, read) = match self.of_shops {
-            true => ("entity shop (s text);\nfeatures g of shop from ev (shop_n = count(*) over 30d as shop_n, shop_ids = last_n(id, 5) over all as shop_ids);\n", "g.*"),
+            true => (
+                "entity shop (s text);\nfeatures g of shop from ev (shop_n = count(*) over 30d as shop_n, shop_ids = last_n(id, 5) over all as shop_ids);\n",
+                "g.*",
+            ),
             false => ("", ""),
         };
         format!(
@@ -331,7 +334,8 @@ fn equals_a_fresh_folder(project: &Project, definitions: &Definitions, naive: &N
     assert_eq!(changed.len(), expected.len());
     let last = rfc3339(LATER);
     for (asked, expected) in spine.iter().zip(&expected).filter(|(asked, _)| asked["q"] == last.as_str()) {
-        let names: HashSet<&String> = expected.as_object().expect("a row").keys().filter(|name| asked.get(name.as_str()).is_none()).collect();
+        let names: HashSet<&String> =
+            expected.as_object().expect("a row").keys().filter(|name| asked.get(name.as_str()).is_none()).collect();
         for (name, value) in online(project, asked).as_object().expect("a row") {
             assert_eq!(Some(value), expected.get(name).or(Some(&Json::Null)), "online {name}: {}", told(expected));
             assert!(names.contains(name) || value.is_null(), "{name}");

@@ -116,7 +116,8 @@ fn a_source_whose_declaration_was_away_stays_with_its_topic_too() {
     let refused = serve(&project);
     assert!(refused.code == Some(1) && refused.stderr.contains("declare log 'ev' again"), "{refused:?}");
     put(&project, &declared("log 'ev'", LONG).replace("x double", "x bigint"));
-    let said = "source ev: field x is bigint now but stored events have it as double; give the changed field a new name, or declare double again";
+    let said =
+        "source ev: field x is bigint now but stored events have it as double; give the changed field a new name, or declare double again";
     assert_eq!(plan(&project)["refused"], json!([said]));
     let refused = project.run(&["apply"]);
     assert!(refused.code == Some(1) && refused.stderr.contains(said), "{refused:?}");
@@ -148,7 +149,10 @@ fn a_log_that_was_replaced_is_not_read_on() {
         assert_eq!(refused.code, Some(1), "{records}: {refused:?}");
         let said = if records < 5 { "was already read up to 5" } else { "the record at offset 4 is not the one that was read there" };
         assert!(refused.stderr.contains(said), "{records}: {refused:?}");
-        assert!(refused.stderr.contains("restore the whole data folder") || refused.stderr.contains("bring the old topic back"), "{refused:?}");
+        assert!(
+            refused.stderr.contains("restore the whole data folder") || refused.stderr.contains("bring the old topic back"),
+            "{refused:?}"
+        );
         fs::remove_dir_all(project.path("data/log")).expect("a log");
         fs::rename(project.path("data/log.old"), project.path("data/log")).expect("a log");
         let _ = project.push("ev", &events(6..=7)).ok();
@@ -242,10 +246,7 @@ fn events_are_placed_by_todays_event_time_and_are_none_without_it() {
     ] {
         assert!(planned.stdout.contains(line), "{}", planned.stdout);
     }
-    assert_eq!(
-        plan(&project)["events_without_time"],
-        json!([{"source": "ev", "column": "paid", "events": 4, "without": 1}])
-    );
+    assert_eq!(plan(&project)["events_without_time"], json!([{"source": "ev", "column": "paid", "events": 4, "without": 1}]));
     for _ in 0..2 {
         project.catch_up();
         assert_eq!(value(&project, 1, "2024-01-31T00:00:00Z"), json!({"n": 0, "total": null, "ids": null}));
@@ -292,7 +293,8 @@ fn ids_of_before_are_learnt() {
         project.catch_up();
         put(&project, &with("dedup by id within '1 day' deletes when gone"));
         (0..starts).for_each(|_| project.catch_up());
-        let again = [first[0].clone(), first[1].clone(), gone(first[2].clone()), gone(first[3].clone()), event(9, 0, 5), gone(event(9, 0, 5))];
+        let again =
+            [first[0].clone(), first[1].clone(), gone(first[2].clone()), gone(first[3].clone()), event(9, 0, 5), gone(event(9, 0, 5))];
         let _ = project.push("ev", &again).ok();
         project.catch_up();
         let counts: Vec<Json> = (0..3).map(|k| value(&project, k, LATER)["ids"].clone()).collect();
@@ -329,7 +331,11 @@ fn a_change_of_partitions_says_which_ids_are_not_known() {
     let dead = project.run(&["topics", "read", "ev.dead", "--from", "start", "--output", "ndjson"]).ok().stdout;
     let (left, refused) = ((1..=8).filter(|k| value(&project, *k, LATER)["n"] == json!(1)).count(), read_ndjson(&dead).len());
     assert!(left == refused && left > 0, "{left} are left, {refused} are refused");
-    assert_eq!(dead.matches("ids are known in their own partition, also where the partitions were changed since").count(), refused, "{dead}");
+    assert_eq!(
+        dead.matches("ids are known in their own partition, also where the partitions were changed since").count(),
+        refused,
+        "{dead}"
+    );
 }
 
 /// Each of these changes has its line, and the plan that follows has nothing.
@@ -349,20 +355,56 @@ vector w on ev (g.*, id);
     project.catch_up();
     assert_eq!(project.run(&["plan"]).code, Some(0));
     let changes = [
-        ("lateness '1 day'", "lateness '2 days'", "~ source ev: lateness was 1d and is 2d (for records from now on; what was accepted stays)"),
-        ("max ahead '1 hour'", "max ahead '2 hours'", "~ source ev: max ahead was 1h and is 2h (for records from now on; what was accepted stays)"),
-        ("history '10 days'", "history '2 days'", "~ source ev: history was 10d and is 2d (how far back lookups may ask, and how long state is kept)"),
-        ("dedup by id within '1 day'", "", "- source ev: dedup by id within 1d (for records from now on; what was dropped or taken back stays so)"),
-        ("within '1 day'", "within '2 days'", "~ source ev: dedup by was id within 1d and is id within 2d (for records from now on; ids of stored events are learnt from the log at the start)"),
-        ("within '1 day'", "within '1 day' deletes when gone", "+ source ev: deletes when gone (for records from now on; ids of stored events are learnt from the log at the start)"),
+        (
+            "lateness '1 day'",
+            "lateness '2 days'",
+            "~ source ev: lateness was 1d and is 2d (for records from now on; what was accepted stays)",
+        ),
+        (
+            "max ahead '1 hour'",
+            "max ahead '2 hours'",
+            "~ source ev: max ahead was 1h and is 2h (for records from now on; what was accepted stays)",
+        ),
+        (
+            "history '10 days'",
+            "history '2 days'",
+            "~ source ev: history was 10d and is 2d (how far back lookups may ask, and how long state is kept)",
+        ),
+        (
+            "dedup by id within '1 day'",
+            "",
+            "- source ev: dedup by id within 1d (for records from now on; what was dropped or taken back stays so)",
+        ),
+        (
+            "within '1 day'",
+            "within '2 days'",
+            "~ source ev: dedup by was id within 1d and is id within 2d (for records from now on; ids of stored events are learnt from the log at the start)",
+        ),
+        (
+            "within '1 day'",
+            "within '1 day' deletes when gone",
+            "+ source ev: deletes when gone (for records from now on; ids of stored events are learnt from the log at the start)",
+        ),
         ("x < 100.0", "x < 50.0", "~ source ev: expect was x < 100.0 and is x < 50.0 (for records from now on; what was accepted stays)"),
         ("expect x < 100.0 else quarantine", "", "- source ev: expect x < 100.0 (for records from now on; what was accepted stays)"),
-        ("log 'ev'", "log 'ev' partitions 3", "~ source ev: partitions was 1 and is 3 (for records from now on; ids of dedup by and of deletes are known in the partition of their event only)"),
+        (
+            "log 'ev'",
+            "log 'ev' partitions 3",
+            "~ source ev: partitions was 1 and is 3 (for records from now on; ids of dedup by and of deletes are known in the partition of their event only)",
+        ),
         ("paid timestamp", "paid timestamp, y double", "+ source ev: column y double (null in events that are stored already)"),
         (", paid timestamp", "", "- source ev: column paid timestamp (it stays in what is stored, and is read no more)"),
-        ("features g of thing from st", "features g of thing from st ttl '3 days'", "+ view g: ttl 3d (keys are forgotten after another silence)"),
+        (
+            "features g of thing from st",
+            "features g of thing from st ttl '3 days'",
+            "+ view g: ttl 3d (keys are forgotten after another silence)",
+        ),
         ("features g of thing from st", "features g of thing from ev", "~ view g: from was st and is ev"),
-        ("x > 1.0", "x > 2.0", "~ stream st: part 1 was select k as k, x as x, t as t from (ev) where x > 1.0 and is select k as k, x as x, t as t from (ev) where x > 2.0"),
+        (
+            "x > 1.0",
+            "x > 2.0",
+            "~ stream st: part 1 was select k as k, x as x, t as t from (ev) where x > 1.0 and is select k as k, x as x, t as t from (ev) where x > 2.0",
+        ),
         ("stream st as", "stream st2 as select k, x, t from ev where x > 1.0;\nstream st as", "+ stream st2"),
         ("entity thing (k bigint)", "entity other (id bigint);\nentity thing (k bigint)", "+ entity other"),
         ("source ev", "source more (k bigint, t timestamp) from log 'more' event time t;\nsource ev", "+ source more"),

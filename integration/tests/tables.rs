@@ -359,7 +359,8 @@ fn files_are_taken_in_again_for_another_key() {
 fn a_new_attribute_is_read_from_files_that_were_taken_in_before() {
     let uncounted = DEFINITIONS.replace("changes.rows,", "").replace("  rows = count(*) over all as rows,\n", "");
     let uncounted = uncounted.replace("vip_rows = count(*) over 5h as vip_rows", "vip_rows = max(score) over 5h as vip_rows");
-    let without = |definitions: &str| definitions.replace("score double, ", "").replace("score, ", "").replace("max(score)", "max(updated)");
+    let without =
+        |definitions: &str| definitions.replace("score double, ", "").replace("score, ", "").replace("max(score)", "max(updated)");
     let rows = random_rows(&mut Chance::for_test(78), 40, 0..30);
     let refused = |project: &Project, named: &str| {
         let said = format!(

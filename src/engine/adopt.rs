@@ -138,7 +138,8 @@ pub fn adopt(store: &Store, offline: &offline::Store, plan: &Plan) -> Result<()>
         let (name, former, mut today) = (&source.name, readings.remove(&source.name), reading_of(source));
         let time_of_before = former.as_ref().map(|former| former.event_time.clone()).or_else(|| offline.event_time(name));
         let is_retimed = time_of_before.is_some_and(|time| time != today.event_time);
-        let keeps_ids = former.as_ref().is_some_and(|former| former.dedup == today.dedup && former.ids_kept >= today.ids_kept && !is_retimed);
+        let keeps_ids =
+            former.as_ref().is_some_and(|former| former.dedup == today.dedup && former.ids_kept >= today.ids_kept && !is_retimed);
         if let Some(former) = former {
             if (former.log, &former.topic) == (today.log, &today.topic) {
                 today.partitions = former.partitions;
@@ -195,21 +196,27 @@ struct Times {
 /// For each partition, by the column that is the event time today.
 fn times_by(store: &Store, offline: &offline::Store, source: &Source) -> Result<HashMap<u32, Times>> {
     let mut found: HashMap<u32, Times> = HashMap::new();
-    events_of(store, offline, source, |_| true, |batch| {
-        let own = batch.own();
-        let (times, partitions, ingested) = (times_of(source, &own)?, batch.partitions()?, batch.ingest_times()?);
-        for (row, retracted) in batch.retractions()?.enumerate() {
-            if retracted.is_some() || times.is_null(row) {
-                continue;
+    events_of(
+        store,
+        offline,
+        source,
+        |_| true,
+        |batch| {
+            let own = batch.own();
+            let (times, partitions, ingested) = (times_of(source, &own)?, batch.partitions()?, batch.ingest_times()?);
+            for (row, retracted) in batch.retractions()?.enumerate() {
+                if retracted.is_some() || times.is_null(row) {
+                    continue;
+                }
+                let time = times.value(row);
+                let of = found.entry(partitions.value(row)).or_default();
+                of.latest = of.latest.max(Some(time));
+                if time <= ingested.value(row).saturating_add(source.max_ahead.0) {
+                    of.frontier = of.frontier.max(Some(time));
+                }
             }
-            let time = times.value(row);
-            let of = found.entry(partitions.value(row)).or_default();
-            of.latest = of.latest.max(Some(time));
-            if time <= ingested.value(row).saturating_add(source.max_ahead.0) {
-                of.frontier = of.frontier.max(Some(time));
-            }
-        }
-        Ok(())
-    })?;
+            Ok(())
+        },
+    )?;
     Ok(found)
 }

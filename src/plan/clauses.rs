@@ -181,7 +181,11 @@ fn of_vector(vector: &Vector, plan: &Plan) -> Clauses {
     if let Some(on) = on {
         let source = &plan.sources[*on];
         put(&mut clauses, "on", &source.name);
-        put(&mut clauses, "keys of events", key_columns.iter().map(|column| source.fields[*column].name.as_str()).collect::<Vec<_>>().join(", "));
+        put(
+            &mut clauses,
+            "keys of events",
+            key_columns.iter().map(|column| source.fields[*column].name.as_str()).collect::<Vec<_>>().join(", "),
+        );
     }
     put(&mut clauses, "keys", keys.iter().map(typed).collect::<Vec<_>>().join(", "));
     let of_event = |column: Option<usize>| {

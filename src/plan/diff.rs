@@ -127,12 +127,7 @@ fn views(old: &Plan, new: &Plan, difference: &mut Difference) {
     // What stays under its name is rebuilt or reused.
     let is_gone = |view: &&View| new.views.iter().all(|kept| kept.name != view.name);
     difference.views_removed = old.views.iter().filter(is_gone).map(|view| view.name.clone()).collect();
-    for list in [
-        &mut difference.views_reused,
-        &mut difference.views_rebuilt,
-        &mut difference.views_added,
-        &mut difference.views_removed,
-    ] {
+    for list in [&mut difference.views_reused, &mut difference.views_rebuilt, &mut difference.views_added, &mut difference.views_removed] {
         list.sort();
     }
 }
@@ -215,7 +210,9 @@ impl Change {
                 (false, None) => Some("it stays in what is stored, and is read no more"),
                 (false, Some(_)) => None,
             },
-            (Kind::Source, "event time") => Some("every stored event is placed by it, and is none where it is null; what was accepted stays"),
+            (Kind::Source, "event time") => {
+                Some("every stored event is placed by it, and is none where it is null; what was accepted stays")
+            }
             (Kind::Source, "lateness" | "max ahead" | "expect" | "format") => Some("for records from now on; what was accepted stays"),
             (Kind::Source, "history") => Some("how far back lookups may ask, and how long state is kept"),
             (Kind::Source, "partitions") => {
@@ -269,13 +266,15 @@ impl fmt::Display for Difference {
             names.iter().try_for_each(|name| writeln!(f, "{sign} {what} {name}"))?;
         }
         self.model_files_changed.iter().try_for_each(|name| writeln!(f, "~ model {name}: its file changed"))?;
-        self.model_files_changed.iter().try_for_each(|name| writeln!(f, "~ model {name}: its file changed"))?;
         self.features_renamed.iter().try_for_each(|(former, name)| writeln!(f, "= feature {former} is now {name}"))?;
         self.streams_renamed.iter().try_for_each(|(former, name)| writeln!(f, "= stream {former} is now {name}"))?;
         let (added, changed, removed) = (self.features_added.len(), self.features_changed.len(), self.features_removed.len());
         let (reused, built) = (count(self.views_reused.len(), "view"), count(self.views_added.len(), "view"));
         let rebuilt = rebuilt.len();
-        writeln!(f, "features: {added} added, {changed} changed, {removed} removed; state: {reused} reused, {built} built, {rebuilt} rebuilt")
+        writeln!(
+            f,
+            "features: {added} added, {changed} changed, {removed} removed; state: {reused} reused, {built} built, {rebuilt} rebuilt"
+        )
     }
 }
 

@@ -57,7 +57,8 @@ pub fn load(plan: &Plan, source: usize, snapshot: &Snapshot, recent: &[EventBatc
             return Ok(batch);
         }
         let retractions: Vec<bool> = batch.retractions()?.map(|retracts| retracts.is_some()).collect();
-        let is_event = |row: usize| Ok(!retractions[row] && times.is_valid(row) && !gone.contains(&place(batch.position(source.event_time, row)?)));
+        let is_event =
+            |row: usize| Ok(!retractions[row] && times.is_valid(row) && !gone.contains(&place(batch.position(source.event_time, row)?)));
         let keep: BooleanArray = (0..batch.len()).map(|row| is_event(row).map(Some)).collect::<Result<_>>()?;
         Ok(EventBatch { rows: filter_record_batch(&batch.rows, &keep)?, source: batch.source })
     };

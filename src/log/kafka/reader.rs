@@ -113,7 +113,8 @@ fn headers_of(headers: &impl Headers) -> Vec<Header> {
 
 impl Reader {
     pub fn new(kafka: Kafka, topic: &str, consumer: BaseConsumer<Logging>) -> Self {
-        let progress = Progress { topic: topic.to_owned(), next: BTreeMap::new(), last: BTreeMap::new(), replaced: None, problems: Vec::new() };
+        let progress =
+            Progress { topic: topic.to_owned(), next: BTreeMap::new(), last: BTreeMap::new(), replaced: None, problems: Vec::new() };
         Self { kafka, consumer, progress, moved: false, away: None }
     }
 
