@@ -2,14 +2,19 @@
 //! a process that it did not start.
 
 use std::fs;
+use std::future::Future;
 use std::io;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
+use std::pin::pin;
 use std::process::{Child, Command, Stdio};
+use std::task::{Context, Waker};
 use std::thread::sleep;
 use std::time::Duration;
 
 use rdkafka::ClientConfig;
+use rdkafka::admin::{AdminClient, AdminOptions};
+use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use tempfile::TempDir;
 
@@ -68,6 +73,29 @@ impl Broker {
     /// What clients connect to.
     pub fn bootstrap(&self) -> String {
         format!("127.0.0.1:{}", self.port)
+    }
+
+    /// Deletes a topic, and waits until it is gone.
+    ///
+    /// # Panics
+    /// When it stays.
+    pub fn delete_topic(&self, name: &str) {
+        let config = || ClientConfig::new().set("bootstrap.servers", self.bootstrap()).clone();
+        let admin: AdminClient<DefaultClientContext> = config().create().expect("a client");
+        let options = AdminOptions::new();
+        let mut deleted = pin!(admin.delete_topics(&[name], &options));
+        while deleted.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending() {
+            sleep(Duration::from_millis(10));
+        }
+        for _ in 0..ASKED {
+            let consumer: BaseConsumer = config().create().expect("a client");
+            let metadata = consumer.fetch_metadata(None, Duration::from_secs(5)).expect("metadata");
+            if metadata.topics().iter().all(|topic| topic.name() != name) {
+                return;
+            }
+            sleep(ASK);
+        }
+        panic!("topic {name} stays");
     }
 
     /// Ends the broker as a crash would. Its data stays.

@@ -58,6 +58,7 @@ fn the_kafka_log_on_a_real_broker() {
     let kafka = Kafka::new(&broker.bootstrap(), []);
     records_come_back_exactly_and_from_any_offset(&kafka);
     a_topic_that_was_replaced_is_told_and_not_read(&kafka);
+    a_topic_that_was_made_again_with_more_records_is_not_read_on(&kafka, &broker);
     markers_of_transactions_are_no_records(&kafka, &broker.bootstrap());
     missing_topics_and_large_records_are_told(&kafka);
     a_reader_goes_on_when_the_broker_comes_back(&kafka, &mut broker);
@@ -127,6 +128,35 @@ fn a_topic_that_was_replaced_is_told_and_not_read(kafka: &Kafka) {
     for error in std::iter::repeat_with(told).take(2) {
         assert_eq!(error.kind(), ErrorKind::Unavailable);
         assert!(error.to_string().contains("topic gone partition 0: the next offset is 50, but the topic ends at 3"), "{error}");
+    }
+}
+
+fn a_topic_that_was_made_again_with_more_records_is_not_read_on(kafka: &Kafka, broker: &Broker) {
+    kafka.create_topic("made", 1).unwrap();
+    let mut writer = kafka.writer("outbox").unwrap();
+    writer.append(&numbered("made", 0..3), 1).unwrap();
+    let mut reader = kafka.reader("made").unwrap();
+    reader.seek(Partition(0), Offset(0)).unwrap();
+    let last = read(reader.as_mut(), 3).last().and_then(RecordRun::last).unwrap();
+    let behind = || {
+        let mut reader = kafka.reader("made").unwrap();
+        reader.seek(Partition(0), Offset(3)).unwrap();
+        reader.resume(Partition(0), last).unwrap();
+        reader
+    };
+    let mut reader = behind();
+    assert!(reader.poll(10, WAIT).unwrap().is_empty());
+    writer.append(&numbered("made", 3..5), 2).unwrap();
+    assert_eq!(values(&read(reader.as_mut(), 2)), ["3", "4"]);
+
+    broker.delete_topic("made");
+    kafka.create_topic("made", 1).unwrap();
+    writer.append(&numbered("made", 10..20), 3).unwrap();
+    let mut reader = behind();
+    for _ in 0..2 {
+        let error = (0..100).find_map(|_| reader.poll(10, WAIT).map(|runs| assert!(runs.is_empty())).err()).expect("an error");
+        assert_eq!(error.kind(), ErrorKind::Conflict, "{error}");
+        assert!(error.to_string().contains("topic made partition 0: the record at offset 2 is not the one that was read there"), "{error}");
     }
 }
 

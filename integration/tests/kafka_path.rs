@@ -172,6 +172,15 @@ fn payments_in_predictions_and_drift_out() {
     assert_eq!(server.stop(), Some(0));
 
     replayed(&project, &predictions);
+
+    // Another topic of that name, with more records than were read: nothing of it is taken for what comes next.
+    broker.delete_topic("payments");
+    kafka.create_topic("payments", PARTITIONS + 1).expect("a topic");
+    (10..15).for_each(|wave| send(&kafka, wave));
+    let refused = project.run(&["serve", "--until-caught-up", "--listen", "127.0.0.1:0"]);
+    assert_eq!(refused.code, Some(1), "{refused:?}");
+    assert!(refused.stderr.contains("is not the one that was read there"), "{refused:?}");
+    assert!(refused.stderr.contains("give the source a new name"), "{refused:?}");
 }
 
 /// The features that were used are those of a training set as known at each event.
