@@ -5,9 +5,10 @@
 use std::collections::BTreeMap;
 
 use super::{
-    Alert, Branch, ColumnSource, Dedup, DriftMetric, Entity, Expect, Expression, Field, Format, Model, Origin, Plan, Read, Relation,
-    RequestColumn, Score, Source, Step, Vector, VectorColumn, View, Watch,
+    Alert, Branch, ColumnSource, Dedup, DriftMetric, Entity, Expect, Expression, Field, Format, Model, Origin, Part, Plan, Read, Relation,
+    RequestColumn, Score, Source, Step, Usage, Vector, VectorColumn, View, Watch,
 };
+use crate::time::Epoch;
 use crate::value::Value;
 
 /// What is declared under a name.
@@ -73,11 +74,12 @@ fn columns(clauses: &mut Clauses, fields: &[Field]) {
 }
 
 fn of_source(source: &Source) -> Clauses {
-    // The identity and the schema are made of the others.
+    // The identity and the schema are made of the others; units are asked by field.
     let Source {
         name: _,
         id: _,
         fields,
+        epochs: _,
         schema: _,
         origin,
         format,
@@ -94,6 +96,9 @@ fn of_source(source: &Source) -> Clauses {
     let mut clauses = Clauses::new();
     let named = |columns: &[usize]| columns.iter().map(|column| fields[*column].name.as_str()).collect::<Vec<_>>().join(", ");
     columns(&mut clauses, fields);
+    for (index, field) in fields.iter().enumerate().filter(|(index, _)| source.epoch(*index) != Epoch::default()) {
+        put(&mut clauses, format!("unit of {}", field.name), source.epoch(index));
+    }
     match origin {
         Origin::Log { topic, partitions, by } => {
             put(&mut clauses, "from", format!("log '{topic}'"));
@@ -216,13 +221,30 @@ fn of_vector(vector: &Vector, plan: &Plan) -> Clauses {
 
 fn of_model(model: &Model, plan: &Plan) -> Clauses {
     // That a file holds another model is told by itself.
-    let Model { name: _, path, sha256, version: _, vector, score, watch } = model;
+    let Model { name: _, path, sha256, version: _, vector, usage, score, watch } = model;
     let mut clauses = Clauses::new();
     put(&mut clauses, "from", path.display());
     if let Some(sha256) = sha256 {
         put(&mut clauses, "sha256", sha256);
     }
     put(&mut clauses, "takes", &plan.vectors[*vector].name);
+    let Usage { output, part, also, row_by_row, chance } = usage;
+    if let Some(output) = output {
+        put(&mut clauses, "output", format!("'{output}'"));
+    }
+    match part {
+        None => {}
+        Some(Part::Class(class)) => put(&mut clauses, "class", format!("'{class}'")),
+        Some(Part::Column(column)) => put(&mut clauses, "column", column),
+    }
+    if !also.is_empty() {
+        put(&mut clauses, "also", also.iter().map(|output| format!("'{output}'")).collect::<Vec<_>>().join(", "));
+    }
+    for (runs, clause) in [(row_by_row, "runs row by row"), (chance, "runs with chance")] {
+        if *runs {
+            put(&mut clauses, clause, "");
+        }
+    }
     if let Some(Score { source, topic }) = score {
         put(&mut clauses, "score", format!("{} into topic '{topic}'", plan.sources[*source].name));
     }

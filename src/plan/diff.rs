@@ -205,6 +205,9 @@ impl Change {
             (Kind::Table, clause) if clause == "event time" || clause == "expect" || clause.starts_with("column ") => {
                 Some("its files are taken in again, and every row is stored a second time")
             }
+            (Kind::Source | Kind::Table, clause) if clause.starts_with("unit of ") => {
+                Some("for records and files from now on; what is stored keeps its times")
+            }
             (Kind::Source, clause) if clause.starts_with("column ") => match (is_new, &self.new) {
                 (true, _) => Some("null in events that are stored already"),
                 (false, None) => Some("it stays in what is stored, and is read no more"),
@@ -237,7 +240,7 @@ impl fmt::Display for Change {
             (Some(old), None) => ('-', format!("{clause} {old}")),
             (Some(old), Some(new)) => ('~', format!("{clause} was {old} and is {new}")),
         };
-        write!(f, "{sign} {} {name}: {said}", kind.name())?;
+        write!(f, "{sign} {} {name}: {}", kind.name(), said.trim_end())?;
         self.effect().map_or(Ok(()), |effect| write!(f, " ({effect})"))
     }
 }
