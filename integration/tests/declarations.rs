@@ -127,7 +127,7 @@ fn a_source_whose_declaration_was_away_stays_with_its_topic_too() {
 #[test]
 fn a_source_without_events_may_move() {
     let project = Project::new(&declared("log 'ev'", LONG));
-    let _ = project.push("ev", &vec![json!({"id": 1, "t": null}); 4]).ok();
+    assert_eq!(project.push("ev", &vec![json!({"id": 1, "t": null}); 4]).code, Some(1));
     project.catch_up();
     put(&project, &declared("log 'ev_new'", LONG));
     let _ = project.push("ev", &events(1..=3)).ok();
