@@ -19,9 +19,7 @@ use super::watermark::{Known, awaited};
 use super::work::{LeftOut, Pass, Segment, Work, events_of};
 use crate::error::{Error, Result};
 use crate::id::{Identity, Offset, Partition, Seq};
-use crate::online::{
-    AcceptedIds, Commit, DriftRow, Output, PartitionProgress, PartitionReading, Progress, Reading, state_key,
-};
+use crate::online::{AcceptedIds, Commit, DriftRow, Output, PartitionProgress, PartitionReading, Progress, Reading, state_key};
 use crate::plan::Plan;
 use crate::record::LastRead;
 use crate::telemetry::names;

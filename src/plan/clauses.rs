@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use super::{
-    Alert, Branch, ColumnSource, Dedup, DriftMetric, Entity, Expect, Expression, Field, Format, Model, Origin, Part, Plan, Read, Relation,
+    Alert, Alerts, Branch, ColumnSource, Dedup, Entity, Expect, Expression, Field, Format, Model, Origin, Part, Plan, Read, Relation,
     RequestColumn, Score, Source, Step, Usage, Vector, VectorColumn, View, Watch,
 };
 use crate::time::Epoch;
@@ -252,15 +252,22 @@ fn of_model(model: &Model, plan: &Plan) -> Clauses {
         put(&mut clauses, "watch drift every", every);
         put(&mut clauses, "watch drift against", profile.display());
         put(&mut clauses, "watch drift into", format!("topic '{topic}'"));
-        let alert = |Alert { metric, threshold }: &Alert| {
-            let metric = match metric {
-                DriftMetric::Psi => "psi",
-                DriftMetric::Ks => "ks",
-                DriftMetric::MissingRate => "missing_rate",
-            };
-            format!("{metric} > {threshold}")
+        let Alerts { alerts, except, unless_rows_below, unless_p_value_above } = alerts;
+        let alert = |Alert { metric, columns, threshold }: &Alert| {
+            let of = if columns.is_empty() { String::new() } else { format!("({})", columns.join(", ")) };
+            format!("{}{of} > {threshold}", metric.name())
         };
-        put(&mut clauses, "alert when", alerts.iter().map(alert).collect::<Vec<_>>().join(", "));
+        let mut alerted = alerts.iter().map(alert).collect::<Vec<_>>().join(", ");
+        if !except.is_empty() {
+            alerted += &format!(" except ({})", except.join(", "));
+        }
+        let rows = unless_rows_below.map(|rows| format!("rows < {rows}"));
+        let chance = unless_p_value_above.map(|p| format!("p_value > {p}"));
+        let unless: Vec<String> = rows.into_iter().chain(chance).collect();
+        if !unless.is_empty() {
+            alerted += &format!(" unless {}", unless.join(" or "));
+        }
+        put(&mut clauses, "alert when", alerted);
     }
     clauses
 }
