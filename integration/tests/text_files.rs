@@ -128,9 +128,15 @@ fn what_is_too_large_is_not_held() {
         assert!(ended.stdout.contains(&format!("{accepted} accepted")) && format!("{ended:?}").contains(said), "{file}: {ended:?}");
         assert!(most < 300, "{file} has 120 MB, the push took {most} MB");
     }
-    let (most, ended) = memory_of(&project, &["training-set", "v", "--spine", "open.csv", "--out", "out.csv"]);
-    assert!(ended.code == Some(1) && ended.stderr.contains("line 3: the quote that opens here in column s is not closed"), "{ended:?}");
-    assert!(most < 300, "a spine of 120 MB took {most} MB");
+    for (file, said) in [
+        ("open.csv", "line 3: the quote that opens here in column s is not closed"),
+        ("closed.csv", "line 2: the row has more than 16777216 bytes"),
+        ("long.ndjson", "line 2: the row has more than 16777216 bytes"),
+    ] {
+        let (most, ended) = memory_of(&project, &["training-set", "v", "--spine", file, "--out", "out.csv"]);
+        assert!(ended.code == Some(1) && ended.stderr.contains(said), "{file}: {ended:?}");
+        assert!(most < 300, "a spine of 120 MB took {most} MB");
+    }
     assert_eq!(features(&project, &[1, 2, 3, 4, 6, 7]).iter().map(|row| row["n"].clone()).collect::<Vec<_>>(), [2, 0, 2, 1, 0, 1]);
     let dead = read_topic(&project, "e.dead");
     assert!(dead.len() == 3 && dead.iter().all(|record| record.headers["forebay.reason"] == "too_large"), "{}", dead.len());
@@ -337,6 +343,9 @@ fn the_same_records_in_every_form() {
         let ended = pushing.run(&["push", "e", name]).ok();
         assert!(ended.stdout.starts_with("3 accepted, 0 rejected"), "{name}: {ended:?}");
         assert_eq!(json!(features(&pushing, &[1, 2])), wanted, "{name}");
+        let _ = as_spine(&pushing, name).ok();
+        let counts: Vec<Json> = pushing.read("out.ndjson").lines().map(|line| read_json(line)["n"].clone()).collect();
+        assert_eq!(json!(counts), json!([2, 1, 2]), "{name}");
         let bodies = project();
         let server = bodies.serve();
         for content_type in ["application/x-ndjson", "application/json"] {

@@ -232,3 +232,43 @@ fn print(context: &Context, source: &str, unit: &str, pushed: &Pushed) -> Result
     pushed.warnings.iter().for_each(|warning| output::complain(&format!("warning: {warning}\n")));
     context.print.one(&text, &object)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_may_be_in_all_the_same_is_said() {
+        let step = Step { payloads: vec![Vec::new(); 3], first: 20, ..Step::default() };
+        let unknown = "away; whether records 21 to 23 of it are in is not known: `forebay topics list` counts them";
+        for (error, is_kafka, message) in [
+            (Error::unavailable("away"), false, unknown),
+            (Error::internal("away"), false, unknown),
+            (Error::input("away"), true, unknown),
+            (Error::input("away"), false, "away"),
+            (Error::conflict("away"), false, "away"),
+        ] {
+            assert_eq!(doubted(error, &step, is_kafka).to_string(), message);
+        }
+    }
+
+    #[test]
+    fn a_push_that_ended_early_tells_how_to_go_on() {
+        let arguments = Arguments { source: "e".into(), file: "e.csv".into(), from: 5 };
+        let pushed = |accepted, rejected| Pushed {
+            from: 5,
+            accepted,
+            rejected,
+            rejects: Vec::new(),
+            positions: BTreeMap::new(),
+            warnings: Vec::new(),
+        };
+        for (pushed, message) in [
+            (pushed(0, 0), "away"),
+            (pushed(1, 0), "away; record 5 of it is in e: go on behind with `forebay push e e.csv --from 6`"),
+            (pushed(1, 1), "away; records 5 to 6 of it are in e: go on behind with `forebay push e e.csv --from 7`"),
+        ] {
+            assert_eq!(went_on(Error::input("away"), &arguments, &pushed).to_string(), message);
+        }
+    }
+}

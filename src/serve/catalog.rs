@@ -8,6 +8,7 @@ use serde_json::{Value as Json, json};
 
 use crate::engine::Handle;
 use crate::plan::{ColumnSource, FeatureRef, Field, Origin, Plan, Relation, Source, Vector, View};
+use crate::time::Epoch;
 use crate::value::Value;
 
 use super::exact::read_exact;
@@ -41,6 +42,15 @@ fn catalog(handle: &Handle) -> Json {
     })
 }
 
+/// The fields of a source, with what integers count that stand for times where it is not microseconds.
+fn counted(source: &Source) -> Vec<Json> {
+    let mut listed = fields(&source.fields);
+    for (field, epoch) in listed.iter_mut().zip(&source.epochs).filter(|(_, epoch)| **epoch != Epoch::default()) {
+        field["unit"] = epoch.spelling().into();
+    }
+    listed
+}
+
 fn fields(fields: &[Field]) -> Vec<Json> {
     fields.iter().map(|field| json!({"name": field.name, "type": field.data_type.to_string()})).collect()
 }
@@ -55,7 +65,7 @@ fn source(source: &Source) -> Json {
         "id": source.id.to_string(),
         "from": log,
         "dead_letters": source.dead_letter_topic(),
-        "fields": fields(&source.fields),
+        "fields": counted(source),
         "event_time": source.fields[source.event_time].name,
         "lateness": source.lateness.to_string(),
         "max_ahead": source.max_ahead.to_string(),
