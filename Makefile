@@ -120,7 +120,7 @@ prove: setup ## random definitions and events against the naive oracle: make pro
 	@integration/setup/prove.sh $(or $(MINUTES),10) $(SEED)
 
 .PHONY: fuzz
-fuzz: setup-build ## broken definitions, records and stored state, guided by coverage: make fuzz SECONDS=300 TARGETS=state
+fuzz: setup-build ## broken definitions, Parquet files, records and stored state, guided by coverage: make fuzz SECONDS=300 TARGETS=state
 	@integration/setup/fuzz.sh $(or $(SECONDS),300) $(TARGETS)
 
 .PHONY: fuzz-keep

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Fuzzes by coverage, one target after the other, each for so many seconds:
 #
-#   fuzz.sh SECONDS [TARGET...]     definitions, records, state; all without a name
+#   fuzz.sh SECONDS [TARGET...]     definitions, parquet, records, state; all without a name
 #   fuzz.sh keep [TARGET...]        adds to the kept inputs those found ones that reach what no kept one reaches
 #
 # What is found lies in the cache; what is kept lies in integration/fuzz/corpus, where `make test` tries it again. An
@@ -9,7 +9,7 @@
 set -euo pipefail
 
 what=$1 targets=("${@:2}")
-[ ${#targets[@]} -gt 0 ] || targets=(definitions records state)
+[ ${#targets[@]} -gt 0 ] || targets=(definitions parquet records state)
 here=$(cd "$(dirname "$0")/.." && pwd)
 cache=${FOREBAY_CACHE:-$HOME/.cache/forebay}/fuzz
 binaries=${CARGO_TARGET_DIR:-$here/../target}/debug

@@ -69,6 +69,11 @@ fn definitions() {
 }
 
 #[test]
+fn parquet() {
+    replay(attempts::parquet(), 300);
+}
+
+#[test]
 fn records() {
     replay(attempts::records(), 5_000);
 }

@@ -4,10 +4,10 @@ use std::str::FromStr;
 
 use serde_json::Value as Json;
 
+use crate::decode::value;
 use crate::error::{Error, Result};
 use crate::plan::{Field, Vector};
 use crate::serve::read_exact;
-use crate::time::EventTime;
 use crate::value::{DataType, Value};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,15 +61,6 @@ fn some_of(fields: &[Field], given: &[Assignment], what: &str) -> Result<Vec<(St
 
 fn typed(data_type: &DataType, text: &str) -> Option<Value> {
     match data_type {
-        DataType::Bool => text.parse().ok().map(Value::Bool),
-        DataType::Int => text.parse().ok().map(Value::Int),
-        // Words such as `inf` mean what they say; digits that are too many for a double do not mean infinity.
-        DataType::Float => {
-            let number: Option<f64> = text.parse().ok();
-            number.filter(|number| number.is_finite() || !text.bytes().any(|byte| byte.is_ascii_digit())).map(Value::Float)
-        }
-        DataType::Text => Some(Value::Text(text.into())),
-        DataType::Timestamp => EventTime::parse(text).map(|time| Value::Timestamp(time.0)),
         // A JSON array, whose texts stand in quotes.
         DataType::List(item) => {
             let Ok(Json::Array(items)) = read_exact(text.as_bytes()) else { return None };
@@ -83,7 +74,9 @@ fn typed(data_type: &DataType, text: &str) -> Option<Value> {
             };
             items.into_iter().map(item_of).collect::<Option<Vec<_>>>().map(|items| Value::List(items.into()))
         }
-        DataType::Map(_) | DataType::Struct(_) => None,
+        DataType::Text => Some(Value::Text(text.into())),
+        // As a cell of CSV.
+        _ => value::cell(text, data_type).ok().flatten().map(Value::from),
     }
 }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use sonic_rs::{JsonContainerTrait, JsonType, JsonValueTrait, Value as Json};
 
+use crate::decode::value;
 use crate::engine::{LookupRequest, LookupRow};
 use crate::id::{Offset, Partition};
 use crate::plan::{Field, Vector};
@@ -158,28 +159,25 @@ fn repeated(place: String) -> Refusal {
     Refusal::bad("repeated_field", place, message)
 }
 
-/// A JSON value as that type; `None` when it is not of it. Never null.
+/// A JSON value as that type, by the rules of payloads; `None` when it is not of it. Never null.
 fn typed(data_type: &DataType, json: &Json) -> Option<Value> {
-    match data_type {
-        DataType::Bool => json.as_bool().map(Value::Bool),
-        DataType::Int => json.as_i64().map(Value::Int),
-        DataType::Float => match json.as_str() {
-            Some("NaN") => Some(Value::Float(f64::NAN)),
-            Some("Infinity") => Some(Value::Float(f64::INFINITY)),
-            Some("-Infinity") => Some(Value::Float(f64::NEG_INFINITY)),
-            Some(_) => None,
-            None => json.as_f64().map(Value::Float),
-        },
-        DataType::Text => json.as_str().map(|text| Value::Text(text.into())),
-        DataType::Timestamp => time(json).map(|time| Value::Timestamp(time.0)),
-        DataType::List(item) => {
-            let items = json.as_array()?;
-            let item_of = |json: &Json| if json.is_null() { Some(Value::Null) } else { typed(item, json) };
-            items.iter().map(item_of).collect::<Option<Vec<_>>>().map(|items| Value::List(items.into()))
-        }
-        // No column that a caller sends is one of these.
-        DataType::Map(_) | DataType::Struct(_) => None,
+    if let DataType::List(item) = data_type {
+        let items = json.as_array()?;
+        let item_of = |json: &Json| if json.is_null() { Some(Value::Null) } else { typed(item, json) };
+        return items.iter().map(item_of).collect::<Option<Vec<_>>>().map(|items| Value::List(items.into()));
     }
+    let read = if let Some(flag) = json.as_bool() {
+        value::boolean(flag, data_type)
+    } else if let Some(text) = json.as_str() {
+        value::text(text, data_type)
+    } else if let Some(number) = json.as_i64() {
+        value::whole(number, data_type)
+    } else if let Some(number) = json.as_u64() {
+        value::unsigned(number, data_type)
+    } else {
+        value::float(json.as_f64()?, data_type)
+    };
+    read.ok().map(Value::from)
 }
 
 /// RFC 3339, or microseconds since the epoch.

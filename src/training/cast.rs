@@ -72,9 +72,8 @@ fn of_texts(array: &ArrayRef, form: Form, to: &DataType, epoch: Epoch, what: &st
 
 fn of_rows(rows: usize, to: &DataType, what: &str, mut value: impl FnMut(usize) -> Result<Value, Mismatch>) -> Result<ArrayRef> {
     let value = |row| {
-        value(row).map_err(|mismatch| {
-            Error::input(format!("{what}, row {}: {}, but {to} is needed: mend it or leave it empty", row + 1, mismatch.message))
-        })
+        value(row)
+            .map_err(|mismatch| Error::input(format!("{what}, row {}: no {to}, mend it or leave it empty: {}", row + 1, mismatch.message)))
     };
     let values = (0..rows).map(value).collect::<Result<Vec<_>>>()?;
     array_of(to, values.iter())

@@ -31,10 +31,19 @@ impl Spine {
         Self { name: "the spine".to_owned(), schema, batches }
     }
 
-    /// All rows in one batch, the columns of text formats with the types that are given, else with those of their values: a
+    /// All rows in one batch, columns of these names with these types, others of text formats with those of their values: a
     /// table that is no spine. Errors as for spines.
     pub fn table(&self, types: &[(&str, &DataType)]) -> Result<RecordBatch> {
-        write::typed(&self.rows()?.output(types)?)
+        let rows = self.rows()?;
+        let batch = write::typed(&rows.output(types)?)?;
+        let (mut fields, mut columns) = (batch.schema().fields().to_vec(), batch.columns().to_vec());
+        for (name, to) in types.iter().filter(|(_, to)| !matches!(to, DataType::Map(_) | DataType::Struct(_))) {
+            if let (Some(column), Some((at, _))) = (rows.column(name, to)?, batch.schema().column_with_name(name)) {
+                fields[at] = Arc::new(Field::new(*name, to.arrow(), true));
+                columns[at] = column;
+            }
+        }
+        Ok(RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)?)
     }
 
     /// All rows in one batch. `Input` when there is none, or when two columns have one name.
@@ -169,7 +178,7 @@ impl SpineRows<'_> {
     pub fn output(&self, used: &[(&str, &DataType)]) -> Result<RecordBatch> {
         let schema = self.rows.schema();
         let fields = schema.fields().iter().zip(self.rows.columns()).map(|(field, column)| {
-            let used = used.iter().find(|(name, data_type)| name == field.name() && data_type.is_single());
+            let used = used.iter().find(|(name, _)| name == field.name());
             written::with_type(field, column, used.map(|(_, data_type)| *data_type))
         });
         let fields = fields.collect::<Result<Vec<_>>>()?;

@@ -41,9 +41,10 @@ pub fn form(field: &Field) -> Option<Form> {
     }
 }
 
-/// The column with the type of its values noted: what it is used as, else the narrowest.
+/// The column with the type of its values noted: what it is used as, where it can be, else the narrowest.
 pub fn with_type(field: &Field, array: &ArrayRef, used: Option<&DataType>) -> Result<Field> {
     let Some(form) = form(field) else { return Ok(field.clone()) };
+    let used = used.filter(|used| used.is_single() || form == Form::Json && matches!(used, DataType::List(_)));
     let found = used.cloned().unwrap_or_else(|| narrowest(array.as_string(), form));
     let mut metadata = field.metadata().clone();
     let noted = serde_json::to_string(&found).map_err(|error| Error::internal(error.to_string()))?;
@@ -150,7 +151,8 @@ fn of_json(values: impl Iterator<Item = String>) -> Option<DataType> {
         b'0' if values.iter().all(|value| is_exact(value)) => Some(DataType::Float),
         b'[' => {
             let items: Option<Vec<Vec<String>>> = values.iter().map(|value| elements(value)).collect();
-            let item = of_json(items?.into_iter().flatten()).unwrap_or(DataType::Text);
+            let items: Vec<String> = items?.into_iter().flatten().filter(|item| item != "null").collect();
+            let item = if items.is_empty() { DataType::Text } else { of_json(items.into_iter())? };
             item.is_single().then(|| DataType::List(Box::new(item)))
         }
         _ => None,

@@ -2,6 +2,7 @@
 //! count. `tests/fuzz.rs` replays what is kept in `fuzz/corpus`, and `make fuzz` looks for more (`fuzz/fuzz_targets`).
 
 mod definitions;
+mod parquet;
 mod records;
 mod state;
 
@@ -13,6 +14,7 @@ use forebay::plan::{ModelSignature, Plan};
 use forebay::{Error, Result};
 
 pub use self::definitions::definitions;
+pub use self::parquet::parquet;
 pub use self::records::records;
 pub use self::state::state;
 
@@ -42,8 +44,8 @@ impl Target {
 
 /// All of them.
 #[must_use]
-pub fn targets() -> [Target; 3] {
-    [definitions(), records(), state()]
+pub fn targets() -> [Target; 4] {
+    [definitions(), parquet(), records(), state()]
 }
 
 /// Appends every file with that extension below a folder.

@@ -2,15 +2,34 @@
 //! what changes state: a half-done change would stay.
 
 use std::any::Any;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::cell::Cell;
+use std::panic::{AssertUnwindSafe, catch_unwind, set_hook, take_hook};
+use std::sync::Once;
 
 use crate::error::{Error, Result};
 
-/// What `read` gives; where it panics, an input error.
+thread_local! {
+    /// How many guards are around what this thread does.
+    static GUARDS: Cell<u32> = const { Cell::new(0) };
+}
+
+/// What `read` gives; where it panics, an input error, which says all that there is to say.
 pub fn guarded<T>(read: impl FnOnce() -> Result<T>) -> Result<T> {
+    static QUIET: Once = Once::new();
+    QUIET.call_once(|| {
+        let before = take_hook();
+        set_hook(Box::new(move |panic| {
+            if GUARDS.get() == 0 {
+                before(panic);
+            }
+        }));
+    });
+    GUARDS.set(GUARDS.get() + 1);
+    let read = catch_unwind(AssertUnwindSafe(read));
+    GUARDS.set(GUARDS.get() - 1);
     let ended =
         |panic: Box<dyn Any + Send>| Error::input(format!("cannot be read: it holds what its reader does not know ({})", said(&*panic)));
-    catch_unwind(AssertUnwindSafe(read)).unwrap_or_else(|panic| Err(ended(panic)))
+    read.unwrap_or_else(|panic| Err(ended(panic)))
 }
 
 /// What a panic says, in one line.

@@ -117,6 +117,7 @@ pub(crate) fn float<'a>(value: f64, to: &DataType) -> Converted<'a> {
         DataType::Float => Ok(Single::Float(value)),
         DataType::Int if value.fract() == 0.0 && value.abs() < 9_007_199_254_740_992.0 => Ok(Single::Int(value as i64)),
         DataType::Int => wrong(format_args!("got the number {value}, which is not written as a whole number of 64 bits")),
+        DataType::Timestamp if value.fract() == 0.0 && value.abs() >= 9.2e18 => out_of_years(value, Epoch::default(), None),
         _ => wrong(format_args!("got the number {value}")),
     }
 }

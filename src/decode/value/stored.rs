@@ -125,8 +125,11 @@ fn single<'a>(column: &'a dyn Array, row: usize, to: &DataType) -> Result<Single
         A::UInt16 => whole(at::<UInt16Type>(column, row).into(), to),
         A::UInt32 => whole(at::<UInt32Type>(column, row).into(), to),
         A::UInt64 => unsigned(at::<UInt64Type>(column, row), to),
-        A::Float16 => narrow(at::<Float16Type>(column, row).into(), 11, to),
-        A::Float32 => narrow(at::<Float32Type>(column, row).into(), 24, to),
+        A::Float16 | A::Float32 if *to == DataType::Int && !is_exact(column, row) => {
+            wrong(format_args!("got the number {}, which {} do not hold exactly", shown(column, row), column.data_type()))
+        }
+        A::Float16 => float(at::<Float16Type>(column, row).into(), to),
+        A::Float32 => float(at::<Float32Type>(column, row).into(), to),
         A::Float64 => float(at::<Float64Type>(column, row), to),
         A::FixedSizeBinary(16) => owned(&uuid(column.as_fixed_size_binary().value(row)), to),
         A::FixedSizeBinary(_) => bytes(column.as_fixed_size_binary().value(row), to),
@@ -139,13 +142,12 @@ fn at<T: ArrowPrimitiveType>(column: &dyn Array, row: usize) -> T::Native {
     column.as_primitive::<T>().value(row)
 }
 
-/// A double of fewer bits, which holds every whole number of so many bits and not every one above.
-fn narrow<'a>(value: f64, bits: i32, to: &DataType) -> Result<Single<'a>, Mismatch> {
-    match to {
-        DataType::Int if value.abs() >= 2_f64.powi(bits) => {
-            wrong(format_args!("got the number {value}, which {} bits do not hold exactly", if bits == 11 { 16 } else { 32 }))
-        }
-        _ => float(value, to),
+/// Whether a float of fewer bits than a double holds every whole number up to its own.
+fn is_exact(column: &dyn Array, row: usize) -> bool {
+    match column.data_type() {
+        ArrowType::Float16 => f64::from(at::<Float16Type>(column, row)).abs() < 2_048.0,
+        ArrowType::Float32 => f64::from(at::<Float32Type>(column, row)).abs() < 16_777_216.0,
+        _ => true,
     }
 }
 
@@ -261,6 +263,8 @@ pub(crate) fn as_found(out: &mut Vec<u8>, column: &dyn Array, row: usize) {
         out.extend(pointed(&digits, scale).bytes());
     } else {
         match column.data_type() {
+            // As a double it would be one of the whole numbers that a double holds.
+            ArrowType::Float16 | ArrowType::Float32 if !is_exact(column, row) => write_text(out, &shown(column, row)),
             ArrowType::Boolean => out.extend(column.as_boolean().value(row).to_string().bytes()),
             ArrowType::Float16 => write_float(out, at::<Float16Type>(column, row).into()),
             ArrowType::Float32 => write_float(out, at::<Float32Type>(column, row).into()),

@@ -71,8 +71,8 @@ fn a_spine_that_does_not_fit_is_refused_with_the_column() {
     assert_eq!(text, expected);
     let fractions: ArrayRef = Arc::new(Float64Array::from(vec![1.0, 1.5]));
     let text = refused_spine(vec![("user_id", fractions), ("event_time", times(vec![Some(0); 2])), ("amount", users(vec![1, 1]))]);
-    let expected = "column user_id of the spine, row 2: got the number 1.5, which is not written as a whole number of 64 bits, \
-                    but bigint is needed: mend it or leave it empty";
+    let expected = "column user_id of the spine, row 2: no bigint, mend it or leave it empty: got the number 1.5, which is not written as a \
+                    whole number of 64 bits";
     assert_eq!(text, expected);
     let (_, text) = refused(|request| request.time = Some("when".to_owned()));
     assert_eq!(text, "the spine has no column when, which --time names (its columns: user_id, event_time, amount)");

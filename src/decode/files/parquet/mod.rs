@@ -3,6 +3,7 @@
 
 mod footer;
 mod open;
+mod pages;
 
 use std::fs::File;
 

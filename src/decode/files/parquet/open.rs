@@ -10,7 +10,7 @@ use arrow::array::{Array, ArrayRef, AsArray, ListArray, TimestampMicrosecondArra
 use arrow::datatypes::{DataType as ArrowType, FieldRef, Schema, SchemaRef, TimeUnit, TimestampMicrosecondType, TimestampSecondType};
 use arrow::record_batch::RecordBatch;
 
-use super::footer;
+use super::{footer, pages};
 use crate::decode::files::guarded;
 use crate::error::{Error, Result};
 
@@ -85,6 +85,8 @@ impl ParquetFile {
                 ParquetRecordBatchReaderBuilder::new_with_metadata(file, metadata).with_batch_size(rows).build()
             })
         };
+        let parts = || self.metadata.row_groups().iter().flat_map(|group| group.columns());
+        reading(|| parts().try_for_each(|column| pages::check(&self.file, column)))?;
         let seconds = match self.long.is_empty() {
             true => None,
             false => Some(reader(&with_unit(&self.schema, &self.long, TimeUnit::Second))?),
