@@ -309,6 +309,19 @@ fn what_a_spine_hands_through_comes_out_as_it_went_in() {
     let time = DataType::Timestamp(TimeUnit::Microsecond, None);
     assert_eq!(types, [DataType::Utf8, DataType::Int64, time, DataType::Utf8, DataType::Float64, DataType::Boolean]);
 
+    // Numbers of a time count what is declared, also where they are handed through.
+    let project_of_millis = Project::new(&HANDED.replace("t timestamp)", "t timestamp ms)"));
+    project_of_millis.write("in.csv", "id,n,t\n1.10,1,1714557600123\n");
+    for out in ["out.csv", "out.parquet", "out.ndjson"] {
+        let _ = project_of_millis.run(&["training-set", "v", "--spine", "in.csv", "--out", out]).ok();
+    }
+    assert!(project_of_millis.read("out.csv").contains("1.10,1,1714557600123,"));
+    assert!(project_of_millis.read("out.ndjson").contains("\"t\":1714557600123,"));
+    let file = File::open(project_of_millis.path("out.parquet")).expect("a file");
+    let batch =
+        ParquetRecordBatchReaderBuilder::try_new(file).expect("Parquet").build().expect("rows").next().expect("a batch").expect("rows");
+    assert_eq!(batch.column(2).to_data(), TimestampMicrosecondArray::from(vec![T + 123_000]).to_data());
+
     // Parquet keeps its types, also those that only a spine has.
     let decimals = Decimal128Array::from(vec![Some(110), None]).with_precision_and_scale(38, 2).expect("decimals");
     let typed: Vec<(&str, ArrayRef)> = vec![

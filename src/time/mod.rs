@@ -22,7 +22,7 @@ pub struct IngestTime(pub i64);
 pub struct Span(pub i64);
 
 /// What an integer counts that stands for a time: since 1970-01-01T00:00:00Z.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Epoch {
     Seconds,
     Millis,

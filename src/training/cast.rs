@@ -6,7 +6,7 @@ use arrow::datatypes::{DataType as ArrowType, Field, TimestampMicrosecondType};
 
 use super::written::{self, Form};
 use crate::decode::Values;
-use crate::decode::value::{Mismatch, becomes, cell, counted, stored, unpacked};
+use crate::decode::value::{Mismatch, becomes, cell, counted, item, stored, unpacked};
 use crate::error::{Error, Result};
 use crate::time::{Epoch, Span};
 use crate::value::{DataType, Value};
@@ -28,12 +28,25 @@ pub fn to_type(array: &ArrayRef, field: &Field, to: &DataType, epoch: Epoch, wha
         return Err(Error::input(format!("{what} is {}, but {to} is needed: convert it", spelled(array.data_type()))));
     }
     let array = unpacked(array)?;
-    let is_count = array.data_type().is_integer() && *to == DataType::Timestamp;
-    of_rows(array.len(), to, what, |row| match is_count.then(|| stored(array.as_ref(), row, &DataType::Int)).transpose()? {
-        Some(Value::Int(number)) => counted(number, epoch, to).map(Value::from),
-        Some(none) => Ok(none),
-        None => stored(array.as_ref(), row, to),
+    let is_count = item(array.data_type()).unwrap_or(array.data_type()).is_integer() && *single(to) == DataType::Timestamp;
+    let number = if to.is_single() { DataType::Int } else { DataType::List(Box::new(DataType::Int)) };
+    of_rows(array.len(), to, what, |row| match is_count {
+        true => stored(array.as_ref(), row, &number).and_then(|numbers| times_of(numbers, epoch)),
+        false => stored(array.as_ref(), row, to),
     })
+}
+
+/// What numbers count, alone or in lists.
+fn times_of(numbers: Value, epoch: Epoch) -> Result<Value, Mismatch> {
+    match numbers {
+        Value::Int(number) => counted(number, epoch, &DataType::Timestamp).map(Value::from),
+        Value::List(numbers) => numbers
+            .iter()
+            .map(|number| times_of(number.clone(), epoch))
+            .collect::<Result<Vec<_>, _>>()
+            .map(|times| Value::List(times.into())),
+        none => Ok(none),
+    }
 }
 
 /// The column as event times.

@@ -179,7 +179,7 @@ impl SpineRows<'_> {
         let schema = self.rows.schema();
         let fields = schema.fields().iter().zip(self.rows.columns()).map(|(field, column)| {
             let used = used.iter().find(|(name, _)| name == field.name());
-            written::with_type(field, column, used.map(|(_, data_type)| *data_type))
+            written::with_type(field, column, used.map(|(_, data_type)| *data_type), self.epoch(field.name()))
         });
         let fields = fields.collect::<Result<Vec<_>>>()?;
         Ok(RecordBatch::try_new(Arc::new(Schema::new(fields)), self.rows.columns().to_vec())?)

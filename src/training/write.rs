@@ -101,7 +101,7 @@ fn write_ndjson(file: File, batches: &[RecordBatch]) -> Result<File, Box<dyn std
                     _ if column.is_null(row) => line.extend(b"null"),
                     Some(Form::Json) => line.extend(column.as_string::<i32>().value(row).bytes()),
                     Some(Form::Cell) => {
-                        let to = written::noted_type(field).unwrap_or(DataType::Text);
+                        let to = written::noted(field).map_or(DataType::Text, |(to, _)| to);
                         written::write_cell(&mut line, column.as_string::<i32>().value(row), &to);
                     }
                     None if is_ours(column.data_type()) => write_value(&mut line, &value_at(column.as_ref(), row)),

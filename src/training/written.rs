@@ -41,28 +41,29 @@ pub fn form(field: &Field) -> Option<Form> {
     }
 }
 
-/// The column with the type of its values noted: what it is used as, where it can be, else the narrowest.
-pub fn with_type(field: &Field, array: &ArrayRef, used: Option<&DataType>) -> Result<Field> {
+/// The column with the type of its values noted: what it is used as, where it can be, else the narrowest; and what its
+/// integers count that stand for times.
+pub fn with_type(field: &Field, array: &ArrayRef, used: Option<&DataType>, epoch: Epoch) -> Result<Field> {
     let Some(form) = form(field) else { return Ok(field.clone()) };
     let used = used.filter(|used| used.is_single() || form == Form::Json && matches!(used, DataType::List(_)));
     let found = used.cloned().unwrap_or_else(|| narrowest(array.as_string(), form));
     let mut metadata = field.metadata().clone();
-    let noted = serde_json::to_string(&found).map_err(|error| Error::internal(error.to_string()))?;
+    let noted = serde_json::to_string(&(found, epoch)).map_err(|error| Error::internal(error.to_string()))?;
     metadata.insert(TYPE.to_owned(), noted);
     Ok(field.clone().with_metadata(metadata))
 }
 
-/// The type that `with_type` noted, of a column of texts.
-pub fn noted_type(field: &Field) -> Option<DataType> {
+/// What `with_type` noted of a column of texts.
+pub fn noted(field: &Field) -> Option<(DataType, Epoch)> {
     serde_json::from_str(field.metadata().get(TYPE)?).ok()
 }
 
 /// The column as values of its noted type; one of values stays.
 pub fn typed(field: &Field, array: &ArrayRef) -> Result<(Field, ArrayRef)> {
-    let (Some(form), Some(to)) = (form(field), noted_type(field)) else { return Ok((field.clone(), array.clone())) };
+    let (Some(form), Some((to, epoch))) = (form(field), noted(field)) else { return Ok((field.clone(), array.clone())) };
     let array = match (form, &to) {
         (Form::Json, DataType::Text) => Arc::new(as_cells(array.as_string())),
-        _ => cast::to_type(array, field, &to, Epoch::default(), &format!("column {}", field.name()))?,
+        _ => cast::to_type(array, field, &to, epoch, &format!("column {}", field.name()))?,
     };
     Ok((Field::new(field.name(), to.arrow(), true), array))
 }
@@ -78,7 +79,7 @@ fn unquoted(json: &str) -> Option<String> {
 
 /// Appends a cell of a column of that noted type as JSON: a number as it is written, where JSON writes it so.
 pub fn write_cell(out: &mut Vec<u8>, text: &str, to: &DataType) {
-    let number = matches!(to, DataType::Int | DataType::Float);
+    let number = matches!(to, DataType::Int | DataType::Float) || *to == DataType::Timestamp && text.parse::<i64>().is_ok();
     if number && serde_json::from_str::<serde_json::Number>(text).is_ok() {
         return out.extend(text.bytes());
     }
