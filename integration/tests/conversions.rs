@@ -155,12 +155,8 @@ fn source(data_type: &str) -> Source {
     compiled.plan.unwrap_or_else(|| panic!("{:?}", compiled.diagnostics)).sources[0].clone()
 }
 
-fn shown(column: &dyn Array, data_type: &DataType) -> Read {
-    if column.is_null(0) {
-        return Some("null".to_owned());
-    }
-    let text = array_value_to_string(column, 0).unwrap();
-    Some(if *data_type == DataType::Float && text == "-0.0" { "-0.0".to_owned() } else { text })
+fn shown(column: &dyn Array) -> Read {
+    Some(if column.is_null(0) { "null".to_owned() } else { array_value_to_string(column, 0).unwrap() })
 }
 
 /// What the decoder of records makes of a payload, which is rejected by name where it is.
@@ -172,13 +168,13 @@ fn decoded(source: &Source, payload: &[u8]) -> Read {
         assert!(reject.message.contains("field v"), "{}", reject.message);
         return None;
     }
-    shown(decoded.batch.column(1).as_ref(), &source.fields[1].data_type)
+    shown(decoded.batch.column(1).as_ref())
 }
 
 /// What a file gives when it is pushed, as a source's or as a table's.
 fn pushed(source: &Source, records: forebay::Result<forebay::decode::Payloads>) -> Read {
     let payloads: Vec<Vec<u8>> = match records {
-        Ok(batches) => batches.flat_map(|batch| batch.unwrap()).collect(),
+        Ok(batches) => batches.flat_map(|batch| batch.unwrap()).map(|payload| payload.bytes).collect(),
         Err(error) => {
             assert!(error.to_string().contains("column v"), "{error}");
             return None;
@@ -190,7 +186,7 @@ fn pushed(source: &Source, records: forebay::Result<forebay::decode::Payloads>) 
 
 fn in_spine(path: &Path, data_type: &DataType) -> Read {
     match read_spine(path).and_then(|spine| spine.table(&[("v", data_type)])) {
-        Ok(rows) => shown(rows.column_by_name("v").unwrap().as_ref(), data_type),
+        Ok(rows) => shown(rows.column_by_name("v").unwrap().as_ref()),
         Err(error) => {
             assert!(error.to_string().contains("column v"), "{error}");
             None

@@ -39,7 +39,7 @@ fn decode(decoder: &mut Decoder, payloads: Payloads) {
         let Ok(batch) = batch else { return };
         let mut run = RecordRun { topic: "s".into(), ..RecordRun::default() };
         for (offset, payload) in batch.iter().enumerate() {
-            run.push(Offset(offset as u64), 0, None, Some(payload), Vec::new());
+            run.push(Offset(offset as u64), 0, None, Some(&payload.bytes), Vec::new());
         }
         let decoded = decoder.decode(&run).expect("what is wrong with a row is no fault");
         assert_eq!(decoded.records.len() + decoded.rejects.len(), batch.len(), "every row is an event or a reject");
