@@ -15,7 +15,7 @@ use arrow::array::{
 use arrow::buffer::OffsetBuffer;
 use arrow::datatypes::{Field, Float16Type, Int32Type, i256};
 use arrow::util::display::array_value_to_string;
-use forebay::decode::{Decoder, FileFormat, file_to_records, reader_to_records, table_to_records};
+use forebay::decode::{Decoder, file_to_records, table_to_records};
 use forebay::language::{SourceFile, compile};
 use forebay::plan::Source;
 use forebay::training::read_spine;
@@ -217,12 +217,8 @@ fn read(written: &Written, folder: &Path, name: &str, data_type: &DataType) -> R
         }
         Written::Cell(cell) => {
             let path = folder.join("v.csv");
-            let text = format!("at,v\n1970-01-01,\"{cell}\"\n");
-            fs::write(&path, &text).unwrap();
-            ways.push((
-                "file",
-                pushed(&of, reader_to_records(&of, FileFormat::Csv, "v.csv", Box::new(std::io::Cursor::new(text.into_bytes())))),
-            ));
+            fs::write(&path, format!("at,v\n1970-01-01,\"{cell}\"\n")).unwrap();
+            ways.push(("file", pushed(&of, file_to_records(&of, &path))));
             ways.push(("spine", in_spine(&path, data_type)));
         }
         Written::Column(_, column) => {
