@@ -29,14 +29,19 @@ fn signature(_: &Path) -> forebay::Result<ModelSignature> {
     Ok(ModelSignature { inputs: vec![tensor.clone()], outputs: vec![tensor] })
 }
 
+/// Of the vector of the page's model.
+const PROFILE: &str = r#"{"version":1,"rows":2,"columns":[
+{"name":"spend_1h","count":2,"missing":0,"bins":{"numbers":{"edges":[1.0],"counts":[1,1],"coarse":[0,1]}}},
+{"name":"amount","count":2,"missing":0,"bins":{"numbers":{"edges":[1.0],"counts":[1,1],"coarse":[0,1]}}}],
+"scores":{"name":"score","count":2,"missing":0,"bins":{"numbers":{"edges":[0.5],"counts":[1,1],"coarse":[0,1]}}}}"#;
+
 #[test]
 fn examples_compile() {
     let folder = tempfile::tempdir().unwrap();
     fs::create_dir(folder.path().join("models")).unwrap();
     fs::create_dir_all(folder.path().join("tables/users")).unwrap();
-    for file in ["models/fraud.onnx", "models/fraud.profile"] {
-        fs::write(folder.path().join(file), "stands for a model").unwrap();
-    }
+    fs::write(folder.path().join("models/fraud.onnx"), "stands for a model").unwrap();
+    fs::write(folder.path().join("models/fraud.profile"), PROFILE).unwrap();
     let blocks = blocks(&fs::read_to_string("../docs/language.md").unwrap());
     assert!(blocks.len() > 6);
     let base = SourceFile { path: folder.path().join("base.bay"), text: blocks[0].1.clone() };
