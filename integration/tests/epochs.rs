@@ -211,6 +211,8 @@ fn another_unit_holds_from_then_on() {
     let _ = project.push("trips", &millis(7)).ok();
     project.catch_up();
     project.write("features/test.bay", trips("ms"));
+    let planned = project.run(&["plan"]).stdout;
+    assert!(planned.contains("unit of t") && planned.contains("unit of dropoff") && planned.contains("milliseconds"), "{planned}");
     let _ = project.push("trips", &millis(3)).ok();
     project.catch_up();
     let declared = trips("ms") + &trips("ms").replace("source trips", "source again").replace("from trips", "from again");
