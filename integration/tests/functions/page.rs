@@ -25,7 +25,8 @@ foreign texts, the ends of ranges, times before 1970. This page is written by it
 (`integration/tests/functions.rs`; `make functions` asks PostgreSQL anew). A function that is not here is not in the language.
 
 A timestamp is a moment: PostgreSQL's `timestamptz` in a session whose time zone is UTC. Where PostgreSQL ends a query with an error
-(a division by zero, an overflow, a text that is no number), the value is null for that row.
+(a division by zero, an overflow, a text that is no number), the value is null for that row. A number with a point is a double, where
+PostgreSQL has a decimal: `round(2.5)` is 2 here, as `round(2.5::float8)` is there.
 
 *same* means: equal to PostgreSQL's value for all that was tried. *own* means that PostgreSQL has nothing of the kind.
 ";

@@ -96,7 +96,7 @@ fn without_meaning(from: &ArrowType, to: &SqlType) -> Option<&'static str> {
             Kind::Boolean => Some("`case when b then timestamp '2024-01-01' end`"),
             Kind::Text | Kind::Time => None,
         },
-        (_, Target::Interval) => (kind(from)? != Kind::Text).then_some("an interval is a literal: `interval '1 day'`; `t - u` is one"),
+        (_, Target::Interval) => Some("an interval is a literal: `interval '1 day'`; `t - u` is one"),
         (found, Target::Single(Kind::Number)) => {
             (kind(found)? == Kind::Time).then_some("`extract(epoch from t)` is its seconds since 1970, as a double")
         }

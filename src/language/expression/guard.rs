@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 
 use arrow::datatypes::DataType as ArrowType;
 use datafusion::sql::sqlparser::ast::{
-    AccessExpr, BinaryOperator, Expr, Ident, Spanned, Subscript, Value, ValueWithSpan, visit_expressions,
+    AccessExpr, BinaryOperator, Expr, Ident, Spanned, Subscript, UnaryOperator, Value, ValueWithSpan, visit_expressions,
 };
 
 use super::compose::renamed;
@@ -27,6 +27,13 @@ pub(super) fn operands(expr: &Expr, place: Place<'_>, type_of: &dyn Fn(&Expr) ->
             Expr::BinaryOp { left, op, right } if compares(op) || calculates(op) => {
                 single_values(part, op, [left, right], place, type_of, problems);
                 same_kind(part, left, right, place, type_of, problems);
+                if calculates(op)
+                    && let Some(date) = [left, right].into_iter().find(|side| matches!(type_of(side), Some(ArrowType::Date32)))
+                {
+                    let message = format!("`{}` is a date, and `{op}` takes timestamps", written(date));
+                    let problem = Diagnostic::error(codes::EXPRESSION_TYPE, place.part(part.span()), message, "with a date");
+                    problems.push(problem.help(format!("cast it: `({})::timestamp`", written(date))));
+                }
                 if matches!(op, BinaryOperator::Divide) {
                     division(part, left, right, place, type_of, problems);
                 }
@@ -70,13 +77,33 @@ pub(super) fn operands(expr: &Expr, place: Place<'_>, type_of: &dyn Fn(&Expr) ->
             Expr::IsDistinctFrom(left, right) | Expr::IsNotDistinctFrom(left, right) => {
                 same_kind(part, left, right, place, type_of, problems);
             }
-            Expr::Case { operand, conditions, else_result, .. } => {
-                if let Some(operand) = operand {
-                    conditions.iter().for_each(|when| same_kind(part, operand, &when.condition, place, type_of, problems));
+            Expr::Case { operand, conditions: whens, else_result, .. } => {
+                if operand.is_none() {
+                    let whens: Vec<&Expr> = whens.iter().map(|when| &when.condition).collect();
+                    conditions(part, "case", &whens, place, type_of, problems);
                 }
-                let results: Vec<&Expr> = conditions.iter().map(|when| &when.result).chain(else_result.as_deref()).collect();
+                if let Some(operand) = operand {
+                    whens.iter().for_each(|when| same_kind(part, operand, &when.condition, place, type_of, problems));
+                }
+                let results: Vec<&Expr> = whens.iter().map(|when| &when.result).chain(else_result.as_deref()).collect();
                 one_kind(part, &results, place, type_of, problems);
             }
+            Expr::BinaryOp { left, op, right } if is_of_bits(op) => {
+                let other = |side: &&Box<Expr>| type_of(side).is_some_and(|found| kind(&found).is_some() && !found.is_integer());
+                if let Some(side) = [left, right].into_iter().find(other) {
+                    let found = type_of(side).map(|found| spelled(&found)).unwrap_or_default();
+                    let message = format!("`{op}` takes bigints, and `{}` is {found}", written(side));
+                    let problem = Diagnostic::error(codes::MIXED_TYPES, place.part(part.span()), message, "with another type");
+                    problems.push(problem.help(format!("cast it: `{}::bigint`", written(side))));
+                }
+            }
+            Expr::UnaryOp { op: UnaryOperator::Not, expr } => conditions(part, "not", &[expr], place, type_of, problems),
+            Expr::BinaryOp { left, op: op @ (BinaryOperator::And | BinaryOperator::Or), right } => {
+                conditions(part, &op.to_string().to_lowercase(), &[left, right], place, type_of, problems);
+            }
+            Expr::IsTrue(expr) | Expr::IsNotTrue(expr) => conditions(part, "is true", &[expr], place, type_of, problems),
+            Expr::IsFalse(expr) | Expr::IsNotFalse(expr) => conditions(part, "is false", &[expr], place, type_of, problems),
+            Expr::IsUnknown(expr) | Expr::IsNotUnknown(expr) => conditions(part, "is unknown", &[expr], place, type_of, problems),
             Expr::Array(array) => one_kind(part, &array.elem.iter().collect::<Vec<_>>(), place, type_of, problems),
             Expr::Function(call) => {
                 let name = call.name.to_string();
@@ -114,6 +141,24 @@ fn one_kind(whole: &Expr, parts: &[&Expr], place: Place<'_>, type_of: &dyn Fn(&E
             (Kind::Time, true) => problem.help(format!("write it as a time: `timestamp {other}`")),
             _ => problem.help(format!("cast one of them: `{}::{first_is}`", written(other))),
         });
+    }
+}
+
+/// Reports an operand that is no condition.
+fn conditions(
+    whole: &Expr,
+    op: &str,
+    operands: &[&Expr],
+    place: Place<'_>,
+    type_of: &dyn Fn(&Expr) -> Option<ArrowType>,
+    problems: &mut Vec<Diagnostic>,
+) {
+    let other = |operand: &&&Expr| type_of(operand).as_ref().and_then(kind).is_some_and(|kind| kind != Kind::Boolean);
+    if let Some(operand) = operands.iter().find(other) {
+        let found = type_of(operand).map(|found| spelled(&found)).unwrap_or_default();
+        let message = format!("`{op}` takes conditions, and `{}` is {found}", written(operand));
+        let problem = Diagnostic::error(codes::MIXED_TYPES, place.part(whole.span()), message, "with another type");
+        problems.push(problem.help(format!("compare it: `{} <> 0`, `{} is not null`", written(operand), written(operand))));
     }
 }
 
@@ -279,6 +324,11 @@ fn is_pattern(pattern: &Expr, escape: Option<&ValueWithSpan>) -> bool {
     let Expr::Value(pattern) = pattern else { return true };
     let escape = escape.and_then(|escape| text(&escape.value)?.chars().next()).unwrap_or('\\');
     text(&pattern.value).is_none_or(|pattern| sense::is_pattern(&pattern, escape))
+}
+
+fn is_of_bits(op: &BinaryOperator) -> bool {
+    use BinaryOperator::{BitwiseAnd, BitwiseOr, PGBitwiseShiftLeft, PGBitwiseShiftRight};
+    matches!(op, BitwiseAnd | BitwiseOr | PGBitwiseShiftLeft | PGBitwiseShiftRight)
 }
 
 fn takes_texts(op: &BinaryOperator) -> bool {

@@ -187,7 +187,8 @@ fn one_form(
     whole: impl FnOnce(Vec<Expr>) -> Result<Expr, DataFusionError>,
 ) -> Result<Transformed<Expr>, DataFusionError> {
     let types = sides.iter().map(|side| side.get_type(names)).collect::<Result<Vec<_>, _>>()?;
-    let times = types.iter().any(|found| matches!(found, ArrowType::Timestamp(..)));
+    let times = types.iter().any(|found| matches!(found, ArrowType::Timestamp(..)))
+        || types.contains(&ArrowType::Date32) && types.contains(&ArrowType::Utf8);
     let form = |side: &Expr, found: &ArrowType| match found {
         ArrowType::Duration(_) | ArrowType::Interval(_) => Some(sense::LENGTH),
         ArrowType::Utf8 if times => Some("text to timestamp"),
