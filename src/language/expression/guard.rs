@@ -89,8 +89,8 @@ pub(super) fn operands(expr: &Expr, place: Place<'_>, type_of: &dyn Fn(&Expr) ->
                 one_kind(part, &results, place, type_of, problems);
             }
             Expr::BinaryOp { left, op, right } if is_of_bits(op) => {
-                let other = |side: &&Box<Expr>| type_of(side).is_some_and(|found| kind(&found).is_some() && !found.is_integer());
-                if let Some(side) = [left, right].into_iter().find(other) {
+                let other = |side: &&Expr| type_of(side).is_some_and(|found| kind(&found).is_some() && !found.is_integer());
+                if let Some(side) = [left.as_ref(), right.as_ref()].into_iter().find(other) {
                     let found = type_of(side).map(|found| spelled(&found)).unwrap_or_default();
                     let message = format!("`{op}` takes bigints, and `{}` is {found}", written(side));
                     let problem = Diagnostic::error(codes::MIXED_TYPES, place.part(part.span()), message, "with another type");
