@@ -182,7 +182,7 @@ fn times_of_96_bits_reach_beyond_nanoseconds_and_never_wrap() {
     };
     write("all.parquet", &times);
     let pushed = project.run(&["push", "e", "all.parquet"]);
-    assert!(pushed.stdout.contains("2 accepted, 1 rejected\n  record 3: field t is timestamp: "), "{}", pushed.stdout);
+    assert!(pushed.stdout.contains("2 accepted, 1 rejected\n  row 3: field t is timestamp: "), "{}", pushed.stdout);
     let values: Vec<Json> = topic(&project, "e").iter().take(2).map(|record| record["value"]["t"].clone()).collect();
     assert_eq!(values, [json!("9999-12-31T03:00:00Z"), json!("1677-01-01T00:00:00Z")]);
 
@@ -219,12 +219,9 @@ fn a_bad_value_sets_its_row_aside_and_no_other() {
     };
     write(&project, "bad.parquet", columns(Arc::new(decimals)));
     let pushed = project.run(&["push", "e", "bad.parquet"]);
-    for part in [
-        "1 accepted, 2 rejected",
-        "record 2: field id is bigint: got the number 9223372036854775808",
-        "record 3: byte ",
-        "not UTF-8, in field s",
-    ] {
+    for part in
+        ["1 accepted, 2 rejected", "row 2: field id is bigint: got the number 9223372036854775808", "row 3: byte ", "not UTF-8, in field s"]
+    {
         assert!(pushed.stdout.contains(part), "{part}: {}", pushed.stdout);
     }
     let said = project.run(&["training-set", "v", "--spine", "bad.parquet", "--out", "o.csv"]);
