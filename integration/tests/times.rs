@@ -134,6 +134,9 @@ fn what_has_a_value_for_no_row_is_refused_wherever_it_stands() {
         ("case when n = 1 then name ~ '(' else true end", "FB0220"),
         ("n % 0 = 1", "FB0220"),
         ("split_part(name, ' ', 0) = 'a'", "FB0220"),
+        ("chr(-1) = name", "FB0220"),
+        ("date_bin(interval '0 seconds', t) = t", "FB0220"),
+        ("name like 'a%' escape 'bb'", "FB0210"),
     ] {
         for place in PLACES {
             let found = codes(&place.replace("{}", expression));

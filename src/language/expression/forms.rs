@@ -76,6 +76,11 @@ fn unknown(part: &Expr) -> Option<Refused> {
             other => has_not(&format!("literal `{other}`"), "a text stands in single quotes"),
         },
         Expr::TypedString(typed) => cast_to(&typed.data_type),
+        Expr::Like { any: false, escape_char: Some(escape), .. } | Expr::ILike { any: false, escape_char: Some(escape), .. }
+            if matches!(&escape.value, Value::SingleQuotedString(letters) if letters.chars().count() > 1) =>
+        {
+            refused(format!("`escape {escape}` is more than one letter"), "write one letter, which takes the meaning of the one behind it")
+        }
         Expr::Like { any: false, pattern, escape_char, .. } | Expr::ILike { any: false, pattern, escape_char, .. } => {
             let readable = escape_char.is_none() || matches!(pattern.as_ref(), Expr::Value(value) if matches!(value.value, Value::SingleQuotedString(_)));
             if readable { None } else { has_not("`escape` beside a pattern that is no literal", "a backslash takes the meaning of `%` and `_`") }

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use arrow::array::{AsArray, StringArray};
+use arrow::array::{Array, AsArray, StringArray};
 use arrow::datatypes::{DataType as ArrowType, Int64Type};
+use datafusion::common::exec_err;
 
 use super::Takes::Integer;
 use super::{Sense, each, sense};
@@ -15,6 +16,9 @@ pub(super) static SENSES: &[Sense] = &[sense(
     |given| {
         let n = given[0].as_primitive::<Int64Type>();
         let letter = |row| char::from_u32(u32::try_from(n.value(row)).ok().filter(|n| *n > 0)?).map(String::from);
+        if (0..n.len()).any(|row| n.is_valid(row) && letter(row).is_none()) {
+            return exec_err!("`chr` takes the number of a letter in Unicode");
+        }
         Ok(Arc::new(each(given, letter).collect::<StringArray>()))
     },
 )];

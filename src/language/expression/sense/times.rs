@@ -4,7 +4,7 @@
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, AsArray, Float64Array, Int64Array, StringArray, TimestampMicrosecondArray};
+use arrow::array::{Array, ArrayRef, AsArray, Float64Array, Int64Array, StringArray, TimestampMicrosecondArray};
 use arrow::datatypes::{
     DataType as ArrowType, Date32Type, DurationMicrosecondType, Float64Type, Int64Type, IntervalMonthDayNanoType, IntervalUnit, TimeUnit,
     TimestampMicrosecondType,
@@ -220,11 +220,17 @@ fn binned(given: &[ArrayRef]) -> Result<ArrayRef, DataFusionError> {
     }
     let (span, t) = (given[0].as_primitive::<IntervalMonthDayNanoType>(), given[1].as_primitive::<TimestampMicrosecondType>());
     let origin = given.get(2).map(|origin| origin.as_primitive::<TimestampMicrosecondType>());
-    let start = |row| {
+    let micros = |row| {
         let span = span.value(row);
         let micros = i64::from(span.days).checked_mul(Span::DAY.0)?.checked_add(span.nanoseconds / 1_000)?;
+        (span.months == 0 && micros > 0).then_some(micros)
+    };
+    if (0..span.len()).any(|row| span.is_valid(row) && micros(row).is_none()) {
+        return exec_err!("`date_bin` takes an interval above zero, of days and parts of days");
+    }
+    let start = |row| {
+        let micros = micros(row)?;
         let from = origin.map_or(0, |origin| origin.value(row));
-        (span.months == 0 && micros > 0).then_some(())?;
         t.value(row).checked_sub(t.value(row).checked_sub(from)?.rem_euclid(micros))
     };
     Ok(Arc::new(each(given, start).collect::<TimestampMicrosecondArray>()))
