@@ -1,6 +1,8 @@
 //! Times that are probably not meant: integers that count something else than is declared. Must never change one: what is
 //! not sure is said.
 
+use std::fmt;
+
 use arrow::array::AsArray;
 use arrow::datatypes::TimestampMicrosecondType;
 use serde_json::Value as Json;
@@ -31,14 +33,35 @@ fn likely(number: i64) -> Option<Epoch> {
     Epoch::ALL.into_iter().find(|epoch| epoch.micros(number).is_some_and(|micros| OUR_DAYS.contains(&micros)))
 }
 
+/// What is odd about the times of a field. As text it names one of them; its summary is the same for all runs of records.
+#[derive(Debug)]
+pub struct OddTimes {
+    which: String,
+    first: String,
+    remedy: String,
+}
+
+impl OddTimes {
+    #[must_use]
+    pub fn summary(&self) -> String {
+        format!("{}: {}", self.which, self.remedy)
+    }
+}
+
+impl fmt::Display for OddTimes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}, the first {}: {}", self.which, self.first, self.remedy)
+    }
+}
+
 /// Says so where nearly all times of a field lie in January 1970 or beyond 2200, and are integers that would be times of our
 /// days by another unit than the declared one.
 #[must_use]
-pub fn odd_times(source: &Source, run: &RecordRun, decoded: &Decoded) -> Option<String> {
+pub fn odd_times(source: &Source, run: &RecordRun, decoded: &Decoded) -> Option<OddTimes> {
     (0..source.fields.len()).find_map(|field| odd_times_of(source, field, run, decoded))
 }
 
-fn odd_times_of(source: &Source, field: usize, run: &RecordRun, decoded: &Decoded) -> Option<String> {
+fn odd_times_of(source: &Source, field: usize, run: &RecordRun, decoded: &Decoded) -> Option<OddTimes> {
     let name = &source.fields[field].name;
     if source.fields[field].data_type != DataType::Timestamp {
         return None;
@@ -65,7 +88,8 @@ fn odd_times_of(source: &Source, field: usize, run: &RecordRun, decoded: &Decode
     let remedy = remedy(number, name).filter(|_| likely(number) != Some(source.epoch(field)))?;
     let (when, first) = (if time < FEBRUARY_1970 { "in January 1970" } else { "beyond 2200" }, EventTime(time));
     let counted = source.epoch(field);
-    Some(format!("nearly all times of {name} lie {when}, the first ({number} {counted}) at {first}: {remedy}"))
+    let (which, first) = (format!("nearly all times of {name} lie {when}"), format!("({number} {counted}) at {first}"));
+    Some(OddTimes { which, first, remedy })
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Times in records: text as RFC 3339, integers as microseconds since the epoch.
+//! Times in records that are text: RFC 3339 and what databases write.
 
 use crate::time::EventTime;
 

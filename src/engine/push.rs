@@ -55,6 +55,6 @@ pub fn push(logs: &Logs, source: &Source, payloads: &[Vec<u8>]) -> Result<PushRe
         rejected: decoded.rejects.len() as u64,
         rejects: decoded.rejects.iter().take(REJECTS_SHOWN).map(|reject| (reject.record as usize, reject.message.clone())).collect(),
         positions,
-        warnings: decode::odd_times(source, &run, &decoded).into_iter().collect(),
+        warnings: decode::odd_times(source, &run, &decoded).iter().map(ToString::to_string).collect(),
     })
 }

@@ -201,7 +201,8 @@ fn decode(shared: &Shared, source: usize, decoder: &mut Decoder, run: RecordRun,
     let declared = &plan.sources[source];
     let decoded = decoder.decode(&run)?;
     if decoded.batch.num_rows() > 0 {
-        shared.set_problem(&format!("times of source {}", declared.name), odd_times(declared, &run, &decoded));
+        let about = format!("times of source {}, partition {}", declared.name, run.partition.0);
+        shared.set_problem(&about, odd_times(declared, &run, &decoded).map(|odd| odd.summary()));
     }
     let Decoded { mut batch, mut records, mut retracts, tombstones, mut rejects } = decoded;
     let mut prepared = Prepared::new(plan, source, batch.clone());

@@ -88,7 +88,7 @@ fn payloads(body: &[u8], form: Form) -> Result<Vec<Vec<u8>>, Refusal> {
     if body.trim_ascii().is_empty() {
         return Err(Refusal::bad("empty_body", None, "there are no records: send one json object a line, or an array of objects"));
     }
-    let records = if form == Form::Frames { frames::read(body)? } else { texts(body, form)? };
+    let records = if form == Form::Frames { frames::read(body, RECORDS_MAX)? } else { texts(body, form)? };
     if records.len() > RECORDS_MAX {
         return Err(Refusal::too_large(format!("the body has more than {RECORDS_MAX} records: send less at once")));
     }

@@ -20,14 +20,14 @@ pub fn write(records: &[Vec<u8>]) -> Vec<u8> {
     body
 }
 
-/// The records of a body, which must end where its last record does.
-pub(super) fn read(body: &[u8]) -> Result<Vec<Vec<u8>>, Refusal> {
+/// The records of a body, which must end where its last record does. Of more than `most` one more is read.
+pub(super) fn read(body: &[u8], most: usize) -> Result<Vec<Vec<u8>>, Refusal> {
     let wrong = |at: usize, what: String| {
         let message = format!("byte {at}: {what}: before each record stands its length, {LENGTH_BYTES} bytes with the highest first");
         Refusal::bad("invalid_frames", None, message)
     };
     let (mut records, mut rest) = (Vec::new(), body);
-    while !rest.is_empty() {
+    while !rest.is_empty() && records.len() <= most {
         let at = body.len() - rest.len();
         let Some((length, behind)) = rest.split_first_chunk::<LENGTH_BYTES>() else {
             return Err(wrong(at, format!("the body ends after {} bytes of a length", rest.len())));
@@ -51,18 +51,18 @@ mod tests {
     #[test]
     fn lengths_that_lie_and_bodies_that_are_cut_off_are_refused() {
         let body = write(&[b"a\nb".to_vec(), Vec::new(), b"\"\x00\xff".to_vec()]);
-        assert_eq!(read(&body).unwrap(), [b"a\nb".to_vec(), Vec::new(), b"\"\x00\xff".to_vec()]);
-        assert_eq!(read(b"").unwrap(), Vec::<Vec<u8>>::new());
+        assert_eq!(read(&body, 100).unwrap(), [b"a\nb".to_vec(), Vec::new(), b"\"\x00\xff".to_vec()]);
+        assert_eq!(read(b"", 100).unwrap(), Vec::<Vec<u8>>::new());
         for end in 1..body.len() {
             // Behind a whole record a body may end.
             let whole = [7, 11].contains(&end);
-            assert_eq!(read(&body[..end]).map_err(|refusal| refusal.code).is_ok(), whole, "{end}");
+            assert_eq!(read(&body[..end], 100).map_err(|refusal| refusal.code).is_ok(), whole, "{end}");
         }
         for lie in [&b"\xff\xff\xff\xffab"[..], b"\0\0\0\x02a", b"\0\0\0\x01ab", b"{\"a\":1}"] {
-            assert_eq!(read(lie).unwrap_err().code, "invalid_frames");
+            assert_eq!(read(lie, 100).unwrap_err().code, "invalid_frames");
         }
         assert_eq!(
-            read(b"\0\0\0\x09ab").unwrap_err().message.split(": before").next(),
+            read(b"\0\0\0\x09ab", 100).unwrap_err().message.split(": before").next(),
             Some("byte 0: a record says that it has 9 bytes, and 2 are left")
         );
     }
@@ -70,8 +70,8 @@ mod tests {
     proptest! {
         #[test]
         fn what_is_written_is_read_and_any_bytes_are_read_or_refused(records in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..20), 0..20), bytes in prop::collection::vec(any::<u8>(), 0..60)) {
-            prop_assert_eq!(read(&write(&records)).unwrap(), records);
-            if let Ok(records) = read(&bytes) {
+            prop_assert_eq!(read(&write(&records), 100).unwrap(), records);
+            if let Ok(records) = read(&bytes, 100) {
                 prop_assert_eq!(write(&records), bytes);
             }
         }

@@ -32,10 +32,12 @@ async fn scored(state: &Arc<State>, name: String, body: Result<Bytes, BytesRejec
     Ok(json(super::score_answer(&name, &run(state, model, lookup).await?)))
 }
 
-/// A quick model answers on the spot. Requests of one that is not take turns before they take a thread, so that any number
-/// of them leaves threads for lookups and for other models.
+/// Requests of one model take turns before they take a thread, so that any number of them leaves threads for lookups and for
+/// other models. Where it is nobody's turn, a quick one is answered on the spot.
 async fn run(state: &Arc<State>, model: usize, lookup: LookupAnswer) -> Result<ScoreAnswer, Error> {
-    if state.handle.scores_quickly(model, lookup.rows.count) {
+    if state.handle.scores_quickly(model, lookup.rows.count)
+        && let Ok(_turn) = state.turns[model].try_lock()
+    {
         return state.handle.score(model, lookup);
     }
     let turn = Arc::clone(&state.turns[model]).lock_owned().await;

@@ -58,7 +58,7 @@ pub fn times(array: &ArrayRef, field: &Field, epoch: Epoch, what: &str) -> Resul
     let times = to_type(array, field, &DataType::Timestamp, epoch, what)?;
     let as_numbers = match written::form(field) {
         Some(_) => array.as_string::<i32>().iter().flatten().all(|text| text.trim().parse::<i64>().is_ok()),
-        None => array.data_type().is_integer(),
+        None => unpacked(array)?.data_type().is_integer(),
     };
     let mut micros = times.as_primitive::<TimestampMicrosecondType>().iter().flatten().peekable();
     // Numbers of seconds or milliseconds, taken for microseconds, would ask at a time before anything happened.

@@ -114,14 +114,16 @@ fn of_sql(name: &str, part: &Expr, place: Place<'_>, type_of: &dyn Fn(&Expr) -> 
             });
         }
     }
-    // An element is of the kind of its list.
-    if let Some(list) = letters.find('l')
-        && let Some(element) = letters.find('a')
-        && let (Some(list), Some(element)) = (given.get(list), given.get(element))
-        && let (Some(ArrowType::List(item)), Some(found)) = (type_of(list), type_of(element))
-        && let (Some(kind), Some(other)) = (guard::kind(item.data_type()), guard::kind(&found))
-        && kind != other
-    {
+    // An element is of the kind of its list, and of its type where it takes the place of another.
+    let list = letters.find('l').and_then(|list| given.get(list));
+    for (index, element) in given.iter().enumerate().filter(|(index, _)| takes.get(*index) == Some(&'a')) {
+        let Some(list) = list else { break };
+        let (Some(ArrowType::List(item)), Some(found)) = (type_of(list), type_of(element)) else { continue };
+        let (Some(kind), Some(other)) = (guard::kind(item.data_type()), guard::kind(&found)) else { continue };
+        let replaces = index == 2 && name.contains("_replace");
+        if kind == other && !(replaces && item.data_type().is_integer() && found.is_floating()) {
+            continue;
+        }
         let message = format!(
             "`{}` is {}[] and `{}` is {}",
             guard::written(list),
