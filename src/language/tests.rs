@@ -586,7 +586,7 @@ fn lists_and_structs_stand_only_where_they_can() {
         let text = format!("{base} features f of e from s (a = last_n(x, 3), b = {call});");
         let said = render(&compiled(&text).diagnostics, &[file(&text)], false);
         assert!(said.starts_with("FB0206"), "{call}: {said}");
-        said.contains("`a` is a list, which")
+        said.contains("take one value of it: `a[1]`")
     };
     assert!(blamed("abs(a)") && blamed("coalesce(a, 0)"));
     assert!(!blamed("array_append(a, struct(1))"), "it takes lists, and something else is wrong");
