@@ -1,11 +1,14 @@
 //! Sources, tables and views that are declared otherwise than when their records were read: what was read stays what it is,
 //! what is stored is read as what it was written, and what cannot be is refused by name, by the plan, by `apply` and by a start.
 
-use std::fs;
+use std::fs::{self, File};
+use std::sync::Arc;
 
+use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
 use forebay_integration::answers::{read_json, read_ndjson};
 use forebay_integration::harness::{Ended, Project, rows};
 use forebay_integration::records::read_topic;
+use parquet::arrow::ArrowWriter;
 use serde_json::{Value as Json, json};
 
 /// A source with some of its clauses, and counts and sums of its events by `k`.
@@ -426,4 +429,86 @@ vector w on ev (g.*, id);
         assert_eq!(back.code, Some(2), "{from} as {to} and back:\n{}", back.stdout);
         let _ = project.run(&["apply"]).ok();
     }
+}
+
+/// A table of integers for times: key 1 was DE in April 2024 and FR from May on.
+fn deliver(project: &Project) {
+    let columns: [(&str, ArrayRef); 4] = [
+        ("k", Arc::new(Int64Array::from(vec![1, 1]))),
+        ("country", Arc::new(StringArray::from(vec!["DE", "FR"]))),
+        ("plan", Arc::new(StringArray::from(vec!["free", "paid"]))),
+        ("up", Arc::new(Int64Array::from(vec![1_711_929_600_000, 1_714_521_600_000]))),
+    ];
+    let batch = RecordBatch::try_from_iter_with_nullable(columns.map(|(name, column)| (name, column, true))).expect("a batch");
+    fs::create_dir_all(project.path("users")).expect("a folder");
+    let mut writer =
+        ArrowWriter::try_new(File::create(project.path("users/1.parquet")).expect("a file"), batch.schema(), None).expect("a writer");
+    writer.write(&batch).expect("rows");
+    writer.close().expect("a footer");
+}
+
+fn users(name: &str, columns: &str) -> String {
+    format!("table {name} (k bigint, country text, {columns}) from parquet '../users' key k time up;\nvector v ({name}.*);\n")
+}
+
+#[test]
+fn rows_of_a_table_do_not_stay_at_times_of_another_unit() {
+    let project = Project::new(&users("users", "up timestamp"));
+    deliver(&project);
+    project.catch_up();
+    let said = "table users: integers of its time up count milliseconds now, and its stored rows were taken in with us: they would stay, at \
+                other times, and count; give the table a new name, which takes its files in once, or declare up timestamp us again";
+    put(&project, &users("users", "up timestamp ms"));
+    assert_eq!(plan(&project)["refused"], json!([said]));
+    for command in [&["apply"][..], &["serve", "--until-caught-up", "--listen", "127.0.0.1:0"], &["lookup", "v", "k=1"]] {
+        let ended = project.run(command);
+        assert!(ended.code == Some(1) && ended.stderr.contains(said), "{ended:?}");
+    }
+    // Under another name it is another table, whose rows have their times.
+    put(&project, &users("people", "up timestamp ms"));
+    project.catch_up();
+    assert_eq!(value(&project, 1, "2024-03-01T00:00:00Z"), json!({"country": null}));
+    assert_eq!(value(&project, 1, "2024-04-10T00:00:00Z"), json!({"country": "DE"}));
+    assert_eq!(value(&project, 1, LATER_STILL), json!({"country": "FR"}));
+    // The applied definitions tell it also where something else changes with it.
+    let _ = project.run(&["apply"]).ok();
+    put(&project, &users("people", "plan text, up timestamp s"));
+    let refused = plan(&project)["refused"].to_string();
+    assert!(refused.contains("count seconds now, and its stored rows were taken in with ms"), "{refused}");
+}
+
+const LATER_STILL: &str = "2024-06-01T00:00:00Z";
+
+/// What no start has read as it is declared is no zero.
+#[test]
+fn a_training_set_waits_for_what_was_never_read() {
+    let project = Project::new(&(users("users", "up timestamp ms")));
+    deliver(&project);
+    project.catch_up();
+    let refused = |project: &Project, named: &str| {
+        let _ = project.run(&["apply"]).ok();
+        project.write("spine.ndjson", format!("{}\n", json!({"k": 1, "q": LATER_STILL})));
+        let ended = project.run(&["training-set", "v", "--spine", "spine.ndjson", "--out", "set.ndjson", "--time", "q"]);
+        assert_eq!(ended.code, Some(1), "{ended:?}");
+        let said = format!("nothing of {named} was read yet as it is declared now: run `forebay serve --until-caught-up`");
+        assert!(ended.stderr.contains(&said), "{ended:?}");
+        project.catch_up();
+    };
+    put(&project, &users("users", "plan text, up timestamp ms"));
+    refused(&project, "table users");
+    assert_eq!(value(&project, 1, LATER_STILL), json!({"country": "FR", "plan": "paid"}));
+    put(&project, &users("people", "up timestamp ms"));
+    refused(&project, "table people");
+    assert_eq!(value(&project, 1, LATER_STILL), json!({"country": "FR"}));
+
+    let project = Project::new(&declared("log 'ev'", LONG));
+    let _ = project.push("ev", &events(1..=5)).ok();
+    project.catch_up();
+    put(&project, &declared("log 'ev'", LONG).replace("source ev ", "source renamed ").replace("from ev ", "from renamed "));
+    refused(&project, "source renamed");
+    assert_eq!(value(&project, 1, LATER)["n"], json!(5));
+    // A source whose log is empty has nothing to wait for.
+    put(&project, &declared("log 'empty'", LONG).replace("source ev ", "source silent ").replace("from ev ", "from silent "));
+    let _ = project.run(&["training-set", "v", "--spine", "spine.ndjson", "--out", "set.ndjson", "--time", "q"]).ok();
+    assert_eq!(read_ndjson(&project.read("set.ndjson"))[0]["n"], json!(0));
 }

@@ -210,6 +210,21 @@ fn a_group_without_members_moves_no_column() {
 }
 
 #[test]
+fn columns_of_one_name_and_links_to_nothing_are_named() {
+    let project = project();
+    let fields = ["id", "t", "x", "x"].map(|name| field(if name == "x" { "nobody's" } else { name }, PhysicalType::INT64));
+    write_columns(&project.path("twice.parquet"), fields.into(), &mut |_, writer| {
+        writer.typed::<Int64Type>().write_batch(&[T], None, None).expect("numbers");
+    });
+    let refused = project.run(&["push", "e", "twice.parquet"]);
+    assert!(refused.code == Some(1) && refused.stderr.contains("two columns are called 'nobody's': rename one"), "{refused:?}");
+    std::os::unix::fs::symlink("nowhere", project.path("users/link.parquet")).expect("a link");
+    let server = project.serve();
+    assert!(problems(&server).contains("link.parquet: cannot be read: "), "{}", problems(&server));
+    assert_eq!(server.stop(), Some(0));
+}
+
+#[test]
 fn a_bad_value_sets_its_row_aside_and_no_other() {
     let project = project();
     let decimals = Decimal128Array::from(vec![1, 1 << 63, 3]).with_precision_and_scale(38, 0).expect("decimals");

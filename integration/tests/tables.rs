@@ -345,6 +345,8 @@ fn files_are_taken_in_again_for_another_key() {
         "features/test.bay",
         "table users (a bigint, b text, at timestamp) from parquet '../users' key b time at;\nvector v (users.*);\n",
     );
+    let planned = project.run(&["plan"]).stdout;
+    assert!(planned.contains("~ table users: key was a and is b (its files are taken in again, "), "{planned}");
     project.catch_up();
     let topics = read_ndjson(&project.run(&["topics", "list", "--output", "ndjson"]).ok().stdout);
     let ends: BTreeMap<&str, u64> =

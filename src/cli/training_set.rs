@@ -1,10 +1,12 @@
 //! `forebay training-set`
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use clap::Args;
 use serde_json::json;
 
+use crate::engine;
 use crate::error::{Error, Result};
 use crate::plan::Plan;
 use crate::training::{self, Output, Request};
@@ -53,6 +55,10 @@ pub(super) fn run(context: &Context, arguments: &Arguments) -> Result<Outcome> {
 /// The training set of a spine.
 pub(super) fn made(context: &Context, plan: &Plan, vector: &str, arguments: &SpineArguments) -> Result<Output> {
     let spine = training::read_spine(&arguments.spine)?;
+    if let Some(vector) = plan.vector(vector) {
+        let event = arguments.event.as_deref().and_then(|name| plan.source(name)).map(|(index, _)| index);
+        engine::check_read(&context.config, plan, vector, event, Arc::clone(&context.clock))?;
+    }
     let (events, recent) = store::events(context, plan)?;
     let request = Request {
         vector: vector.to_owned(),

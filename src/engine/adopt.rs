@@ -13,9 +13,11 @@ use super::tables;
 use super::work::{other_type, times_of};
 use crate::error::Result;
 use crate::id::Identity;
+use crate::log::embedded;
 use crate::offline;
 use crate::online::{Destination, Progress, Reading, Store};
-use crate::plan::{Contents, Plan, Source, View};
+use crate::plan::{Contents, Origin, Plan, Source, View};
+use crate::time::Epoch;
 use crate::value::DataType;
 
 /// Aggregates that say the same of rows that come twice.
@@ -34,9 +36,52 @@ pub fn objections(store: Option<&Store>, offline: &offline::Store, plan: &Plan, 
         let of_before = former.and_then(|former| former.source(&source.name)).map(|(_, source)| reading_of(source));
         let Some(read) = readings.get(&source.name).or(of_before.as_ref()) else { continue };
         found.extend(moved(source, read));
-        found.extend(counted_twice(plan, source, read));
+        match of_other_unit(source, read, former) {
+            Some(retimed) => found.push(retimed),
+            None => found.extend(counted_twice(plan, source, read)),
+        }
     }
     Ok(found)
+}
+
+/// A table whose time counts something else now: the rows that were taken in by the former unit would stay and be read, from
+/// times that never were, beside those that are taken in again.
+fn of_other_unit(source: &Source, read: &Reading, former: Option<&Plan>) -> Option<String> {
+    source.files.as_ref()?;
+    let (name, time, now) = (&source.name, &source.fields[source.event_time].name, source.epoch(source.event_time));
+    let of_applied = former.and_then(|former| former.source(name)).map(|(_, former)| former);
+    let of_applied = of_applied.filter(|former| former.files.is_some() && former.fields[former.event_time].name == *time);
+    let of_applied = of_applied.map(|former| former.epoch(former.event_time));
+    let is_of = |unit: &Epoch| *unit != now && (of_applied == Some(*unit) || read.taken.contains(&tables::taken_with(source, *unit)));
+    let then = Epoch::ALL.into_iter().find(is_of)?;
+    Some(format!(
+        "table {name}: integers of its time {time} count {now} now, and its stored rows were taken in with {then}: they would stay, at other \
+         times, and count; give the table a new name, which takes its files in once, or declare {time} timestamp {} again",
+        then.spelling()
+    ))
+}
+
+/// Which of these sources no start has read as they are declared now, though there is something to read.
+pub fn unread(store: &Store, plan: &Plan, log: &embedded::Log, sources: &BTreeSet<usize>) -> Result<Vec<String>> {
+    let (progress, readings, topics) = (store.progress()?, store.readings()?, log.topics()?);
+    let is_unread = |source: &&Source| {
+        let reading = readings.get(&source.name);
+        let is_elsewhere = |read: &Reading| (read.log, read.topic.as_str()) != (destination_of(source), source.topic());
+        // A folder of a version that did not note what it read has its progress alone.
+        let is_new = reading.map_or_else(|| progress.partitions.iter().all(|partition| partition.source != source.name), is_elsewhere);
+        match (&source.files, &source.origin) {
+            (Some(path), _) => {
+                let is_otherwise = reading.is_some_and(|read| !read.taken.contains(&tables::taken(source)));
+                (is_new || is_otherwise) && tables::files_of(path).is_ok_and(|files| !files.is_empty())
+            }
+            (None, Origin::Log { topic, .. }) => {
+                is_new && topics.iter().any(|held| held.name == *topic && held.partitions.iter().any(|held| held.end.0 > 0))
+            }
+            (None, Origin::Kafka { .. }) => is_new,
+        }
+    };
+    let named = |source: &Source| format!("{} {}", if source.files.is_some() { "table" } else { "source" }, source.name);
+    Ok(sources.iter().map(|source| &plan.sources[*source]).filter(is_unread).map(named).collect())
 }
 
 fn has_events(progress: &Progress, source: &str) -> bool {

@@ -61,7 +61,7 @@ use crate::error::{Error, Result};
 use crate::id::{Offset, Partition};
 use crate::log::{embedded, kafka};
 use crate::online::Store;
-use crate::plan::{Origin, Plan};
+use crate::plan::{Origin, Plan, Vector};
 use crate::telemetry::Metrics;
 use crate::time::Clock;
 
@@ -308,6 +308,28 @@ pub fn open_rows(config: &Config, plan: &Plan) -> Result<Store> {
          restart the server, which builds it from the events",
         config.data.display(),
         names.join(", ")
+    )))
+}
+
+/// Refuses what would be answered from events alone, where no start has read what the vector reads as it is declared now: a
+/// table with other columns, a source under another name.
+///
+/// # Errors
+/// `Conflict` names the sources, and the way out.
+pub fn check_read(config: &Config, plan: &Plan, vector: &Vector, event: Option<usize>, clock: Arc<dyn Clock>) -> Result<()> {
+    if !has_state(&config.data) {
+        return Ok(());
+    }
+    let store = open_events(config, plan)?;
+    let log = embedded::Log::open(&config.data.join("log"), embedded::Mode::ReadOnly, clock)?;
+    let sources = vector.reads.iter().flat_map(|read| plan.views[read.view].rows.sources()).chain(event).collect();
+    let unread = adopt::unread(&store, plan, &log, &sources)?;
+    if unread.is_empty() {
+        return Ok(());
+    }
+    Err(Error::conflict(format!(
+        "nothing of {} was read yet as it is declared now: run `forebay serve --until-caught-up`, or restart the server, which reads it",
+        unread.join(", ")
     )))
 }
 

@@ -92,7 +92,7 @@ impl Loader {
 }
 
 /// The files of a table, by name.
-fn files_of(path: &Path) -> Result<Vec<PathBuf>> {
+pub fn files_of(path: &Path) -> Result<Vec<PathBuf>> {
     let shown = path.display();
     let failed = |error: std::io::Error| match error.kind() {
         std::io::ErrorKind::NotFound => Error::not_found(format!("{shown}: there is no such file or folder")),
@@ -103,7 +103,9 @@ fn files_of(path: &Path) -> Result<Vec<PathBuf>> {
     }
     let entries = fs::read_dir(path).map_err(failed)?.collect::<std::io::Result<Vec<_>>>().map_err(failed)?;
     let mut files: Vec<PathBuf> = entries.into_iter().map(|entry| entry.path()).collect();
-    files.retain(|file| file.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("parquet")) && file.is_file());
+    files.retain(|file| file.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("parquet")));
+    // One that cannot be looked at, such as a link to nothing, is named when it is read.
+    files.retain(|file| fs::metadata(file).map_or(true, |file| file.is_file()));
     files.sort();
     Ok(files)
 }
@@ -156,8 +158,15 @@ fn remembered_as(source: &Source, path: &Path) -> String {
 
 /// Of what is taken of a table's files.
 pub fn taken(source: &Source) -> Identity {
+    taken_with(source, source.epoch(source.event_time))
+}
+
+/// The same, where integers of the table's time counted that.
+pub fn taken_with(source: &Source, of_time: Epoch) -> Identity {
     let mut taken: Vec<String> = source.fields.iter().map(|field| format!("{} {}", field.name, field.data_type)).collect();
-    let epochs = (source.fields.iter().zip(&source.epochs)).filter(|(_, epoch)| **epoch != Epoch::default());
+    let epoch = |column: usize| if column == source.event_time { of_time } else { source.epoch(column) };
+    let epochs = source.fields.iter().enumerate().map(|(column, field)| (field, epoch(column)));
+    let epochs = epochs.filter(|(_, epoch)| *epoch != Epoch::default());
     taken.extend(epochs.map(|(field, epoch)| format!("{} {}", field.name, epoch.spelling())));
     taken.sort();
     taken.push(format!("time {}", source.fields[source.event_time].name));

@@ -202,12 +202,12 @@ impl Change {
         let is_new = self.old.is_none();
         match (self.kind, self.clause.as_str()) {
             (Kind::Table, "path") => Some("files there are taken in, and rows of the former ones stay"),
-            (Kind::Table, clause) if clause == "event time" || clause == "expect" || clause.starts_with("column ") => {
+            (Kind::Table, clause)
+                if matches!(clause, "event time" | "key") || clause.starts_with("column ") || clause.starts_with("unit of ") =>
+            {
                 Some("its files are taken in again, and every row is stored a second time")
             }
-            (Kind::Source | Kind::Table, clause) if clause.starts_with("unit of ") => {
-                Some("for records and files from now on; what is stored keeps its times")
-            }
+            (Kind::Source, clause) if clause.starts_with("unit of ") => Some("for records from now on; what is stored keeps its times"),
             (Kind::Source, clause) if clause.starts_with("column ") => match (is_new, &self.new) {
                 (true, _) => Some("null in events that are stored already"),
                 (false, None) => Some("it stays in what is stored, and is read no more"),

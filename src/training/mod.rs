@@ -9,6 +9,7 @@ mod current;
 mod cut;
 mod derive;
 mod files;
+mod handed;
 mod parquet;
 mod point_in_time;
 mod query;

@@ -55,7 +55,9 @@ impl Spine {
         let names = self.schema.fields().iter().map(|field| field.name());
         for (at, name) in names.clone().enumerate() {
             if names.clone().take(at).any(|earlier| earlier == name) {
-                return Err(Error::input(format!("{} has two columns called {name}: rename one", self.name)));
+                let twice =
+                    if name.is_empty() { "columns without a name: name each" } else { &format!("columns called {name}: rename one") };
+                return Err(Error::input(format!("{} has two {twice}", self.name)));
             }
         }
         Ok(SpineRows { spine: self, rows, epochs: HashMap::new() })

@@ -1,6 +1,7 @@
 //! Parquet files of others, column by column. Their reader panics on some of what it does not know: every call of it is
 //! made here, guarded. Must never decode a column that nobody asks for.
 
+use std::collections::HashSet;
 use std::fs::File;
 use std::sync::Arc;
 
@@ -41,8 +42,10 @@ impl ParquetFile {
         let whole = reading(|| footer::read(&file))?;
         let names = footer::names(&whole);
         let roots: Vec<usize> = (0..names.len()).filter(|root| wanted(&names[*root]) && footer::has_values(&whole, *root)).collect();
-        if let Some(twice) = roots.iter().find(|root| names[..**root].contains(&names[**root])) {
-            return Err(Error::input(format!("two columns are called {}: rename one", names[*twice])));
+        let mut seen = HashSet::new();
+        // A column without a name is nobody's, where nobody wants it.
+        if let Some(twice) = names.iter().find(|name| (!name.is_empty() || wanted(name)) && !seen.insert(*name)) {
+            return Err(Error::input(format!("two columns are called '{twice}': rename one")));
         }
         let part = |roots: &[usize]| -> Result<(Arc<ParquetMetaData>, SchemaRef)> {
             let metadata = Arc::new(reading(|| footer::of_columns(&whole, roots, length))?);
