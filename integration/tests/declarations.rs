@@ -456,7 +456,7 @@ fn rows_of_a_table_do_not_stay_at_times_of_another_unit() {
     let project = Project::new(&users("users", "up timestamp"));
     deliver(&project);
     project.catch_up();
-    let said = "table users: integers of its time up count milliseconds now, and its stored rows were taken in with us: they would stay, at \
+    let said = "table users: integers of its time up count milliseconds now, and its stored rows were taken in with microseconds: they would stay, at \
                 other times, and count; give the table a new name, which takes its files in once, or declare up timestamp us again";
     put(&project, &users("users", "up timestamp ms"));
     assert_eq!(plan(&project)["refused"], json!([said]));
@@ -474,7 +474,7 @@ fn rows_of_a_table_do_not_stay_at_times_of_another_unit() {
     let _ = project.run(&["apply"]).ok();
     put(&project, &users("people", "plan text, up timestamp s"));
     let refused = plan(&project)["refused"].to_string();
-    assert!(refused.contains("count seconds now, and its stored rows were taken in with ms"), "{refused}");
+    assert!(refused.contains("count seconds now, and its stored rows were taken in with milliseconds"), "{refused}");
 }
 
 const LATER_STILL: &str = "2024-06-01T00:00:00Z";
