@@ -155,13 +155,12 @@ fn payments_in_predictions_and_drift_out() {
 
     // A partition that is added while forebay runs is read from its start.
     kafka.create_topic("payments", PARTITIONS + 1).expect("a partition more");
-    let late = NewRecord {
-        topic: "payments".into(),
-        partition: Some(Partition(PARTITIONS)),
-        value: Some(payment(total).to_string().into_bytes()),
-        ..NewRecord::default()
+    let to_the_last = |id: usize| {
+        let value = Some(payment(id).to_string().into_bytes());
+        let record = NewRecord { topic: "payments".into(), partition: Some(Partition(PARTITIONS)), value, ..NewRecord::default() };
+        kafka.writer("test").expect("a writer").append(&[record], 0).expect("an append");
     };
-    kafka.writer("test").expect("a writer").append(&[late], 0).expect("an append");
+    to_the_last(total);
     server.wait_for_seq(total + 1);
     assert_eq!(server.stop(), Some(0));
 
@@ -177,6 +176,7 @@ fn payments_in_predictions_and_drift_out() {
     broker.delete_topic("payments");
     kafka.create_topic("payments", PARTITIONS + 1).expect("a topic");
     (10..15).for_each(|wave| send(&kafka, wave));
+    (0..2).for_each(|more| to_the_last(15 * WAVE + more));
     let refused = project.run(&["serve", "--until-caught-up", "--listen", "127.0.0.1:0"]);
     assert_eq!(refused.code, Some(1), "{refused:?}");
     assert!(refused.stderr.contains("is not the one that was read there"), "{refused:?}");
