@@ -118,6 +118,7 @@ struct Target {
 
 const NULL: &str =
     "null cannot feed this tensor, only float tensors take it (as NaN); give the column a default, or export the model with a float input";
+const NULL_TEXT: &str = "null cannot feed a tensor of texts; give the column a default";
 
 /// The rows that cannot feed the model, each with the column and why.
 pub fn refused(feeding: &Feeding, batch: &RecordBatch) -> Result<BTreeMap<usize, Error>> {
@@ -143,14 +144,23 @@ fn misfits(input: &InputFeed, cells: &Cells<'_>, rows: usize, refuse: &mut impl 
             );
         }
     }
-    if is_float(input.element) {
-        return;
-    }
     // Lists of another length were refused.
     let all = || (0..rows).filter(|row| cells.starts.is_none() || cells.column.is_null(*row) || cells.length(*row) == cells.items);
     let items = |row: usize| (0..cells.items).map(move |item| cells.place(row, item));
+    if is_float(input.element) {
+        let overflowing = |place: usize| overflow(input.element, cells.values, place);
+        if (0..cells.values.len()).any(|place| overflowing(place).is_some()) {
+            for row in all() {
+                if let Some(value) = items(row).flatten().find_map(overflowing) {
+                    refuse(row, format!("{value} is too large for the model's {} tensor", spelled(input.element)));
+                }
+            }
+        }
+        return;
+    }
+    let null = if input.element == Element::Text { NULL_TEXT } else { NULL };
     if cells.column.null_count() > 0 || cells.values.null_count() > 0 {
-        all().filter(|row| items(*row).any(|place| place.is_none())).for_each(|row| refuse(row, NULL.to_owned()));
+        all().filter(|row| items(*row).any(|place| place.is_none())).for_each(|row| refuse(row, null.to_owned()));
     }
     if let (Some((least, most)), Some(values)) = (bounds(input.element), integers(cells.values)) {
         for row in all() {
@@ -163,6 +173,26 @@ fn misfits(input: &InputFeed, cells: &Cells<'_>, rows: usize, refuse: &mut impl 
         for row in all().filter(|row| items(*row).flatten().any(|place| texts.value(place).contains('\0'))) {
             refuse(row, "a text with a NUL character cannot feed a string tensor".to_owned());
         }
+    }
+}
+
+/// The finite number at this place, where floats of this size would hold it as infinite.
+fn overflow(element: Element, values: &ArrayRef, place: usize) -> Option<String> {
+    let narrow = |value: f64| match element {
+        Element::Float16 => Half::from_f64(value).is_infinite(),
+        Element::Float32 => (value as f32).is_infinite(),
+        _ => false,
+    };
+    match values.data_type() {
+        ArrowType::Float64 => {
+            let value = values.as_primitive::<Float64Type>().values()[place];
+            (value.is_finite() && narrow(value)).then(|| format!("{value:?}"))
+        }
+        ArrowType::Int64 => {
+            let value = values.as_primitive::<Int64Type>().values()[place];
+            narrow(value as f64).then(|| value.to_string())
+        }
+        _ => None,
     }
 }
 
@@ -186,6 +216,8 @@ fn bounds(element: Element) -> Option<(i64, i64)> {
 
 fn spelled(element: Element) -> &'static str {
     match element {
+        Element::Float16 => "float16",
+        Element::Float32 => "float32",
         Element::Int8 => "int8",
         Element::Int16 => "int16",
         Element::Int32 => "int32",

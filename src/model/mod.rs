@@ -176,6 +176,8 @@ struct Found {
     signature: ModelSignature,
     runner: Runner,
     asked: Asked,
+    /// What `asked` asks for, that of the score first.
+    outputs: Vec<String>,
     findings: Findings,
 }
 
@@ -194,17 +196,12 @@ impl<'a> Wanted<'a> {
             )),
             (fault, _) => Error::input(format!("model file {shown}: {fault}")),
         })?;
-        let Found { files, signature, runner, asked, findings: Findings { place, width, labels, row_by_row, .. } } = found;
-        let mut names = vec![asked.output.clone()];
-        let mut also = Vec::with_capacity(self.usage.also.len());
-        for name in &self.usage.also {
-            let at = names.iter().position(|known| known == name).unwrap_or(names.len());
-            if at == names.len() {
-                names.push(name.clone());
-            }
-            also.push(Other { name: name.as_str().into(), at, labels: labels.clone().filter(|_| at == 0) });
-        }
-        let asked = if names.len() > 1 { Asked::with(&names[0], &names[1..])? } else { asked };
+        let Found { files, signature, runner, asked, outputs, findings: Findings { place, width, labels, row_by_row, .. } } = found;
+        let other = |name: &String| {
+            let at = outputs.iter().position(|known| known == name)?;
+            Some(Other { name: name.as_str().into(), at, labels: labels.clone().filter(|_| at == 0) })
+        };
+        let also = self.usage.also.iter().filter_map(other).collect();
         let scorer = Mutex::new(Scorer { runner, asked, place, width, row_by_row, also });
         Ok(Session { path: self.path.to_owned(), signature, version, files, schema: self.schema, scorer })
     }
@@ -224,10 +221,17 @@ impl<'a> Wanted<'a> {
             (_, Err(fault)) => return Ok((version, Err(fault))),
             (Ok(feeding), Ok(output)) => (feeding, output),
         };
-        let (mut runner, mut asked) = (Runner::new(session, feeding), Asked::new(&output)?);
-        let probe = Probe { runner: &mut runner, asked: &mut asked, usage: self.usage, graph: &graph, schema: &self.schema, depth };
+        let mut outputs = vec![output];
+        for name in &self.usage.also {
+            if !outputs.contains(name) {
+                outputs.push(name.clone());
+            }
+        }
+        let (mut runner, mut asked) = (Runner::new(session, feeding), Asked::new(&outputs[0], &outputs[1..])?);
+        let (usage, schema) = (self.usage, &self.schema);
+        let probe = Probe { runner: &mut runner, asked: &mut asked, outputs: &outputs, usage, graph: &graph, schema, depth };
         let findings = probe.run()?;
-        Ok((version, findings.map(|findings| Found { files, signature, runner, asked, findings })))
+        Ok((version, findings.map(|findings| Found { files, signature, runner, asked, outputs, findings })))
     }
 }
 

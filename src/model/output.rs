@@ -18,13 +18,30 @@ const SCORE_NAMES: [&str; 3] = ["score", "probabilities", "probability"];
 /// Every whole number up to this one is a double.
 const EXACT_MAX: u64 = 1 << 53;
 
-/// What an output gave: `width` numbers for each row, row by row.
+/// What an output gave: `width` values for each row, row by row.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Table {
     pub width: usize,
-    pub values: Vec<f64>,
-    /// Of each number, where the output names them.
+    /// Null is a whole number that no bigint is; any NaN is the same.
+    pub values: Vec<Value>,
+    /// Of each value, where the output names them.
     pub labels: Option<Vec<String>>,
+}
+
+impl Table {
+    pub fn row(&self, row: usize) -> &[Value] {
+        &self.values[row * self.width..][..self.width]
+    }
+}
+
+/// A value as a score; `None` for what a score cannot hold.
+pub fn number(value: &Value) -> Option<f64> {
+    match value {
+        Value::Float(number) => Some(*number),
+        Value::Int(number) if number.unsigned_abs() <= EXACT_MAX => Some(*number as f64),
+        Value::Bool(flag) => Some(f64::from(u8::from(*flag))),
+        _ => None,
+    }
 }
 
 /// The output that holds the score: the declared one, else the evident one.
@@ -104,25 +121,38 @@ fn positive(labels: &[String]) -> Option<usize> {
     })
 }
 
-/// All numbers of an output. An `Input` error says what they are instead of numbers of `rows` rows.
+/// All values of an output. An `Input` error says what they are instead of values of `rows` rows.
 pub fn table(output: &DynValue, rows: usize) -> Result<Table> {
     if !output.dtype().is_tensor() {
         return maps(output, rows);
     }
-    let mut values = Vec::new();
-    let width = numbers(output, rows, |width, value| {
-        values.reserve_exact(width * rows);
-        values.extend((0..width * rows).map(value));
-    })?;
-    let exact = values.iter().all(|value| !value.is_infinite()) || is_float(output);
-    if exact { Ok(Table { width, values, labels: None }) } else { Err(inexact()) }
+    let (width, values): (usize, Vec<Value>) = if let Ok((shape, texts)) = output.try_extract_strings() {
+        (width(shape, texts.len(), rows)?, texts.into_iter().map(|text| Value::Text(text.into())).collect())
+    } else if let Ok((shape, flags)) = output.try_extract_tensor::<bool>() {
+        (width(shape, flags.len(), rows)?, flags.iter().map(|flag| Value::Bool(*flag)).collect())
+    } else if let Ok((shape, numbers)) = output.try_extract_tensor::<i64>() {
+        (width(shape, numbers.len(), rows)?, numbers.iter().map(|number| Value::Int(*number)).collect())
+    } else if let Ok((shape, numbers)) = output.try_extract_tensor::<u64>() {
+        let whole = |number: &u64| i64::try_from(*number).map_or(Value::Null, Value::Int);
+        (width(shape, numbers.len(), rows)?, numbers.iter().map(whole).collect())
+    } else {
+        let (is_float, mut values) = (is_float(output), Vec::new());
+        let of = |number: f64| if is_float { float(number) } else { Value::Int(number as i64) };
+        let width = numbers(output, rows, |width, value| values.extend((0..width * rows).map(|place| of(value(place)))))?;
+        (width, values)
+    };
+    Ok(Table { width, values, labels: None })
+}
+
+fn float(number: f64) -> Value {
+    Value::Float(if number.is_nan() { f64::NAN } else { number })
 }
 
 /// Appends the number at `place` of each row; nothing at an error. Returns how many each row has.
 pub fn column(output: &DynValue, rows: usize, place: usize, scores: &mut Vec<Result<f64>>) -> Result<usize> {
     if !output.dtype().is_tensor() {
         let table = maps(output, rows)?;
-        let found: Vec<f64> = table.values.chunks_exact(table.width.max(1)).filter_map(|row| row.get(place).copied()).collect();
+        let found: Vec<f64> = table.values.chunks_exact(table.width.max(1)).filter_map(|row| row.get(place).and_then(number)).collect();
         scores.extend(found.into_iter().map(Ok));
         return Ok(table.width);
     }
@@ -176,13 +206,13 @@ fn numbers(output: &DynValue, rows: usize, take: impl FnOnce(usize, &dyn Fn(usiz
     }
 }
 
-/// How many numbers each row has. A single row may lack the dimension of rows.
+/// How many values each row has. A single row may lack the dimension of rows.
 fn width(shape: &[i64], count: usize, rows: usize) -> Result<usize> {
     let of_rows = shape.first().is_some_and(|&first| usize::try_from(first) == Ok(rows));
     if count > 0 && (of_rows || rows == 1) {
         return Ok(count / rows);
     }
-    Err(Error::input(format!("the model gave numbers of shape {shape:?} for {rows} rows; export it with an output of shape [N] or [N, 1]")))
+    Err(Error::input(format!("the model gave values of shape {shape:?} for {rows} rows; export it with an output of shape [N] or [N, 1]")))
 }
 
 fn unreadable(error: &ort::Error) -> Error {
@@ -194,13 +224,13 @@ fn maps(output: &DynValue, rows: usize) -> Result<Table> {
     let maps = output.try_extract_sequence::<DynMapValueType>().map_err(|error| unreadable(&error))?;
     let (mut labels, mut values) = (None, Vec::new());
     for map in &maps {
-        let (mut keys, mut numbers): (Vec<String>, Vec<f64>) = match map.dtype() {
+        let (mut keys, numbers): (Vec<String>, Vec<f64>) = match map.dtype() {
             ValueType::Map { key: TensorElementType::Int64, value: TensorElementType::Float64 } => entries::<i64, f64>(map)?,
             ValueType::Map { key: TensorElementType::Int64, .. } => entries::<i64, f32>(map)?,
             ValueType::Map { value: TensorElementType::Float64, .. } => entries::<String, f64>(map)?,
             _ => entries::<String, f32>(map)?,
         };
-        values.append(&mut numbers);
+        values.extend(numbers.into_iter().map(float));
         match &labels {
             None => labels = Some(std::mem::take(&mut keys)),
             Some(labels) if *labels == keys => {}
@@ -225,22 +255,10 @@ where
 
 /// What an output holds for each row, as it is: one value; or several by their labels, or as a list where they have none.
 pub fn values(output: &DynValue, rows: usize, labels: Option<&[String]>) -> Result<Vec<Value>> {
-    let (values, own): (Vec<Value>, Option<Vec<String>>) = if let Ok((_, texts)) = output.try_extract_strings() {
-        (texts.into_iter().map(|text| Value::Text(text.into())).collect(), None)
-    } else if let Ok((_, flags)) = output.try_extract_tensor::<bool>() {
-        (flags.iter().map(|flag| Value::Bool(*flag)).collect(), None)
-    } else if let Ok((_, numbers)) = output.try_extract_tensor::<i64>() {
-        (numbers.iter().map(|number| Value::Int(*number)).collect(), None)
-    } else {
-        let whole = output.dtype().is_tensor() && !is_float(output);
-        let number = |number: f64| if whole { Value::Int(number as i64) } else { Value::Float(number) };
-        let table = table(output, rows)?;
-        (table.values.into_iter().map(number).collect(), table.labels)
-    };
-    if values.is_empty() || !values.len().is_multiple_of(rows) {
-        return Err(Error::input(format!("the model gave {} values for {rows} rows", values.len())));
+    let Table { width, values, labels: own } = table(output, rows)?;
+    if values.iter().any(Value::is_null) {
+        return Err(Error::input("the model gave a whole number beyond 2^63, which a bigint cannot hold"));
     }
-    let width = values.len() / rows;
     let labels: Option<Vec<Arc<str>>> = own
         .as_deref()
         .or(labels)
@@ -267,11 +285,11 @@ pub fn handed_on(session: &Session, usage: &Usage) -> Result<(), Fault> {
     Ok(())
 }
 
-/// What an output names for each row: texts, or whole numbers as texts.
-pub fn names(output: &DynValue, rows: usize) -> Option<Vec<String>> {
-    if let Ok((_, texts)) = output.try_extract_strings() {
-        return (texts.len() == rows).then_some(texts);
+/// What an output names for a single row, where that is one text or whole number.
+pub fn named(output: &DynValue) -> Option<String> {
+    match table(output, 1).ok()?.values.as_slice() {
+        [Value::Text(text)] => Some(text.to_string()),
+        [value] => number(value).map(|number| number.to_string()),
+        _ => None,
     }
-    let table = table(output, rows).ok().filter(|table| table.width == 1)?;
-    Some(table.values.iter().map(ToString::to_string).collect())
 }

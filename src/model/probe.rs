@@ -9,11 +9,12 @@ use arrow::record_batch::RecordBatch;
 use super::ROWS_PER_CALL_MAX;
 use super::made_up::{self, FLAVOURS};
 use super::onnx::Graph;
-use super::output::{self, Table};
+use super::output::{self, Table, number};
 use super::runner::{Asked, Runner};
 use super::signature::{Holds, holds};
 use crate::error::{Error, ErrorKind, Result};
 use crate::plan::{Element, Fault, Part, Usage};
+use crate::value::Value;
 
 /// Rows of a batch in which the neighbours of one are replaced.
 const TOGETHER: usize = 7;
@@ -54,6 +55,8 @@ pub struct Findings {
 pub struct Probe<'a> {
     pub runner: &'a mut Runner,
     pub asked: &'a mut Asked,
+    /// What is asked for: the output that holds the score, then those that are handed on.
+    pub outputs: &'a [String],
     pub usage: &'a Usage,
     pub graph: &'a Graph,
     pub schema: &'a SchemaRef,
@@ -65,8 +68,8 @@ struct Singles {
     made: RecordBatch,
     /// Into `made`, for each flavour.
     usable: Vec<Vec<usize>>,
-    /// For each usable row of all flavours.
-    tables: Vec<(usize, Table)>,
+    /// For each usable row of all flavours, what each output gave.
+    tables: Vec<(usize, Vec<Table>)>,
     width: usize,
     labels: Option<Vec<String>>,
 }
@@ -93,6 +96,10 @@ impl Probe<'_> {
             singles.labels = self.labels(&singles)?;
         }
         let place = output::place(&self.asked.output, self.usage, singles.width, singles.labels.as_deref())?;
+        if singles.tables.iter().all(|(_, tables)| number(&tables[0].values[place]).is_none()) {
+            let message = "the model gives every made-up row a whole number beyond 2^53, which a score cannot hold: export it with floats";
+            return Err(Fault::Fails(message.to_owned()).into());
+        }
         if !self.usage.chance {
             self.again(&singles, place)?;
         }
@@ -107,7 +114,7 @@ impl Probe<'_> {
         let made = |flavour| made_up::rows(self.schema, &self.runner.feeding, categories, flavour, self.depth.rows());
         let flavours = FLAVOURS.into_iter().map(made).collect::<Result<Vec<_>>>()?;
         let made = concat_batches(self.schema, &flavours).map_err(Error::from)?;
-        let (mut usable, mut tables, mut failed) = (vec![Vec::new(); FLAVOURS.len()], Vec::<(usize, Table)>::new(), None);
+        let (mut usable, mut tables, mut failed) = (vec![Vec::new(); FLAVOURS.len()], Vec::<(usize, Vec<Table>)>::new(), None);
         for row in 0..made.num_rows() {
             let read = match self.call(&made, row, 1) {
                 Ok(read) => read,
@@ -117,24 +124,31 @@ impl Probe<'_> {
                 }
                 Err(error) => return Err(error.into()),
             };
-            let table = read.map_err(|error| Fault::Fails(error.to_string()))?;
-            if let Some((_, first)) = tables.first()
-                && (first.width, &first.labels) != (table.width, &table.labels)
-            {
-                let message = format!("the model gives {} numbers for one row and {} for another", first.width, table.width);
+            let given = read.map_err(|error| Fault::Fails(error.to_string()))?;
+            let firsts = tables.first().map_or(&given, |(_, first)| first);
+            if let Some((first, other)) = firsts.iter().zip(&given).find(|(a, b)| (a.width, &a.labels) != (b.width, &b.labels)) {
+                let message = format!("the model gives {} numbers for one row and {} for another", first.width, other.width);
                 return Err(Fault::Fails(message).into());
             }
             usable[row / self.depth.rows()].push(row);
-            tables.push((row, table));
+            tables.push((row, given));
         }
-        let Some((width, labels)) = tables.first().map(|(_, table)| (table.width, table.labels.clone())) else {
+        let Some((width, labels)) = tables.first().map(|(_, given)| (given[0].width, given[0].labels.clone())) else {
             return Ok(Err(failed.unwrap_or_else(|| Error::internal("no row was made up"))));
         };
         Ok(Ok(Singles { made, usable, tables, width, labels }))
     }
 
-    fn call(&mut self, rows: &RecordBatch, start: usize, count: usize) -> Result<Result<Table>> {
-        self.runner.call(rows, start, count, self.asked, |given| output::table(&given[0], count))
+    /// What each output gives these rows.
+    fn call(&mut self, rows: &RecordBatch, start: usize, count: usize) -> Result<Result<Vec<Table>>> {
+        let outputs = self.outputs;
+        self.runner.call(rows, start, count, self.asked, |given| {
+            let table = |(at, name): (usize, &String)| match output::table(&given[at], count) {
+                Err(error) if at > 0 => Err(error.context(format_args!("output `{name}`"))),
+                read => read,
+            };
+            outputs.iter().enumerate().map(table).collect()
+        })
     }
 
     /// A model of texts may know only its own; any other has failed for good.
@@ -145,7 +159,7 @@ impl Probe<'_> {
         }
         let output = &self.asked.output;
         let declared = self.runner.session.outputs().iter().find(|known| known.name() == output);
-        let labels = self.graph.labels(output);
+        let labels = self.graph.labels_of_columns(output);
         let shape = declared.and_then(|known| known.dtype().tensor_shape()).map(|shape| shape.to_vec());
         let width = match shape.as_deref() {
             Some([_]) => Some(1),
@@ -168,7 +182,9 @@ impl Probe<'_> {
         Ok(Findings { place, width, labels: None, row_by_row: true, unproven: Some(error.to_string()) })
     }
 
-    /// The labels of the numbers: those that the model's file knows, where the labels that it gives do not speak against them.
+    /// The labels of the numbers, where something proves them: they come from a classifier of these labels, and the label
+    /// that the model gives is not mostly that of another number than the greatest; or the label is chosen from a list, and
+    /// mostly that of the greatest. Two numbers beside two labels may as well be two targets.
     fn labels(&mut self, singles: &Singles) -> Result<Option<Vec<String>>> {
         let others: Vec<String> = self
             .runner
@@ -178,53 +194,73 @@ impl Probe<'_> {
             .filter(|output| matches!(holds(output), Holds::Integers | Holds::Texts) && output.name() != self.asked.output)
             .map(|output| output.name().to_owned())
             .collect();
+        let own = self.graph.labels_of_columns(&self.asked.output).filter(|labels| labels.len() == singles.width);
         for name in others {
             let Some(labels) = self.graph.labels(&name).filter(|labels| labels.len() == singles.width) else { continue };
-            let mut asked = Asked::new(&name)?;
+            let mut asked = Asked::new(&name, &[])?;
             let (mut agreed, mut differed) = (0, 0);
-            for (row, table) in &singles.tables {
-                let Ok(Some(given)) = self.runner.call(&singles.made, *row, 1, &mut asked, |given| output::names(&given[0], 1)) else {
+            for (row, tables) in &singles.tables {
+                let Ok(Some(given)) = self.runner.call(&singles.made, *row, 1, &mut asked, |given| output::named(&given[0])) else {
                     continue;
                 };
-                let most = table.values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-                let mut greatest = table.values.iter().enumerate().filter(|(_, value)| **value == most).map(|(place, _)| place);
-                if let (Some(place), None) = (greatest.next(), greatest.next()) {
-                    *(if given[0] == labels[place] { &mut agreed } else { &mut differed }) += 1;
+                let numbers: Vec<f64> = tables[0].values.iter().filter_map(number).collect();
+                let most = numbers.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+                let mut greatest = numbers.iter().enumerate().filter(|(_, value)| **value == most).map(|(place, _)| place);
+                if let (Some(place), None) = (greatest.next(), greatest.next())
+                    && numbers.len() == labels.len()
+                {
+                    *(if given == labels[place] { &mut agreed } else { &mut differed }) += 1;
                 }
             }
-            return Ok((differed <= agreed).then(|| labels.to_vec()));
+            let are_proven = if own == Some(labels) { differed <= agreed } else { agreed > 0 && 4 * differed <= agreed };
+            return Ok(are_proven.then(|| labels.to_vec()));
         }
-        Ok(self.graph.labels(&self.asked.output).filter(|labels| labels.len() == singles.width).map(<[String]>::to_vec))
+        Ok(own.map(<[String]>::to_vec))
     }
 
     /// The same rows once more get the same bits.
     fn again(&mut self, singles: &Singles, place: usize) -> Result<(), Stop> {
         for (row, before) in &singles.tables {
             let again = self.call(&singles.made, *row, 1)?.map_err(|error| Fault::Fails(error.to_string()))?;
-            let (before, again) = (before.values[place], again.values[place]);
-            if bits(before) != bits(again) {
-                return Err(Fault::Chance(format!("the model gave one made-up row the scores {before} and {again}")).into());
+            if let Some(Difference { output, values: [before, again] }) = self.difference(place, [(before, 0), (&again, 0)]) {
+                return Err(Fault::Chance(match output {
+                    None => format!("the model gave one made-up row the scores {before} and {again}"),
+                    Some(name) => format!("the model gave one made-up row {before} and {again} as output `{name}`"),
+                })
+                .into());
             }
         }
         Ok(())
     }
 
-    /// Whether rows may be run together. It is a fault when a row's score changes with the rows beside it: in a batch of the
+    /// Where two answers for a row differ: in the score, or anywhere in an output that is handed on.
+    fn difference(&self, place: usize, rows: [(&[Table], usize); 2]) -> Option<Difference<'_>> {
+        let is_whole = |at: usize, name: &String| at > 0 || self.usage.also.contains(name);
+        self.outputs.iter().enumerate().find_map(|(at, name)| {
+            let [one, other] = rows.map(|(tables, row)| tables[at].row(row));
+            let compared = if is_whole(at, name) { 0..one.len() } else { place..place + 1 };
+            let found = compared.into_iter().find(|place| one[*place] != other[*place])?;
+            let output = (at > 0 || found != place).then_some(name.as_str());
+            Some(Difference { output, values: [&one[found], &other[found]].map(shown) })
+        })
+    }
+
+    /// Whether rows may be run together. It is a fault when what a row gets changes with the rows beside it: in a batch of the
     /// same size and at the same place in it, so that rounding by the size of a batch is not taken for it. Of one row alone
     /// nothing is found out.
     fn together(&mut self, singles: &Singles, place: usize) -> Result<bool, Stop> {
         for usable in singles.usable.iter().filter(|usable| usable.len() > 1) {
             let row = |at: usize| usable[at % usable.len()];
             let one: Vec<usize> = (0..TOGETHER).map(row).collect();
-            let Some(scores) = self.batch(singles, &one, place)? else { return Ok(false) };
+            let Some(among) = self.batch(singles, &one)? else { return Ok(false) };
             for kept in [0, TOGETHER / 2, TOGETHER - 1] {
                 let mut other: Vec<usize> = (0..TOGETHER).map(|at| row(2 * at + 3)).collect();
                 other[kept] = one[kept];
-                let Some(beside) = self.batch(singles, &other, place)? else { return Ok(false) };
-                let (score, beside) = (scores[kept], beside[kept]);
-                if bits(score) != bits(beside) {
+                let Some(beside) = self.batch(singles, &other)? else { return Ok(false) };
+                if let Some(Difference { output, values: [among, beside] }) = self.difference(place, [(&among, kept), (&beside, kept)]) {
+                    let what = output.map_or("the score".to_owned(), |name| format!("output `{name}`"));
                     let message = format!(
-                        "the score of a row depends on the rows beside it: one made-up row got {score} among some and {beside} among others"
+                        "{what} of a row depends on the rows beside it: one made-up row got {among} among some and {beside} among others"
                     );
                     return Err(Fault::Neighbours(message).into());
                 }
@@ -237,17 +273,17 @@ impl Probe<'_> {
         for size in sizes {
             let rows: Vec<usize> = (0..*size).map(|at| at % singles.tables.len()).collect();
             let taken: Vec<usize> = rows.iter().map(|at| singles.tables[*at].0).collect();
-            let Some(scores) = self.batch(singles, &taken, place)? else { return Ok(false) };
-            let alone = rows.iter().map(|at| singles.tables[*at].1.values[place]);
-            if !scores.iter().copied().map(bits).eq(alone.map(bits)) {
+            let Some(together) = self.batch(singles, &taken)? else { return Ok(false) };
+            let differs = |(row, at): (usize, &usize)| self.difference(place, [(&together, row), (&singles.tables[*at].1, 0)]).is_some();
+            if rows.iter().enumerate().any(differs) {
                 return Ok(false);
             }
         }
         Ok(true)
     }
 
-    /// The scores of rows in one call; `None` when the model does not take several.
-    fn batch(&mut self, singles: &Singles, rows: &[usize], place: usize) -> Result<Option<Vec<f64>>, Stop> {
+    /// What rows get in one call; `None` when the model does not take several.
+    fn batch(&mut self, singles: &Singles, rows: &[usize]) -> Result<Option<Vec<Table>>, Stop> {
         let indices: UInt32Array = rows.iter().map(|row| *row as u32).collect();
         let batch = take_record_batch(&singles.made, &indices).map_err(Error::from)?;
         let read = match self.call(&batch, 0, rows.len()) {
@@ -255,21 +291,31 @@ impl Probe<'_> {
             Err(error) if error.kind() == ErrorKind::Input => return Ok(None),
             Err(error) => return Err(error.into()),
         };
-        match read {
-            Ok(table) if table.width == singles.width => Ok(Some(table.values.chunks_exact(table.width).map(|row| row[place]).collect())),
-            Ok(table) => {
-                let message =
-                    format!("the model gives {} numbers for one row, and {} for each of {}", singles.width, table.width, rows.len());
-                Err(Fault::Neighbours(message).into())
-            }
-            Err(error) => Err(Fault::Neighbours(error.to_string()).into()),
+        let given = read.map_err(|error| Fault::Neighbours(error.to_string()))?;
+        let alone = singles.tables.first().map_or(&given, |(_, alone)| alone);
+        if let Some((alone, given)) = alone.iter().zip(&given).find(|(alone, given)| alone.width != given.width) {
+            let message = format!("the model gives {} numbers for one row, and {} for each of {}", alone.width, given.width, rows.len());
+            return Err(Fault::Neighbours(message).into());
         }
+        Ok(Some(given))
     }
 }
 
-/// Equal for all NaNs: which of them comes out says nothing.
-fn bits(score: f64) -> u64 {
-    if score.is_nan() { f64::NAN.to_bits() } else { score.to_bits() }
+/// In what two answers for one row differ.
+struct Difference<'a> {
+    /// The output that is handed on; none where it is the score.
+    output: Option<&'a str>,
+    values: [String; 2],
+}
+
+fn shown(value: &Value) -> String {
+    match value {
+        Value::Float(number) => number.to_string(),
+        Value::Int(number) => number.to_string(),
+        Value::Bool(flag) => flag.to_string(),
+        Value::Text(text) => format!("'{text}'"),
+        _ => "a number beyond 2^63".to_owned(),
+    }
 }
 
 /// Why trying ended early.

@@ -28,12 +28,8 @@ pub struct Asked {
 }
 
 impl Asked {
-    pub fn new(output: &str) -> Result<Self> {
-        Ok(Self { output: output.to_owned(), options: select(output, &[], None)?, single: None, is_single_known: false })
-    }
-
     /// With others no answer is allocated before.
-    pub fn with(output: &str, others: &[String]) -> Result<Self> {
+    pub fn new(output: &str, others: &[String]) -> Result<Self> {
         let options = select(output, others, None)?;
         Ok(Self { output: output.to_owned(), options, single: None, is_single_known: !others.is_empty() })
     }

@@ -1,3 +1,5 @@
+mod tried;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 

@@ -227,10 +227,11 @@ fn feed(input: &Tensor, vector: &str, columns: &[Field], taken: &[usize], proble
     (problems.len() == before).then(|| InputFeed { name: name.clone(), element: input.element, is_flat: is_flat(input), columns: fed })
 }
 
-/// Timestamps are seconds in floats and microseconds in 64-bit integers.
+/// Timestamps are seconds in floats, of which 16 bits cannot hold today's, and microseconds in 64-bit integers.
 fn fits(element: Element, data_type: &DataType) -> bool {
     match class_of(element) {
-        Class::Floats => matches!(data_type, DataType::Int | DataType::Float | DataType::Bool | DataType::Timestamp),
+        Class::Floats if *data_type == DataType::Timestamp => element != Element::Float16,
+        Class::Floats => matches!(data_type, DataType::Int | DataType::Float | DataType::Bool),
         Class::Integers if *data_type == DataType::Timestamp => element == Element::Int64,
         Class::Integers => matches!(data_type, DataType::Int | DataType::Bool) && element != Element::Other,
         Class::Bools => *data_type == DataType::Bool,
@@ -240,6 +241,7 @@ fn fits(element: Element, data_type: &DataType) -> bool {
 
 fn tensor_of(element: Element) -> &'static str {
     match class_of(element) {
+        Class::Floats if element == Element::Float16 => "16-bit float",
         Class::Floats => "float",
         Class::Integers => "integer",
         Class::Bools => "boolean",

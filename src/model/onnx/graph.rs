@@ -12,6 +12,9 @@ const DOUBLE: u64 = 11;
 /// Operators that draw random numbers.
 const RANDOM: [&str; 6] = ["Bernoulli", "Multinomial", "RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike"];
 
+/// Operators that leave each number in its column.
+const IN_PLACE: [&str; 6] = ["Identity", "Cast", "Clip", "Normalizer", "Sigmoid", "Softmax"];
+
 /// Domains whose operators ONNX Runtime has.
 const DOMAINS: [&str; 5] = ["", "ai.onnx", "ai.onnx.ml", "com.microsoft", "com.ms.internal.nhwc"];
 
@@ -74,6 +77,21 @@ impl Graph {
                 return Some(labels);
             }
             waiting.extend(node.inputs.iter().map(String::as_str));
+        }
+        None
+    }
+
+    /// The labels of the columns of this output, where they are the numbers of a classifier, in its order.
+    pub fn labels_of_columns(&self, output: &str) -> Option<&[String]> {
+        let mut name = output;
+        // No chain is longer than there are nodes.
+        for _ in &self.nodes {
+            let node = self.nodes.iter().find(|node| node.outputs.iter().any(|output| output == name))?;
+            if !node.labels.is_empty() {
+                // A classifier's first output is the label.
+                return node.outputs.get(1).filter(|numbers| *numbers == name).map(|_| node.labels.as_slice());
+            }
+            name = node.inputs.first().filter(|_| IN_PLACE.contains(&node.operator.as_str()))?;
         }
         None
     }
