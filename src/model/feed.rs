@@ -148,12 +148,17 @@ fn misfits(input: &InputFeed, cells: &Cells<'_>, rows: usize, refuse: &mut impl 
     let all = || (0..rows).filter(|row| cells.starts.is_none() || cells.column.is_null(*row) || cells.length(*row) == cells.items);
     let items = |row: usize| (0..cells.items).map(move |item| cells.place(row, item));
     if is_float(input.element) {
-        let overflowing = |place: usize| overflow(input.element, cells.values, place);
-        if (0..cells.values.len()).any(|place| overflowing(place).is_some()) {
-            for row in all() {
-                if let Some(value) = items(row).flatten().find_map(overflowing) {
-                    refuse(row, format!("{value} is too large for the model's {} tensor", spelled(input.element)));
-                }
+        let (doubles, integers) = (cells.values.as_primitive_opt::<Float64Type>(), cells.values.as_primitive_opt::<Int64Type>());
+        let is_any = doubles.is_some_and(|doubles| doubles.values().iter().any(|value| overflows(input.element, *value)))
+            || integers.is_some_and(|integers| integers.values().iter().any(|value| overflows(input.element, *value as f64)));
+        for row in all().filter(|_| is_any) {
+            let shown = |place: usize| match (doubles, integers) {
+                (Some(doubles), _) => overflows(input.element, doubles.value(place)).then(|| format!("{:?}", doubles.value(place))),
+                (_, Some(integers)) => overflows(input.element, integers.value(place) as f64).then(|| integers.value(place).to_string()),
+                _ => None,
+            };
+            if let Some(value) = items(row).flatten().find_map(shown) {
+                refuse(row, format!("{value} is too large for the model's {} tensor", spelled(input.element)));
             }
         }
         return;
@@ -176,23 +181,12 @@ fn misfits(input: &InputFeed, cells: &Cells<'_>, rows: usize, refuse: &mut impl 
     }
 }
 
-/// The finite number at this place, where floats of this size would hold it as infinite.
-fn overflow(element: Element, values: &ArrayRef, place: usize) -> Option<String> {
-    let narrow = |value: f64| match element {
-        Element::Float16 => Half::from_f64(value).is_infinite(),
-        Element::Float32 => (value as f32).is_infinite(),
+/// Whether a finite number would be infinite in floats of this size.
+fn overflows(element: Element, value: f64) -> bool {
+    match element {
+        Element::Float16 => value.is_finite() && Half::from_f64(value).is_infinite(),
+        Element::Float32 => value.is_finite() && (value as f32).is_infinite(),
         _ => false,
-    };
-    match values.data_type() {
-        ArrowType::Float64 => {
-            let value = values.as_primitive::<Float64Type>().values()[place];
-            (value.is_finite() && narrow(value)).then(|| format!("{value:?}"))
-        }
-        ArrowType::Int64 => {
-            let value = values.as_primitive::<Int64Type>().values()[place];
-            narrow(value as f64).then(|| value.to_string())
-        }
-        _ => None,
     }
 }
 
