@@ -176,6 +176,11 @@ fn at_time_zone(timestamp: &Expr, zone: &Expr) -> Option<Refused> {
             "`at time zone` stands around another, where PostgreSQL takes clocks back to a moment",
             "a timestamp is a moment already: write one `at time zone`",
         ),
+        Some(crate::value::Value::Text(name)) if sense::is_winter_time(&name) => Some(Refused {
+            code: codes::UNKNOWN_ZONE,
+            what: format!("`{name}` is winter time all year in PostgreSQL, and a zone with summer time elsewhere"),
+            instead: "name the place: 'Europe/Paris', 'Europe/Athens', 'Europe/Lisbon'",
+        }),
         Some(crate::value::Value::Text(name)) if sense::zone(&name) => None,
         Some(crate::value::Value::Text(name)) => Some(Refused {
             code: codes::UNKNOWN_ZONE,

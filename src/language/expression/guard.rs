@@ -26,6 +26,7 @@ pub(super) fn operands(expr: &Expr, place: Place<'_>, type_of: &dyn Fn(&Expr) ->
         match part {
             Expr::BinaryOp { left, op, right } if compares(op) || calculates(op) => {
                 single_values(part, op, [left, right], place, type_of, problems);
+                intervals(part, op, [left, right], place, type_of, problems);
                 same_kind(part, left, right, place, type_of, problems);
                 if calculates(op)
                     && let Some(date) = [left, right].into_iter().find(|side| matches!(type_of(side), Some(ArrowType::Date32)))
@@ -38,7 +39,15 @@ pub(super) fn operands(expr: &Expr, place: Place<'_>, type_of: &dyn Fn(&Expr) ->
                     division(part, left, right, place, type_of, problems);
                 }
             }
-            Expr::BinaryOp { left, op, right } if takes_texts(op) => texts(part, &op.to_string(), [left, right], place, type_of, problems),
+            Expr::BinaryOp { left, op, right } if takes_texts(op) => {
+                texts(part, &op.to_string(), [left, right], place, type_of, problems);
+                regular(right, place, problems);
+            }
+            Expr::Substring { substring_from: Some(from), expr, .. } if type_of(from).as_ref().and_then(kind) == Some(Kind::Text) => {
+                let message = format!("`substring` takes the place of a letter, and `{}` is a text", written(from));
+                let problem = Diagnostic::error(codes::EXPRESSION_TYPE, place.part(part.span()), message, "from a text");
+                problems.push(problem.help(format!("`regexp_match({}, {})[1]` is what a pattern matches", written(expr), written(from))));
+            }
             Expr::BinaryOp { left, op: BinaryOperator::StringConcat, right } => {
                 let is_list = |side: &Expr| matches!(type_of(side), Some(ArrowType::List(_)));
                 if !is_list(left) && !is_list(right) {
@@ -109,6 +118,9 @@ pub(super) fn operands(expr: &Expr, place: Place<'_>, type_of: &dyn Fn(&Expr) ->
                 let name = call.name.to_string();
                 let given = given(&call.args).unwrap_or_default();
                 match name.as_str() {
+                    "regexp_count" | "regexp_instr" | "regexp_like" | "regexp_match" | "regexp_replace" => {
+                        given.get(1).into_iter().for_each(|pattern| regular(pattern, place, problems));
+                    }
                     "nullif" if given.len() == 2 => same_kind(part, given[0], given[1], place, type_of, problems),
                     "nvl2" if given.len() == 3 => one_kind(part, &given[1..], place, type_of, problems),
                     "coalesce" | "greatest" | "ifnull" | "least" | "make_array" | "make_list" | "nvl" => {
@@ -307,7 +319,7 @@ fn division(
     }
 }
 
-fn compares(op: &BinaryOperator) -> bool {
+pub(super) fn compares(op: &BinaryOperator) -> bool {
     matches!(
         op,
         BinaryOperator::Eq | BinaryOperator::NotEq | BinaryOperator::Lt | BinaryOperator::LtEq | BinaryOperator::Gt | BinaryOperator::GtEq
@@ -316,6 +328,45 @@ fn compares(op: &BinaryOperator) -> bool {
 
 fn calculates(op: &BinaryOperator) -> bool {
     matches!(op, BinaryOperator::Plus | BinaryOperator::Minus | BinaryOperator::Multiply | BinaryOperator::Divide | BinaryOperator::Modulo)
+}
+
+/// Reports what is done with an interval that is not done with one.
+fn intervals(
+    whole: &Expr,
+    op: &BinaryOperator,
+    sides: [&Expr; 2],
+    place: Place<'_>,
+    type_of: &dyn Fn(&Expr) -> Option<ArrowType>,
+    problems: &mut Vec<Diagnostic>,
+) {
+    let is_interval = |side: &&Expr| matches!(type_of(side), Some(ArrowType::Duration(_) | ArrowType::Interval(_)));
+    let Some(interval) = sides.into_iter().find(is_interval) else { return };
+    let text = sides.into_iter().find(|side| is_text_literal(side));
+    let (message, help) = match (op, text) {
+        (BinaryOperator::Multiply | BinaryOperator::Divide | BinaryOperator::Modulo, _) => (
+            format!("`{}` is an interval, and `{op}` takes numbers", written(interval)),
+            "`extract(epoch from ..)` is its seconds, `to_timestamp(extract(epoch from t) + n * 86400.0)` moves a time by n days"
+                .to_owned(),
+        ),
+        (op, Some(text)) if compares(op) => {
+            (format!("`{}` is an interval and `{text}` is text", written(interval)), format!("write it as an interval: `interval {text}`"))
+        }
+        _ => return,
+    };
+    problems.push(Diagnostic::error(codes::MIXED_TYPES, place.part(whole.span()), message, "with an interval").help(help));
+}
+
+/// Reports a regular expression with signs that PostgreSQL reads in another way.
+fn regular(pattern: &Expr, place: Place<'_>, problems: &mut Vec<Diagnostic>) {
+    let Expr::Value(literal) = pattern else { return };
+    let (Value::SingleQuotedString(text) | Value::EscapedStringLiteral(text)) = &literal.value else { return };
+    if let Some(sign) = sense::foreign(text) {
+        let message = format!("`{sign}` in the pattern {pattern} is not what it is in PostgreSQL");
+        let problem = Diagnostic::error(codes::NO_PATTERN, place.part(literal.span), message, "means another thing here and there");
+        problems.push(problem.help(
+            "a backslash takes the meaning of a sign; there are no classes within classes but `[:alpha:]` and its like, no `&&`, `--` and `~~` in them, no names of groups, one quantifier behind a part, `$` for the end and `\\b` for the edge of a word",
+        ));
+    }
 }
 
 /// Whether a pattern of `similar to` is one, or is not known before there is a row.

@@ -198,10 +198,13 @@ fn unusable(expr: &Expr, place: Place<'_>, found: Option<ArrowType>) -> Diagnost
     let problem = Diagnostic::error(codes::EXPRESSION_TYPE, place.at, message, "of this type");
     let text = guard::written(expr);
     let text = if let Expr::BinaryOp { .. } = expr { format!("({text})") } else { text };
-    match found.and_then(|found| guard::several(&found, &text)) {
+    let is_interval = matches!(found, Some(ArrowType::Duration(_) | ArrowType::Interval(_)));
+    match found.as_ref().and_then(|found| guard::several(found, &text)) {
         Some((_, one)) => {
             problem.help(format!("take one value of it: `{one}`; a vector reads a feature of any type as it is: `view.feature`"))
         }
+        None if found == Some(ArrowType::Date32) => problem.help(format!("cast it: `({text})::timestamp`, `({text})::text`")),
+        None if is_interval => problem.help(format!("`extract(epoch from {text})` is its length in seconds")),
         None => problem.help("cast it to boolean, bigint, double, text or timestamp: `(..)::double`"),
     }
 }

@@ -154,6 +154,9 @@ fn call(state: &SessionState, function: &mut Function, place: Place<'_>, problem
         problems.push(Diagnostic::error(codes::WINDOW_FUNCTION, at, format!("`{name}` is a window function"), "a window function"));
         return false;
     }
+    if functions::REFUSED_FUNCTIONS.iter().any(|(refused, _)| *refused == name) {
+        return listed(&name, at, problems);
+    }
     let mut known: Vec<&str> = functions::functions().collect();
     known.sort_unstable();
     let problem = Diagnostic::error(codes::UNKNOWN_FUNCTION, at, format!("there is no function `{name}`"), "unknown");

@@ -65,7 +65,7 @@ fn in_sense(expr: Expr, names: &DFSchema) -> Result<Transformed<Expr>, DataFusio
             one_form(vec![*left, *right], names, |sides| Ok(binary(sides, op)))
         }
         Expr::BinaryExpr(BinaryExpr { left, op, right }) if is_regex(op) => {
-            Ok(Transformed::yes(binary_expr(*left, op, over_lines(*right))))
+            Ok(Transformed::yes(binary_expr(*left, op, over_lines(*right)?)))
         }
         Expr::Between(Between { expr, negated, low, high }) => one_form(vec![*expr, *low, *high], names, |mut sides| {
             let (high, low, expr) = (sides.pop(), sides.pop(), sides.pop());
@@ -128,13 +128,20 @@ fn function(mut call: ScalarFunction, names: &DFSchema) -> Result<Transformed<Ex
                 _ => plan_err!("`nvl2` takes three values"),
             }
         }
-        ("regexp_like" | "regexp_match" | "regexp_replace" | "regexp_count" | "regexp_instr", [_, ..]) => {
-            call.args[1] = over_lines(call.args[1].clone());
+        ("regexp_like" | "regexp_replace" | "regexp_count" | "regexp_instr", [_, ..]) => {
+            call.args[1] = over_lines(call.args[1].clone())?;
             if let ("regexp_replace", Some(Expr::Literal(ScalarValue::Utf8(Some(text)), _))) = (call.func.name(), call.args.get(2)) {
                 call.args[2] = lit(replacement(text));
             }
             Ok(Transformed::yes(Expr::ScalarFunction(call)))
         }
+        ("array_to_string", [list, ..]) => match list.get_type(names)? {
+            ArrowType::List(item) if matches!(item.data_type(), ArrowType::Float64 | ArrowType::Boolean | ArrowType::Timestamp(..)) => {
+                call.args[0] = sense::call("words of list", vec![list.clone()])?;
+                Ok(Transformed::yes(Expr::ScalarFunction(call)))
+            }
+            _ => Ok(Transformed::no(Expr::ScalarFunction(call))),
+        },
         (name, _) => match sense::of(name) {
             Some(ours) => Ok(Transformed::yes(ours.call(call.args))),
             None if COMPARING.contains(&name) => {
@@ -221,12 +228,12 @@ fn is_regex(op: Operator) -> bool {
     matches!(op, Operator::RegexMatch | Operator::RegexIMatch | Operator::RegexNotMatch | Operator::RegexNotIMatch)
 }
 
-/// A pattern whose dot is also the end of a line.
-fn over_lines(pattern: Expr) -> Expr {
-    match pattern {
+/// A pattern whose dot is also the end of a line; null where it has signs of Rust's alone.
+fn over_lines(pattern: Expr) -> Result<Expr, DataFusionError> {
+    Ok(match pattern {
         Expr::Literal(ScalarValue::Utf8(Some(pattern)), _) => lit(format!("(?s){pattern}")),
-        other => binary_expr(lit("(?s)"), Operator::StringConcat, other),
-    }
+        other => binary_expr(lit("(?s)"), Operator::StringConcat, sense::call(sense::PLAIN, vec![other])?),
+    })
 }
 
 /// What takes the place of a match, as Rust's `regex` has it: `\1` to `\9` are groups, `\&` the whole, and `$` is a dollar.

@@ -16,11 +16,12 @@ use datafusion::logical_expr::Operator;
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::expressions::{BinaryExpr, CaseExpr, LambdaExpr};
 use datafusion::physical_expr::utils::collect_columns;
-use datafusion::sql::sqlparser::ast::{Expr, Spanned, Value, ValueWithSpan, visit_expressions};
+use datafusion::sql::sqlparser::ast::{Expr, Spanned, UnaryOperator, Value, ValueWithSpan, visit_expressions};
 
 use super::evaluate::evaluated;
 use super::{Place, guard, reason};
 use crate::language::diagnostics::{Diagnostic, codes};
+use crate::language::source::At;
 
 /// As many as each type has values; prime, so that two columns agree in one row at most.
 const ROWS: usize = 13;
@@ -192,17 +193,44 @@ fn literals(expr: &Expr) -> Vec<ValueWithSpan> {
     found
 }
 
-/// Reports numbers that no double can hold.
+/// Reports numbers that no double can hold, and whole ones that no bigint can, where they are not compared.
 pub(super) fn numbers(expr: &Expr, place: Place<'_>, problems: &mut Vec<Diagnostic>) {
-    for literal in literals(expr) {
-        if let Value::Number(text, _) = &literal.value
-            && text.parse::<f64>().is_ok_and(f64::is_infinite)
-        {
-            let message = format!("`{text}` is beyond the range of doubles");
-            let problem = Diagnostic::error(codes::BAD_LITERAL, place.part(literal.span), message, "would be infinite");
-            problems.push(problem.help(format!("the largest is {:e}; a value is compared with infinity as `x = 'inf'::double`", f64::MAX)));
+    let mut compared = Vec::new();
+    let _: ControlFlow<()> = visit_expressions(expr, |part| {
+        // A part is seen before its own parts.
+        match part {
+            Expr::BinaryOp { left, op, right } if guard::compares(op) => compared.extend([left.span(), right.span()]),
+            Expr::Between { expr, low, high, .. } => compared.extend([expr.span(), low.span(), high.span()]),
+            Expr::InList { expr, list, .. } => compared.extend(std::iter::once(expr.as_ref()).chain(list).map(Spanned::span)),
+            Expr::UnaryOp { op: UnaryOperator::Minus, expr: number } => {
+                let least = matches!(number.as_ref(), Expr::Value(value) if matches!(&value.value, Value::Number(text, _) if text == "9223372036854775808"));
+                if least || compared.contains(&part.span()) {
+                    compared.push(number.span());
+                }
+            }
+            Expr::Value(literal) => {
+                if let Value::Number(text, _) = &literal.value {
+                    problems.extend(out_of_range(text, compared.contains(&part.span()), place.part(literal.span)));
+                }
+            }
+            _ => {}
         }
+        ControlFlow::Continue(())
+    });
+}
+
+fn out_of_range(text: &str, is_compared: bool, at: At) -> Option<Diagnostic> {
+    if text.parse::<f64>().is_ok_and(f64::is_infinite) {
+        let message = format!("`{text}` is beyond the range of doubles");
+        let problem = Diagnostic::error(codes::BAD_LITERAL, at, message, "would be infinite");
+        return Some(problem.help(format!("the largest is {:e}; a value is compared with infinity as `x = 'inf'::double`", f64::MAX)));
     }
+    let is_whole = text.bytes().all(|byte| byte.is_ascii_digit());
+    (is_whole && !is_compared && text.parse::<i64>().is_err()).then(|| {
+        let message = format!("`{text}` is beyond the range of bigints");
+        let problem = Diagnostic::error(codes::BAD_LITERAL, at, message, "no bigint");
+        problem.help(format!("the largest is {}; with a point it is a double: `{text}.0`", i64::MAX))
+    })
 }
 
 fn text_of(value: &Value) -> Option<&str> {

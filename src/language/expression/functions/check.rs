@@ -157,6 +157,16 @@ fn of_sql(name: &str, part: &Expr, place: Place<'_>, type_of: &dyn Fn(&Expr) -> 
                 not_a_literal(all).help("`i` takes no care of the case of letters, `g` replaces all")
             })
         }
+        "log" if given.len() == 2 => {
+            let none = match literal(given[0])? {
+                Value::Int(base) => base <= 0 || base == 1,
+                Value::Float(base) => base <= 0.0 || base == 1.0,
+                _ => false,
+            };
+            let message = format!("there is no logarithm to base {}", guard::written(given[0]));
+            let problem = || Diagnostic::error(codes::FAILS_ALWAYS, at, message, "null for every row");
+            none.then(|| problem().help("the base comes first: `log(2, x)`"))
+        }
         "to_char" => match text(1).map(|format| sense::time_format(&format)) {
             Some(Ok(_)) => None,
             Some(Err(letters)) => {
@@ -317,7 +327,7 @@ fn each(
                     (Argument::Modulus, Value::Int(number)) => *number > 0,
                     (Argument::Path, Value::Text(text)) => json_get::path(text).is_some(),
                     (Argument::Unit, Value::Text(text)) => date_trunc::units().contains(&text.to_lowercase().as_str()),
-                    (Argument::Zone, Value::Text(text)) => Zone::parse(text).is_some(),
+                    (Argument::Zone, Value::Text(text)) => sense::zone(text),
                     (Argument::Period, _) => number > 0.0 && number.is_finite(),
                     (Argument::Bound, _) => number.is_finite(),
                     _ => false,

@@ -62,8 +62,9 @@ const TYPES: &str = "what a column is stands in its declaration; `x::double` cas
 const STRUCTS: &str = "`collect(struct(..), n)` makes structs, and `list[1]['field']` reads one";
 const EACH: &str = "a stream makes a row of each element: `select unnest(xs) as x from ..`; its features aggregate them";
 
-/// Functions that DataFusion has and the language does not, and what to write instead.
+/// Functions that DataFusion or PostgreSQL has and the language does not, and what to write instead.
 pub static REFUSED_FUNCTIONS: &[(&str, &str)] = &[
+    ("age", "`t - u` is an interval; `extract(epoch from t - u)` is its seconds"),
     ("any_match", EACH),
     ("array_any_match", EACH),
     ("array_dims", "lists have one dimension; `array_length(list)` is how long it is"),
@@ -79,9 +80,11 @@ pub static REFUSED_FUNCTIONS: &[(&str, &str)] = &[
     ("arrow_typeof", TYPES),
     ("cast_to_type", "a cast to a type of the language: `x::double`"),
     ("decode", "bytes are no type of the language"),
+    ("div", "`trunc(a::double / b)` is the whole part of a quotient"),
     ("encode", "bytes are no type of the language"),
     ("flatten", "lists of lists are no type of the language"),
     ("get_field", STRUCTS),
+    ("if", "`case when b then x else y end`"),
     ("list_any_match", EACH),
     ("list_dims", "lists have one dimension; `array_length(list)` is how long it is"),
     ("list_filter", EACH),
@@ -89,9 +92,13 @@ pub static REFUSED_FUNCTIONS: &[(&str, &str)] = &[
     ("list_ndims", "lists have one dimension; `array_length(list)` is how long it is"),
     ("list_transform", EACH),
     ("list_zip", STRUCTS),
+    ("make_interval", "an interval is a literal: `interval '1 day'`; `t - u` is one"),
     ("make_time", "there is no type for a time of day; `extract(hour from t)` is a bigint"),
+    ("md5", "`hash_mod(text, n)` is a number of a text that stays the same"),
+    ("mod", "`n % m` is the remainder"),
     ("named_struct", STRUCTS),
     ("row", STRUCTS),
+    ("sign", "`signum(x)`"),
     ("struct", STRUCTS),
     ("to_date", "`s::date` reads a day such as 2024-02-29"),
     ("to_local_time", "`t at time zone 'Europe/Berlin'` is what the clocks there show"),

@@ -77,6 +77,20 @@ pub(super) static SENSES: &[Sense] = &[
             Ok(Arc::new(ListArray::try_new(texts(), list.offsets().clone(), items, list.nulls().cloned())?))
         },
     ),
+    // As PostgreSQL joins them: booleans by one letter.
+    sense(
+        "words of list",
+        &[Any],
+        |_| Ok(ArrowType::List(texts())),
+        |given| {
+            let list = given[0].as_list::<i32>();
+            let items: ArrayRef = match list.values().as_boolean_opt() {
+                Some(items) => Arc::new(items.iter().map(|item| item.map(|item| if item { "t" } else { "f" })).collect::<StringArray>()),
+                None => to_text(list.values())?,
+            };
+            Ok(Arc::new(ListArray::try_new(texts(), list.offsets().clone(), items, list.nulls().cloned())?))
+        },
+    ),
 ];
 
 fn texts() -> Arc<Field> {

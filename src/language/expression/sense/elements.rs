@@ -11,7 +11,7 @@ use arrow::compute::{SortOptions, cast, interleave, take};
 use arrow::datatypes::{DataType as ArrowType, Int64Type};
 use datafusion::common::{DataFusionError, plan_err};
 
-use super::Takes::{Any, Integer};
+use super::Takes::{Any, Integer, Text};
 use super::{Sense, order, sense};
 
 pub(super) static SENSES: &[Sense] = &[
@@ -24,7 +24,7 @@ pub(super) static SENSES: &[Sense] = &[
     sense("array_replace", &[Any, Any, Any], list, |given| replaced(given, i64::MAX)),
     sense("array_replace_n", &[Any, Any, Any, Integer], list, |given| replaced(given, i64::MAX)),
     sense("array_replace_all", &[Any, Any, Any], list, |given| replaced(given, i64::MAX)),
-    sense("value of key", &[Any, Any], value, value_of_key),
+    sense("value of key", &[Any, Text], value, value_of_key),
 ];
 
 fn item(given: &[ArrowType]) -> Result<ArrowType, DataFusionError> {

@@ -21,9 +21,9 @@ use datafusion::common::{DataFusionError, plan_err};
 use datafusion::logical_expr::{ColumnarValue, Expr, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility};
 
 pub(super) use order::{LENGTH, ONE_FORM, common, has_doubles};
-pub(super) use patterns::is_pattern;
+pub(super) use patterns::{PLAIN, foreign, is_pattern};
 pub(super) use text_forms::is_value;
-pub(super) use times::{FIELDS, SECONDS_OF, part, zone};
+pub(super) use times::{FIELDS, SECONDS_OF, is_winter_time, part, zone};
 pub(super) use to_char::format as time_format;
 
 /// A function as it is computed.

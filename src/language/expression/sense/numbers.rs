@@ -21,6 +21,8 @@ pub(super) static SENSES: &[Sense] = &[
     sense("log10", &[Double], double, |given| unary(given, |x| positive(x).map(f64::log10))),
     sense("log2", &[Double], double, |given| unary(given, |x| positive(x).map(f64::log2))),
     sense("log", &[Double, Double], double, logarithm).optional(1),
+    // By the radians of a degree, as PostgreSQL does.
+    sense("degrees", &[Double], double, |given| unary(given, |x| Some(x / (std::f64::consts::PI / 180.0)))),
     sense("acos", &[Double], double, |given| unary(given, |x| within(x, 1.0).map(f64::acos))),
     sense("asin", &[Double], double, |given| unary(given, |x| within(x, 1.0).map(f64::asin))),
     sense("atanh", &[Double], double, |given| unary(given, |x| within(x, 1.0).map(f64::atanh))),

@@ -18,7 +18,7 @@ use super::{Sense, each, sense, time, to_char};
 use crate::time::{Span, Zone};
 
 /// The parts of a time that are whole numbers.
-const WHOLE: [&str; 16] = [
+const WHOLE: [&str; 15] = [
     "century",
     "day",
     "decade",
@@ -27,7 +27,6 @@ const WHOLE: [&str; 16] = [
     "hour",
     "isodow",
     "isoyear",
-    "julian",
     "microseconds",
     "millennium",
     "minute",
@@ -37,7 +36,7 @@ const WHOLE: [&str; 16] = [
     "year",
 ];
 /// Those that have a fraction.
-const FRACTIONS: [&str; 3] = ["epoch", "milliseconds", "second"];
+const FRACTIONS: [&str; 4] = ["epoch", "julian", "milliseconds", "second"];
 /// What `extract` can be asked for.
 pub(in super::super) const FIELDS: [&str; 19] = [
     "century",
@@ -164,7 +163,6 @@ fn whole_part(field: &str, time: i64) -> Option<i64> {
         "dow" => i64::from(moment.weekday().num_days_from_sunday()),
         "isodow" => i64::from(moment.weekday().number_from_monday()),
         "doy" => i64::from(moment.ordinal()),
-        "julian" => i64::from(moment.num_days_from_ce()) + 1_721_425,
         _ => return None,
     })
 }
@@ -177,6 +175,8 @@ fn named(year: i64) -> i64 {
 fn fraction(field: &str, time: i64) -> Option<f64> {
     Some(match field {
         "epoch" => seconds(time),
+        // 1970 is day 2,440,588.
+        "julian" => (time.div_euclid(Span::DAY.0) + 2_440_588) as f64 + time.rem_euclid(Span::DAY.0) as f64 / Span::DAY.0 as f64,
         "second" => time.rem_euclid(Span::MINUTE.0) as f64 / 1e6,
         "milliseconds" => time.rem_euclid(Span::MINUTE.0) as f64 / 1e3,
         _ => return None,
@@ -255,7 +255,12 @@ fn of_seconds(given: &[ArrayRef]) -> Result<ArrayRef, DataFusionError> {
     Ok(Arc::new(each(given, time).collect::<TimestampMicrosecondArray>()))
 }
 
-/// The zone of that name, as `at time zone` takes it.
+/// Whether there is a zone of that name, as `at time zone` takes it.
 pub(in super::super) fn zone(name: &str) -> bool {
-    Zone::parse(name).is_some()
+    Zone::parse(name).is_some() && !is_winter_time(name)
+}
+
+/// Zones with summer time whose names PostgreSQL takes for abbreviations of winter time.
+pub(in super::super) fn is_winter_time(name: &str) -> bool {
+    ["CET", "EET", "MET", "WET"].iter().any(|zone| name.eq_ignore_ascii_case(zone))
 }
