@@ -139,7 +139,7 @@ pub(in super::super) fn foreign(pattern: &str) -> Option<String> {
                 next = next.strip_prefix('^').unwrap_or(next);
                 next = next.strip_prefix(']').unwrap_or(next);
             }
-            '(' if ["?P<", "?<"].iter().any(|start| behind.starts_with(start)) => return Some("(?<".to_owned()),
+            '(' if ["?P<", "?<"].iter().any(|start| behind.starts_with(start)) && behind.contains('>') => return Some("(?<".to_owned()),
             '*' | '+' | '?' | '{' if was_quantified => return Some(letter.to_string()),
             '*' | '+' | '?' | '{' => {
                 quantified = true;
