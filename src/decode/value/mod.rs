@@ -104,6 +104,7 @@ pub(crate) fn unsigned<'a>(value: u64, to: &DataType) -> Converted<'a> {
     match (i64::try_from(value), to) {
         (Ok(value), _) => whole(value, to),
         (Err(_), DataType::Float) => Ok(Single::Float(value as f64)),
+        (Err(_), DataType::Timestamp) => out_of_years(value, Epoch::default(), None),
         (Err(_), _) => wrong(format_args!("got the number {value}, which does not fit into 64 bits with a sign")),
     }
 }
