@@ -150,7 +150,7 @@ fn a_log_that_was_replaced_is_not_read_on() {
         let _ = project.push("ev", &events(11..=10 + records)).ok();
         let refused = serve(&project);
         assert_eq!(refused.code, Some(1), "{records}: {refused:?}");
-        let said = if records < 5 { "was already read up to 5" } else { "the record at offset 4 is not the one that was read there" };
+        let said = if records < 5 { "read up to 5" } else { "the record at offset 4 is not the one that was read there" };
         assert!(refused.stderr.contains(said), "{records}: {refused:?}");
         assert!(
             refused.stderr.contains("restore the whole data folder") || refused.stderr.contains("bring the old topic back"),
