@@ -53,6 +53,7 @@ const VENDORS: &[(&str, &[&str])] = &[
     ("axum", &["src/serve"]),
     ("clap", &["src/cli", "src/main.rs"]),
     ("libmimalloc_sys", &["src/allocator.rs"]),
+    ("prometheus_client", &["src/telemetry"]),
 ];
 
 const LINES_MAX: usize = 600;

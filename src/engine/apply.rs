@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
+use std::time::Instant;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
@@ -15,12 +16,13 @@ use super::work::Work;
 use crate::error::{Error, Result};
 use crate::id::Seq;
 use crate::online::{DriftRow, Output};
-use crate::telemetry::names;
 
 /// A work for the applier, with what is true once it is applied.
 pub struct Task {
     pub work: Arc<Work>,
     pub applied: Applied,
+    /// When it was handed over.
+    pub committed: Instant,
 }
 
 /// What came of a work: to be made durable with the next commit.
@@ -50,7 +52,13 @@ pub fn start(shared: &Arc<Shared>, tasks: Receiver<Task>, done: Sender<Result<Do
         threads.push(spawn(shared, format!("shard-{index}"), move || {
             let shared = owned;
             for work in work_receiver {
-                let outcome = shared.shards[index].write().apply(&shared.definitions, &shared.store, &work);
+                let outcome = {
+                    let mut shard = shared.shards[index].write();
+                    let outcome = shard.apply(&shared.definitions, &shared.store, &work);
+                    shared.measures.shards[index].bytes.set(shard.bytes() as f64);
+                    shared.measures.shards[index].keys.set(shard.keys() as f64);
+                    outcome
+                };
                 if reply_sender.send(outcome).is_err() {
                     return;
                 }
@@ -92,7 +100,7 @@ pub fn spawn(shared: &Arc<Shared>, name: String, body: impl FnOnce() + Send + 's
 }
 
 fn apply(shared: &Shared, workers: &[(Sender<Arc<Work>>, Receiver<Reply>)], scorer: &mut Scorer, task: Task) -> Result<Done> {
-    let Task { work, applied } = task;
+    let Task { work, applied, committed } = task;
     let gone = || Error::internal("a shard's thread has ended; see the log for its panic");
     let mut outcomes = Vec::with_capacity(workers.len());
     {
@@ -105,6 +113,7 @@ fn apply(shared: &Shared, workers: &[(Sender<Arc<Work>>, Receiver<Reply>)], scor
         }
         shared.publish_applied(applied);
     }
+    shared.measures.apply_seconds.record(committed.elapsed());
     let outcomes = outcomes.into_iter().collect::<Result<Vec<ShardOutcome>>>()?;
     let flushed = outcomes.iter().map(|outcome| outcome.flushed).min().unwrap_or(work.last);
     let loads = outcomes.iter().map(|outcome| outcome.loads).sum();
@@ -116,7 +125,7 @@ fn apply(shared: &Shared, workers: &[(Sender<Arc<Work>>, Receiver<Reply>)], scor
         reads.push(outcome.reads);
         disordered.extend(outcome.disordered);
     }
-    shared.metrics.add(names::STATE_LOADS, &[], loads);
+    shared.measures.state_loads.inc_by(loads);
     let outputs = scorer.score(shared, &work, reads)?;
     let drift = scorer.drift_rows(shared)?;
     Ok(Done { number: work.number, last: work.last, outputs, rows, drift, flushed, disordered })

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, select};
@@ -11,7 +11,9 @@ use crossbeam_channel::{Receiver, Sender, select};
 use super::Lanes;
 use super::accept::{Gate, IdsAt, Rules};
 use super::apply::{Done, Task};
+use super::clock::{self, Ahead, ClockWatch};
 use super::lane::{Lane, Taken};
+use super::problems::Kind;
 use super::reader::Incoming;
 use super::shard::{FlushedRow, NOT_IN_ORDER};
 use super::shared::{Applied, Shared, contents_of, destination_of};
@@ -22,7 +24,6 @@ use crate::id::{Identity, Offset, Partition, Seq};
 use crate::online::{AcceptedIds, Commit, DriftRow, Output, PartitionProgress, PartitionReading, Progress, Reading, state_key};
 use crate::plan::Plan;
 use crate::record::LastRead;
-use crate::telemetry::names;
 use crate::time::{EventTime, IngestTime, Span};
 
 /// Works that the applier may hold: one that it applies, one that waits.
@@ -41,8 +42,6 @@ pub struct Ports {
     pub done: Receiver<Result<Done>>,
     /// Woken when outputs are in the outbox.
     pub published: Sender<()>,
-    /// What Parquet holds, by the drain.
-    pub offline_upto: Arc<AtomicU64>,
     pub batch_events_max: usize,
     pub commit_interval: Duration,
     pub flush_interval: Duration,
@@ -70,6 +69,9 @@ pub struct Committer {
     commits: VecDeque<(Instant, Seq)>,
     /// Of sources that a watched model scores: how far in event time a partition may fall behind and is waited for.
     patience: BTreeMap<usize, Span>,
+    clock: ClockWatch,
+    /// For each source whether its events lie in the future.
+    ahead: Vec<Ahead>,
     number: u64,
     in_flight: usize,
     /// Views that a later start builds anew.
@@ -87,13 +89,15 @@ pub struct Restored {
     pub blocks: VecDeque<(Seq, Seq)>,
     pub horizons: Vec<EventTime>,
     pub awaited: Vec<Vec<Partition>>,
+    pub clock: ClockWatch,
 }
 
 impl Committer {
     pub fn new(shared: Arc<Shared>, ports: Ports, restored: Restored) -> Self {
         let rules = shared.plan().sources.iter().map(Rules::of).collect();
         let patience = patience(shared.plan());
-        Self {
+        let ahead = shared.plan().sources.iter().map(|_| Ahead::default()).collect();
+        let committer = Self {
             shared,
             ports,
             rules,
@@ -110,12 +114,16 @@ impl Committer {
             progress_moved: false,
             commits: VecDeque::new(),
             patience,
+            clock: restored.clock,
+            ahead,
             number: 0,
             in_flight: 0,
             disordered: BTreeSet::new(),
             collected: 0,
             durable: 0,
-        }
+        };
+        committer.show_progress();
+        committer
     }
 
     /// Applies committed events that the state rows lack, before anything new: `blocks` are in order. `left_out` is in no
@@ -202,7 +210,9 @@ impl Committer {
     /// Runs until the engine stops, then drains: what was accepted is applied, scored, written behind and durable.
     pub fn run(mut self) -> Result<()> {
         self.shared.set_ready();
+        clock::tell(&self.shared, &self.clock);
         while !self.shared.is_stopping() {
+            clock::watch(&self.shared, &mut self.clock, Instant::now());
             let mut batch = Vec::new();
             let open = self.in_flight < IN_FLIGHT_MAX;
             let nothing = crossbeam_channel::never();
@@ -249,7 +259,8 @@ impl Committer {
     fn accept(&mut self, incoming: Incoming, next_seq: &mut u64, now: IngestTime, ids: &mut Vec<AcceptedIds>) -> Result<Option<Segment>> {
         let (source, partition) = (incoming.source, incoming.partition);
         let shared = Arc::clone(&self.shared);
-        let (declared, metrics) = (&shared.plan().sources[source], &shared.metrics);
+        let declared = &shared.plan().sources[source];
+        clock::watch_events(&shared, &mut self.ahead[source], source, &incoming.times, now, Instant::now());
         let lane = self.lanes.entry((source, partition)).or_insert_with(Lane::new);
         let Taken { segment, ids: own, dead, ledger } =
             lane.take(&shared, &self.rules[source], self.horizons[source], incoming, next_seq, now)?;
@@ -262,7 +273,7 @@ impl Committer {
         for view in &segment.prepared.views {
             let missing = segment.prepared.keys[view.keys].missing() as u64;
             if missing > 0 {
-                metrics.add(names::EVENTS_WITHOUT_KEY, &[("view", &shared.plan().views[view.view].name)], missing);
+                shared.measures.without_key[view.view].inc_by(missing);
             }
         }
         self.progress_moved = true;
@@ -322,7 +333,7 @@ impl Committer {
         }
         self.progress.committed = last.max(self.progress.committed);
         // A block goes once both the rows and Parquet hold all of it.
-        let held = self.progress.flushed.min(Seq(self.ports.offline_upto.load(Ordering::Acquire)));
+        let held = self.progress.flushed.min(Seq(self.shared.offline_upto.load(Ordering::Acquire)));
         let mut keep_from = None;
         while let Some((_, block_last)) = self.blocks.front().copied()
             && block_last <= held
@@ -341,6 +352,7 @@ impl Committer {
         let horizon = |(source, time): (&crate::plan::Source, &EventTime)| (source.name.clone(), time.0);
         self.progress.horizons = self.shared.plan().sources.iter().zip(&self.horizons).map(horizon).collect();
         store.put_progress(&mut commit, &self.progress)?;
+        store.put_committed_at(&mut commit, now)?;
         self.move_readings();
         store.put_readings(&mut commit, &self.readings)?;
         store.commit(commit)?;
@@ -348,19 +360,27 @@ impl Committer {
         self.progress_moved = false;
         self.commits.push_back((Instant::now(), self.progress.committed));
         if published {
+            shared.outbox.committed(self.progress.outputs);
             // A full channel means that the publisher is awake already.
             let _ = self.ports.published.try_send(());
         }
-        let metrics = &self.shared.metrics;
-        metrics.add(names::COMMITS, &[], 1);
-        metrics.add(names::STATE_FLUSHES, &[], flushed_rows);
-        metrics.observe(names::COMMIT_SECONDS, &[], started.elapsed().as_secs_f64());
-        metrics.set(names::COMMITTED_SEQ, &[], self.progress.committed.0 as f64);
+        let measures = &shared.measures;
+        measures.commits.inc();
+        measures.state_flushes.inc_by(flushed_rows);
+        measures.commit_seconds.record(started.elapsed());
+        self.show_progress();
         if arrived {
             let flush_before = self.flush_before();
             self.send(segments, self.progress.committed, true, flush_before, Pass::New)?;
         }
         Ok(())
+    }
+
+    /// How far commits and predictions are.
+    fn show_progress(&self) {
+        let (measures, progress) = (&self.shared.measures, &self.progress);
+        measures.committed.set(progress.committed.0 as f64);
+        measures.unscored.set(progress.committed.0.saturating_sub(progress.scored.0) as f64);
     }
 
     fn remember_ids(&mut self, first: Seq, ids: &[AcceptedIds]) {
@@ -392,7 +412,7 @@ impl Committer {
             awaited: Arc::clone(&self.awaited),
             horizons: self.horizons.clone(),
         };
-        self.ports.tasks.send(Task { work: Arc::new(work), applied }).map_err(|_| applier_gone())?;
+        self.ports.tasks.send(Task { work: Arc::new(work), applied, committed: Instant::now() }).map_err(|_| applier_gone())?;
         self.in_flight += 1;
         Ok(())
     }
@@ -411,7 +431,7 @@ impl Committer {
         for view in done.disordered {
             let declared = &self.shared.plan().views[view];
             if self.disordered.insert(view) {
-                self.shared.set_problem(&format!("view {}", declared.name), Some(NOT_IN_ORDER.to_owned()));
+                self.shared.set_problem(Kind::View, &format!("view {}", declared.name), Some(NOT_IN_ORDER.to_owned()));
                 self.progress.views.retain(|(stored, _)| *stored != declared.id);
                 self.progress_moved = true;
             }

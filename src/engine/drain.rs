@@ -2,11 +2,12 @@
 //! that the status shows; the blocks stay until Parquet holds them.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError};
 
+use super::problems::Kind;
 use super::shared::Shared;
 use crate::error::Result;
 use crate::event::EventBatch;
@@ -25,11 +26,13 @@ const LOOK: Duration = Duration::from_millis(50);
 const COMPACT_EVERY: u32 = 16;
 
 /// Drains every `interval`, or as soon as there is enough, until `stop` is closed, and once more then.
-pub fn drain(shared: &Arc<Shared>, offline: &Store, upto: &AtomicU64, interval: Duration, stop: &Receiver<()>) {
+pub fn drain(shared: &Arc<Shared>, offline: &Store, interval: Duration, stop: &Receiver<()>) {
     let mut tidied_at = Instant::now();
+    shared.measures.tidied.set(shared.clock.now().0 as f64 / 1e6);
+    shared.measures.offline_bytes.set(offline.bytes() as f64);
     loop {
-        let ended = wait(shared, upto, interval, stop);
-        let drained = drain_all(shared, offline, upto);
+        let ended = wait(shared, interval, stop);
+        let drained = drain_all(shared, offline);
         let tidied = if ended || tidied_at.elapsed() >= interval * COMPACT_EVERY {
             tidied_at = Instant::now();
             tidy(shared, offline)
@@ -37,10 +40,10 @@ pub fn drain(shared: &Arc<Shared>, offline: &Store, upto: &AtomicU64, interval: 
             Ok(())
         };
         match drained.and(tidied) {
-            Ok(()) => shared.set_problem("the Parquet log", None),
+            Ok(()) => shared.set_problem(Kind::Offline, "the Parquet log", None),
             Err(error) => {
-                shared.metrics.add(names::OFFLINE_ERRORS, &[], 1);
-                shared.set_problem("the Parquet log", Some(error.to_string()));
+                shared.measures.offline_errors.inc();
+                shared.set_problem(Kind::Offline, "the Parquet log", Some(error.to_string()));
             }
         }
         if ended {
@@ -50,14 +53,14 @@ pub fn drain(shared: &Arc<Shared>, offline: &Store, upto: &AtomicU64, interval: 
 }
 
 /// Until there is something to drain; whether the engine stops.
-fn wait(shared: &Shared, upto: &AtomicU64, interval: Duration, stop: &Receiver<()>) -> bool {
+fn wait(shared: &Shared, interval: Duration, stop: &Receiver<()>) -> bool {
     let started = Instant::now();
     loop {
         let left = interval.saturating_sub(started.elapsed());
         if matches!(stop.recv_timeout(left.min(LOOK)), Err(RecvTimeoutError::Disconnected)) {
             return true;
         }
-        let pending = shared.applied_seq().0.saturating_sub(upto.load(Ordering::Acquire));
+        let pending = shared.applied_seq().0.saturating_sub(shared.offline_upto.load(Ordering::Acquire));
         if left <= LOOK || pending >= EVENTS_ENOUGH {
             return false;
         }
@@ -69,24 +72,24 @@ fn tidy(shared: &Shared, offline: &Store) -> Result<()> {
     let now = shared.clock.now();
     offline.compact(now)?;
     shared.logs.embedded.trim(now)?;
+    shared.measures.tidied.set(now.0 as f64 / 1e6);
     Ok(())
 }
 
 /// Writes all blocks that Parquet lacks, a bounded round at a time.
-pub fn drain_all(shared: &Shared, offline: &Store, upto: &AtomicU64) -> Result<()> {
-    while drain_round(shared, offline, upto)? {}
+pub fn drain_all(shared: &Shared, offline: &Store) -> Result<()> {
+    while drain_round(shared, offline)? {}
     Ok(())
 }
 
 /// Whether there is more.
-fn drain_round(shared: &Shared, offline: &Store, upto: &AtomicU64) -> Result<bool> {
+fn drain_round(shared: &Shared, offline: &Store) -> Result<bool> {
     let (batches, more) = write_round(&shared.store, offline)?;
     for batch in &batches {
         shared.metrics.add(names::OFFLINE_EVENTS, &[("source", &batch.source)], batch.len() as u64);
     }
-    upto.store(offline.upto().0, Ordering::Release);
-    let pending = shared.applied_seq().0.saturating_sub(offline.upto().0);
-    shared.metrics.set(names::OFFLINE_PENDING, &[], pending as f64);
+    shared.offline_upto.store(offline.upto().0, Ordering::Release);
+    shared.measures.offline_bytes.set(offline.bytes() as f64);
     Ok(more)
 }
 

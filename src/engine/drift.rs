@@ -8,6 +8,7 @@ use arrow::record_batch::RecordBatch;
 use serde_json::{Value as Json, json};
 use sha2::{Digest, Sha256};
 
+use super::problems;
 use super::score::version;
 use super::shared::{Shared, destination_of};
 use super::work::{Segment, Work};
@@ -63,12 +64,12 @@ impl Drift {
             let (profile, bytes) = match load_profile(watch) {
                 Ok(loaded) => loaded,
                 Err(error) => {
-                    shared.set_problem(&about, Some(error.to_string()));
+                    shared.set_problem(problems::Kind::Drift, &about, Some(error.to_string()));
                     continue;
                 }
             };
             let columns = &shared.plan().vectors[model.vector].columns;
-            shared.set_problem(&about, problem(&profile, watch, columns, version(shared, index)));
+            shared.set_problem(problems::Kind::Drift, &about, problem(&profile, watch, columns, version(shared, index)));
             let measure = Measure::new(&profile, columns);
             let profile_sha256: String = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
             let identity = Identity::of(&format!("{profile_sha256} {:?} every {}", measure.columns(), watch.every.0));
@@ -131,7 +132,7 @@ impl Drift {
             watching.report(shared, *model, ended, outputs);
             let late = watching.intervals.take_late();
             if late > 0 {
-                shared.metrics.add(names::DRIFT_LATE_ROWS, &[("model", &shared.plan().models[*model].name)], late);
+                shared.measures.models[*model].drift_late_rows.inc_by(late);
             }
         }
         Ok(())
@@ -167,7 +168,7 @@ impl Watching {
             if !breaches.is_empty() {
                 let named: Vec<String> = breaches.iter().map(described_breach).collect();
                 tracing::warn!(model = model.name, interval = %ended.from, revision = ended.revision, "drift: {}", named.join(", "));
-                shared.metrics.add(names::DRIFT_ALERTS, &[("model", &model.name)], 1);
+                shared.measures.models[index].drift_alerts.inc();
             }
             let header = |name: &str, value: String| (format!("forebay.{name}"), value.into_bytes());
             let record = NewRecord {

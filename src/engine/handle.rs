@@ -3,19 +3,19 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use super::api::{Freshness, LookupAnswer, LookupRequest, LookupRow, PushReceipt, ScoreAnswer, SourceReport, Status};
+use super::gauges::lag;
 use super::models::Loaded;
 use super::push::push;
 use super::shard::{NOT_IN_ORDER, ReadAt, shard_of};
-use super::shared::{Applied, Counted, Shared};
+use super::shared::{Applied, Shared};
 use crate::error::{Error, Result};
 use crate::key::append_key_value;
 use crate::plan::{Field, Plan, Vector};
-use crate::telemetry::{Metrics, names};
-use crate::time::{EventTime, Span};
+use crate::telemetry::Metrics;
+use crate::time::EventTime;
 use crate::value::{DataType, Value};
 use crate::vector;
 use crate::window::{Known, read_empty};
@@ -23,7 +23,7 @@ use crate::window::{Known, read_empty};
 /// A running engine, to ask. Cheap to clone.
 #[derive(Clone)]
 pub struct Handle {
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
 }
 
 impl Handle {
@@ -62,12 +62,9 @@ impl Handle {
         self.wait_after(request)?;
         let started = Instant::now();
         let answer = self.lookup_of(vector, request)?;
-        let counted = self.shared.lookups[index].get_or_init(|| {
-            let (metrics, labels) = (&self.shared.metrics, [("vector", vector.name.as_str())]);
-            Counted { rows: metrics.counter(names::LOOKUP_ROWS, &labels), seconds: metrics.histogram(names::LOOKUP_SECONDS, &labels) }
-        });
-        counted.rows.add(request.rows.len() as u64);
-        counted.seconds.record(started.elapsed());
+        let measures = &self.shared.measures.vectors[index];
+        measures.rows.inc_by(request.rows.len() as u64);
+        measures.seconds.record(started.elapsed());
         Ok(answer)
     }
 
@@ -162,23 +159,12 @@ impl Handle {
     #[must_use]
     pub fn status(&self) -> Status {
         let applied = self.shared.applied();
-        let mut problems = self.shared.problems();
-        if let Err(error) = self.shared.check() {
-            problems.push(error.to_string());
-        }
-        for (model, loaded) in self.plan().models.iter().zip(&self.shared.models) {
-            let problem = match loaded {
-                Ok(loaded) => loaded.file_changed(),
-                Err(error) => Some(error.to_string()),
-            };
-            problems.extend(problem.map(|problem| format!("model {}: {problem}", model.name)));
-        }
         Status {
             ready: self.is_ready(),
             seq: applied.seq,
-            lag_events: self.shared.lag.iter().map(|lag| lag.load(Ordering::Relaxed)).sum(),
+            lag_events: (0..self.plan().sources.len()).map(|source| lag(&self.shared, &applied, source)).sum(),
             sources: self.freshness(&applied, |_| true),
-            problems,
+            problems: self.shared.problems().into_iter().map(|(_, problem)| problem).collect(),
         }
     }
 
@@ -191,52 +177,6 @@ impl Handle {
             ledger: ledgers.remove(&source.name).unwrap_or_default(),
         };
         Ok(self.freshness(&self.shared.applied(), |_| true).into_iter().zip(&self.plan().sources).map(report).collect())
-    }
-
-    /// Brings the metrics up to date that are read off rather than counted.
-    pub fn refresh_metrics(&self) {
-        // A store that cannot be read ends the engine, which says so.
-        self.sources().unwrap_or_default().iter().for_each(|report| self.refresh_ledger(report));
-        for (index, shard) in self.shared.shards.iter().enumerate() {
-            let (bytes, keys) = {
-                let _guard = self.shared.epoch.read();
-                let shard = shard.read();
-                (shard.bytes(), shard.keys())
-            };
-            let label = index.to_string();
-            self.shared.metrics.set(names::STATE_BYTES, &[("shard", &label)], bytes as f64);
-            self.shared.metrics.set(names::STATE_KEYS, &[("shard", &label)], keys as f64);
-        }
-        for source in self.freshness(&self.shared.applied(), |_| true) {
-            if let Some(staleness) = source.staleness_ms {
-                self.shared.metrics.set(names::STALENESS, &[("source", &source.source)], staleness as f64 / 1e3);
-            }
-        }
-    }
-
-    fn refresh_ledger(&self, report: &SourceReport) {
-        let metrics = &self.shared.metrics;
-        let source = ("source", report.freshness.source.as_str());
-        let count = |name, labels: &[(&str, &str)], total: u64| {
-            let counter = metrics.counter(name, labels);
-            counter.add(total.saturating_sub(counter.get()));
-        };
-        let ledger = &report.ledger;
-        count(names::EVENTS_ACCEPTED, &[source], ledger.accepted);
-        count(names::EVENTS_LATE, &[source], ledger.late);
-        count(names::EVENTS_DUPLICATE, &[source], ledger.duplicates);
-        count(names::EVENTS_RETRACTED, &[source], ledger.retracted);
-        for (reason, rejected) in &ledger.rejected {
-            count(names::EVENTS_REJECTED, &[source, ("reason", reason)], *rejected);
-        }
-        let seconds = |span: Span| span.0 as f64 / 1e6;
-        metrics.set(names::LATENESS_MAX, &[source, ("outcome", "accepted")], seconds(ledger.late_max));
-        metrics.set(names::LATENESS_MAX, &[source, ("outcome", "too_late")], seconds(ledger.too_late.longest()));
-        for (share, per_mille) in [("0.999", 999), ("1", 1000)] {
-            if let Some(wanted) = ledger.too_late.covering(per_mille) {
-                metrics.set(names::LATENESS_WANTED, &[source, ("share", share)], seconds(wanted));
-            }
-        }
     }
 
     /// The earliest time that lookups of a vector may ask for.
@@ -279,7 +219,7 @@ impl Handle {
         Ok(())
     }
 
-    fn freshness(&self, applied: &Applied, wanted: impl Fn(usize) -> bool) -> Vec<Freshness> {
+    pub(super) fn freshness(&self, applied: &Applied, wanted: impl Fn(usize) -> bool) -> Vec<Freshness> {
         let now = self.now();
         let of = |(index, source): (usize, &crate::plan::Source)| {
             let frontiers = applied.partitions.iter().filter(|((of, _), _)| *of == index).filter_map(|(_, (_, frontier))| *frontier);

@@ -258,6 +258,9 @@ impl<'a> Judged<'a> {
     }
 }
 
+/// The words for why retractions are turned away.
+pub const REFUSED_RETRACTIONS: [&str; 4] = ["retracts_again", "retracts_forgotten", "retracts_other_key", "retracts_unknown"];
+
 /// Why a retraction is turned away, in a word and in a sentence. A tombstone has no time.
 fn refusal(shared: &Shared, incoming: &Incoming, refused: Retraction, time: Option<EventTime>) -> (&'static str, String) {
     let source = incoming.source;

@@ -17,14 +17,19 @@ mod accept;
 mod adopt;
 mod api;
 mod apply;
+mod clock;
 mod commit;
 mod drain;
 mod drift;
+mod gauges;
 mod handle;
 mod kept;
 mod lane;
+mod measures;
 mod models;
+mod outbox;
 mod past;
+mod problems;
 mod publish;
 mod push;
 mod reader;
@@ -41,7 +46,7 @@ mod work;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -74,7 +79,6 @@ const FOLLOW_WAIT: Duration = Duration::from_mins(10);
 pub struct Engine {
     shared: Arc<Shared>,
     offline: Arc<crate::offline::Store>,
-    offline_upto: Arc<AtomicU64>,
     running: Mutex<Option<Running>>,
 }
 
@@ -112,7 +116,7 @@ impl Engine {
         adopt::adopt(&store, &offline, &plan)?;
         let models = models::load(&plan);
         let (shared, restored) = recover::restore(config, plan, store, logs, models, Arc::clone(&clock), metrics)?;
-        let offline_upto = Arc::new(AtomicU64::new(offline.upto().0));
+        shared.offline_upto.store(offline.upto().0, Ordering::Release);
 
         let (incoming_sender, incoming) = bounded(INCOMING_MAX);
         let (tasks, task_receiver) = bounded(2);
@@ -124,7 +128,6 @@ impl Engine {
             tasks,
             done,
             published,
-            offline_upto: Arc::clone(&offline_upto),
             batch_events_max: config.batch_events_max,
             commit_interval: config.commit_interval,
             flush_interval: config.flush_interval,
@@ -161,12 +164,11 @@ impl Engine {
         };
         let (drain_stop, stop) = bounded(0);
         let drain = {
-            let (owned, offline, upto, interval) =
-                (Arc::clone(&shared), Arc::clone(&offline), Arc::clone(&offline_upto), config.offline_interval);
-            spawn(&shared, "drain".to_owned(), move || drain::drain(&owned, &offline, &upto, interval, &stop))?
+            let (owned, offline, interval) = (Arc::clone(&shared), Arc::clone(&offline), config.offline_interval);
+            spawn(&shared, "drain".to_owned(), move || drain::drain(&owned, &offline, interval, &stop))?
         };
         let running = Running { readers, committer, appliers, publisher, drain, drain_stop };
-        Ok(Self { shared, offline, offline_upto, running: Mutex::new(Some(running)) })
+        Ok(Self { shared, offline, running: Mutex::new(Some(running)) })
     }
 
     /// Opens the state of a data folder as of its last commit, to look vectors up only: nothing is read from logs, nothing is
@@ -228,7 +230,7 @@ impl Engine {
             }
             std::thread::sleep(Duration::from_millis(5));
         }
-        drain::drain_all(&self.shared, &self.offline, &self.offline_upto)
+        drain::drain_all(&self.shared, &self.offline)
     }
 
     /// The error that ended the engine by itself, where one did.

@@ -7,11 +7,12 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, RecvTimeoutError};
 use hashbrown::HashMap;
 
+use super::problems::Kind;
 use super::shared::Shared;
 use crate::error::{ErrorKind, Result};
 use crate::online::Destination;
 use crate::record::{LogWriter, NewRecord};
-use crate::telemetry::names;
+use crate::telemetry::{Counter, names};
 
 const BATCH: usize = 4096;
 const RETRY_WAIT: Duration = Duration::from_millis(500);
@@ -19,24 +20,32 @@ const WRITER: &str = "forebay-outbox";
 /// Bytes of its value that an output keeps when its topic does not take it whole.
 const CUT_SHORT: usize = 64 << 10;
 
+/// What the publisher keeps.
+#[derive(Default)]
+struct Publisher {
+    writers: HashMap<Destination, Box<dyn LogWriter>>,
+    /// For each topic how many outputs went there.
+    published: HashMap<String, Counter>,
+}
+
 /// Publishes until `wake` is closed and the outbox is empty, or until it is closed and a log does not take records:
 /// those stay for the next start.
 pub fn publish(shared: &Arc<Shared>, wake: &Receiver<()>) {
-    let mut writers = HashMap::new();
+    let mut publisher = Publisher::default();
     let mut from = 0;
     loop {
-        match publish_some(shared, &mut writers, &mut from) {
+        match publish_some(shared, &mut publisher, &mut from) {
             Ok(0) => match wake.recv_timeout(RETRY_WAIT) {
                 Ok(()) | Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => match publish_some(shared, &mut writers, &mut from) {
+                Err(RecvTimeoutError::Disconnected) => match publish_some(shared, &mut publisher, &mut from) {
                     Ok(0) => return,
                     Ok(_) => {}
                     Err(error) => return tracing::warn!("outputs stay in the outbox until the next start: {error}"),
                 },
             },
-            Ok(_) => shared.set_problem("publishing", None),
+            Ok(_) => shared.set_problem(Kind::Publishing, "publishing", None),
             Err(error) => {
-                shared.set_problem("publishing", Some(error.to_string()));
+                shared.set_problem(Kind::Publishing, "publishing", Some(error.to_string()));
                 if matches!(wake.recv_timeout(RETRY_WAIT), Err(RecvTimeoutError::Disconnected)) {
                     return tracing::warn!("outputs stay in the outbox until the next start: {error}");
                 }
@@ -46,7 +55,8 @@ pub fn publish(shared: &Arc<Shared>, wake: &Receiver<()>) {
 }
 
 /// Publishes the front of the outbox, up to a change of destination; returns how many.
-fn publish_some(shared: &Shared, writers: &mut HashMap<Destination, Box<dyn LogWriter>>, from: &mut u64) -> Result<usize> {
+fn publish_some(shared: &Shared, publisher: &mut Publisher, from: &mut u64) -> Result<usize> {
+    let Publisher { writers, published } = publisher;
     let mut outputs = shared.store.outputs(*from, BATCH)?;
     let Some(destination) = outputs.first().map(|(_, output)| output.destination) else { return Ok(0) };
     let same = outputs.iter().take_while(|(_, output)| output.destination == destination).count();
@@ -69,11 +79,14 @@ fn publish_some(shared: &Shared, writers: &mut HashMap<Destination, Box<dyn LogW
             appended => drop(appended?),
         }
         for record in &records {
-            shared.metrics.add(names::OUTPUTS_PUBLISHED, &[("topic", &record.topic)], 1);
+            let topic = record.topic.as_str();
+            let counter = || shared.metrics.counter(names::OUTPUTS_PUBLISHED, &[("topic", topic)]);
+            published.entry_ref(topic).or_insert_with(counter).inc();
         }
     }
     shared.store.delete_outputs_before(last + 1)?;
     *from = last + 1;
+    shared.outbox.published(*from);
     Ok(same)
 }
 

@@ -4,13 +4,14 @@
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use arrow::array::UInt32Array;
 use arrow::compute;
 use crossbeam_channel::Sender;
 
+use super::clock;
+use super::problems::Kind;
 use super::shared::{Applied, Shared};
 use super::tables;
 use super::tombstones::Tombstones;
@@ -18,8 +19,8 @@ use super::work::{Prepared, dedup_ids, failing, key_columns, key_hashes, times_o
 use crate::decode::{Decoded, Decoder, Reject, dead_letter, odd_times, reason};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{Offset, Partition};
+use crate::plan::Origin;
 use crate::record::{LastRead, LogReader, NewRecord, RecordRun};
-use crate::telemetry::names;
 
 const POLL_WAIT: Duration = Duration::from_millis(100);
 const RETRY_WAIT: Duration = Duration::from_millis(500);
@@ -56,6 +57,8 @@ pub struct Incoming {
 struct Reached {
     next: BTreeMap<Partition, Offset>,
     last: BTreeMap<Partition, LastRead>,
+    /// Whether the last poll found nothing: what comes next was just taken in.
+    live: bool,
 }
 
 /// Reads until the engine stops; an unreachable log is a problem that the status shows, and is tried again. `last` are the
@@ -80,18 +83,18 @@ pub fn read(
     let mut looked = Instant::now();
     let next: BTreeMap<Partition, Offset> =
         from.partitions.iter().filter(|((of, _), _)| *of == source).map(|((_, partition), (offset, _))| (*partition, *offset)).collect();
-    let mut reached = Reached { next, last };
+    let mut reached = Reached { next, last, live: false };
     while !shared.is_stopping() {
         let look = looked.elapsed() > LOOK_EVERY;
         if look {
             looked = Instant::now();
         }
         match step(shared, source, &mut reader, &mut decoder, &mut reached, batch_max, look, incoming) {
-            Ok(true) => shared.set_problem(&about, None),
+            Ok(true) => shared.set_problem(Kind::Source, &about, None),
             Ok(false) => return,
             Err(error) if matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::NotFound) => {
-                shared.metrics.add(names::LOG_ERRORS, &[("source", &declared.name)], 1);
-                shared.set_problem(&about, Some(error.to_string()));
+                shared.measures.sources[source].log_errors.inc();
+                shared.set_problem(Kind::Source, &about, Some(error.to_string()));
                 // A topic that is gone may come back as another one: what was read last tells.
                 if error.kind() == ErrorKind::NotFound {
                     reader = None;
@@ -112,7 +115,7 @@ fn step(
     source: usize,
     reader: &mut Option<Box<dyn LogReader>>,
     decoder: &mut Decoder,
-    Reached { next, last }: &mut Reached,
+    Reached { next, last, live }: &mut Reached,
     batch_max: usize,
     look: bool,
     incoming: &Sender<Incoming>,
@@ -136,8 +139,12 @@ fn step(
         }
     };
     let runs = reader.poll(batch_max, POLL_WAIT)?;
+    if *live && let (Origin::Kafka { .. }, Some(last)) = (&declared.origin, runs.last().and_then(|run| run.records.last())) {
+        clock::watch_stamp(shared, declared, last.timestamp);
+    }
+    *live = runs.is_empty();
     for problem in reader.take_problems() {
-        shared.metrics.add(names::LOG_ERRORS, &[("source", &declared.name)], 1);
+        shared.measures.sources[source].log_errors.inc();
         tracing::warn!(source = declared.name, "{problem}");
     }
     let ends = if look || runs.is_empty() { reader.ends()? } else { Vec::new() };
@@ -154,9 +161,8 @@ fn step(
     }
     shared.ends[source].lock().extend(ends.iter().copied());
     for run in runs {
-        let count = run.records.len() as u64;
-        shared.metrics.add(names::RECORDS_READ, &[("source", &declared.name)], count);
-        shared.metrics.add(names::RECORD_BYTES_READ, &[("source", &declared.name)], run.bytes.len() as u64);
+        shared.measures.sources[source].records.inc_by(run.records.len() as u64);
+        shared.measures.sources[source].bytes.inc_by(run.bytes.len() as u64);
         let Some(read) = run.last() else { continue };
         let after = Offset(read.offset.0 + 1);
         next.insert(run.partition, after);
@@ -171,11 +177,6 @@ fn step(
                 }
             }
         }
-    }
-    if !ends.is_empty() {
-        let lag = ends.iter().map(|(partition, end)| end.0.saturating_sub(next.get(partition).map_or(0, |offset| offset.0))).sum();
-        shared.lag[source].store(lag, Ordering::Relaxed);
-        shared.metrics.set(names::LAG_RECORDS, &[("source", &declared.name)], lag as f64);
     }
     Ok(true)
 }
@@ -202,7 +203,7 @@ fn decode(shared: &Shared, source: usize, decoder: &mut Decoder, run: RecordRun,
     let decoded = decoder.decode(&run)?;
     if decoded.batch.num_rows() > 0 {
         let about = format!("times of source {}, partition {}", declared.name, run.partition.0);
-        shared.set_problem(&about, odd_times(declared, &run, &decoded).map(|odd| odd.summary()));
+        shared.set_problem(Kind::Times, &about, odd_times(declared, &run, &decoded).map(|odd| odd.summary()));
     }
     let Decoded { mut batch, mut records, mut retracts, tombstones, mut rejects } = decoded;
     let mut prepared = Prepared::new(plan, source, batch.clone());

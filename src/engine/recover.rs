@@ -2,12 +2,15 @@
 //! not scored is scored, views whose rows lack a fold are rebuilt from all events.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use super::Lanes;
 use super::apply;
+use super::clock::ClockWatch;
 use super::commit::{Committer, Restored};
 use super::lane::Lane;
 use super::models::Loaded;
+use super::outbox::Outbox;
 use super::past;
 use super::shared::{Applied, Definitions, Logs, Shared, contents_of};
 use super::work::{LeftOut, Pass, Segment, Work, fit_events, id_columns};
@@ -77,9 +80,12 @@ pub fn restore(
     };
     let shards = if config.shards == 0 { std::thread::available_parallelism().map_or(1, usize::from) } else { config.shards };
     let definitions = Definitions::new(Arc::new(plan), shards.min(256), usize::try_from(config.state_memory_bytes).unwrap_or(usize::MAX));
-    let shared = Arc::new(Shared::new(Arc::new(definitions), store, logs, models, applied, clock, metrics));
+    let clock_watch = ClockWatch::new(store.committed_at()?, clock.now(), Instant::now());
+    let outbox = Outbox::new(store.outputs(0, 1)?.first().map(|(number, _)| *number), progress.outputs);
+    let (definitions, folder) = (Arc::new(definitions), config.data.clone());
+    let shared = Arc::new(Shared::new(definitions, store, logs, models, applied, clock, metrics, folder, outbox));
     let awaited = awaited(&shared, &lanes)?;
-    Ok((shared, Restored { progress, readings, lanes, blocks, horizons, awaited }))
+    Ok((shared, Restored { progress, readings, lanes, blocks, horizons, awaited, clock: clock_watch }))
 }
 
 /// The partitions that open intervals of drift waited for at the last commit: where none were recorded, all with events.

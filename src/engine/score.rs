@@ -2,12 +2,14 @@
 //! counts. A row that gets no score has a prediction that says why, and costs no other its own.
 
 use std::collections::HashMap;
+use std::time::Instant;
 
 use arrow::array::ArrayRef;
 use arrow::record_batch::RecordBatch;
 
 use super::drift::{Drift, Scored};
 use super::models::only;
+use super::problems::Kind;
 use super::shard::{ReadValues, Unread};
 use super::shared::{Shared, destination_of};
 use super::work::{Segment, Work};
@@ -17,7 +19,6 @@ use crate::model::Given;
 use crate::online::{DriftRow, Output};
 use crate::plan::{Model, Vector};
 use crate::record::NewRecord;
-use crate::telemetry::names;
 use crate::value::Value;
 use crate::vector;
 
@@ -128,11 +129,8 @@ impl Scorer {
     fn tell(&mut self, shared: &Shared, model: usize, scores: &[Result<Given>], unread: &[Option<Unread>]) {
         let name = &shared.plan().models[model].name;
         let failed = scores.iter().filter(|score| score.is_err()).count();
-        for (outcome, count) in [("scored", scores.len() - failed), ("failed", failed)] {
-            if count > 0 {
-                shared.metrics.add(names::PREDICTIONS, &[("model", name), ("outcome", outcome)], count as u64);
-            }
-        }
+        shared.measures.models[model].scored.inc_by((scores.len() - failed) as u64);
+        shared.measures.models[model].failed.inc_by(failed as u64);
         let streak = &mut self.streaks[model];
         // A row that could not be read says nothing about the model.
         for (score, _) in scores.iter().zip(unread).filter(|(_, unread)| unread.is_none()) {
@@ -150,7 +148,7 @@ impl Scorer {
         // One that is not loaded is a problem already.
         if shared.models[model].is_ok() {
             let problem = || format!("none of its last rows got a score, from this on: {}", streak.error);
-            shared.set_problem(&format!("scores of model {name}"), all_failed.then(problem));
+            shared.set_problem(Kind::Scores, &format!("scores of model {name}"), all_failed.then(problem));
         }
     }
 }
@@ -165,12 +163,12 @@ pub(super) fn version(shared: &Shared, model: usize) -> &str {
 
 /// For each row its score, or why it has none: `unread` says of which rows the columns could not be read.
 fn scores(shared: &Shared, model: usize, columns: &RecordBatch, unread: &[Option<Unread>]) -> Vec<Result<Given>> {
-    let before = shared.clock.now();
+    let started = Instant::now();
     let unread = |row: usize| unread[row].map(Unread::error);
     let ran = shared.models[model].as_ref().map_err(Clone::clone).and_then(|loaded| loaded.score_stream(columns, &unread));
     if ran.is_ok() {
-        let seconds = (shared.clock.now().0 - before.0) as f64 / 1e6 / columns.num_rows().max(1) as f64;
-        shared.metrics.observe(names::MODEL_SECONDS, &[("model", &shared.plan().models[model].name)], seconds);
+        let rows = u32::try_from(columns.num_rows()).unwrap_or(u32::MAX).max(1);
+        shared.measures.models[model].row_seconds.record(started.elapsed() / rows);
     }
     let all = |error: Error| (0..columns.num_rows()).map(|row| Err(unread(row).unwrap_or_else(|| error.clone()))).collect();
     ran.unwrap_or_else(all)

@@ -2,14 +2,18 @@
 //! them, which a batch takes to write: a lookup sees whole commits only.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex, RwLock};
 
 use super::accept::IdColumns;
+use super::measures::Measures;
 use super::models::Loaded;
+use super::outbox::Outbox;
+use super::problems::{Kind, Problems};
 use super::shard::Shard;
 use super::work::id_columns;
 use crate::error::{Error, ErrorKind, Result};
@@ -19,7 +23,7 @@ use crate::log::kafka::Kafka;
 use crate::online::{Destination, Store};
 use crate::plan::{Contents, Origin, Plan, Source, View};
 use crate::record::{LogReader, LogWriter};
-use crate::telemetry::{Counter, Histogram, Metrics};
+use crate::telemetry::Metrics;
 use crate::time::{Clock, EventTime, Span};
 use crate::window::Layout;
 
@@ -110,36 +114,33 @@ pub fn destination_of(source: &Source) -> Destination {
     }
 }
 
-/// What is counted of the lookups of a vector.
-pub struct Counted {
-    pub rows: Counter,
-    pub seconds: Histogram,
-}
-
 pub struct Shared {
     pub definitions: Arc<Definitions>,
     pub store: Store,
     pub logs: Logs,
     pub clock: Arc<dyn Clock>,
     pub metrics: Arc<Metrics>,
+    pub measures: Measures,
+    /// The data folder.
+    pub folder: PathBuf,
+    /// What Parquet holds, by the drain.
+    pub offline_upto: AtomicU64,
+    pub outbox: Outbox,
+    /// When the sizes of views were last asked for.
+    pub views_sized: Mutex<Option<Instant>>,
     /// Held to write while a batch is applied, to read by lookups.
     pub epoch: RwLock<()>,
     /// Locked by their own threads and by lookups that hold the epoch: never contended.
     pub shards: Vec<RwLock<Shard>>,
     /// One per model; a model that did not load says why.
     pub models: Vec<Result<Loaded>>,
-    /// One per vector, from its first lookup on.
-    pub lookups: Vec<OnceLock<Counted>>,
     applied: Mutex<Arc<Applied>>,
     applied_more: Condvar,
-    /// What does not work now, by what it concerns.
-    problems: Mutex<BTreeMap<String, String>>,
+    problems: Problems,
     /// The error that ended the engine.
     failed: Mutex<Option<Error>>,
     stopping: AtomicBool,
     ready: AtomicBool,
-    /// For each source: records in its log that are not committed, as last known.
-    pub lag: Vec<AtomicU64>,
     /// For each source: the partitions that held unread records when their reading began, and where they ended then.
     pub awaited: Vec<Mutex<BTreeMap<Partition, Offset>>>,
     /// For each source: where its partitions ended when its log was last asked.
@@ -155,10 +156,11 @@ impl Shared {
         applied: Applied,
         clock: Arc<dyn Clock>,
         metrics: Arc<Metrics>,
+        folder: PathBuf,
+        outbox: Outbox,
     ) -> Self {
         let shards = (0..definitions.shards).map(|index| RwLock::new(Shard::new(index, &definitions.plan))).collect();
-        let lookups = definitions.plan.vectors.iter().map(|_| OnceLock::new()).collect();
-        let lag = definitions.plan.sources.iter().map(|_| AtomicU64::new(0)).collect();
+        let measures = Measures::new(&metrics, &definitions.plan, definitions.shards);
         let awaited = definitions.plan.sources.iter().map(|_| Mutex::default()).collect();
         let ends = definitions.plan.sources.iter().map(|_| Mutex::default()).collect();
         Self {
@@ -167,17 +169,20 @@ impl Shared {
             logs,
             clock,
             metrics,
+            measures,
+            folder,
+            offline_upto: AtomicU64::new(0),
+            outbox,
+            views_sized: Mutex::new(None),
             epoch: RwLock::new(()),
             shards,
             models,
-            lookups,
             applied: Mutex::new(Arc::new(applied)),
             applied_more: Condvar::new(),
-            problems: Mutex::new(BTreeMap::new()),
+            problems: Problems::default(),
             failed: Mutex::new(None),
             stopping: AtomicBool::new(false),
             ready: AtomicBool::new(false),
-            lag,
             awaited,
             ends,
         }
@@ -222,25 +227,23 @@ impl Shared {
         Ok(())
     }
 
-    pub fn set_problem(&self, about: &str, problem: Option<String>) {
-        let mut problems = self.problems.lock();
-        match problem {
-            Some(problem) => {
-                if problems.get(about) != Some(&problem) {
-                    tracing::warn!("{about}: {problem}");
-                }
-                problems.insert(about.to_owned(), problem);
-            }
-            None => {
-                if problems.remove(about).is_some() {
-                    tracing::info!("{about}: works again");
-                }
-            }
-        }
+    /// Says that something does not work, or (`None`) that it does again.
+    pub fn set_problem(&self, kind: Kind, about: &str, problem: Option<String>) {
+        self.problems.set(kind, about, problem);
     }
 
-    pub fn problems(&self) -> Vec<String> {
-        self.problems.lock().iter().map(|(about, problem)| format!("{about}: {problem}")).collect()
+    /// What does not work now. Reads the files of models that changed: not on a thread that others wait for.
+    pub fn problems(&self) -> Vec<(Kind, String)> {
+        let mut problems = self.problems.list();
+        problems.extend(self.check().err().map(|error| (Kind::Engine, error.to_string())));
+        for (model, loaded) in self.plan().models.iter().zip(&self.models) {
+            let problem = match loaded {
+                Ok(loaded) => loaded.file_changed(),
+                Err(error) => Some(error.to_string()),
+            };
+            problems.extend(problem.map(|problem| (Kind::Model, format!("model {}: {problem}", model.name))));
+        }
+        problems
     }
 
     /// Ends the engine with the first error that it cannot go on after.

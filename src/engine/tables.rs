@@ -9,6 +9,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use xxhash_rust::xxh3::Xxh3Default;
 
+use super::problems::Kind;
 use super::shared::Shared;
 use crate::decode::{self, Payload};
 use crate::error::{Error, ErrorKind, Result};
@@ -60,7 +61,7 @@ impl Loader {
                 }
                 Err(error) => Some(error.to_string()),
             };
-            shared.set_problem(&format!("table {}", source.name), problem);
+            shared.set_problem(Kind::Table, &format!("table {}", source.name), problem);
         }
     }
 

@@ -108,6 +108,11 @@ impl Store {
         self.manifest.read().upto
     }
 
+    /// The bytes of all files that count.
+    pub fn bytes(&self) -> u64 {
+        self.manifest.read().files.iter().map(|file| file.bytes).sum()
+    }
+
     /// The state of the log at this moment: its files and `upto` belong together.
     pub fn snapshot(&self) -> Snapshot {
         Snapshot { folder: self.folder.clone(), manifest: self.manifest.read().clone() }

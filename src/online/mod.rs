@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 use rocksdb::{
     BlockBasedOptions, Cache, ColumnFamilyDescriptor, DB, DBCompressionType, DBPinnableSlice, Direction, FlushOptions, IteratorMode,
-    Options, WriteBatch, WriteOptions,
+    Options, Range, WriteBatch, WriteOptions,
 };
 use serde::{Deserialize, Serialize};
 
@@ -27,6 +27,7 @@ use crate::id::{Identity, Seq};
 use crate::key::slot_of;
 use crate::plan::Contents;
 use crate::record::NewRecord;
+use crate::time::IngestTime;
 
 const META: &str = "meta";
 const BLOCKS: &str = "blocks";
@@ -39,6 +40,7 @@ const FAMILIES: [&str; 6] = [META, BLOCKS, IDS, STATE, CHUNKS, OUTBOX];
 const PROGRESS: &[u8] = b"progress";
 const DEFINITIONS: &[u8] = b"definitions/";
 const SOURCES: &[u8] = b"sources";
+const COMMITTED_AT: &[u8] = b"committed_at";
 const SOURCES_VERSION: u8 = 1;
 const PROGRESS_VERSION: u8 = 2;
 /// That of a version without ledgers, which is still read.
@@ -234,6 +236,18 @@ impl Store {
         Ok(())
     }
 
+    /// What the clock said at the last commit; nothing where an earlier version made it.
+    pub fn committed_at(&self) -> Result<Option<IngestTime>> {
+        let row = self.db.get_pinned_cf(self.family(META)?, COMMITTED_AT).map_err(|error| failure(&self.folder, &error))?;
+        let time = |row: DBPinnableSlice<'_>| row.as_ref().try_into().map(|bytes| IngestTime(i64::from_be_bytes(bytes)));
+        row.map(time).transpose().map_err(|_| Error::corrupt("the time of the last commit has the wrong length"))
+    }
+
+    pub fn put_committed_at(&self, commit: &mut Commit, now: IngestTime) -> Result<()> {
+        commit.batch.put_cf(self.family(META)?, COMMITTED_AT, now.0.to_be_bytes());
+        Ok(())
+    }
+
     /// How the records of each source were read, as of the last commit; nothing of sources that an earlier version read.
     pub fn readings(&self) -> Result<BTreeMap<String, Reading>> {
         match self.db.get_pinned_cf(self.family(META)?, SOURCES).map_err(|error| failure(&self.folder, &error))? {
@@ -364,15 +378,20 @@ impl Store {
     /// Forgets all rows and chunks of a view.
     pub fn delete_view(&self, commit: &mut Commit, view: Identity) -> Result<()> {
         for slot in 0..=u8::MAX {
-            let mut from = vec![slot];
-            from.extend(view.0);
-            let mut to = from.clone();
-            to.extend([0xff; 64]);
+            let (from, to) = range_of(slot, view);
             for family in [STATE, CHUNKS] {
                 commit.batch.delete_range_cf(self.family(family)?, &from, &to);
             }
         }
         Ok(())
+    }
+
+    /// About how many bytes the rows and chunks of a view take on disk; what is not in a table yet is left out.
+    pub fn view_bytes(&self, view: Identity) -> Result<u64> {
+        let bounds: Vec<(Vec<u8>, Vec<u8>)> = (0..=u8::MAX).map(|slot| range_of(slot, view)).collect();
+        let ranges: Vec<Range<'_>> = bounds.iter().map(|(from, to)| Range::new(from, to)).collect();
+        let of = |family: &str| -> Result<u64> { Ok(self.db.get_approximate_sizes_cf(self.family(family)?, &ranges).iter().sum()) };
+        Ok(of(STATE)? + of(CHUNKS)?)
     }
 
     /// Calls `each` with every key of a view and its row, slot by slot.
@@ -477,6 +496,15 @@ impl Store {
         batch.delete_range_cf(self.family(OUTBOX)?, 0_u64.to_be_bytes(), before.to_be_bytes());
         self.db.write(batch).map_err(|error| failure(&self.folder, &error))
     }
+}
+
+/// Where the keys of a view in a slot begin, and before which they end.
+fn range_of(slot: u8, view: Identity) -> (Vec<u8>, Vec<u8>) {
+    let mut from = vec![slot];
+    from.extend(view.0);
+    let mut to = from.clone();
+    to.extend([0xff; 64]);
+    (from, to)
 }
 
 fn ids_key((first, place): (Seq, u32)) -> Vec<u8> {

@@ -18,6 +18,10 @@ pub(super) struct Refusal {
     pub message: String,
 }
 
+/// The code of a refusal, kept with its answer to be counted by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Code(pub &'static str);
+
 impl Refusal {
     /// A request that must be mended.
     pub fn bad(code: &'static str, field: impl Into<Option<String>>, message: impl Into<String>) -> Self {
@@ -54,6 +58,7 @@ impl From<Error> for Refusal {
 
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
+        let code = Code(self.code);
         let mut error = serde_json::Map::new();
         error.insert("code".to_owned(), self.code.into());
         if let Some(field) = self.field {
@@ -62,6 +67,7 @@ impl IntoResponse for Refusal {
         error.insert("message".to_owned(), self.message.into());
         let mut response = Response::new(Body::from(serde_json::json!({ "error": error }).to_string()));
         *response.status_mut() = self.status;
+        response.extensions_mut().insert(code);
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         if self.status == StatusCode::SERVICE_UNAVAILABLE {

@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use axum::extract::State as Shared;
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::Response;
 
-use crate::telemetry::names;
+use crate::telemetry::Exposition;
 
 use super::answer::status_answer;
+use super::process;
 use super::routes::{LIVE, METRICS, READY, STATUS};
 use super::state::{State, json};
 
@@ -40,33 +41,21 @@ pub(super) async fn status(Shared(state): Shared<Arc<State>>) -> Response {
     state.measured(STATUS, answer).await
 }
 
-pub(super) async fn metrics(Shared(state): Shared<Arc<State>>) -> Response {
+/// Off the sockets' threads: it reads files.
+pub(super) async fn metrics(Shared(state): Shared<Arc<State>>, headers: HeaderMap) -> Response {
     let answer = async {
-        state.handle.refresh_metrics();
-        of_process(&state);
-        let mut response = Response::new(state.metrics.render().into());
-        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8"));
+        let accept = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok()).collect::<Vec<_>>().join(",");
+        let form = Exposition::accepted(&accept);
+        let owned = Arc::clone(&state);
+        let rendered = tokio::task::spawn_blocking(move || {
+            owned.handle.refresh_metrics();
+            process::refresh(&owned.metrics);
+            owned.metrics.render(form)
+        });
+        let text = rendered.await.map_err(|error| crate::Error::internal(format!("the metrics ended before their answer: {error}")))?;
+        let mut response = Response::new(text.into());
+        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(form.content_type()));
         Ok(response)
     };
     state.measured(METRICS, answer).await
-}
-
-/// What the system says of this process; left out where it does not say.
-fn of_process(state: &State) {
-    const PAGE_BYTES: f64 = 4096.0;
-    const TICKS_PER_SECOND: u64 = 100;
-    let read = |file| std::fs::read_to_string(file).unwrap_or_default();
-    if let Some(pages) = read("/proc/self/statm").split(' ').nth(1).and_then(|pages| pages.parse::<f64>().ok()) {
-        state.metrics.set(names::PROCESS_MEMORY, &[], pages * PAGE_BYTES);
-    }
-    // Fields 14 and 15, counted after the command, which may hold blanks and ends with a bracket.
-    let stat = read("/proc/self/stat");
-    let ticks = stat
-        .rsplit(')')
-        .next()
-        .map(|rest| rest.split_ascii_whitespace().skip(11).take(2).filter_map(|ticks| ticks.parse::<u64>().ok()).sum::<u64>());
-    if let Some(ticks) = ticks {
-        let seconds = state.metrics.counter(names::PROCESS_CPU, &[]);
-        seconds.add((ticks / TICKS_PER_SECOND).saturating_sub(seconds.get()));
-    }
 }

@@ -9,6 +9,7 @@ use axum::response::Response;
 
 use crate::engine::LookupRequest;
 use crate::error::{Error, Result};
+use crate::telemetry::names;
 
 use super::error::Refusal;
 use super::request::{self, Absent};
@@ -20,7 +21,10 @@ pub(super) async fn answer(
     Path(vector): Path<String>,
     body: std::result::Result<Bytes, BytesRejection>,
 ) -> Response {
-    state.measured(LOOKUP, looked_up(&state, &vector, body)).await
+    let response = state.measured(LOOKUP, looked_up(&state, &vector, body)).await;
+    let declared = state.handle.plan().vector(&vector).map(|vector| vector.name.as_str());
+    state.count_refused_of(names::LOOKUP_ERRORS, "vector", declared, &response);
+    response
 }
 
 async fn looked_up(state: &Arc<State>, name: &str, body: std::result::Result<Bytes, BytesRejection>) -> Answer {

@@ -12,6 +12,7 @@ mod health;
 mod lookup;
 mod openapi;
 mod presence;
+mod process;
 mod request;
 mod routes;
 mod score;
@@ -35,8 +36,6 @@ pub use exact::read_exact;
 pub use presence::Presence;
 pub use state::Limits;
 
-/// Quantiles forget what is older than two of these.
-const ROTATION: Duration = Duration::from_secs(30);
 /// What requests in flight get to finish in, once the server is asked to stop.
 const DRAIN: Duration = Duration::from_secs(10);
 
@@ -68,14 +67,6 @@ impl Listener {
 /// Serves until `shutdown` is ready, then finishes the requests in flight.
 pub async fn run(handle: Handle, listener: Listener, limits: Limits, shutdown: impl Future<Output = ()> + Send + 'static) -> Result<()> {
     let state = Arc::new(state::State::new(handle, limits));
-    let rotated = Arc::clone(&state);
-    let rotation = tokio::spawn(async move {
-        let mut ticks = tokio::time::interval(ROTATION);
-        loop {
-            ticks.tick().await;
-            rotated.metrics.rotate();
-        }
-    });
     let listener = listener.0.tap_io(|connection| {
         // Answers are single writes: waiting to fill packets would only delay them. A socket that refuses still works.
         let _ = connection.set_nodelay(true);
@@ -97,6 +88,5 @@ pub async fn run(handle: Handle, listener: Listener, limits: Limits, shutdown: i
             Ok(())
         }
     };
-    rotation.abort();
     served.map_err(|error| Error::unavailable(format!("the http server ended: {error}")))
 }

@@ -97,7 +97,9 @@ fn responses(place: usize) -> Json {
             "200": {"description": "lookups are answered", "content": {"application/json": {"schema": {"type": "object"}}}},
             "503": {"description": "state is being restored", "content": {"application/json": {"schema": {"type": "object"}}}},
         }),
-        routes::METRICS => json!({"200": {"description": "metrics", "content": {"text/plain": {"schema": {"type": "string"}}}}}),
+        routes::METRICS => json!({"200": {"description": "metrics", "content": {
+            "text/plain": {"schema": {"type": "string"}}, "application/openmetrics-text": {"schema": {"type": "string"}},
+        }}}),
         _ => json!({"200": {"description": "this document", "content": {"application/json": {"schema": {"type": "object"}}}}}),
     }
 }

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::DefaultBodyLimit;
+use axum::extract::{DefaultBodyLimit, MatchedPath, State as Shared};
 use axum::http::{Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get, post};
 
 use super::error::Refusal;
-use super::state::State;
+use super::state::{State, UNKNOWN};
 use super::{catalog, events, health, lookup, openapi, score};
 
 /// One thing that can be asked for.
@@ -45,7 +45,7 @@ pub(super) const ROUTES: [Route; 9] = [
     get_route("/v1/status", "how far the engine is, and what does not work now"),
     get_route("/health/live", "whether the process answers"),
     get_route("/health/ready", "whether lookups are answered"),
-    get_route("/metrics", "metrics in prometheus' text form"),
+    get_route("/metrics", "metrics as OpenMetrics or in Prometheus' text form, as the request accepts"),
     get_route("/openapi.json", "this document"),
 ];
 
@@ -74,12 +74,18 @@ pub(super) fn router(state: Arc<State>) -> Router {
     router.fallback(unknown).method_not_allowed_fallback(not_allowed).layer(limit).with_state(state)
 }
 
-async fn unknown(uri: Uri) -> Response {
-    Refusal::unknown("unknown_route", format!("there is no route {}: GET /openapi.json lists all", uri.path())).into_response()
+async fn unknown(Shared(state): Shared<Arc<State>>, uri: Uri) -> Response {
+    let message = format!("there is no route {}: GET /openapi.json lists all", uri.path());
+    let response = Refusal::unknown("unknown_route", message).into_response();
+    state.count_refused(UNKNOWN, &response);
+    response
 }
 
-async fn not_allowed(method: Method, uri: Uri) -> Response {
+async fn not_allowed(Shared(state): Shared<Arc<State>>, matched: Option<MatchedPath>, method: Method, uri: Uri) -> Response {
     let message = format!("{} takes no {method}: GET /openapi.json says what it takes", uri.path());
     let refusal = Refusal::unknown("method_not_allowed", message);
-    Refusal { status: StatusCode::METHOD_NOT_ALLOWED, ..refusal }.into_response()
+    let response = Refusal { status: StatusCode::METHOD_NOT_ALLOWED, ..refusal }.into_response();
+    let route = ROUTES.iter().find(|route| matched.as_ref().is_some_and(|matched| matched.as_str() == route.path));
+    state.count_refused(route.map_or(UNKNOWN, |route| route.path), &response);
+    response
 }

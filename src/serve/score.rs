@@ -9,6 +9,7 @@ use axum::response::Response;
 
 use crate::engine::{LookupAnswer, ScoreAnswer};
 use crate::error::Error;
+use crate::telemetry::names;
 
 use super::error::Refusal;
 use super::lookup::{blocking_when_waiting, listed};
@@ -17,10 +18,13 @@ use super::routes::SCORE;
 use super::state::{Answer, State, json};
 
 pub(super) async fn answer(Shared(state): Shared<Arc<State>>, Path(model): Path<String>, body: Result<Bytes, BytesRejection>) -> Response {
-    state.measured(SCORE, scored(&state, model, body)).await
+    let response = state.measured(SCORE, scored(&state, &model, body)).await;
+    let declared = state.handle.plan().models.iter().find(|declared| declared.name == model).map(|model| model.name.as_str());
+    state.count_refused_of(names::SCORE_ERRORS, "model", declared, &response);
+    response
 }
 
-async fn scored(state: &Arc<State>, name: String, body: Result<Bytes, BytesRejection>) -> Answer {
+async fn scored(state: &Arc<State>, name: &str, body: Result<Bytes, BytesRejection>) -> Answer {
     let body = state.body(body)?;
     let plan = state.handle.plan();
     let model = plan.models.iter().position(|model| model.name == name).ok_or_else(|| {
@@ -29,7 +33,7 @@ async fn scored(state: &Arc<State>, name: String, body: Result<Bytes, BytesRejec
     })?;
     let request = request::lookup(&plan.vectors[plan.models[model].vector], &body, Absent::Fault)?;
     let lookup = blocking_when_waiting(state, request, |state, request| state.handle.lookup(&request)).await?;
-    Ok(json(super::score_answer(&name, &run(state, model, lookup).await?)))
+    Ok(json(super::score_answer(name, &run(state, model, lookup).await?)))
 }
 
 /// Requests of one model take turns before they take a thread, so that any number of them leaves threads for lookups and for

@@ -2,16 +2,18 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::names::{self, Kind};
-use super::{Histogram, Metrics};
+use super::{Exposition, Metrics};
 
 #[test]
 fn every_name_is_unique_and_follows_the_conventions() {
     let mut seen = BTreeSet::new();
-    for (name, kind, help) in names::ALL {
+    for metric in names::ALL {
+        let name = metric.name;
         assert!(seen.insert(name), "{name} is listed twice");
-        assert_eq!(name.ends_with("_total"), *kind == Kind::Counter, "{name}");
-        assert!(*kind != Kind::Summary || name.ends_with("_seconds"), "{name}");
-        assert!(!help.is_empty(), "{name}");
+        assert_eq!(name.ends_with("_total"), matches!(metric.kind, Kind::Counter | Kind::Seconds), "{name}");
+        assert!(!matches!(metric.kind, Kind::Histogram) || name.ends_with("_seconds"), "{name}");
+        assert!(name.starts_with("forebay_") || name.starts_with("process_"), "{name}");
+        assert!(!metric.help.is_empty() && !metric.help.ends_with('.'), "{name}");
     }
 }
 
@@ -20,73 +22,75 @@ fn handles_of_equal_labels_share_a_series() {
     let metrics = Metrics::new();
     let first = metrics.counter(names::EVENTS_ACCEPTED, &[("source", "payments")]);
     metrics.add(names::EVENTS_ACCEPTED, &[("source", "payments")], 2);
-    first.add(3);
+    first.inc_by(3);
     metrics.add(names::EVENTS_ACCEPTED, &[("source", "refunds")], 7);
     assert_eq!(first.get(), 5);
+    metrics.reach(names::EVENTS_ACCEPTED, &[("source", "payments")], 4);
+    assert_eq!(first.get(), 5, "a counter never goes back");
+    metrics.reach(names::EVENTS_ACCEPTED, &[("source", "payments")], 9);
+    assert_eq!(first.get(), 9);
+}
+
+fn some() -> std::sync::Arc<Metrics> {
+    let metrics = Metrics::new();
+    metrics.add(names::EVENTS_REJECTED, &[("source", "pay\"ments"), ("reason", "late\\\n")], 4);
+    metrics.set(names::COMMITTED_SEQ, &[], 12.5);
+    metrics.reach_seconds(names::PROCESS_CPU, 0.25);
+    metrics.reach_seconds(names::PROCESS_CPU, 0.125);
+    metrics
 }
 
 #[test]
-fn the_text_form_is_what_prometheus_reads() {
-    let metrics = Metrics::new();
-    metrics.add(names::EVENTS_REJECTED, &[("source", "pay\"ments"), ("reason", "late")], 4);
-    metrics.set(names::COMMITTED_SEQ, &[], 12.5);
-    metrics.observe(names::COMMIT_SECONDS, &[], 0.25);
-    let expected = "\
-# HELP forebay_commit_seconds time of one durable commit
-# TYPE forebay_commit_seconds summary
-forebay_commit_seconds{quantile=\"0.5\"} 0.25
-forebay_commit_seconds{quantile=\"0.9\"} 0.25
-forebay_commit_seconds{quantile=\"0.99\"} 0.25
-forebay_commit_seconds{quantile=\"0.999\"} 0.25
-forebay_commit_seconds_sum 0.25
-forebay_commit_seconds_count 1
-# HELP forebay_committed_seq the last committed seq
-# TYPE forebay_committed_seq gauge
-forebay_committed_seq 12.5
-# HELP forebay_events_rejected_total records sent to the dead-letter topic, by reason
-# TYPE forebay_events_rejected_total counter
-forebay_events_rejected_total{source=\"pay\\\"ments\",reason=\"late\"} 4
-";
-    let rendered = metrics.render();
-    let rounded: Vec<String> = rendered.lines().map(rounded).collect();
-    assert_eq!(rounded, expected.lines().collect::<Vec<_>>());
+fn both_forms_are_as_their_readers_expect() {
+    let rejected = names::ALL.iter().find(|metric| metric.name == names::EVENTS_REJECTED).unwrap().help;
+    let (cpu, seq) = ("user and system cpu time of the process", "the last committed seq");
+    let series = [
+        "forebay_events_rejected_total{source=\"pay\\\"ments\",reason=\"late\\\\\\n\"} 4",
+        "forebay_committed_seq 12.5",
+        "process_cpu_seconds_total 0.25",
+    ];
+    let expected = |ending: &str| {
+        format!(
+            "# HELP forebay_events_rejected{ending} {rejected}.\n# TYPE forebay_events_rejected{ending} counter\n{}\n\
+             # HELP forebay_committed_seq {seq}.\n# TYPE forebay_committed_seq gauge\n{}\n\
+             # HELP process_cpu_seconds{ending} {cpu}.\n# TYPE process_cpu_seconds{ending} counter\n{}\n",
+            series[0], series[1], series[2]
+        )
+    };
+    assert_eq!(some().render(Exposition::Prometheus), expected("_total"));
+    assert_eq!(some().render(Exposition::OpenMetrics), expected("") + "# EOF\n");
 }
 
-/// The line with a value of a quantile rounded to two digits, as exact as quantiles are.
-fn rounded(line: &str) -> String {
-    match line.rsplit_once(' ') {
-        Some((series, value)) if series.contains("quantile") => {
-            format!("{series} {}", (value.parse::<f64>().unwrap() * 100.0).round() / 100.0)
-        }
-        _ => line.to_owned(),
+#[test]
+fn the_form_is_what_the_request_likes_best() {
+    let prometheus = "application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,text/plain;version=0.0.4;q=0.5,*/*;q=0.1";
+    assert_eq!(Exposition::accepted(prometheus), Exposition::OpenMetrics);
+    for accept in
+        ["", "*/*", "text/plain", "text/html", "text/plain, application/openmetrics-text;q=0.5", "application/openmetrics-text;q=0"]
+    {
+        assert_eq!(Exposition::accepted(accept), Exposition::Prometheus, "{accept}");
     }
 }
 
 #[test]
-fn quantiles_are_of_all_threads_and_forget() {
-    let histogram = Histogram::default();
+fn recordings_of_all_threads_are_counted_in_their_buckets() {
+    let metrics = Metrics::new();
+    let histogram = metrics.histogram(names::COMMIT_SECONDS, &[]);
     std::thread::scope(|scope| {
         for thread in 0..8_u64 {
             let histogram = histogram.clone();
-            scope.spawn(move || {
-                for i in 0..125 {
-                    histogram.record(Duration::from_micros(thread * 125 + i + 1));
-                }
-            });
+            scope.spawn(move || (0..125).for_each(|i| histogram.record(Duration::from_micros(thread * 125 + i + 1))));
         }
     });
-    let seen = histogram.snapshot();
-    assert_eq!(seen.count, 1000);
-    assert!((seen.sum - 0.5005).abs() < 1e-9, "{}", seen.sum);
-    for (quantile, expected) in seen.quantiles.iter().zip([500e-6, 900e-6, 990e-6, 999e-6]) {
-        assert!((quantile / expected - 1.0).abs() < 0.01, "{quantile} for {expected}");
+    histogram.record(Duration::from_secs(40));
+    assert_eq!(histogram.count(), 1001);
+    assert!((histogram.sum() - 40.5005).abs() < 1e-9, "{}", histogram.sum());
+    let text = metrics.render(Exposition::Prometheus);
+    for (bound, count) in
+        [("0.0000025", 2), ("0.0001", 100), ("0.00025", 250), ("0.0005", 500), ("0.001", 1000), ("30.0", 1000), ("+Inf", 1001)]
+    {
+        let line = format!("forebay_commit_seconds_bucket{{le=\"{bound}\"}} {count}");
+        assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");
     }
-    histogram.rotate();
-    assert_eq!(histogram.snapshot(), seen);
-    histogram.rotate();
-    let forgotten = histogram.snapshot();
-    assert!(forgotten.quantiles.iter().all(|quantile| quantile.is_nan()));
-    assert_eq!(forgotten.count, 1000);
-    histogram.observe(-1.0);
-    assert_eq!(histogram.snapshot().count, 1001);
+    assert!(text.contains("forebay_commit_seconds_count 1001\n"));
 }
