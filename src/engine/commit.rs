@@ -17,12 +17,11 @@ use super::problems::Kind;
 use super::reader::Incoming;
 use super::shard::{FlushedRow, NOT_IN_ORDER};
 use super::shared::{Applied, Shared, contents_of, destination_of};
-use super::watermark::{Known, awaited};
+use super::watermark::{Known, awaited, patience};
 use super::work::{LeftOut, Pass, Segment, Work, events_of};
 use crate::error::{Error, Result};
 use crate::id::{Identity, Offset, Partition, Seq};
 use crate::online::{AcceptedIds, Commit, DriftRow, Output, PartitionProgress, PartitionReading, Progress, Reading, state_key};
-use crate::plan::Plan;
 use crate::record::LastRead;
 use crate::time::{EventTime, IngestTime, Span};
 
@@ -591,19 +590,6 @@ impl Committer {
             }
         }
     }
-}
-
-/// How long a partition that is read to its end is waited for: as long as its own events may come late, and at least one
-/// interval.
-fn patience(plan: &Plan) -> BTreeMap<usize, Span> {
-    let mut patience = BTreeMap::new();
-    for model in &plan.models {
-        if let (Some(watch), Some(score)) = (&model.watch, &model.score) {
-            let own = patience.entry(score.source).or_insert(plan.sources[score.source].lateness);
-            *own = (*own).max(watch.every);
-        }
-    }
-    patience
 }
 
 fn applier_gone() -> Error {

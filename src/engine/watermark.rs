@@ -1,7 +1,10 @@
 //! Which partitions of a source an interval of drift waits for before it ends. Pure: what is known of each partition in,
 //! partitions out. Must never read a clock.
 
+use std::collections::BTreeMap;
+
 use crate::id::{Offset, Partition};
+use crate::plan::Plan;
 use crate::time::{EventTime, Span};
 
 /// What is known of a partition.
@@ -34,6 +37,19 @@ pub fn awaited(known: &[Known], patience: Span) -> Vec<Partition> {
         known.next < end || furthest.is_none_or(|furthest| frontier.plus(patience) >= furthest)
     };
     known.iter().filter(is_awaited).map(|known| known.partition).collect()
+}
+
+/// How long a partition that is read to its end is waited for: as long as its own events may come late, and at least one
+/// interval.
+pub fn patience(plan: &Plan) -> BTreeMap<usize, Span> {
+    let mut patience = BTreeMap::new();
+    for model in &plan.models {
+        if let (Some(watch), Some(score)) = (&model.watch, &model.score) {
+            let own = patience.entry(score.source).or_insert(plan.sources[score.source].lateness);
+            *own = (*own).max(watch.every);
+        }
+    }
+    patience
 }
 
 #[cfg(test)]
