@@ -43,9 +43,81 @@ pub fn open<'a>(version: u8, bytes: &'a [u8], what: &str) -> Result<&'a [u8]> {
     Ok(body)
 }
 
+/// Where the digits of the checksum stand in a sealed JSON object: `{"format":N,"checksum":"0123456789abcdef",..`.
+const CHECKSUM: &str = ",\"checksum\":\"";
+const DIGITS: usize = 16;
+
+/// A JSON object, with its format and a checksum of all its other bytes before its own fields: any tool reads it, and no byte of
+/// it changes unnoticed.
+pub fn seal_json<T: Serialize>(format: u64, value: &T) -> Result<Vec<u8>> {
+    let body = serde_json::to_vec(value).map_err(|error| Error::internal(format!("encode: {error}")))?;
+    let head = format!("{{\"format\":{format}{CHECKSUM}");
+    let tail = [b"\",", &body[1..]].concat();
+    let digits = json_checksum(head.as_bytes(), &tail);
+    Ok([head.as_bytes(), digits.as_bytes(), &tail].concat())
+}
+
+/// A JSON value as a file holds it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct OpenJson {
+    /// The format that it was sealed with; `None` where it was written without a checksum.
+    pub sealed: Option<u64>,
+    pub value: serde_json::Value,
+}
+
+/// Reads what `seal_json` wrote, or JSON without a checksum; otherwise says what is wrong with it.
+pub fn open_json(bytes: &[u8]) -> Result<OpenJson, String> {
+    let sealed = sealed_format(bytes);
+    if let Some((_, at)) = sealed
+        && bytes[at..at + DIGITS] != *json_checksum(&bytes[..at], &bytes[at + DIGITS..]).as_bytes()
+    {
+        return Err("its checksum does not match".to_owned());
+    }
+    let value: serde_json::Value = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
+    if sealed.is_none() && value.get("checksum").is_some() {
+        return Err("its checksum is not where it was written".to_owned());
+    }
+    Ok(OpenJson { sealed: sealed.map(|(format, _)| format), value })
+}
+
+/// The format of a sealed object, and where its checksum's digits begin.
+fn sealed_format(bytes: &[u8]) -> Option<(u64, usize)> {
+    let rest = bytes.strip_prefix(b"{\"format\":")?;
+    let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    let format = std::str::from_utf8(&rest[..digits]).ok()?.parse().ok()?;
+    let checksum = rest[digits..].strip_prefix(CHECKSUM.as_bytes())?;
+    (checksum.len() > DIGITS).then_some((format, bytes.len() - checksum.len()))
+}
+
+fn json_checksum(head: &[u8], tail: &[u8]) -> String {
+    let mut hash = xxhash_rust::xxh3::Xxh3::new();
+    hash.update(head);
+    hash.update(tail);
+    format!("{:0DIGITS$x}", hash.digest())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_sealed_object_is_json_and_shows_every_changed_byte() {
+        let value = serde_json::json!({"a": [1, 2], "text": "x\"y"});
+        let bytes = seal_json(3, &value).unwrap();
+        let read = open_json(&bytes).unwrap();
+        assert_eq!((read.sealed, &read.value["a"], &read.value["text"]), (Some(3), &value["a"], &value["text"]));
+        for at in 0..bytes.len() {
+            for bit in 0..8 {
+                let mut bad = bytes.clone();
+                bad[at] ^= 1 << bit;
+                // What is no longer taken for sealed is told by its format, which only sealed objects have.
+                let unsealed = open_json(&bad).is_ok_and(|read| read.sealed.is_none() && read.value["format"] == 3);
+                assert!(open_json(&bad).is_err() || unsealed, "byte {at}, bit {bit}");
+            }
+            assert!(open_json(&bytes[..at]).is_err(), "{at} bytes");
+        }
+        assert_eq!(open_json(b"{\"format\":1}").unwrap().sealed, None);
+    }
 
     #[test]
     fn a_flipped_bit_is_found() {

@@ -43,6 +43,7 @@ pub mod online;
 pub mod cli;
 pub mod config;
 pub mod engine;
+pub mod integrity;
 pub mod proof;
 pub mod serve;
 pub mod telemetry;

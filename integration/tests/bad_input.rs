@@ -285,6 +285,7 @@ fn a_lost_manifest() {
     let manifest = project.data().join("offline/manifest.json");
     let kept = fs::read(&manifest).expect("a manifest");
     fs::remove_file(&manifest).expect("a manifest");
+    fs::remove_file(project.data().join("offline/manifest.copy.json")).expect("its copy");
     let mut session = Session::new(&project);
     session.ends(1, &["serve", "--until-caught-up"]);
     project.write("spine.ndjson", "{\"user_id\":7,\"t\":\"2024-05-01T10:00:02Z\",\"x\":1.0}\n");
@@ -304,9 +305,7 @@ fn a_folder_of_a_newer_version() {
     let _ = project.push("orders", &[order(1, "2024-05-01T10:00:00Z")]).ok();
     project.catch_up();
     let manifest = project.data().join("offline/manifest.json");
-    let kept = fs::read_to_string(&manifest).expect("a manifest");
-    let newer = kept.replacen("\"format\":1", "\"format\":7", 1);
-    assert_ne!(newer, kept, "{kept}");
+    let newer = "{\"format\":7}".to_owned();
     fs::write(&manifest, &newer).expect("a manifest");
     let mut session = Session::new(&project);
     session.ends(1, &["serve", "--until-caught-up"]);

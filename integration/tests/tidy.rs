@@ -37,6 +37,7 @@ const ROOMS: &[(&str, u8, &[&str])] = &[
     ("engine", 7, &[]),
     ("demo", 8, &[]),
     ("proof", 8, &[]),
+    ("integrity", 8, &[]),
     ("serve", 9, &[]),
     ("cli", 10, &[]),
 ];

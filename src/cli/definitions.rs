@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::codec;
 use crate::error::{Error, Result};
 use crate::language::{self, Compiled, Severity, SourceFile};
 use crate::model::Inspector;
@@ -14,6 +15,9 @@ use crate::time::EventTime;
 
 use super::context::Context;
 use super::output::complain;
+
+/// The format that applied definitions are stored in.
+const FORMAT: u64 = 2;
 
 /// The plan of the features folder and the files that it was made from. Warnings go to standard error.
 ///
@@ -69,14 +73,21 @@ impl Applied {
     /// definitions compare as equal.
     pub fn load(context: &Context) -> Result<Option<Self>> {
         let path = path(&context.config.data);
-        let text = match fs::read_to_string(&path) {
-            Ok(text) => text,
+        let bytes = match fs::read(&path) {
+            Ok(bytes) => bytes,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(Error::unavailable(format!("cannot read {}: {error}", path.display()))),
         };
-        let mut applied: Self = serde_json::from_str(&text).map_err(|error| {
-            Error::corrupt(format!("{} is not what apply wrote ({error}): delete it and apply the definitions again", path.display()))
-        })?;
+        let damaged = |why: String| {
+            Error::corrupt(format!("{} is not what apply wrote ({why}): delete it and apply the definitions again", path.display()))
+        };
+        let read = codec::open_json(&bytes).map_err(damaged)?;
+        match (read.sealed, read.value.get("format")) {
+            // Without a format before there were checksums.
+            (Some(FORMAT), _) | (None, None) => {}
+            _ => return Err(damaged("no known format".to_owned())),
+        }
+        let mut applied: Self = serde_json::from_value(read.value).map_err(|error| damaged(error.to_string()))?;
         if let (true, Ok(here)) = (context.config.features.is_relative(), std::env::current_dir()) {
             for file in &mut applied.files {
                 file.path = file.path.strip_prefix(&here).map(Path::to_owned).unwrap_or_else(|_| file.path.clone());
@@ -94,7 +105,7 @@ impl Applied {
         };
         let models = plan.models.iter().map(|model| (model.name.clone(), model.version.clone())).collect();
         let applied = Self { at: EventTime(context.clock.now().0).to_string(), files: files.iter().map(absolute).collect(), models };
-        let text = serde_json::to_string_pretty(&applied).map_err(|error| Error::internal(format!("applied definitions: {error}")))?;
+        let text = codec::seal_json(FORMAT, &applied)?;
         let partial = path.with_extension("partial");
         let written = path
             .parent()
@@ -130,6 +141,14 @@ pub(super) fn in_force(context: &Context) -> Result<Plan> {
     match Applied::load(context)?.and_then(|applied| applied.plan()) {
         Some(plan) => Ok(plan),
         None => Ok(current(context)?.0),
+    }
+}
+
+/// The same with the files that it was made from.
+pub(super) fn in_force_with_files(context: &Context) -> Result<(Plan, Vec<SourceFile>)> {
+    match Applied::load(context)?.and_then(|applied| Some((applied.plan()?, applied.files))) {
+        Some(found) => Ok(found),
+        None => current(context),
     }
 }
 

@@ -4,6 +4,7 @@ mod answer;
 mod apply;
 mod assignment;
 mod check;
+mod check_data;
 mod client;
 mod completions;
 mod config;
@@ -20,6 +21,7 @@ mod output;
 mod plan;
 mod progress;
 mod push;
+mod rebuild;
 mod score;
 mod serve;
 mod sources;
@@ -118,6 +120,11 @@ enum Command {
     Sources(sources::Arguments),
     /// Show where the bytes of the stored state are: by view, window and tile, and the heaviest keys
     State(state::Arguments),
+    /// Read every checksum of the data folder, and say what is damaged and what can be built again
+    CheckData(check_data::Arguments),
+    /// Build what is damaged again, from what it was made of
+    #[command(subcommand)]
+    Rebuild(rebuild::Command),
     /// List, read and write topics
     #[command(subcommand)]
     Topics(topics::Command),
@@ -183,6 +190,8 @@ fn dispatch(arguments: Arguments, environment: Vec<(String, String)>, clock: Arc
         Command::Explain(arguments) => explain::run(&context, &arguments),
         Command::Sources(arguments) => sources::run(&context, &arguments),
         Command::State(arguments) => state::run(&context, &arguments),
+        Command::CheckData(arguments) => check_data::run(&context, &arguments),
+        Command::Rebuild(command) => rebuild::run(&context, &command),
         Command::Topics(command) => topics::run(&context, &command),
         Command::Models(command) => models::run(&context, &command),
         Command::Config(arguments) => config::run(&context, &arguments),

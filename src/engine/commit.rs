@@ -11,7 +11,11 @@ use crossbeam_channel::{Receiver, Sender, select};
 use super::Lanes;
 use super::accept::{Gate, IdsAt, Rules};
 use super::apply::{Done, Task};
+<<<<<<< HEAD
 use super::clock::{self, Ahead, ClockWatch};
+=======
+use super::aside;
+>>>>>>> 402c3c8 (Damage: checksums of Parquet files and the manifest, views set aside, check-data, rebuild state)
 use super::lane::{Lane, Taken};
 use super::problems::Kind;
 use super::reader::Incoming;
@@ -192,7 +196,8 @@ impl Committer {
     /// Notes that the rows of all views but those hold what today's declarations need, and nothing else from now on.
     pub fn enter_contents(&mut self, incomplete: &[usize]) -> Result<()> {
         let contents = contents_of(self.shared.plan()).into_iter().enumerate();
-        let is_whole = |view: &usize| !incomplete.contains(view) && !self.disordered.contains(view);
+        let aside = |view: &usize| self.shared.definitions.aside(*view).is_some();
+        let is_whole = |view: &usize| !incomplete.contains(view) && !self.disordered.contains(view) && !aside(view);
         self.progress.views = contents.filter(|(view, _)| is_whole(view)).map(|(_, contents)| contents).collect();
         self.progress_moved = true;
         self.commit(Vec::new())
@@ -224,6 +229,7 @@ impl Committer {
                 recv(self.ports.done) -> done => self.collect(done.map_err(|_| applier_gone())??),
                 default(TICK) => {}
             }
+            self.progress_moved |= aside::forget(&self.shared, &mut self.progress);
             while let Ok(done) = self.ports.done.try_recv() {
                 self.collect(done?);
             }
@@ -428,11 +434,8 @@ impl Committer {
         self.rows.extend(done.rows);
         self.drift.extend(done.drift);
         for view in done.disordered {
-            let declared = &self.shared.plan().views[view];
             if self.disordered.insert(view) {
-                self.shared.set_problem(Kind::View, &format!("view {}", declared.name), Some(NOT_IN_ORDER.to_owned()));
-                self.progress.views.retain(|(stored, _)| *stored != declared.id);
-                self.progress_moved = true;
+                self.progress_moved |= aside::withdraw(&self.shared, &mut self.progress, view, NOT_IN_ORDER);
             }
         }
     }

@@ -152,7 +152,7 @@ impl Handle {
     /// Whether state is restored and lookups are answered.
     #[must_use]
     pub fn is_ready(&self) -> bool {
-        self.shared.is_ready() && self.shared.check().is_ok()
+        self.shared.is_ready() && self.shared.check().is_ok() && self.shared.definitions.views_aside().next().is_none()
     }
 
     /// Reads the files of models that changed: not on a thread that others wait for.

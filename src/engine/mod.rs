@@ -17,7 +17,11 @@ mod accept;
 mod adopt;
 mod api;
 mod apply;
+<<<<<<< HEAD
 mod clock;
+=======
+mod aside;
+>>>>>>> 402c3c8 (Damage: checksums of Parquet files and the manifest, views set aside, check-data, rebuild state)
 mod commit;
 mod drain;
 mod drift;
@@ -55,7 +59,8 @@ use parking_lot::Mutex;
 
 pub use api::{Freshness, LookupAnswer, LookupRequest, LookupRow, PushReceipt, ScoreAnswer, SourceReport, Status};
 pub use handle::Handle;
-pub use recover::recent_events;
+pub use publish::WRITER as OUTBOX_WRITER;
+pub use recover::{check_continuity, recent_events};
 
 use apply::spawn;
 use commit::{Committer, Ports};

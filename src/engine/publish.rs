@@ -16,7 +16,8 @@ use crate::telemetry::{Counter, names};
 
 const BATCH: usize = 4096;
 const RETRY_WAIT: Duration = Duration::from_millis(500);
-const WRITER: &str = "forebay-outbox";
+/// The name under which a log remembers which outputs it holds.
+pub const WRITER: &str = "forebay-outbox";
 /// Bytes of its value that an output keeps when its topic does not take it whole.
 const CUT_SHORT: usize = 64 << 10;
 

@@ -6,6 +6,7 @@ use std::collections::VecDeque;
 use hashbrown::HashTable;
 use xxhash_rust::xxh3::xxh3_64;
 
+use super::aside::spared;
 use super::shared::Definitions;
 use super::sweep::Sweep;
 use super::work::{Fold, Pass, Segment, Work};
@@ -65,6 +66,8 @@ pub enum Unread {
     TooOld,
     /// They depend on the order of events that were forgotten; see `Known::NotInOrder`.
     NotInOrder,
+    /// Rows of a view are damaged.
+    Damaged,
 }
 
 impl Unread {
@@ -74,6 +77,9 @@ impl Unread {
                 "the event is before the online history of a source that its vector reads: score it with `forebay score --spine`",
             ),
             Self::NotInOrder => Error::unavailable(NOT_IN_ORDER),
+            Self::Damaged => Error::unavailable(
+                "the stored state of a view that its vector reads is damaged: run `forebay rebuild state`, then `forebay score --spine`",
+            ),
         }
     }
 }
@@ -198,6 +204,7 @@ impl Shard {
     /// Folds a work's events in and reads the features of scored events, each at its own place in the order.
     pub fn apply(&mut self, definitions: &Definitions, store: &Store, work: &Work) -> Result<ShardOutcome> {
         let mut outcome = ShardOutcome::default();
+        definitions.views_aside().for_each(|(view, _)| self.forget(view));
         if matches!(work.pass, Pass::Replay(_)) {
             self.load_all(definitions, store, work, &mut outcome.loads)?;
         }
@@ -237,8 +244,15 @@ impl Shard {
                         match key {
                             Some((key, hash)) => {
                                 let at = ReadAt { view: read.view, key, hash, q: position.time, current: &current };
-                                if self.read(definitions, store, &at, features, &mut into.values)? == Known::NotInOrder {
-                                    into.unread.push((event, Unread::NotInOrder));
+                                let before = into.values.len();
+                                match self.read(definitions, store, &at, features, &mut into.values) {
+                                    Ok(Known::NotInOrder) => into.unread.push((event, Unread::NotInOrder)),
+                                    Ok(_) => {}
+                                    Err(_) if definitions.aside(read.view).is_some() => {
+                                        into.values.resize(before + features.len(), Value::Null);
+                                        into.unread.push((event, Unread::Damaged));
+                                    }
+                                    Err(error) => return Err(error),
                                 }
                             }
                             None => read_empty(&definitions.layouts[read.view], position.time, features, &mut into.values),
@@ -270,10 +284,12 @@ impl Shard {
         for (view, mut keys) in wanted.into_iter().enumerate() {
             keys.sort_unstable();
             keys.dedup();
-            for keys in keys.chunks(LOADED_AT_ONCE) {
-                let rows = store.states(definitions.plan.views[view].id, keys.iter().map(|(_, key, _)| *key))?;
+            'rows: for keys in keys.chunks(LOADED_AT_ONCE) {
+                let rows = store.states(definitions.plan.views[view].id, keys.iter().map(|(_, key, _)| *key));
+                let Some(rows) = spared(definitions, view, rows)? else { break 'rows };
                 for ((_, key, hash), row) in keys.iter().zip(rows) {
-                    let loaded = state_of(definitions, view, row.as_deref(), loads)?;
+                    let loaded = state_of(definitions, view, row.as_deref(), loads);
+                    let Some(loaded) = spared(definitions, view, loaded)? else { break 'rows };
                     let entry = Entry::of((*key).into(), *hash, loaded, work);
                     self.bytes += entry.bytes;
                     self.tables[view].insert_unique(*hash, entry, |entry| entry.hash);
@@ -296,12 +312,17 @@ impl Shard {
         let retracts = segment.retracts(place);
         let event = retracts.unwrap_or(segment.positions[place]);
         for Fold { rows, row, element, key, hash } in own_folds((self.index, definitions.shards), work, segment, place) {
+            if definitions.aside(rows.view).is_some() {
+                continue;
+            }
             let layout = &definitions.layouts[rows.view];
             let table = &mut self.tables[rows.view];
             let entry = match table.find_entry(hash, |entry| entry.hash == hash && *entry.key == *key) {
                 Ok(found) => found.into_mut(),
                 Err(_) => {
-                    let entry = Entry::of(key.into(), hash, load(definitions, store, rows.view, key, &mut outcome.loads)?, work);
+                    let loaded = load(definitions, store, rows.view, key, &mut outcome.loads);
+                    let Some(loaded) = spared(definitions, rows.view, loaded)? else { continue };
+                    let entry = Entry::of(key.into(), hash, loaded, work);
                     self.bytes += entry.bytes;
                     table.insert_unique(hash, entry, |entry| entry.hash).into_mut()
                 }
@@ -315,7 +336,8 @@ impl Shard {
             let event = rows.place(event, element);
             if retracts.is_some() {
                 let chunks = StoredChunks { store, definitions, view: rows.view, key };
-                let removed = entry.state.remove(layout, event, &chunks)?;
+                let removed = entry.state.remove(layout, event, &chunks);
+                let Some(removed) = spared(definitions, rows.view, removed)? else { continue };
                 // A row that held nothing any more is deleted, and what it held up to is not known in a replay.
                 if !removed && matches!(work.pass, Pass::New) && !rows.is_filtered {
                     let view = &definitions.plan.views[rows.view].name;
@@ -359,9 +381,12 @@ impl Shard {
                 Pass::Rebuild(_) => !layout.forgets_in_order(),
             };
             let chunks = StoredChunks { store, definitions, view: dirty.view, key: &dirty.key };
-            entry.state.compact(layout, &chunks)?;
-            if trims {
-                entry.state.trim(layout, forgets_before(definitions, work, dirty.view), &chunks)?;
+            let mut tidied = entry.state.compact(layout, &chunks);
+            if trims && tidied.is_ok() {
+                tidied = entry.state.trim(layout, forgets_before(definitions, work, dirty.view), &chunks);
+            }
+            if spared(definitions, dirty.view, tidied)?.is_none() {
+                continue;
             }
             let before = entry.bytes;
             rows.push(entry.written(definitions, work, dirty.view));
@@ -388,13 +413,19 @@ impl Shard {
             let (index, layout) = (sweep.view, &definitions.layouts[sweep.view]);
             let view = &definitions.plan.views[index];
             let horizon = forgets_before(definitions, work, index);
-            for key in sweep.silent(store, (view.id, layout), (self.index, definitions.shards), horizon)? {
+            if definitions.aside(index).is_some() {
+                continue;
+            }
+            let silent = sweep.silent(store, (view.id, layout), (self.index, definitions.shards), horizon);
+            for key in spared(definitions, index, silent)?.unwrap_or_default() {
                 let hash = xxh3_64(&key);
                 let table = &mut self.tables[index];
                 let entry = match table.find_entry(hash, |entry| entry.hash == hash && entry.key == key) {
                     Ok(found) => found.into_mut(),
                     Err(_) => {
-                        let entry = Entry::of(key.clone(), hash, load(definitions, store, index, &key, &mut outcome.loads)?, work);
+                        let loaded = load(definitions, store, index, &key, &mut outcome.loads);
+                        let Some(loaded) = spared(definitions, index, loaded)? else { break };
+                        let entry = Entry::of(key.clone(), hash, loaded, work);
                         self.bytes += entry.bytes;
                         table.insert_unique(hash, entry, |entry| entry.hash).into_mut()
                     }
@@ -404,7 +435,10 @@ impl Shard {
                 if entry.dirty || entry.flushed > work.durable || spoke {
                     continue;
                 }
-                entry.state.trim(layout, horizon, &StoredChunks { store, definitions, view: index, key: &key })?;
+                let trimmed = entry.state.trim(layout, horizon, &StoredChunks { store, definitions, view: index, key: &key });
+                if spared(definitions, index, trimmed)?.is_none() {
+                    break;
+                }
                 let before = entry.bytes;
                 outcome.rows.push(entry.written(definitions, work, index));
                 self.bytes = self.bytes + entry.bytes - before;
@@ -442,8 +476,22 @@ impl Shard {
         }
     }
 
-    /// The features of one key at a time, appended to `out`.
+    /// The features of one key at a time, appended to `out`. `Unavailable` where the view is set aside.
     pub fn read(
+        &self,
+        definitions: &Definitions,
+        store: &Store,
+        at: &ReadAt<'_>,
+        features: &[usize],
+        out: &mut Vec<Value>,
+    ) -> Result<Known> {
+        if let Some(aside) = definitions.aside(at.view) {
+            return Err(aside.clone());
+        }
+        self.read_whole(definitions, store, at, features, out).map_err(|error| definitions.failed(at.view, error))
+    }
+
+    fn read_whole(
         &self,
         definitions: &Definitions,
         store: &Store,

@@ -38,6 +38,8 @@ pub struct Definitions {
     pub shards: usize,
     /// What the key states of one shard may take in memory.
     pub shard_bytes_max: usize,
+    /// For each view, why it is set aside, where it is.
+    aside: Vec<OnceLock<Error>>,
 }
 
 impl Definitions {
@@ -45,7 +47,34 @@ impl Definitions {
         let layouts = plan.views.iter().map(Layout::new).collect();
         let window_max = plan.views.iter().map(View::window_max).collect();
         let id_columns = id_columns(&plan);
-        Self { plan, layouts, window_max, id_columns, shards, shard_bytes_max: state_bytes_max / shards.max(1) }
+        let aside = plan.views.iter().map(|_| OnceLock::new()).collect();
+        Self { plan, layouts, window_max, id_columns, shards, shard_bytes_max: state_bytes_max / shards.max(1), aside }
+    }
+
+    /// Why nothing of a view is read or folded any more, where that is so.
+    pub fn aside(&self, view: usize) -> Option<&Error> {
+        self.aside[view].get()
+    }
+
+    /// The views that are set aside, each with the reason.
+    pub fn views_aside(&self) -> impl Iterator<Item = (usize, &Error)> {
+        self.aside.iter().enumerate().filter_map(|(view, aside)| Some((view, aside.get()?)))
+    }
+
+    /// What a failure to read a view's rows means: where they are damaged, the view is set aside from here on, and only it, since
+    /// what its other rows hold from now on would lack what cannot be taken in.
+    pub fn failed(&self, view: usize, error: Error) -> Error {
+        if error.kind() != ErrorKind::Corrupt {
+            return error;
+        }
+        let name = &self.plan.views[view].name;
+        let aside = || {
+            Error::unavailable(format!(
+                "the stored state of view {name} is damaged ({error}): nothing of the view is answered until it is built again; stop the \
+                 server and run `forebay rebuild state`"
+            ))
+        };
+        self.aside[view].get_or_init(aside).clone()
     }
 }
 

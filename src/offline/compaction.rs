@@ -9,7 +9,7 @@ use arrow::compute::concat_batches;
 
 use super::manifest::{FileEntry, Manifest, Retired, located};
 use super::part::{self, Press};
-use super::{Made, Store, io_error};
+use super::{Made, Store, io_error, open};
 use crate::error::Result;
 use crate::time::{IngestTime, Span};
 
@@ -62,6 +62,11 @@ impl Store {
         Ok(report)
     }
 
+    fn read(&self, file: &FileEntry) -> Result<RecordBatch> {
+        let path = located(&self.folder, &file.path);
+        part::read(&path, &open(&self.folder, file)?)
+    }
+
     fn merge(
         &self,
         next: &mut Manifest,
@@ -70,7 +75,7 @@ impl Store {
         now: IngestTime,
         report: &mut CompactionReport,
     ) -> Result<()> {
-        let rows: Vec<RecordBatch> = group.iter().map(|file| part::read(&located(&self.folder, &file.path))).collect::<Result<_>>()?;
+        let rows: Vec<RecordBatch> = group.iter().map(|file| self.read(file)).collect::<Result<_>>()?;
         let Some(schema) = part::union_schema(&rows.iter().map(RecordBatch::schema).collect::<Vec<_>>()) else {
             return Ok(()); // a field has changed its type: training says so, and the files stay apart
         };

@@ -6,9 +6,11 @@
 //! of a table, whose rows are few and of many years, `<folder>/<table>/year=YYYY/..`;
 //! and `<folder>/manifest.json`, which names the files that count.
 
+mod checksum;
 mod compaction;
 mod manifest;
 mod part;
+mod reading;
 #[cfg(test)]
 mod tests;
 
@@ -23,16 +25,21 @@ use arrow::datatypes::{TimestampMicrosecondType, UInt64Type};
 use chrono::Datelike;
 use parking_lot::{Mutex, RwLock};
 
+use self::checksum::Checksums;
 pub use self::compaction::CompactionReport;
 pub use self::manifest::{Column, FileEntry};
 use self::manifest::{Manifest, located, sync_folder};
 use self::part::Press;
 pub use self::part::columns_of;
+pub use self::reading::PartFile;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::{EventBatch, SYSTEM_COLUMNS};
 use crate::id::Seq;
 use crate::plan::Source;
 use crate::time::{EventTime, Span};
+
+/// The way out where a file of the log is not what was written.
+const DAMAGED_REMEDY: &str = "stop the server and run `forebay rebuild offline`, or restore the folder from a copy";
 
 /// The event log of one folder. Shared by reference between threads.
 #[derive(Debug)]
@@ -171,7 +178,7 @@ impl Store {
             let date = if yearly { of.to_string() } else { date_text(of) };
             let path = format!("{}/{folder}={date}/part-{:010}.parquet", escaped(source), next.next_part);
             next.next_part += 1;
-            let bytes = made.write(&self.folder, &path, &rows.slice(start, end - start), press)?;
+            let (bytes, checksums) = made.write(&self.folder, &path, &rows.slice(start, end - start), press)?;
             let range = &seqs[start..end];
             next.files.push(FileEntry {
                 path,
@@ -189,6 +196,7 @@ impl Store {
                     let range = retracts.slice(start, end - start);
                     (range.len() - range.null_count()) as u64
                 }),
+                checksums: Some(checksums),
             });
             start = end;
         }
@@ -218,7 +226,7 @@ struct Made {
 }
 
 impl Made {
-    fn write(&mut self, folder: &Path, path: &str, rows: &RecordBatch, press: Press) -> Result<u64> {
+    fn write(&mut self, folder: &Path, path: &str, rows: &RecordBatch, press: Press) -> Result<(u64, Checksums)> {
         let file = located(folder, path);
         if let Some(parent) = file.parent() {
             fs::create_dir_all(parent).map_err(|error| io_error("make", parent, &error))?;
@@ -278,9 +286,39 @@ impl Snapshot {
         located(&self.folder, &file.path)
     }
 
+    /// A file, to read parts of it. `Unavailable` where it was merged into another meanwhile, `Corrupt` where it is gone all the
+    /// same, or not as long as it was.
+    pub fn open(&self, file: &FileEntry) -> Result<PartFile> {
+        open(&self.folder, file)
+    }
+
     /// The events of a file, with the columns that the source has now.
     pub fn read(&self, file: &FileEntry, source: &Source) -> Result<RecordBatch> {
-        part::fitted(&part::read(&self.locate(file))?, &EventBatch::schema(&source.schema))
+        part::fitted(&self.read_stored(file)?, &EventBatch::schema(&source.schema))
+    }
+
+    /// The events of a file, with the columns that they were written with.
+    pub fn read_stored(&self, file: &FileEntry) -> Result<RecordBatch> {
+        part::read(&self.locate(file), &self.open(file)?)
+    }
+
+    /// What can be told without reading files: those that are missing, or not as long as they were written.
+    pub fn faults(&self) -> Vec<Error> {
+        self.manifest.files.iter().filter_map(|file| self.open(file).err()).collect()
+    }
+
+    /// Whether the files hold another number of events than the log: every `seq` up to `upto` is in them, once.
+    pub fn miscounted(&self) -> Option<Error> {
+        let rows: u64 = self.manifest.files.iter().map(|file| file.rows).sum();
+        (rows != self.upto().0).then(|| {
+            let folder = self.folder.display();
+            Error::corrupt(format!("{folder} holds {rows} events and should hold {}: {DAMAGED_REMEDY}", self.upto()))
+        })
+    }
+
+    /// Every file of the log.
+    pub fn all_files(&self) -> &[FileEntry] {
+        &self.manifest.files
     }
 
     /// The different columns that files of a source have.
@@ -288,6 +326,25 @@ impl Snapshot {
         let schemas: BTreeSet<usize> = self.manifest.files.iter().filter(|file| file.source == source).map(|file| file.schema).collect();
         schemas.into_iter().map(|schema| self.manifest.schemas[schema].as_slice())
     }
+}
+
+/// Opens a file that a manifest of the folder names.
+fn open(folder: &Path, file: &FileEntry) -> Result<PartFile> {
+    let path = located(folder, &file.path);
+    PartFile::open(&path, file).map_err(|error| match error.kind() {
+        ErrorKind::NotFound => match Manifest::load(folder) {
+            Ok(now) if now.files.iter().all(|named| named.path != file.path) => {
+                Error::unavailable(format!("{} was merged into another file meanwhile; ask again", path.display()))
+            }
+            _ => Error::corrupt(format!("{} is missing: {DAMAGED_REMEDY}", path.display())),
+        },
+        _ => error,
+    })
+}
+
+/// What is wrong with the two files that hold the manifest: an error for each that is damaged or gone.
+pub fn manifest_faults(folder: &Path) -> Result<Vec<Error>> {
+    Manifest::faults(folder)
 }
 
 /// The event time's column of each source.
@@ -327,7 +384,7 @@ fn sweep(folder: &Path, manifest: &Manifest) -> Result<()> {
 fn load(folder: &Path) -> Result<Manifest> {
     let manifest = Manifest::load(folder)?;
     if manifest.generation == 0 && folder.is_dir() && !parts(folder)?.is_empty() {
-        return Err(Error::corrupt(format!("{} holds events but no manifest: restore the folder from a copy", folder.display())));
+        return Err(Error::corrupt(format!("{} holds events but no manifest: {DAMAGED_REMEDY}", folder.display())));
     }
     Ok(manifest)
 }
@@ -405,9 +462,6 @@ fn io_error(doing: &str, path: &Path, error: &std::io::Error) -> Error {
             Error::unavailable(format!("{what}: the disk is full; free some space, nothing is lost meanwhile"))
         }
         Io::PermissionDenied => Error::new(ErrorKind::Conflict, format!("{what}: permission denied; run as the owner of the data folder")),
-        Io::NotFound if doing == "read" => {
-            Error::unavailable(format!("{what}: it is gone, merged into another file meanwhile or deleted by hand; ask again"))
-        }
         _ => Error::unavailable(format!("{what}: {error}")),
     }
 }

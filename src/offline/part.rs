@@ -15,8 +15,10 @@ use parquet::errors::ParquetError;
 use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterVersion};
 use parquet::schema::types::ColumnPath;
 
+use super::checksum::{Checksums, Summing};
 use super::io_error;
 use super::manifest::Column;
+use super::reading::{PartFile, damaged};
 use crate::error::{Error, Result};
 use crate::event::{EventBatch, SYSTEM_COLUMNS};
 use crate::value::DataType;
@@ -72,15 +74,16 @@ pub fn column<'a>(rows: &'a RecordBatch, name: &str) -> Result<&'a dyn Array> {
     rows.column_by_name(name).map(AsRef::as_ref).ok_or_else(|| Error::internal(format!("events without a column {name}")))
 }
 
-/// Writes rows to a new file, synced, and returns its length in bytes. Nothing is left behind where that fails.
-pub fn write(path: &Path, rows: &RecordBatch, press: Press) -> Result<u64> {
-    let attempt = || -> Result<u64, ParquetError> {
-        let file = File::create(path)?;
+/// Writes rows to a new file, synced, and returns its length in bytes and its checksums. Nothing is left behind where that
+/// fails.
+pub fn write(path: &Path, rows: &RecordBatch, press: Press) -> Result<(u64, Checksums)> {
+    let attempt = || -> Result<(u64, Checksums), ParquetError> {
+        let file = Summing::new(File::create(path)?);
         let mut writer = ArrowWriter::try_new(file, rows.schema(), Some(properties(rows, press)?))?;
         writer.write(rows)?;
-        let file = writer.into_inner()?;
+        let (file, checksums) = writer.into_inner()?.finish();
         file.sync_all()?;
-        Ok(file.metadata()?.len())
+        Ok((file.metadata()?.len(), checksums))
     };
     attempt().map_err(|error| {
         // The failure that matters is the write's; a file that stays is swept at the next start.
@@ -126,10 +129,10 @@ fn repeats(column: &dyn Array) -> bool {
 }
 
 /// All rows of a file.
-pub fn read(path: &Path) -> Result<RecordBatch> {
-    let file = File::open(path).map_err(|error| io_error("read", path, &error))?;
+pub fn read(path: &Path, file: &PartFile) -> Result<RecordBatch> {
+    let bytes = file.read(0..file.bytes())?;
     let attempt = || -> Result<RecordBatch, ParquetError> {
-        let builder = ParquetRecordBatchReaderBuilder::try_new(file)?.with_batch_size(64 * 1024);
+        let builder = ParquetRecordBatchReaderBuilder::try_new(bytes)?.with_batch_size(64 * 1024);
         let schema = builder.schema().clone();
         let batches = builder.build()?.collect::<Result<Vec<_>, _>>()?;
         Ok(concat_batches(&schema, &batches)?)
@@ -168,7 +171,7 @@ fn parquet_error(doing: &str, path: &Path, error: &ParquetError) -> Error {
         return io_error(doing, path, inner);
     }
     if doing == "read" {
-        return Error::corrupt(format!("{} cannot be read ({error}): restore it from a copy", path.display()));
+        return damaged(path, &error.to_string());
     }
     Error::internal(format!("cannot {doing} {}: {error}", path.display()))
 }

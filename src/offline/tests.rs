@@ -60,7 +60,7 @@ fn seen(folder: &Path, source: &Source) -> Vec<u64> {
     let snapshot = Store::open_read_only(folder).unwrap().snapshot();
     let mut all = Vec::new();
     for file in snapshot.files(source).unwrap() {
-        let rows = part::read(&snapshot.locate(file)).unwrap();
+        let rows = snapshot.read_stored(file).unwrap();
         let batch = EventBatch { source: source.name.clone(), rows };
         let time = batch.rows.schema().index_of("event_time").unwrap();
         let positions: Vec<_> = (0..batch.len()).map(|row| batch.position(time, row).unwrap()).collect();
@@ -138,7 +138,7 @@ fn files_without_a_manifest_are_not_seen_and_are_swept_by_the_writer_only() {
     let manifest = fs::read(folder.path().join("manifest.json")).unwrap();
     store.write(&[events(&source, 20..40)], Seq(39)).unwrap();
     // A crash just before the rename: the files are there, the manifest is the old one.
-    fs::write(folder.path().join("manifest.json"), manifest).unwrap();
+    ["manifest.json", "manifest.copy.json"].iter().for_each(|name| fs::write(folder.path().join(name), &manifest).unwrap());
     drop(store);
     assert_eq!(seen(folder.path(), &source), (1..20).collect::<Vec<_>>());
     Store::open_read_only(folder.path()).unwrap();
@@ -170,11 +170,11 @@ fn compaction_keeps_every_event_once_and_old_readers_whole() {
     assert_eq!((report.files_merged, report.rows, report.files_removed), (files_before, 48, 0));
     assert_eq!(seen(folder.path(), &source), (1..49).collect::<Vec<_>>());
     for file in old.files(&source).unwrap() {
-        assert!(part::read(&old.locate(file)).is_ok(), "a reader of the older manifest still finds its files");
+        assert!(old.read_stored(file).is_ok(), "a reader of the older manifest still finds its files");
     }
     drop(store);
     let store = Store::open(folder.path(), std::slice::from_ref(&source)).unwrap();
-    assert!(part::read(&old.locate(old.files(&source).unwrap()[0])).is_ok(), "the grace outlives a restart");
+    assert!(old.read_stored(old.files(&source).unwrap()[0]).is_ok(), "the grace outlives a restart");
     assert_eq!(store.compact(IngestTime(Span::MINUTE.0)).unwrap(), CompactionReport::default());
     let report = store.compact(IngestTime(Span::HOUR.0)).unwrap();
     assert_eq!(report.files_removed, files_before);
@@ -209,7 +209,7 @@ fn an_added_field_is_null_in_older_files_also_once_merged() {
     assert_eq!((report.files_merged, report.files_made), (4, 1));
     let snapshot = store.snapshot();
     let files = snapshot.files(&new).unwrap();
-    let rows = part::read(&snapshot.locate(files[0])).unwrap();
+    let rows = snapshot.read_stored(files[0]).unwrap();
     assert_eq!(rows.schema().fields().len(), 4 + SYSTEM_COLUMNS.len());
     assert_eq!(rows.column_by_name("amount").unwrap().null_count(), 8);
     assert_eq!(seen(folder.path(), &new), (1..17).collect::<Vec<_>>());
@@ -260,6 +260,8 @@ fn manifests_that_cannot_be_trusted_are_refused() {
     fs::write(folder.path().join("manifest.json"), "{\"format\":1,").unwrap();
     assert_eq!(Store::open_read_only(folder.path()).unwrap_err().kind(), ErrorKind::Corrupt);
     fs::write(folder.path().join("manifest.json"), "{\"format\":2}").unwrap();
+    assert_eq!(Store::open_read_only(folder.path()).unwrap_err().kind(), ErrorKind::Corrupt);
+    fs::write(folder.path().join("manifest.json"), crate::codec::seal_json(3, &Manifest::default()).unwrap()).unwrap();
     assert_eq!(Store::open(folder.path(), &[]).unwrap_err().kind(), ErrorKind::Conflict);
 }
 
@@ -289,4 +291,85 @@ fn a_failed_write_changes_nothing() {
 fn names_are_safe_as_folders() {
     assert_eq!(escaped("payments_2-b"), "payments_2-b");
     assert_eq!(escaped("../a b"), "%2E%2E%2Fa%20b");
+}
+
+#[test]
+fn every_byte_that_is_changed_in_a_file_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let source = payments();
+    let store = Store::open(folder.path(), std::slice::from_ref(&source)).unwrap();
+    store.write(&[one_day(&source, 1..40)], Seq(39)).unwrap();
+    let snapshot = store.snapshot();
+    let file = &snapshot.all_files()[0];
+    let path = snapshot.locate(file);
+    let written = fs::read(&path).unwrap();
+    for at in 0..written.len() {
+        let mut bad = written.clone();
+        bad[at] ^= 4;
+        fs::write(&path, bad).unwrap();
+        let error = snapshot.read(file, &source).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Corrupt, "byte {at}: {error}");
+        assert!(error.to_string().contains("forebay rebuild offline"), "{error}");
+    }
+    fs::write(&path, &written[..written.len() - 1]).unwrap();
+    assert_eq!(snapshot.read(file, &source).unwrap_err().kind(), ErrorKind::Corrupt);
+    fs::remove_file(&path).unwrap();
+    let error = snapshot.read(file, &source).unwrap_err();
+    assert!(error.kind() == ErrorKind::Corrupt && error.to_string().contains("is missing"), "{error}");
+    let merged = Manifest { files: Vec::new(), generation: 9, ..Manifest::clone(&snapshot.manifest) };
+    merged.publish(folder.path()).unwrap();
+    assert_eq!(snapshot.read(file, &source).unwrap_err().kind(), ErrorKind::Unavailable);
+}
+
+#[test]
+fn a_manifest_that_is_damaged_or_gone_is_replaced_by_its_copy() {
+    let folder = tempfile::tempdir().unwrap();
+    let source = payments();
+    let store = Store::open(folder.path(), std::slice::from_ref(&source)).unwrap();
+    store.write(&[events(&source, 1..20)], Seq(19)).unwrap();
+    drop(store);
+    let paths = ["manifest.json", "manifest.copy.json"].map(|name| folder.path().join(name));
+    let written = fs::read(&paths[0]).unwrap();
+    assert_eq!(fs::read(&paths[1]).unwrap(), written);
+    assert!(Manifest::faults(folder.path()).unwrap().is_empty());
+    for path in &paths {
+        for at in (0..written.len()).step_by(7) {
+            let mut bad = written.clone();
+            bad[at] ^= 1;
+            for bad in [&bad, &written[..at]] {
+                fs::write(path, bad).unwrap();
+                assert_eq!(Store::open_read_only(folder.path()).unwrap().upto(), Seq(19), "byte {at}");
+                assert_eq!(Manifest::faults(folder.path()).unwrap().len(), 1, "byte {at}");
+            }
+        }
+        fs::remove_file(path).unwrap();
+        assert_eq!(Store::open_read_only(folder.path()).unwrap().upto(), Seq(19));
+        assert_eq!(Manifest::faults(folder.path()).unwrap().len(), 1);
+        fs::write(path, &written).unwrap();
+    }
+    paths.iter().for_each(|path| fs::write(path, &written[1..]).unwrap());
+    assert_eq!(Store::open_read_only(folder.path()).unwrap_err().kind(), ErrorKind::Corrupt);
+}
+
+#[test]
+fn files_without_checksums_are_read_and_gain_them_when_they_are_merged() {
+    let folder = tempfile::tempdir().unwrap();
+    let source = payments();
+    let store = Store::open(folder.path(), std::slice::from_ref(&source)).unwrap();
+    for round in 0..4_u64 {
+        store.write(&[one_day(&source, round * 8 + 1..round * 8 + 9)], Seq(round * 8 + 8)).unwrap();
+    }
+    drop(store);
+    let mut manifest = Manifest::load(folder.path()).unwrap();
+    manifest.files.iter_mut().for_each(|file| file.checksums = None);
+    let mut first = serde_json::to_value(&manifest).unwrap();
+    first["format"] = 1.into();
+    fs::write(folder.path().join("manifest.json"), first.to_string()).unwrap();
+    fs::remove_file(folder.path().join("manifest.copy.json")).unwrap();
+    assert_eq!(seen(folder.path(), &source), (1..33).collect::<Vec<_>>());
+    assert!(Manifest::faults(folder.path()).unwrap().is_empty());
+    let store = Store::open(folder.path(), std::slice::from_ref(&source)).unwrap();
+    store.compact(IngestTime(0)).unwrap();
+    assert!(store.snapshot().all_files().iter().all(|file| file.checksums.is_some()));
+    assert_eq!(seen(folder.path(), &source), (1..33).collect::<Vec<_>>());
 }

@@ -2,6 +2,7 @@
 //! The only room that knows RocksDB beside the embedded log. Must never compute a feature.
 
 mod block;
+mod check;
 mod drift;
 mod ids;
 mod ledger;
@@ -46,6 +47,9 @@ const PROGRESS_VERSION: u8 = 2;
 /// That of a version without ledgers, which is still read.
 const PROGRESS_VERSION_FIRST: u8 = 1;
 const OUTPUT_VERSION: u8 = 1;
+
+/// The way out where the store is not what was written.
+const DAMAGED_REMEDY: &str = "stop the server and run `forebay rebuild state`, or restore the folder from a copy";
 
 /// How far everything has come, as of one commit.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -567,8 +571,10 @@ fn failure(folder: &Path, error: &rocksdb::Error) -> Error {
             "no space left for {folder} ({text}); free some space and start again: nothing that was acknowledged is lost"
         ));
     }
+    let is_missing = text.contains("No such file");
     match error.kind() {
-        rocksdb::ErrorKind::Corruption => Error::corrupt(format!("{folder}: {text}; restore the data folder from a copy")),
+        _ if is_missing => Error::corrupt(format!("{folder}: a file of it is missing ({text}); {DAMAGED_REMEDY}")),
+        rocksdb::ErrorKind::Corruption => Error::corrupt(format!("{folder}: {text}; {DAMAGED_REMEDY}")),
         _ => Error::unavailable(format!("{folder}: {text}")),
     }
 }

@@ -19,6 +19,7 @@ mod spine;
 mod sweep;
 #[cfg(test)]
 mod tests;
+mod verified;
 mod write;
 mod written;
 
@@ -325,12 +326,14 @@ fn distance(a: &str, b: &str) -> usize {
 
 /// What a query's failure means to the caller: our own errors come out as they went in.
 fn query_error(error: DataFusionError) -> Error {
-    let root = error.find_root();
-    if let DataFusionError::External(inner) = root
-        && let Some(own) = inner.downcast_ref::<Error>()
-    {
-        return own.clone();
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(&error);
+    while let Some(at) = cause {
+        if let Some(own) = at.downcast_ref::<Error>() {
+            return own.clone();
+        }
+        cause = at.source();
     }
+    let root = error.find_root();
     let kind = match root {
         DataFusionError::ObjectStore(_) | DataFusionError::IoError(_) | DataFusionError::ResourcesExhausted(_) => ErrorKind::Unavailable,
         DataFusionError::ParquetError(_) => ErrorKind::Corrupt,

@@ -1,8 +1,6 @@
 //! The events of a source as a part of a query: the files of one manifest, and the committed events that are not in it
 //! yet, without a gap or an overlap. Must never read a file that the manifest does not name.
 
-use std::fs;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use arrow::array::{Array, BooleanArray, RecordBatch, new_null_array};
@@ -10,7 +8,6 @@ use arrow::compute::filter_record_batch;
 use arrow::datatypes::{Schema, SchemaRef};
 use datafusion::common::ScalarValue;
 use datafusion::common::config::ConfigOptions;
-use datafusion::datasource::listing::PartitionedFile;
 use datafusion::datasource::memory::MemorySourceConfig;
 use datafusion::datasource::physical_plan::{FileGroup, FileScanConfigBuilder, ParquetSource};
 use datafusion::datasource::source::DataSourceExec;
@@ -22,10 +19,11 @@ use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::union::UnionExec;
 
 use super::query_error;
+use super::verified::VerifiedFiles;
 use crate::error::{Error, Result};
 use crate::event::EventBatch;
 use crate::id::Seq;
-use crate::offline::Snapshot;
+use crate::offline::{FileEntry, Snapshot};
 use crate::plan::Source;
 use crate::time::EventTime;
 
@@ -79,7 +77,7 @@ impl<'a> Events<'a> {
             let outside = file.event_time == *event_time && (file.time_min > bounds.to || file.time_max < bounds.from);
             if !outside {
                 events += file.rows;
-                files.push((self.snapshot.locate(file), file.bytes));
+                files.push(file);
             }
         }
         events += self.recent.iter().map(|rows| rows.num_rows() as u64).sum::<u64>();
@@ -90,8 +88,7 @@ impl<'a> Events<'a> {
     /// Reads these columns of all rows beside which there is a retraction; `None` where there is none at all.
     pub fn retractions(&self, columns: &[usize], threads: usize) -> Result<Option<Arc<dyn ExecutionPlan>>> {
         let files = self.snapshot.files(self.source)?;
-        let files: Vec<_> =
-            files.into_iter().filter(|file| file.retractions > 0).map(|file| (self.snapshot.locate(file), file.bytes)).collect();
+        let files: Vec<_> = files.into_iter().filter(|file| file.retractions > 0).collect();
         let retracts = |rows: &&RecordBatch| rows.columns().last().is_some_and(|column| column.null_count() < column.len());
         let recent: Vec<RecordBatch> = self.recent.iter().filter(retracts).cloned().collect();
         if files.is_empty() && recent.is_empty() {
@@ -102,7 +99,7 @@ impl<'a> Events<'a> {
 
     fn plan(
         &self,
-        files: Vec<(PathBuf, u64)>,
+        files: Vec<&FileEntry>,
         recent: &[RecordBatch],
         columns: &[usize],
         pruning: Option<Arc<dyn PhysicalExpr>>,
@@ -111,8 +108,7 @@ impl<'a> Events<'a> {
         let schema = EventBatch::schema(&self.source.schema);
         let mut parts: Vec<Arc<dyn ExecutionPlan>> = Vec::new();
         if !files.is_empty() {
-            let files = files.into_iter().map(|(path, bytes)| partitioned_file(&path, bytes)).collect::<Result<Vec<_>>>()?;
-            parts.push(parquet_scan(files, &schema, columns, pruning, threads)?);
+            parts.push(parquet_scan(self.snapshot, &files, &schema, columns, pruning, threads)?);
         }
         if parts.is_empty() || !recent.is_empty() {
             let exec = MemorySourceConfig::try_new_exec(&[recent.to_vec()], schema, Some(columns.to_vec()));
@@ -140,13 +136,15 @@ impl<'a> Events<'a> {
 }
 
 fn parquet_scan(
-    files: Vec<PartitionedFile>,
+    snapshot: &Snapshot,
+    files: &[&FileEntry],
     schema: &SchemaRef,
     columns: &[usize],
     pruning: Option<Arc<dyn PhysicalExpr>>,
     threads: usize,
 ) -> Result<Arc<dyn ExecutionPlan>> {
-    let mut source = ParquetSource::new(schema.clone());
+    let (files, reader) = VerifiedFiles::of(snapshot, files);
+    let mut source = ParquetSource::new(schema.clone()).with_parquet_file_reader_factory(Arc::new(reader));
     if let Some(pruning) = pruning {
         source = source.with_predicate(pruning);
     }
@@ -161,17 +159,6 @@ fn parquet_scan(
     options.optimizer.repartition_file_min_size = 256 * 1024;
     let shared = scan.repartitioned(threads, &options).map_err(query_error)?;
     Ok(shared.unwrap_or(scan))
-}
-
-fn partitioned_file(path: &std::path::Path, bytes: u64) -> Result<PartitionedFile> {
-    let gone = |error: &dyn std::fmt::Display| {
-        Error::unavailable(format!("cannot read {}: {error}; if it was merged into another file meanwhile, ask again", path.display()))
-    };
-    let absolute = fs::canonicalize(path).map_err(|error| gone(&error))?;
-    let location = object_store::path::Path::from_absolute_path(absolute).map_err(|error| gone(&error))?;
-    let mut file = PartitionedFile::new(location.to_string(), bytes);
-    file.object_meta.location = location;
-    Ok(file)
 }
 
 /// The rows with the columns that the source has now; one that they lack is null.

@@ -18,6 +18,13 @@ pub(super) fn block(topic: u32, partition: Partition, last: u64) -> [u8; 16] {
     key
 }
 
+/// The topic id, partition and last offset of a block's key.
+pub(super) fn parts(key: &[u8]) -> Option<(u32, Partition, u64)> {
+    let (topic, rest) = key.split_first_chunk::<4>()?;
+    let (partition, last) = rest.split_first_chunk::<4>()?;
+    Some((u32::from_be_bytes(*topic), Partition(u32::from_be_bytes(*partition)), u64::from_be_bytes(last.try_into().ok()?)))
+}
+
 /// Whether a block key is of that partition.
 pub(super) fn is_of(key: &[u8], topic: u32, partition: Partition) -> bool {
     key.len() == 16 && key[..4] == topic.to_be_bytes() && key[4..8] == partition.0.to_be_bytes()

@@ -5,6 +5,7 @@
 
 mod append;
 mod block;
+mod check;
 mod keys;
 mod read;
 mod retain;

@@ -1,0 +1,282 @@
+//! Every kind of file of a data folder, damaged in every way: what is asked afterwards is answered as before, or refused by name
+//! with a way out; never another value. And the way out works. `FOREBAY_DAMAGES` sets how many damages are tried of each kind.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use forebay_integration::answers::read_json;
+use forebay_integration::chance::Chance;
+use forebay_integration::folders::{here, onnx_runtime};
+use forebay_integration::harness::{Ended, Project, ndjson};
+use forebay_integration::oracle::cell::rfc3339;
+use serde_json::{Value as Json, json};
+
+const DEFINITIONS: &str = "
+source events (id bigint, k bigint, m text, x double, t timestamp)
+from log 'events' partitions 2 by k
+format json
+event time t
+lateness '3 days' history '60 days'
+dedup by id within '1 hour';
+
+entity thing (k bigint);
+entity merchant (m text);
+
+features things of thing from events (
+  n = count(*) over 10m,
+  spend = sum(x) over 1d,
+  spread = stddev_pop(x) over all as spread,
+  ever = count(*) over all as ever,
+);
+
+features merchants of merchant from events (
+  merchant_n = count(*) over 30d,
+);
+
+vector v on events (
+  things.n_10m,
+  things.spend_1d,
+  merchants.merchant_n_30d,
+  x,
+);
+
+vector everything on events (things.*, merchants.*);
+
+model linear from 'linear_4.onnx' takes v
+  score events into topic 'predictions';
+";
+
+/// 2024-05-01T00:00:00Z
+const START: i64 = 1_714_521_600_000_000;
+const HOUR: i64 = 3_600_000_000;
+const EVENTS: usize = 3_000;
+const KEYS: usize = 40;
+/// The damages of each kind of file that `make test` tries.
+const TRIED: usize = 4;
+
+fn event(number: usize) -> Json {
+    let mut chance = Chance::new(number as u64);
+    json!({
+        "id": number, "k": chance.below(KEYS), "m": format!("m{}", chance.below(7)),
+        "x": chance.between(0, 10_000) as f64 / 100.0,
+        "t": rfc3339(START + number as i64 * HOUR / 20 - chance.between(0, 300) * 1_000_000),
+    })
+}
+
+/// A project with events, state, predictions and Parquet of several days, part of it only in write-ahead logs.
+fn project() -> Project {
+    let project = Project::new(DEFINITIONS);
+    project.write("features/linear_4.onnx", fs::read(here("fixtures/linear_4.onnx")).expect("a fixture"));
+    for round in 0..3 {
+        let from = round * EVENTS / 3;
+        let _ = project.push("events", &(from..from + EVENTS / 3).map(event).collect::<Vec<_>>()).ok();
+        project.catch_up();
+    }
+    project
+}
+
+/// What the data folder answers.
+#[derive(Debug, PartialEq)]
+struct Answers {
+    lookups: Vec<String>,
+    training: String,
+    predictions: String,
+}
+
+/// What was asked, and the first that was refused.
+enum Asked {
+    Answers(Answers),
+    Refused(Ended),
+}
+
+fn ask(project: &Project) -> Asked {
+    let mut lookups = Vec::new();
+    for k in [1, 7, 23] {
+        let key = format!("k={k}");
+        let ended = project.run(&["lookup", "everything", &key, "m=m3", "--as-of", "2024-05-07T05:00:00Z", "--output", "ndjson"]);
+        match ended.code {
+            Some(0) => lookups.push(without_freshness(&ended.stdout)),
+            _ => return Asked::Refused(ended),
+        }
+    }
+    let ended = project.run(&["training-set", "everything", "--spine", "spine.ndjson", "--out", "set.ndjson", "--time", "q"]);
+    if ended.code != Some(0) {
+        return Asked::Refused(ended);
+    }
+    let ended = project.run(&["topics", "read", "predictions", "--max", "100000", "--output", "ndjson"]);
+    if ended.code != Some(0) {
+        return Asked::Refused(ended);
+    }
+    Asked::Answers(Answers { lookups, training: project.read("set.ndjson"), predictions: ended.stdout })
+}
+
+fn spine(project: &Project) {
+    let row = |row: usize| json!({"k": row % KEYS, "m": format!("m{}", row % 8), "q": rfc3339(START + row as i64 * HOUR)});
+    project.write("spine.ndjson", ndjson(&(0..150).map(row).collect::<Vec<_>>()));
+}
+
+/// Staleness is by the clock.
+fn without_freshness(answer: &str) -> String {
+    let mut answer = read_json(answer);
+    if let Some(object) = answer.as_object_mut() {
+        object.retain(|name, _| name == "names" || name == "values");
+    }
+    answer.to_string()
+}
+
+/// A kind of file: its part of the folder, and which of its files are of it.
+struct Kind {
+    name: &'static str,
+    part: &'static str,
+    is_of: fn(&str) -> bool,
+    /// What builds it again, where something does.
+    rebuilt: Option<&'static [&'static str]>,
+}
+
+const REBUILD_STATE: Option<&[&str]> = Some(&["rebuild", "state"]);
+const REBUILD_OFFLINE: Option<&[&str]> = Some(&["rebuild", "offline"]);
+
+const KINDS: &[Kind] = &[
+    Kind { name: "Parquet", part: "offline", is_of: |name| name.ends_with(".parquet"), rebuilt: REBUILD_OFFLINE },
+    Kind { name: "the manifest of offline", part: "offline", is_of: |name| name == "manifest.json", rebuilt: REBUILD_OFFLINE },
+    Kind { name: "its copy", part: "offline", is_of: |name| name == "manifest.copy.json", rebuilt: REBUILD_OFFLINE },
+    Kind { name: "tables of online", part: "online", is_of: |name| name.ends_with(".sst"), rebuilt: REBUILD_STATE },
+    Kind { name: "the manifest of online", part: "online", is_of: |name| name.starts_with("MANIFEST"), rebuilt: REBUILD_STATE },
+    Kind { name: "CURRENT of online", part: "online", is_of: |name| name == "CURRENT", rebuilt: REBUILD_STATE },
+    Kind { name: "tables of the log", part: "log", is_of: |name| name.ends_with(".sst"), rebuilt: None },
+    Kind { name: "blobs of the log", part: "log", is_of: |name| name.ends_with(".blob"), rebuilt: None },
+    Kind { name: "the manifest of the log", part: "log", is_of: |name| name.starts_with("MANIFEST"), rebuilt: None },
+    Kind { name: "applied definitions", part: "definitions", is_of: |_| true, rebuilt: None },
+];
+
+#[derive(Clone, Copy, Debug)]
+enum Way {
+    Flip,
+    Truncate,
+    Delete,
+    Empty,
+}
+
+const WAYS: [Way; 4] = [Way::Flip, Way::Truncate, Way::Delete, Way::Empty];
+
+fn files_below(folder: &Path) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder).into_iter().flatten() {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() { files.extend(files_below(&path)) } else { files.push(path) }
+    }
+    files.sort();
+    files
+}
+
+fn copied(from: &Path, to: &Path) {
+    fs::create_dir_all(to).expect("a folder");
+    for entry in fs::read_dir(from).expect("a folder") {
+        let (from, to) = entry.map(|entry| (entry.path(), to.join(entry.file_name()))).expect("an entry");
+        if from.is_dir() {
+            copied(&from, &to);
+        } else {
+            fs::copy(&from, &to).expect("a copy");
+        }
+    }
+}
+
+/// Damages a file; says how.
+fn damage(path: &Path, way: Way, chance: &mut Chance) -> String {
+    let mut bytes = fs::read(path).expect("a file");
+    let at = chance.below(bytes.len().max(1));
+    match way {
+        Way::Flip if !bytes.is_empty() => bytes[at] ^= 1 << chance.below(8),
+        Way::Truncate => bytes.truncate(at),
+        Way::Empty | Way::Flip => bytes.clear(),
+        Way::Delete => {
+            fs::remove_file(path).expect("it can be deleted");
+            return "deleted".to_owned();
+        }
+    }
+    fs::write(path, bytes).expect("it can be written");
+    format!("{way:?} at {at}")
+}
+
+/// Whether an error names what is wrong and what to do.
+fn is_named(ended: &Ended) -> bool {
+    let remedies = ["restore", "forebay ", "delete it", "--data"];
+    ended.code == Some(1) && ended.stderr.contains("error: ") && remedies.iter().any(|remedy| ended.stderr.contains(remedy))
+}
+
+#[test]
+fn damage_is_named_or_changes_nothing() {
+    if !onnx_runtime() {
+        return;
+    }
+    let tried = std::env::var("FOREBAY_DAMAGES").ok().and_then(|tried| tried.parse().ok()).unwrap_or(TRIED);
+    let project = project();
+    spine(&project);
+    let Asked::Answers(before) = ask(&project) else { panic!("a whole folder answers") };
+    let clean = project.run(&["check-data", "--output", "json"]).ok();
+    assert_eq!(read_json(&clean.stdout)["clean"], true, "{}", clean.stdout);
+    let whole = project.path("whole");
+    fs::rename(project.data(), &whole).expect("the folder moves");
+    let mut chance = Chance::for_test(121);
+    let mut wrong = Vec::new();
+    let (mut same, mut refused, mut rebuilt) = (0, 0, 0);
+    for kind in KINDS {
+        let names = files_below(&whole.join(kind.part));
+        let of_kind = |path: &&PathBuf| path.file_name().and_then(|name| name.to_str()).is_some_and(kind.is_of);
+        let files: Vec<&PathBuf> = names.iter().filter(of_kind).collect();
+        assert!(!files.is_empty(), "there are files of the kind {}", kind.name);
+        for attempt in 0..tried {
+            let _ = fs::remove_dir_all(project.data());
+            copied(&whole, &project.data());
+            let file = chance.pick(&files).strip_prefix(&whole).expect("below it");
+            let how = damage(&project.data().join(file), WAYS[attempt % WAYS.len()], &mut chance);
+            let about = format!("{}: {} {how}", kind.name, file.display());
+            let found = project.run(&["check-data", "--output", "json"]);
+            let is_clean = found.code == Some(0);
+            match ask(&project) {
+                Asked::Answers(after) if after == before => same += 1,
+                Asked::Answers(_) => wrong.push(format!("{about}: another value; check-data: {}", found.stdout)),
+                Asked::Refused(ended) if !is_named(&ended) => wrong.push(format!("{about}: {} {}", ended.code.unwrap_or(-1), ended.stderr)),
+                Asked::Refused(ended) if is_clean => wrong.push(format!("{about}: check-data sees nothing of {}", ended.stderr)),
+                Asked::Refused(_) => refused += 1,
+            }
+            if let (Some(rebuild), false) = (kind.rebuilt, is_clean) {
+                let ended = project.run(rebuild);
+                match (ended.code, ask(&project)) {
+                    (Some(0), Asked::Answers(after)) if after == before => rebuilt += 1,
+                    (Some(0), Asked::Answers(after)) => {
+                        let differ = [after.lookups != before.lookups, after.training != before.training];
+                        wrong.push(format!("{about}: rebuilt with another value (lookups, training differ: {differ:?}): {}", ended.stderr));
+                    }
+                    (Some(0), Asked::Refused(refused)) => wrong.push(format!("{about}: rebuilt, and refused: {}", refused.stderr)),
+                    (code, _) => wrong.push(format!("{about}: {rebuild:?} ended with {code:?}: {}", ended.stderr)),
+                }
+            }
+        }
+    }
+    println!("{same} without effect, {refused} refused by name, {rebuilt} built again");
+    assert!(wrong.is_empty(), "{} wrong:\n{}", wrong.len(), wrong.join("\n"));
+    assert!(refused > 0 && rebuilt > 0);
+}
+
+/// A table of state rows that is damaged while the server runs: lookups say so, and it goes on for the others.
+#[test]
+fn a_damaged_state_is_named_and_its_server_goes_on() {
+    if !onnx_runtime() {
+        return;
+    }
+    let project = project();
+    spine(&project);
+    // The bytes behind the first are blocks of rows: RocksDB reads them only when they are asked for.
+    for table in files_below(&project.data().join("online")).iter().filter(|path| path.extension().is_some_and(|kind| kind == "sst")) {
+        let mut bytes = fs::read(table).expect("a table");
+        let blocks = bytes.len().saturating_sub(2_500).min(200);
+        bytes[10..10.max(blocks)].iter_mut().for_each(|byte| *byte ^= 0x55);
+        fs::write(table, bytes).expect("a table");
+    }
+    let found = project.run(&["check-data"]);
+    assert_eq!(found.code, Some(1), "{}", found.stdout);
+    assert!(found.stdout.contains("forebay rebuild state"), "{}", found.stdout);
+    let ended = project.run(&["serve", "--until-caught-up"]);
+    assert!(ended.code == Some(0) || is_named(&ended), "{}", ended.stderr);
+}

@@ -1,0 +1,51 @@
+//! `forebay rebuild`
+
+use clap::Subcommand;
+use serde_json::json;
+
+use crate::engine::Engine;
+use crate::error::Result;
+use crate::integrity::{self, Rebuilt};
+use crate::telemetry::Metrics;
+
+use super::Outcome;
+use super::context::Context;
+use super::definitions::{self, counted};
+use super::progress::Progress;
+
+#[derive(Subcommand)]
+pub(super) enum Command {
+    /// Build the state again from the events: those in Parquet, those that wait for it, and the logs
+    State,
+}
+
+pub(super) fn run(context: &Context, command: &Command) -> Result<Outcome> {
+    match command {
+        Command::State => state(context),
+    }
+}
+
+fn state(context: &Context) -> Result<Outcome> {
+    let (plan, files) = definitions::in_force_with_files(context)?;
+    let mut progress = Progress::new();
+    let rebuilt = integrity::rebuild_state(&context.config, context.clock.clone(), |events| progress.at(events, "events"))?;
+    drop(progress);
+    // A start over a store without rows builds them.
+    let text = definitions::text(&files);
+    Engine::start(&context.config, plan, &text, context.clock.clone(), Metrics::new())?.stop()?;
+    print(context, "the state", "online", &rebuilt)
+}
+
+fn print(context: &Context, what: &str, part: &str, rebuilt: &Rebuilt) -> Result<Outcome> {
+    let events = counted(usize::try_from(rebuilt.events).unwrap_or(usize::MAX), "event");
+    let mut text = format!("{what} of {events} is built again");
+    for lost in &rebuilt.lost {
+        text += &format!("\n{}: {}", lost.what, lost.meaning);
+    }
+    if let Some(kept) = &rebuilt.kept {
+        text += &format!("\nwhat was there is in {}: delete it when nobody wants to look into it", kept.display());
+    }
+    let lost: Vec<_> = rebuilt.lost.iter().map(|lost| json!({"what": lost.what, "meaning": lost.meaning})).collect();
+    context.print.one(&text, &json!({"rebuilt": part, "events": rebuilt.events, "lost": lost, "kept": rebuilt.kept}))?;
+    Ok(Outcome::Done)
+}
