@@ -1,6 +1,7 @@
 //! Views of which some stored rows are damaged: nothing of them is read or folded any more, and the next start builds them anew.
 //! Other views go on. Must never let a view come back by itself: its rows lack what was not taken in meanwhile.
 
+use super::problems::Kind;
 use super::shared::{Definitions, Shared};
 use crate::error::Result;
 use crate::online::Progress;
@@ -28,7 +29,7 @@ pub fn withdraw(shared: &Shared, progress: &mut Progress, view: usize, why: &str
     progress.views.retain(|(stored, _)| *stored != declared.id);
     let is_new = progress.views.len() < stored;
     if is_new {
-        shared.set_problem(&format!("view {}", declared.name), Some(why.to_owned()));
+        shared.set_problem(Kind::View, &format!("view {}", declared.name), Some(why.to_owned()));
     }
     is_new
 }

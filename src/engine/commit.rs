@@ -11,13 +11,9 @@ use crossbeam_channel::{Receiver, Sender, select};
 use super::Lanes;
 use super::accept::{Gate, IdsAt, Rules};
 use super::apply::{Done, Task};
-<<<<<<< HEAD
-use super::clock::{self, Ahead, ClockWatch};
-=======
 use super::aside;
->>>>>>> 402c3c8 (Damage: checksums of Parquet files and the manifest, views set aside, check-data, rebuild state)
+use super::clock::{self, Ahead, ClockWatch};
 use super::lane::{Lane, Taken};
-use super::problems::Kind;
 use super::reader::Incoming;
 use super::shard::{FlushedRow, NOT_IN_ORDER};
 use super::shared::{Applied, Shared, contents_of, destination_of};

@@ -28,12 +28,9 @@ const COMPACT_EVERY: u32 = 16;
 /// Drains every `interval`, or as soon as there is enough, until `stop` is closed, and once more then.
 pub fn drain(shared: &Arc<Shared>, offline: &Store, interval: Duration, stop: &Receiver<()>) {
     let mut tidied_at = Instant::now();
-<<<<<<< HEAD
     shared.measures.tidied.set(shared.clock.now().0 as f64 / 1e6);
     shared.measures.offline_bytes.set(offline.bytes() as f64);
-=======
     tell_faults(shared, offline);
->>>>>>> 402c3c8 (Damage: checksums of Parquet files and the manifest, views set aside, check-data, rebuild state)
     loop {
         let ended = wait(shared, interval, stop);
         let drained = drain_all(shared, offline);
@@ -60,7 +57,11 @@ pub fn drain(shared: &Arc<Shared>, offline: &Store, interval: Duration, stop: &R
 fn tell_faults(shared: &Shared, offline: &Store) {
     let faults = offline.snapshot().faults();
     if let Some(first) = faults.first() {
-        shared.set_problem("files of the Parquet log", Some(format!("{} of them cannot be read, first: {first}", faults.len())));
+        shared.set_problem(
+            Kind::Offline,
+            "files of the Parquet log",
+            Some(format!("{} of them cannot be read, first: {first}", faults.len())),
+        );
     }
 }
 

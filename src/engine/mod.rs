@@ -17,11 +17,8 @@ mod accept;
 mod adopt;
 mod api;
 mod apply;
-<<<<<<< HEAD
-mod clock;
-=======
 mod aside;
->>>>>>> 402c3c8 (Damage: checksums of Parquet files and the manifest, views set aside, check-data, rebuild state)
+mod clock;
 mod commit;
 mod drain;
 mod drift;
