@@ -5,6 +5,7 @@
 #   setup.sh python    the pinned environment that trains models and checks results independently
 #   setup.sh kafka     the jars of the broker that tests start
 #   setup.sh bench     the HTTP load generator
+#   setup.sh watching  Prometheus, whose promtool tests the alert rules, and libfaketime, which sets a clock for tests
 #   setup.sh postgres  the server whose answers functions and operators are compared with
 #   setup.sh peers     what benchmarks run beside Forebay: a Python environment of its own, Kafka Streams, a Java compiler
 #
@@ -196,6 +197,33 @@ kafka() {
   mark kafka "$what"
 }
 
+# ---- Prometheus and libfaketime ---------------------------------------------------------------------------------
+
+# Debian's packages, unpacked into a folder of the cache: nothing is installed, so that no service is started.
+unpacked() {
+  local folder=$1 package
+  shift
+  { has apt-get && has dpkg-deb; } || fail "please put the files of $* below $cache/$folder (there is no apt-get here to do it)"
+  work=$(mktemp -d "$cache/$folder.XXXXXX")
+  (
+    cd "$work"
+    apt-get -qq download "$@" >/dev/null 2>&1 || { quietly apt-get -qq update; quietly apt-get -qq download "$@"; }
+    for package in *.deb; do dpkg-deb --extract "$package" .; rm "$package"; done
+  )
+  chmod 755 "$work"
+  rm -rf "${cache:?}/$folder"
+  mv "$work" "$cache/$folder"
+}
+
+watching() {
+  local what="prometheus libfaketime"
+  [ -e "$(stamp watching "$what")" ] && [ -x "$cache/watching/usr/bin/promtool" ] && return 0
+  say "Prometheus and libfaketime, for tests, into $cache/watching"
+  # shellcheck disable=SC2086  # one word per package
+  unpacked watching $what
+  mark watching "$what"
+}
+
 # ---- peers -----------------------------------------------------------------------------------------------------
 
 peers() {
@@ -224,9 +252,9 @@ for part in "$@"; do
       [ "$rocksdb" = source ] || rocksdb
       onnxruntime
       ;;
-    python | kafka | peers) $part ;;
+    python | kafka | watching | peers) $part ;;
     bench) has wrk || install_packages wrk ;;
     postgres) [ -x /usr/lib/postgresql/15/bin/initdb ] || install_packages postgresql-15 ;;
-    *) fail "there is no part $part: choose from build, python, kafka, bench, peers, postgres" ;;
+    *) fail "there is no part $part: choose from build, python, kafka, watching, bench, peers, postgres" ;;
   esac
 done

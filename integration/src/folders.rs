@@ -45,6 +45,23 @@ pub fn python() -> Option<PathBuf> {
     None
 }
 
+/// A file of Prometheus or libfaketime, as `make setup` unpacks them; `None`, with a line that says so, without.
+#[must_use]
+pub fn watching(file: &str) -> Option<PathBuf> {
+    let found = find(&cache().join("watching/usr"), file);
+    if found.is_none() {
+        println!("skipped: {file} is not below {} (make setup puts it there)", cache().join("watching").display());
+    }
+    found
+}
+
+/// The file of that name below a folder. Where libraries lie depends on the machine's architecture.
+fn find(folder: &Path, name: &str) -> Option<PathBuf> {
+    let entries: Vec<PathBuf> = std::fs::read_dir(folder).ok()?.filter_map(|entry| Some(entry.ok()?.path())).collect();
+    let own = entries.iter().find(|path| path.is_file() && path.file_name().is_some_and(|own| own == name)).cloned();
+    own.or_else(|| entries.iter().filter(|path| path.is_dir()).find_map(|path| find(path, name)))
+}
+
 /// Whether models can be run: `ORT_DYLIB_PATH` names ONNX Runtime. Says so when not.
 #[must_use]
 pub fn onnx_runtime() -> bool {

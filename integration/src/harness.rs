@@ -71,6 +71,7 @@ impl Ended {
 /// A folder with definitions (`features/`), data (`data/`) and whatever files a test writes.
 pub struct Project {
     folder: TempDir,
+    environment: Vec<(String, String)>,
 }
 
 impl Project {
@@ -81,7 +82,7 @@ impl Project {
     #[must_use]
     pub fn new(definitions: &str) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let project = Self { folder };
+        let project = Self { folder, environment: Vec::new() };
         project.write("features/test.bay", definitions);
         project
     }
@@ -94,6 +95,11 @@ impl Project {
     #[must_use]
     pub fn data(&self) -> PathBuf {
         self.path("data")
+    }
+
+    /// Sets a variable of the environment of every command from now on.
+    pub fn set(&mut self, name: &str, value: &str) {
+        self.environment.push((name.to_owned(), value.to_owned()));
     }
 
     /// Writes a file of this project.
@@ -126,6 +132,7 @@ impl Project {
             }
         }
         command.args(arguments).args(["--data", "data", "--features", "features"]);
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         command
     }
 
