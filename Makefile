@@ -94,6 +94,11 @@ bench-killed: setup ## from the start of a process to its first lookup, with ten
 	@cargo build --release --workspace --exclude forebay-fuzz
 	@$(CARGO_TARGET_DIR)/release/forebay-benchmarks killed
 
+.PHONY: bench-crowd
+bench-crowd: setup ## small lookups, health and pushes beside long lookups and pushes without pause
+	@cargo build --release --workspace --exclude forebay-fuzz
+	@$(CARGO_TARGET_DIR)/release/forebay-benchmarks crowd
+
 .PHONY: bench-peers
 bench-peers: setup ## Forebay beside DuckDB, Polars, Kafka Streams and Pathway, in turns, equal answers asserted first
 	@$(SETUP) peers

@@ -1,10 +1,11 @@
 //! Benchmarks of the payments workload, end to end: `make bench`. Prints a table, and the same as one line of JSON.
 //!
 //! `forebay-benchmarks [EVENTS]` (default 1,000,000; `curves` for costs that must not grow and what keys take, `bytes` for
-//! the latter alone, `killed [KEYS]` for starts after `kill -9`): ingest from the embedded log and from Kafka, lookups in process and over HTTP, a training set, a
+//! the latter alone, `killed [KEYS]` for starts after `kill -9`, `crowd [SECONDS]` for small lookups beside long ones): ingest from the embedded log and from Kafka, lookups in process and over HTTP, a training set, a
 //! scored event. What is missing (Java, `wrk`, a trained model) is said and left out.
 
 mod bytes;
+mod crowd;
 mod curves;
 mod figures;
 mod ingest;
@@ -40,6 +41,12 @@ fn main() -> forebay::Result<()> {
         Some("killed") => {
             let keys = std::env::args().nth(2).and_then(|text| text.parse().ok()).unwrap_or(10_000_000);
             killed::killed(&mut figures, keys)?;
+            figures.print();
+            return Ok(());
+        }
+        Some("crowd") => {
+            let seconds = std::env::args().nth(2).and_then(|text| text.parse().ok()).unwrap_or(20);
+            crowd::crowd(&mut figures, seconds)?;
             figures.print();
             return Ok(());
         }

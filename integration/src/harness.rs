@@ -170,7 +170,7 @@ impl Project {
         let _ = self.run(&["serve", "--until-caught-up", "--listen", "127.0.0.1:0"]).ok();
     }
 
-    /// Starts the engine and its servers and waits until it answers as ready.
+    /// Starts the engine and its servers and waits until its state is restored; records of before may still be applied.
     ///
     /// # Panics
     /// When it does not become ready.
@@ -182,7 +182,7 @@ impl Project {
     #[must_use]
     pub fn serve_with(&self, arguments: &[&str]) -> Server {
         let server = self.start(arguments);
-        server.wait_until_ready();
+        server.wait_until_restored();
         server
     }
 
@@ -235,6 +235,14 @@ impl Server {
         }
     }
 
+    pub fn wait_until_restored(&self) {
+        wait_for(&format!("its state; it said:\n{}", self.said()), || {
+            let (status, body) = self.try_get("/health/ready")?;
+            (status == 200 || body.contains("\"catching_up\"")).then_some(())
+        });
+    }
+
+    /// Until what its logs held at the start is applied.
     pub fn wait_until_ready(&self) {
         wait_for(&format!("readiness; it said:\n{}", self.said()), || (self.try_get("/health/ready")?.0 == 200).then_some(()));
     }

@@ -7,7 +7,7 @@ use forebay_integration::golden::{self, mask};
 use forebay_integration::harness::{Project, Server};
 use serde_json::{Value as Json, json};
 
-const VOLATILE: [&str; 3] = ["staleness_ms", "latency_us", "id"];
+const VOLATILE: [&str; 4] = ["staleness_ms", "records_behind", "latency_us", "id"];
 
 fn shop() -> Project {
     let project = Project::new(&std::fs::read_to_string(here("fixtures/shop.bay")).expect("a fixture"));

@@ -59,7 +59,9 @@ fn of_command(project: &Project) -> Json {
 }
 
 fn unchanging(mut source: Json) -> Json {
-    source.as_object_mut().expect("a source").remove("staleness_ms");
+    for changing in ["staleness_ms", "records_behind"] {
+        source.as_object_mut().expect("a source").remove(changing);
+    }
     source
 }
 

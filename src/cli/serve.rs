@@ -64,7 +64,11 @@ async fn listen(context: &Context, engine: &Arc<Engine>, listener: Listener, mut
     let address = listener.address()?;
     let _presence = Presence::announce(&context.config.data, address)?;
     tracing::info!("listening on http://{address}");
-    let limits = Limits { body_bytes_max: usize::try_from(context.config.request_bytes_max).unwrap_or(usize::MAX) };
+    let limits = Limits {
+        body_bytes_max: usize::try_from(context.config.request_bytes_max).unwrap_or(usize::MAX),
+        long_lookups_max: context.config.long_lookups_max,
+        waiting_lookups_max: context.config.waiting_lookups_max,
+    };
     let watched = Arc::clone(engine);
     let ended = async move {
         while watched.check().is_ok() {

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::Output;
+use super::{Output, ReadyWhen};
 use crate::error::{Error, Result};
 use crate::time::Span;
 
@@ -51,6 +51,9 @@ pub const KEYS: &[Key] = &[
     key("offline_interval", "2s", "how often events are written to parquet"),
     key("log_retention", "forever", "how long the embedded log keeps records"),
     key("request_max", "64MiB", "the largest body of a request"),
+    key("ready_when", "caught_up", "ready once caught_up with what the logs held, or restored"),
+    key("long_lookups_max", "64", "long lookups that may be in work or wait for it"),
+    key("waiting_lookups_max", "1000", "lookups that may wait for positions (after)"),
 ];
 
 /// Reads `512MB`, `64 MiB`, `1GiB` or plain bytes.
@@ -99,6 +102,14 @@ pub fn output(text: &str) -> Result<Output> {
         "json" => Ok(Output::Json),
         "ndjson" => Ok(Output::Ndjson),
         _ => Err(expected("table, json or ndjson", text)),
+    }
+}
+
+pub fn ready_when(text: &str) -> Result<ReadyWhen> {
+    match text {
+        "caught_up" => Ok(ReadyWhen::CaughtUp),
+        "restored" => Ok(ReadyWhen::Restored),
+        _ => Err(expected("caught_up or restored", text)),
     }
 }
 

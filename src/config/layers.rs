@@ -169,6 +169,9 @@ fn typed(settings: Vec<Setting>, options: BTreeMap<String, String>) -> Result<Co
         offline_interval: read(&settings, "offline_interval", keys::duration)?,
         log_retention: read(&settings, "log_retention", keys::retention)?,
         request_bytes_max: read(&settings, "request_max", keys::bytes)?,
+        ready_when: read(&settings, "ready_when", keys::ready_when)?,
+        long_lookups_max: read(&settings, "long_lookups_max", at_least_one)?,
+        waiting_lookups_max: read(&settings, "waiting_lookups_max", at_least_one)?,
         settings,
     })
 }

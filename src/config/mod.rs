@@ -46,6 +46,11 @@ pub struct Config {
     pub log_retention: Option<Span>,
     /// The largest body of a request.
     pub request_bytes_max: u64,
+    pub ready_when: ReadyWhen,
+    /// Long lookups that may be in work or wait for it.
+    pub long_lookups_max: usize,
+    /// Lookups that may wait for positions.
+    pub waiting_lookups_max: usize,
     /// All settings as text, with their origins, in the order of `KEYS`.
     pub settings: Vec<Setting>,
 }
@@ -57,6 +62,15 @@ pub struct Kafka {
     pub bootstrap: String,
     /// Passed on to librdkafka as they are: `[kafka.options]` in the file.
     pub options: BTreeMap<String, String>,
+}
+
+/// When a server says that it is ready.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReadyWhen {
+    /// What the logs held at the start is applied.
+    CaughtUp,
+    /// State is restored as of the last commit.
+    Restored,
 }
 
 /// How results are printed.

@@ -45,6 +45,35 @@ pub struct LookupAnswer {
     pub sources: Vec<Freshness>,
 }
 
+/// A position of `after` that can never come.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Misplaced {
+    /// Which of them.
+    pub index: usize,
+    /// `source`, `partition` or `offset`.
+    pub part: &'static str,
+    pub message: String,
+}
+
+/// Whether lookups may be sent here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Readiness {
+    pub ready: bool,
+    /// `restoring`, `catching_up`, `caught_up`, `damaged` or `failed`.
+    pub state: &'static str,
+    /// What ended the engine, or what is damaged.
+    pub problem: Option<String>,
+    /// Sources of which not all is applied that their logs held at the start.
+    pub waiting: Vec<Waiting>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Waiting {
+    pub source: String,
+    /// `None` while the log was not reached yet.
+    pub records: Option<u64>,
+}
+
 /// How far a source has come.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Freshness {
@@ -53,6 +82,8 @@ pub struct Freshness {
     pub frontier: Option<EventTime>,
     /// Milliseconds from the frontier to the engine's present; never negative.
     pub staleness_ms: Option<i64>,
+    /// Records of its log that are not applied, as last known.
+    pub records_behind: u64,
 }
 
 #[derive(Clone, Debug)]

@@ -1,5 +1,6 @@
-//! The applier: hands each committed work to the shards, scores what was read, and tells what came of it. One work at
-//! a time, under one write guard; a worker thread for each shard.
+//! The applier: hands each committed work to the shards, scores what was read, and tells what came of it. One work at a
+//! time; a worker thread for each shard. While lookups come, shards keep what keys were before the work, and the write guard
+//! is taken only to go over to the next cut; otherwise it is held for the whole work, which costs less.
 
 use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -45,20 +46,17 @@ pub fn start(shared: &Arc<Shared>, tasks: Receiver<Task>, done: Sender<Result<Do
     let mut threads = Vec::new();
     let mut workers = Vec::new();
     for index in 0..shared.shards.len() {
-        let (work_sender, work_receiver) = bounded::<Arc<Work>>(1);
+        let (work_sender, work_receiver) = bounded::<(Arc<Work>, bool)>(1);
         let (reply_sender, reply_receiver) = bounded::<Reply>(1);
         workers.push((work_sender, reply_receiver));
         let owned = Arc::clone(shared);
         threads.push(spawn(shared, format!("shard-{index}"), move || {
             let shared = owned;
-            for work in work_receiver {
-                let outcome = {
-                    let mut shard = shared.shards[index].write();
-                    let outcome = shard.apply(&shared.definitions, &shared.store, &work);
-                    shared.measures.shards[index].bytes.set(shard.bytes() as f64);
-                    shared.measures.shards[index].keys.set(shard.keys() as f64);
-                    outcome
-                };
+            for (work, keeps) in work_receiver {
+                let shard = &shared.shards[index];
+                let outcome = shard.apply(&shared.definitions, &shared.store, &work, keeps);
+                shared.measures.shards[index].bytes.set(shard.bytes() as f64);
+                shared.measures.shards[index].keys.set(shard.keys() as f64);
                 if reply_sender.send(outcome).is_err() {
                     return;
                 }
@@ -83,7 +81,7 @@ pub fn start(shared: &Arc<Shared>, tasks: Receiver<Task>, done: Sender<Result<Do
 /// Applies a work in the caller's thread, where no engine runs.
 pub fn apply_here(shared: &Shared, work: &Work) -> Result<()> {
     for shard in &shared.shards {
-        shard.write().apply(&shared.definitions, &shared.store, work)?;
+        shard.apply(&shared.definitions, &shared.store, work, false)?;
     }
     Ok(())
 }
@@ -99,19 +97,23 @@ pub fn spawn(shared: &Arc<Shared>, name: String, body: impl FnOnce() + Send + 's
     thread::Builder::new().name(name).spawn(watched).map_err(|error| Error::unavailable(format!("cannot start a thread: {error}")))
 }
 
-fn apply(shared: &Shared, workers: &[(Sender<Arc<Work>>, Receiver<Reply>)], scorer: &mut Scorer, task: Task) -> Result<Done> {
+fn apply(shared: &Shared, workers: &[(Sender<(Arc<Work>, bool)>, Receiver<Reply>)], scorer: &mut Scorer, task: Task) -> Result<Done> {
     let Task { work, applied, committed } = task;
     let gone = || Error::internal("a shard's thread has ended; see the log for its panic");
     let mut outcomes = Vec::with_capacity(workers.len());
     {
-        let _guard = shared.epoch.write();
+        let keeps = shared.lookups_come();
+        let whole = (!keeps).then(|| shared.epoch.write());
         for (sender, _) in workers {
-            sender.send(Arc::clone(&work)).map_err(|_| gone())?;
+            sender.send((Arc::clone(&work), keeps)).map_err(|_| gone())?;
         }
         for (_, replies) in workers {
             outcomes.push(replies.recv().map_err(|_| gone())?);
         }
-        shared.publish_applied(applied);
+        let _next = whole.unwrap_or_else(|| shared.epoch.write());
+        if outcomes.iter().all(Result::is_ok) {
+            shared.publish_applied(applied);
+        }
     }
     shared.measures.apply_seconds.record(committed.elapsed());
     let outcomes = outcomes.into_iter().collect::<Result<Vec<ShardOutcome>>>()?;

@@ -177,7 +177,7 @@ impl Committer {
         shared.store.put_progress(&mut commit, &self.progress)?;
         shared.store.commit(commit)?;
         for shard in &shared.shards {
-            views.iter().for_each(|view| shard.write().forget(*view));
+            views.iter().for_each(|view| shard.forget(*view));
         }
         Ok(())
     }
@@ -401,7 +401,7 @@ impl Committer {
     fn send(&mut self, segments: Vec<Segment>, last: Seq, score: bool, flush_before: Seq, pass: Pass) -> Result<()> {
         self.number += 1;
         self.move_horizons();
-        let applied = Applied { seq: last, partitions: self.applied_partitions(), horizons: self.horizons.clone() };
+        let applied = Applied { work: self.number, seq: last, partitions: self.applied_partitions(), horizons: self.horizons.clone() };
         let work = Work {
             number: self.number,
             last,

@@ -8,13 +8,14 @@
 //! committer                outputs and changed rows go with the next commit -> commit.rs
 //! publisher, drain         outbox to topics, blocks to Parquet              -> publish.rs, drain.rs
 //! tables                   files of tables to their logs                    -> tables.rs
-//! handles                  lookups, scores, pushes                          -> handle.rs, models.rs, push.rs
+//! handles                  lookups, scores, pushes                          -> lookup.rs, after.rs, handle.rs, models.rs, push.rs
 //! ```
 
 #![expect(clippy::disallowed_methods, reason = "the engine measures how long its own steps take")]
 
 mod accept;
 mod adopt;
+mod after;
 mod api;
 mod apply;
 mod aside;
@@ -26,6 +27,7 @@ mod gauges;
 mod handle;
 mod kept;
 mod lane;
+mod lookup;
 mod measures;
 mod models;
 mod outbox;
@@ -34,11 +36,14 @@ mod problems;
 mod publish;
 mod push;
 mod reader;
+mod readiness;
 mod recover;
 mod score;
 mod shard;
 mod shared;
+mod stored;
 mod sweep;
+mod table;
 mod tables;
 mod tombstones;
 mod watermark;
@@ -54,8 +59,12 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Sender, bounded};
 use parking_lot::Mutex;
 
-pub use api::{Freshness, LookupAnswer, LookupRequest, LookupRow, PushReceipt, ScoreAnswer, SourceReport, Status};
+pub use after::WAIT_MAX;
+pub use api::{
+    Freshness, LookupAnswer, LookupRequest, LookupRow, Misplaced, PushReceipt, Readiness, ScoreAnswer, SourceReport, Status, Waiting,
+};
 pub use handle::Handle;
+pub use lookup::Tried;
 pub use publish::WRITER as OUTBOX_WRITER;
 pub use recover::{check_continuity, recent_events};
 
@@ -187,6 +196,7 @@ impl Engine {
         let (shared, restored) = recover::restore(config, plan, store, logs, models, clock, metrics)?;
         recover::apply_in_memory(&shared, restored)?;
         shared.set_ready();
+        shared.nothing_to_catch_up();
         Ok(Handle::new(shared))
     }
 

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use arrow::array::UInt32Array;
@@ -95,6 +96,7 @@ pub fn read(
             Err(error) if matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::NotFound) => {
                 shared.measures.sources[source].log_errors.inc();
                 shared.set_problem(Kind::Source, &about, Some(error.to_string()));
+                shared.pass_over(source);
                 // A topic that is gone may come back as another one: what was read last tells.
                 if error.kind() == ErrorKind::NotFound {
                     reader = None;
@@ -132,9 +134,11 @@ fn step(
                     opened.resume(partition, *last)?;
                 }
             }
+            shared.note_start(source, opened.record_ends()?);
             let ends = opened.ends()?;
             await_unread(shared, source, next, &ends);
             shared.ends[source].lock().extend(ends);
+            know_ends(shared, source, next);
             reader.insert(opened)
         }
     };
@@ -147,7 +151,9 @@ fn step(
         shared.measures.sources[source].log_errors.inc();
         tracing::warn!(source = declared.name, "{problem}");
     }
-    let ends = if look || runs.is_empty() { reader.ends()? } else { Vec::new() };
+    // Asking our own log costs nothing.
+    let asks = look || runs.is_empty() || matches!(declared.origin, Origin::Log { .. });
+    let ends = if asks { reader.ends()? } else { Vec::new() };
     for (partition, end) in &ends {
         if let Entry::Vacant(new) = next.entry(*partition) {
             check_partition(*partition)?;
@@ -167,6 +173,7 @@ fn step(
         let after = Offset(read.offset.0 + 1);
         next.insert(run.partition, after);
         last.insert(run.partition, read);
+        know_ends(shared, source, next);
         for mut batch in decode(shared, source, decoder, run, after)? {
             loop {
                 match incoming.send_timeout(batch, POLL_WAIT) {
@@ -178,7 +185,17 @@ fn step(
             }
         }
     }
+    if !ends.is_empty() {
+        know_ends(shared, source, next);
+    }
     Ok(true)
+}
+
+/// Notes how far the source's partitions are known to go, for those who ask how far behind an answer is.
+fn know_ends(shared: &Shared, source: usize, next: &BTreeMap<Partition, Offset>) {
+    let ends = shared.ends[source].lock();
+    let known = next.iter().map(|(partition, next)| next.0.max(ends.get(partition).map_or(0, |end| end.0))).sum();
+    shared.known_ends[source].store(known, Ordering::Relaxed);
 }
 
 /// Among the rows of a stream, the bits above a partition's are its branch's.

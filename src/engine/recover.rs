@@ -74,6 +74,7 @@ pub fn restore(
     };
     let horizons = (0..plan.sources.len()).map(horizon).collect::<Vec<_>>();
     let applied = Applied {
+        work: 0,
         seq: progress.flushed,
         partitions: lanes.iter().map(|(key, lane)| (*key, (lane.next, lane.gate.frontier))).collect(),
         horizons: horizons.clone(),
@@ -83,7 +84,8 @@ pub fn restore(
     let clock_watch = ClockWatch::new(store.committed_at()?, clock.now(), Instant::now());
     let outbox = Outbox::new(store.outputs(0, 1)?.first().map(|(number, _)| *number), progress.outputs);
     let (definitions, folder) = (Arc::new(definitions), config.data.clone());
-    let shared = Arc::new(Shared::new(definitions, store, logs, models, applied, clock, metrics, folder, outbox));
+    let shared = Shared::new(definitions, store, logs, models, applied, clock, metrics, folder, outbox, config.ready_when);
+    let shared = Arc::new(shared);
     let awaited = awaited(&shared, &lanes)?;
     Ok((shared, Restored { progress, readings, lanes, blocks, horizons, awaited, clock: clock_watch }))
 }
@@ -242,7 +244,7 @@ pub fn apply_in_memory(shared: &Arc<Shared>, restored: Restored) -> Result<()> {
         apply::apply_here(shared, &work)?;
         Ok(true)
     })?;
-    let applied = Applied { seq: progress.committed, ..Applied::clone(&shared.applied()) };
+    let applied = Applied { work: number, seq: progress.committed, ..Applied::clone(&shared.applied()) };
     shared.publish_applied(applied);
     Ok(())
 }

@@ -1,14 +1,18 @@
-//! One shard: the states of the keys whose slots it owns. Changed by one thread only, in `seq` order; read by lookups
-//! between batches. Must never write to the store: rows to be written are handed to the committer.
+//! One shard: the states of the keys whose slots it owns. Changed by one thread only, in `seq` order; read by lookups at
+//! the last cut, also while a work is applied (`table.rs`). Must never write to the store: rows to be written are handed to
+//! the committer.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
-use hashbrown::HashTable;
+use parking_lot::{Mutex, RwLock, RwLockWriteGuard};
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::aside::spared;
 use super::shared::Definitions;
+use super::stored::{StoredChunks, decode_row, read_stored};
 use super::sweep::Sweep;
+use super::table::{Entry, Table};
 use super::work::{Fold, Pass, Segment, Work};
 use crate::error::{Error, Result};
 use crate::id::{Places, Seq};
@@ -16,7 +20,7 @@ use crate::online::Store;
 use crate::plan::Plan;
 use crate::time::EventTime;
 use crate::value::Value;
-use crate::window::{ChunkId, Chunks, Decoded, KeyState, Known, Layout, read_empty};
+use crate::window::{ChunkId, KeyState, Known, read_empty};
 
 /// Rows that a replay reads with one call.
 const LOADED_AT_ONCE: usize = 1024;
@@ -84,44 +88,6 @@ impl Unread {
     }
 }
 
-struct Entry {
-    key: Box<[u8]>,
-    hash: u64,
-    state: KeyState,
-    /// The last event folded in.
-    applied: Seq,
-    /// The event that was folded in last here, one by one: other rows of it may follow.
-    taking: Seq,
-    /// In the dirty queue.
-    dirty: bool,
-    /// The work that last changed or flushed it.
-    touched: u64,
-    /// The work that last flushed it.
-    flushed: u64,
-    /// Its share of the shard's `bytes`.
-    bytes: usize,
-}
-
-impl Entry {
-    /// A key as its rows have it, at the work that needs it.
-    fn of(key: Box<[u8]>, hash: u64, (state, applied): (KeyState, Seq), work: &Work) -> Self {
-        let bytes = state.bytes() + key.len();
-        Self { key, hash, state, applied, taking: Seq(0), dirty: false, touched: work.number, flushed: 0, bytes }
-    }
-
-    /// The key's rows as they are now, which are those of this work.
-    fn written(&mut self, definitions: &Definitions, work: &Work, view: usize) -> FlushedRow {
-        let mut chunks = Vec::new();
-        let layout = &definitions.layouts[view];
-        let row = self.state.encode(layout, self.applied, &mut |id, bytes| chunks.push((id, bytes.map(<[u8]>::to_vec))));
-        self.dirty = false;
-        self.touched = work.number;
-        self.flushed = work.number;
-        self.bytes = self.state.bytes() + self.key.len();
-        FlushedRow { view, key: self.key.clone(), row: (!self.state.is_empty()).then_some(row), chunks }
-    }
-}
-
 struct DirtyKey {
     view: usize,
     hash: u64,
@@ -129,15 +95,37 @@ struct DirtyKey {
     since: Seq,
 }
 
+/// Slots of keys: the low byte of their hashes.
+const SLOTS: usize = 256;
+
 pub struct Shard {
     index: usize,
-    tables: Vec<HashTable<Entry>>,
+    /// For each view a table for each of the shard's slots, so that who reads one holds up what is done in it alone.
+    tables: Vec<Vec<RwLock<Table>>>,
+    /// What the shard's own thread needs beside.
+    own: Mutex<Own>,
+    /// As of the last work.
+    bytes: AtomicUsize,
+    keys: AtomicUsize,
+}
+
+struct Own {
     dirty: VecDeque<DirtyKey>,
     /// One for each view with a `ttl`.
     sweeps: Vec<Sweep>,
     /// Keys that a sweep made empty, until their rows are gone from the store.
     swept: VecDeque<SweptKey>,
     bytes: usize,
+    keys: usize,
+}
+
+/// What a work is applied with.
+struct Step<'a> {
+    definitions: &'a Definitions,
+    store: &'a Store,
+    work: &'a Work,
+    /// Lookups may look on: what keys were before is kept.
+    keeps: bool,
 }
 
 struct SweptKey {
@@ -162,51 +150,71 @@ fn own_folds<'a>((shard, shards): (usize, usize), work: &'a Work, segment: &'a S
     segment.folds(place).filter(takes)
 }
 
-/// Reads chunks of one key from the store.
-struct StoredChunks<'a> {
-    store: &'a Store,
-    definitions: &'a Definitions,
-    view: usize,
-    key: &'a [u8],
-}
-
-impl Chunks for StoredChunks<'_> {
-    fn load(&self, id: ChunkId) -> Result<Vec<u8>> {
-        let view = &self.definitions.plan.views[self.view];
-        self.store.chunk(view.id, self.key, &id.to_be_bytes())?.ok_or_else(|| {
-            Error::corrupt(format!("view {}: a chunk of a key's events is missing; restore the data folder from a copy", view.name))
-        })
-    }
-}
-
 impl Shard {
-    pub fn new(index: usize, plan: &Plan) -> Self {
+    pub fn new(index: usize, shards: usize, plan: &Plan) -> Self {
         let sweeps = plan.views.iter().enumerate().filter_map(|(view, of)| Some(Sweep::new(view, of.ttl?))).collect();
-        let tables = plan.views.iter().map(|_| HashTable::new()).collect();
-        Self { index, tables, dirty: VecDeque::new(), sweeps, swept: VecDeque::new(), bytes: 0 }
+        let tables = plan.views.iter().map(|_| (index..SLOTS).step_by(shards).map(|_| RwLock::default()).collect()).collect();
+        let own = Own { dirty: VecDeque::new(), sweeps, swept: VecDeque::new(), bytes: 0, keys: 0 };
+        Self { index, tables, own: Mutex::new(own), bytes: AtomicUsize::new(0), keys: AtomicUsize::new(0) }
     }
 
     /// Forgets the keys of a view, whose rows are gone from the store too.
-    pub fn forget(&mut self, view: usize) {
-        self.bytes -= self.tables[view].iter().map(|entry| entry.bytes).sum::<usize>();
-        self.tables[view].clear();
-        self.dirty.retain(|dirty| dirty.view != view);
+    pub fn forget(&self, view: usize) {
+        self.forget_keys(&mut self.own.lock(), view);
+    }
+
+    fn forget_keys(&self, own: &mut Own, view: usize) {
+        for table in &self.tables[view] {
+            let entries = std::mem::take(&mut *table.write()).entries;
+            own.bytes -= entries.iter().map(|entry| entry.bytes).sum::<usize>();
+            own.keys -= entries.len();
+        }
+        own.dirty.retain(|dirty| dirty.view != view);
     }
 
     pub fn bytes(&self) -> usize {
-        self.bytes
+        self.bytes.load(Ordering::Relaxed)
     }
 
     pub fn keys(&self) -> usize {
-        self.tables.iter().map(HashTable::len).sum()
+        self.keys.load(Ordering::Relaxed)
     }
 
-    /// Folds a work's events in and reads the features of scored events, each at its own place in the order.
-    pub fn apply(&mut self, definitions: &Definitions, store: &Store, work: &Work) -> Result<ShardOutcome> {
+    /// The table that a key of this shard is in.
+    fn table(&self, definitions: &Definitions, view: usize, hash: u64) -> &RwLock<Table> {
+        &self.tables[view][(hash & 0xff) as usize / definitions.shards]
+    }
+
+    /// Hands the state of a key at the cut that the work with that number made to `read`; `None` where the store has it, or
+    /// nothing. What changes the key waits meanwhile.
+    pub fn at<R>(
+        &self,
+        definitions: &Definitions,
+        cut: u64,
+        view: usize,
+        (key, hash): (&[u8], u64),
+        read: impl FnOnce(Option<&KeyState>) -> R,
+    ) -> R {
+        read(self.table(definitions, view, hash).read().state_at(cut, hash, key))
+    }
+
+    /// Folds a work's events in and reads the features of scored events, each at its own place in the order. `keeps` says
+    /// whether lookups may look on meanwhile.
+    pub fn apply(&self, definitions: &Definitions, store: &Store, work: &Work, keeps: bool) -> Result<ShardOutcome> {
+        let own = &mut *self.own.lock();
+        let step = Step { definitions, store, work, keeps };
+        let outcome = self.apply_step(own, &step);
+        self.bytes.store(own.bytes, Ordering::Relaxed);
+        self.keys.store(own.keys, Ordering::Relaxed);
+        outcome
+    }
+
+    fn apply_step(&self, own: &mut Own, step: &Step<'_>) -> Result<ShardOutcome> {
+        let Step { definitions, store, work, .. } = *step;
         let mut outcome = ShardOutcome::default();
-        definitions.views_aside().for_each(|(view, _)| self.forget(view));
+        definitions.views_aside().for_each(|(view, _)| self.forget_keys(own, view));
         if matches!(work.pass, Pass::Replay(_)) {
-            self.load_all(definitions, store, work, &mut outcome.loads)?;
+            self.load_all(own, step, &mut outcome.loads)?;
         }
         for (index, segment) in work.segments.iter().enumerate() {
             let models = if work.score { segment.prepared.models.as_slice() } else { &[] };
@@ -216,7 +224,7 @@ impl Shard {
             }
             let mut events = 0;
             for place in 0..segment.rows.len() {
-                self.fold(definitions, store, work, segment, place, &mut outcome)?;
+                self.fold(own, step, segment, place, &mut outcome)?;
                 if segment.retracts(place).is_some() {
                     continue;
                 }
@@ -261,22 +269,22 @@ impl Shard {
                 }
             }
         }
-        outcome.flushed = self.flush(definitions, store, work, &mut outcome.rows)?;
+        outcome.flushed = self.flush(own, step, &mut outcome.rows)?;
         if matches!(work.pass, Pass::New) {
-            self.sweep(definitions, store, work, &mut outcome)?;
+            self.sweep(own, step, &mut outcome)?;
         }
-        self.evict(definitions, work);
+        self.evict(own, step);
         Ok(outcome)
     }
 
     /// Takes in the rows of all keys that a replay folds into, in the order in which the store has them: events of many
     /// keys would read its blocks again and again.
-    fn load_all(&mut self, definitions: &Definitions, store: &Store, work: &Work, loads: &mut u64) -> Result<()> {
+    fn load_all(&self, own: &mut Own, step: &Step<'_>, loads: &mut u64) -> Result<()> {
+        let Step { definitions, store, work, keeps } = *step;
         let mut wanted: Vec<Vec<(u8, &[u8], u64)>> = vec![Vec::new(); self.tables.len()];
         for segment in &work.segments {
             for fold in (0..segment.rows.len()).flat_map(|place| own_folds((self.index, definitions.shards), work, segment, place)) {
-                let same = |entry: &Entry| entry.hash == fold.hash && *entry.key == *fold.key;
-                if self.tables[fold.rows.view].find(fold.hash, same).is_none() {
+                if self.table(definitions, fold.rows.view, fold.hash).read().find(fold.hash, fold.key).is_none() {
                     wanted[fold.rows.view].push((fold.hash as u8, fold.key, fold.hash));
                 }
             }
@@ -291,23 +299,39 @@ impl Shard {
                     let loaded = state_of(definitions, view, row.as_deref(), loads);
                     let Some(loaded) = spared(definitions, view, loaded)? else { break 'rows };
                     let entry = Entry::of((*key).into(), *hash, loaded, work);
-                    self.bytes += entry.bytes;
-                    self.tables[view].insert_unique(*hash, entry, |entry| entry.hash);
+                    own.took(&entry);
+                    self.table(definitions, view, *hash).write().insert(entry, work, keeps);
                 }
             }
         }
         Ok(())
     }
 
-    fn fold(
-        &mut self,
-        definitions: &Definitions,
-        store: &Store,
-        work: &Work,
-        segment: &Segment,
-        place: usize,
+    /// Changes a key, which is taken in as the store has it where it is not in memory.
+    fn change(
+        &self,
+        own: &mut Own,
+        step: &Step<'_>,
+        view: usize,
+        (key, hash): (&[u8], u64),
         outcome: &mut ShardOutcome,
+        change: impl FnOnce(&mut Own, &mut Entry, &mut ShardOutcome) -> Result<()>,
     ) -> Result<()> {
+        let Step { definitions, store, work, keeps } = *step;
+        let mut table = self.table(definitions, view, hash).write();
+        if let Some(entry) = table.find_to_change(hash, key, work, keeps) {
+            return change(own, entry, outcome);
+        }
+        // Who reads other keys of the table does not wait for the store.
+        let loaded = RwLockWriteGuard::unlocked(&mut table, || load(definitions, store, view, key, &mut outcome.loads));
+        let Some(loaded) = spared(definitions, view, loaded)? else { return Ok(()) };
+        let entry = Entry::of(key.into(), hash, loaded, work);
+        own.took(&entry);
+        change(own, table.insert(entry, work, keeps), outcome)
+    }
+
+    fn fold(&self, own: &mut Own, step: &Step<'_>, segment: &Segment, place: usize, outcome: &mut ShardOutcome) -> Result<()> {
+        let Step { definitions, store, work, .. } = *step;
         let seq = Seq(segment.seqs[place]);
         let retracts = segment.retracts(place);
         let event = retracts.unwrap_or(segment.positions[place]);
@@ -316,62 +340,55 @@ impl Shard {
                 continue;
             }
             let layout = &definitions.layouts[rows.view];
-            let table = &mut self.tables[rows.view];
-            let entry = match table.find_entry(hash, |entry| entry.hash == hash && *entry.key == *key) {
-                Ok(found) => found.into_mut(),
-                Err(_) => {
-                    let loaded = load(definitions, store, rows.view, key, &mut outcome.loads);
-                    let Some(loaded) = spared(definitions, rows.view, loaded)? else { continue };
-                    let entry = Entry::of(key.into(), hash, loaded, work);
-                    self.bytes += entry.bytes;
-                    table.insert_unique(hash, entry, |entry| entry.hash).into_mut()
+            self.change(own, step, rows.view, (key, hash), outcome, |own, entry, outcome| {
+                if !matches!(work.pass, Pass::Rebuild(_)) {
+                    if seq <= entry.applied && seq != entry.taking {
+                        return Ok(());
+                    }
+                    entry.taking = seq;
                 }
-            };
-            if !matches!(work.pass, Pass::Rebuild(_)) {
-                if seq <= entry.applied && seq != entry.taking {
-                    continue;
+                let event = rows.place(event, element);
+                if retracts.is_some() {
+                    let chunks = StoredChunks { store, definitions, view: rows.view, key };
+                    let removed = entry.state.remove(layout, event, &chunks);
+                    let Some(removed) = spared(definitions, rows.view, removed)? else { return Ok(()) };
+                    // A row that held nothing any more is deleted, and what it held up to is not known in a replay.
+                    if !removed && matches!(work.pass, Pass::New) && !rows.is_filtered {
+                        let view = &definitions.plan.views[rows.view].name;
+                        return Err(Error::internal(format!(
+                            "view {view}: the event that seq {} retracts is not in the state of its key",
+                            seq.0
+                        )));
+                    }
+                } else {
+                    entry.state.insert(layout, event, &rows.inputs, row);
+                    if entry.state.is_disordered() && !outcome.disordered.contains(&rows.view) {
+                        outcome.disordered.push(rows.view);
+                    }
                 }
-                entry.taking = seq;
-            }
-            let event = rows.place(event, element);
-            if retracts.is_some() {
-                let chunks = StoredChunks { store, definitions, view: rows.view, key };
-                let removed = entry.state.remove(layout, event, &chunks);
-                let Some(removed) = spared(definitions, rows.view, removed)? else { continue };
-                // A row that held nothing any more is deleted, and what it held up to is not known in a replay.
-                if !removed && matches!(work.pass, Pass::New) && !rows.is_filtered {
-                    let view = &definitions.plan.views[rows.view].name;
-                    return Err(Error::internal(format!(
-                        "view {view}: the event that seq {} retracts is not in the state of its key",
-                        seq.0
-                    )));
+                entry.applied = entry.applied.max(seq);
+                entry.touched = work.number;
+                if !entry.dirty {
+                    entry.dirty = true;
+                    own.dirty.push_back(DirtyKey { view: rows.view, hash, key: key.into(), since: seq });
                 }
-            } else {
-                entry.state.insert(layout, event, &rows.inputs, row);
-                if entry.state.is_disordered() && !outcome.disordered.contains(&rows.view) {
-                    outcome.disordered.push(rows.view);
-                }
-            }
-            entry.applied = entry.applied.max(seq);
-            entry.touched = work.number;
-            if !entry.dirty {
-                entry.dirty = true;
-                self.dirty.push_back(DirtyKey { view: rows.view, hash, key: key.into(), since: seq });
-            }
+                Ok(())
+            })?;
         }
         Ok(())
     }
 
     /// Encodes the keys that changed at or before the work's cut; returns the cut that all rows hold afterwards.
-    fn flush(&mut self, definitions: &Definitions, store: &Store, work: &Work, rows: &mut Vec<FlushedRow>) -> Result<Seq> {
-        while let Some(dirty) = self.dirty.pop_front_if(|dirty| dirty.since <= work.flush_before) {
-            let same = |entry: &Entry| entry.hash == dirty.hash && entry.key == dirty.key;
-            let Some(entry) = self.tables[dirty.view].find_mut(dirty.hash, same) else { continue };
+    fn flush(&self, own: &mut Own, step: &Step<'_>, rows: &mut Vec<FlushedRow>) -> Result<Seq> {
+        let Step { definitions, store, work, keeps } = *step;
+        while let Some(dirty) = own.dirty.pop_front_if(|dirty| dirty.since <= work.flush_before) {
+            let mut table = self.table(definitions, dirty.view, dirty.hash).write();
             // A key is encoded again only once its last rows are durable: until then it keeps what they hold.
-            if entry.flushed > work.durable {
-                self.dirty.push_front(dirty);
+            if table.find(dirty.hash, &dirty.key).is_some_and(|entry| entry.flushed > work.durable) {
+                own.dirty.push_front(dirty);
                 break;
             }
+            let Some(entry) = table.find_to_change(dirty.hash, &dirty.key, work, keeps) else { continue };
             let layout = &definitions.layouts[dirty.view];
             // In a replay the horizon is that of its end: an event before it may be retracted on the way. A rebuild reads
             // events file by file: what is forgotten in order waits until all are there.
@@ -390,101 +407,96 @@ impl Shard {
             }
             let before = entry.bytes;
             rows.push(entry.written(definitions, work, dirty.view));
-            self.bytes = self.bytes + entry.bytes - before;
+            own.bytes = own.bytes + entry.bytes - before;
         }
-        Ok(self.dirty.front().map_or(work.last, |dirty| Seq(dirty.since.0 - 1)))
+        Ok(own.dirty.front().map_or(work.last, |dirty| Seq(dirty.since.0 - 1)))
     }
 
     /// Deletes the rows of some keys that fell silent for longer than their view's `ttl`: what flushing them would do, if
     /// they ever changed again.
-    fn sweep(&mut self, definitions: &Definitions, store: &Store, work: &Work, outcome: &mut ShardOutcome) -> Result<()> {
+    fn sweep(&self, own: &mut Own, step: &Step<'_>, outcome: &mut ShardOutcome) -> Result<()> {
+        let Step { definitions, work, .. } = *step;
         // Until its row is gone, an empty state stands before it, so that nothing reads what is being deleted.
-        while let Some(swept) = self.swept.pop_front_if(|swept| swept.work <= work.durable) {
+        while let Some(swept) = own.swept.pop_front_if(|swept| swept.work <= work.durable) {
+            let mut table = self.table(definitions, swept.view, swept.hash).write();
             let same = |entry: &Entry| entry.hash == swept.hash && entry.key == swept.key;
-            if let Ok(found) = self.tables[swept.view].find_entry(swept.hash, same) {
+            if let Ok(found) = table.entries.find_entry(swept.hash, same) {
                 let entry = found.get();
                 if !entry.dirty && entry.flushed == swept.work && entry.state.is_empty() {
-                    self.bytes -= entry.bytes;
+                    own.bytes -= entry.bytes;
+                    own.keys -= 1;
                     let _ = found.remove();
                 }
             }
         }
-        for sweep in &mut self.sweeps {
-            let (index, layout) = (sweep.view, &definitions.layouts[sweep.view]);
-            let view = &definitions.plan.views[index];
-            let horizon = forgets_before(definitions, work, index);
-            if definitions.aside(index).is_some() {
-                continue;
-            }
-            let silent = sweep.silent(store, (view.id, layout), (self.index, definitions.shards), horizon);
-            for key in spared(definitions, index, silent)?.unwrap_or_default() {
-                let hash = xxh3_64(&key);
-                let table = &mut self.tables[index];
-                let entry = match table.find_entry(hash, |entry| entry.hash == hash && entry.key == key) {
-                    Ok(found) => found.into_mut(),
-                    Err(_) => {
-                        let loaded = load(definitions, store, index, &key, &mut outcome.loads);
-                        let Some(loaded) = spared(definitions, index, loaded)? else { break };
-                        let entry = Entry::of(key.clone(), hash, loaded, work);
-                        self.bytes += entry.bytes;
-                        table.insert_unique(hash, entry, |entry| entry.hash).into_mut()
-                    }
-                };
+        let mut sweeps = std::mem::take(&mut own.sweeps);
+        let swept = sweeps.iter_mut().try_for_each(|sweep| self.sweep_view(own, step, sweep, outcome));
+        own.sweeps = sweeps;
+        swept
+    }
+
+    fn sweep_view(&self, own: &mut Own, step: &Step<'_>, sweep: &mut Sweep, outcome: &mut ShardOutcome) -> Result<()> {
+        let Step { definitions, store, work, .. } = *step;
+        let (index, layout) = (sweep.view, &definitions.layouts[sweep.view]);
+        let view = &definitions.plan.views[index];
+        let horizon = forgets_before(definitions, work, index);
+        if definitions.aside(index).is_some() {
+            return Ok(());
+        }
+        let silent = sweep.silent(store, (view.id, layout), (self.index, definitions.shards), horizon);
+        for key in spared(definitions, index, silent)?.unwrap_or_default() {
+            let hash = xxh3_64(&key);
+            let name = key.clone();
+            self.change(own, step, index, (&name, hash), outcome, |own, entry, outcome| {
                 // Its row is not what the store gave, or not yet: a later round looks at it again.
                 let spoke = entry.state.last_event().is_none_or(|last| sweep.speaks(last, horizon));
                 if entry.dirty || entry.flushed > work.durable || spoke {
-                    continue;
+                    return Ok(());
                 }
                 let trimmed = entry.state.trim(layout, horizon, &StoredChunks { store, definitions, view: index, key: &key });
                 if spared(definitions, index, trimmed)?.is_none() {
-                    break;
+                    return Ok(());
                 }
                 let before = entry.bytes;
                 outcome.rows.push(entry.written(definitions, work, index));
-                self.bytes = self.bytes + entry.bytes - before;
-                self.swept.push_back(SweptKey { view: index, hash, key, work: work.number });
-            }
+                own.bytes = own.bytes + entry.bytes - before;
+                own.swept.push_back(SweptKey { view: index, hash, key, work: work.number });
+                Ok(())
+            })?;
         }
         Ok(())
     }
 
     /// Takes clean keys out of memory while the shard holds more than its share. Only keys whose rows are durable
     /// go, so that reading them back gives what was here.
-    fn evict(&mut self, definitions: &Definitions, work: &Work) {
-        let limit = definitions.shard_bytes_max;
-        if self.bytes <= limit {
+    fn evict(&self, own: &mut Own, step: &Step<'_>) {
+        let work = step.work;
+        let limit = step.definitions.shard_bytes_max;
+        if own.bytes <= limit {
             return;
         }
         // Down to nine tenths, the longest untouched first: two passes, one that ages and one that takes what is left.
         let target = limit - limit / 10;
         for age in [64, 0] {
-            for table in &mut self.tables {
-                if self.bytes <= target {
+            for table in self.tables.iter().flatten() {
+                if own.bytes <= target {
                     return;
                 }
-                let mut bytes = self.bytes;
-                table.retain(|entry| {
+                table.write().entries.retain(|entry| {
                     let idle = entry.touched + age <= work.number && entry.touched <= work.durable;
-                    let keep = entry.dirty || !idle || bytes <= target;
+                    let keep = entry.dirty || !idle || own.bytes <= target;
                     if !keep {
-                        bytes -= entry.bytes;
+                        own.bytes -= entry.bytes;
+                        own.keys -= 1;
                     }
                     keep
                 });
-                self.bytes = bytes;
             }
         }
     }
 
-    /// The features of one key at a time, appended to `out`. `Unavailable` where the view is set aside.
-    pub fn read(
-        &self,
-        definitions: &Definitions,
-        store: &Store,
-        at: &ReadAt<'_>,
-        features: &[usize],
-        out: &mut Vec<Value>,
-    ) -> Result<Known> {
+    /// The features of one key as it is now, appended to `out`. `Unavailable` where the view is set aside.
+    fn read(&self, definitions: &Definitions, store: &Store, at: &ReadAt<'_>, features: &[usize], out: &mut Vec<Value>) -> Result<Known> {
         if let Some(aside) = definitions.aside(at.view) {
             return Err(aside.clone());
         }
@@ -500,19 +512,18 @@ impl Shard {
         out: &mut Vec<Value>,
     ) -> Result<Known> {
         let layout = &definitions.layouts[at.view];
-        let chunks = StoredChunks { store, definitions, view: at.view, key: at.key };
-        let same = |entry: &Entry| entry.hash == at.hash && *entry.key == *at.key;
-        if let Some(entry) = self.tables[at.view].find(at.hash, same) {
+        if let Some(entry) = self.table(definitions, at.view, at.hash).read().find(at.hash, at.key) {
+            let chunks = StoredChunks { store, definitions, view: at.view, key: at.key };
             return entry.state.read(layout, at.q, at.current, features, &chunks, out);
         }
-        let view = &definitions.plan.views[at.view];
-        match store.state(view.id, at.key)? {
-            Some(row) => decode_row(layout, &view.name, &row)?.0.read(layout, at.q, at.current, features, &chunks, out),
-            None => {
-                read_empty(layout, at.q, features, out);
-                Ok(Known::All)
-            }
-        }
+        read_stored(definitions, store, at, features, out)
+    }
+}
+
+impl Own {
+    fn took(&mut self, entry: &Entry) {
+        self.bytes += entry.bytes;
+        self.keys += 1;
     }
 }
 
@@ -545,13 +556,5 @@ fn state_of(definitions: &Definitions, view: usize, row: Option<&[u8]>, loads: &
             decode_row(layout, &definitions.plan.views[view].name, row)
         }
         None => Ok((KeyState::new(layout), Seq(0))),
-    }
-}
-
-/// A start rebuilds views whose rows lack something, so that an incomplete row here is a fault.
-fn decode_row(layout: &Layout, view: &str, row: &[u8]) -> Result<(KeyState, Seq)> {
-    match KeyState::decode(layout, row)? {
-        Decoded::State(state, applied) => Ok((state, applied)),
-        Decoded::Incomplete => Err(Error::internal(format!("view {view}: a state row lacks a fold that its view should have had rebuilt"))),
     }
 }

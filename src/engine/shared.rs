@@ -1,13 +1,14 @@
-//! What the engine's threads and its handles share. State is behind one guard for each shard and one over all of
-//! them, which a batch takes to write: a lookup sees whole commits only.
+//! What the engine's threads and its handles share. State is behind a lock for each slot of a view and one guard over all
+//! of them, which is taken to write where the next cut begins: a lookup sees whole commits only.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex, RwLock};
+use tokio::sync::watch;
 
 use super::accept::IdColumns;
 use super::measures::Measures;
@@ -16,6 +17,7 @@ use super::outbox::Outbox;
 use super::problems::{Kind, Problems};
 use super::shard::Shard;
 use super::work::id_columns;
+use crate::config::ReadyWhen;
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{Identity, Offset, Partition, Seq};
 use crate::log::embedded;
@@ -86,6 +88,8 @@ pub fn contents_of(plan: &Plan) -> Vec<(Identity, Contents)> {
 /// How far the state that lookups see has come.
 #[derive(Clone, Debug, Default)]
 pub struct Applied {
+    /// The work that made this cut.
+    pub work: u64,
     pub seq: Seq,
     /// For each source and partition the offset after the last record that is in, and the frontier.
     pub partitions: BTreeMap<(usize, Partition), (Offset, Option<EventTime>)>,
@@ -143,6 +147,19 @@ pub fn destination_of(source: &Source) -> Destination {
     }
 }
 
+/// How long after a lookup others are reckoned with.
+const LOOKUPS_GO_ON: Duration = Duration::from_secs(10);
+const NEVER: u64 = u64::MAX;
+
+/// See `Shared::gather`.
+pub struct Gather<'a>(&'a AtomicUsize);
+
+impl Drop for Gather<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
 pub struct Shared {
     pub definitions: Arc<Definitions>,
     pub store: Store,
@@ -157,23 +174,38 @@ pub struct Shared {
     pub outbox: Outbox,
     /// When the sizes of views were last asked for.
     pub views_sized: Mutex<Option<Instant>>,
-    /// Held to write while a batch is applied, to read by lookups.
+    /// Held to read by lookups: the cut stays what it is. Held to write to go over to the next one.
     pub epoch: RwLock<()>,
-    /// Locked by their own threads and by lookups that hold the epoch: never contended.
-    pub shards: Vec<RwLock<Shard>>,
+    pub shards: Vec<Shard>,
+    /// Long lookups that take what they need out of the state now. While there are some, small ones pass a cut that waits.
+    pub gathers: AtomicUsize,
+    /// When a lookup came last, in milliseconds from `started`; `NEVER` before the first.
+    last_lookup: AtomicU64,
+    pub started: Instant,
+    /// For each vector what reading a key of many events took lately, in nanoseconds.
+    pub slow_reads: Vec<AtomicU64>,
     /// One per model; a model that did not load says why.
     pub models: Vec<Result<Loaded>>,
     applied: Mutex<Arc<Applied>>,
     applied_more: Condvar,
+    /// The same for those who wait without a thread: changes with every cut, and when the engine ends.
+    pub cuts: watch::Sender<()>,
     problems: Problems,
     /// The error that ended the engine.
     failed: Mutex<Option<Error>>,
     stopping: AtomicBool,
     ready: AtomicBool,
+    pub ready_when: ReadyWhen,
+    /// For each source where its partitions with records ended when its reading began.
+    pub starts: Vec<OnceLock<Vec<(Partition, Offset)>>>,
+    /// All of that is applied.
+    pub caught_up: AtomicBool,
     /// For each source: the partitions that held unread records when their reading began, and where they ended then.
     pub awaited: Vec<Mutex<BTreeMap<Partition, Offset>>>,
     /// For each source: where its partitions ended when its log was last asked.
     pub ends: Vec<Mutex<BTreeMap<Partition, Offset>>>,
+    /// For each source the sum of the offsets after what is known of its partitions.
+    pub known_ends: Vec<AtomicU64>,
 }
 
 impl Shared {
@@ -187,9 +219,13 @@ impl Shared {
         metrics: Arc<Metrics>,
         folder: PathBuf,
         outbox: Outbox,
+        ready_when: ReadyWhen,
     ) -> Self {
-        let shards = (0..definitions.shards).map(|index| RwLock::new(Shard::new(index, &definitions.plan))).collect();
+        let shards = (0..definitions.shards).map(|index| Shard::new(index, definitions.shards, &definitions.plan)).collect();
         let measures = Measures::new(&metrics, &definitions.plan, definitions.shards);
+        let slow_reads = definitions.plan.vectors.iter().map(|_| AtomicU64::new(0)).collect();
+        let starts = definitions.plan.sources.iter().map(|_| OnceLock::new()).collect();
+        let known_ends = definitions.plan.sources.iter().map(|_| AtomicU64::new(0)).collect();
         let awaited = definitions.plan.sources.iter().map(|_| Mutex::default()).collect();
         let ends = definitions.plan.sources.iter().map(|_| Mutex::default()).collect();
         Self {
@@ -205,15 +241,24 @@ impl Shared {
             views_sized: Mutex::new(None),
             epoch: RwLock::new(()),
             shards,
+            gathers: AtomicUsize::new(0),
+            last_lookup: AtomicU64::new(NEVER),
+            started: Instant::now(),
+            slow_reads,
             models,
             applied: Mutex::new(Arc::new(applied)),
             applied_more: Condvar::new(),
+            cuts: watch::Sender::new(()),
             problems: Problems::default(),
             failed: Mutex::new(None),
             stopping: AtomicBool::new(false),
             ready: AtomicBool::new(false),
+            ready_when,
+            starts,
+            caught_up: AtomicBool::new(false),
             awaited,
             ends,
+            known_ends,
         }
     }
 
@@ -225,6 +270,24 @@ impl Shared {
     pub fn publish_applied(&self, applied: Applied) {
         *self.applied.lock() = Arc::new(applied);
         self.applied_more.notify_all();
+        self.cuts.send_replace(());
+    }
+
+    /// A lookup came: works are applied so that others need not wait.
+    pub fn lookup_came(&self) {
+        self.last_lookup.store(self.started.elapsed().as_millis() as u64, Ordering::Relaxed);
+    }
+
+    /// Whether more lookups are likely to come.
+    pub fn lookups_come(&self) -> bool {
+        let last = self.last_lookup.load(Ordering::Relaxed);
+        last != NEVER && (self.started.elapsed().as_millis() as u64).saturating_sub(last) < LOOKUPS_GO_ON.as_millis() as u64
+    }
+
+    /// Notes a long lookup that takes out what it needs, until this is dropped. Under the guard.
+    pub fn gather(&self) -> Gather<'_> {
+        self.gathers.fetch_add(1, Ordering::SeqCst);
+        Gather(&self.gathers)
     }
 
     pub fn applied(&self) -> Arc<Applied> {
@@ -282,7 +345,7 @@ impl Shared {
             tracing::error!("the engine stops: {error}");
             *failed = Some(error);
         }
-        self.stopping.store(true, Ordering::SeqCst);
+        self.stop();
     }
 
     /// The error that ended the engine, as one that a caller can act on.
@@ -296,6 +359,7 @@ impl Shared {
 
     pub fn stop(&self) {
         self.stopping.store(true, Ordering::SeqCst);
+        self.cuts.send_replace(());
     }
 
     pub fn is_stopping(&self) -> bool {

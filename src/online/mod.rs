@@ -7,6 +7,7 @@ mod drift;
 mod ids;
 mod ledger;
 mod reading;
+mod snapshot;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -21,6 +22,7 @@ pub use self::drift::DriftRow;
 pub use self::ids::{AcceptedIds, Place};
 pub use self::ledger::{Ledger, Spans, TOO_FAR_AHEAD, TOO_LATE};
 pub use self::reading::{PartitionReading, Reading};
+pub use self::snapshot::{ReadRows, Snapshot};
 use crate::codec;
 use crate::error::{Error, Result};
 use crate::event::EventBatch;

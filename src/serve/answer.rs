@@ -146,4 +146,5 @@ fn source(freshness: &Freshness, out: &mut Vec<u8>) {
     write_value(out, &freshness.frontier.map_or(Value::Null, |frontier| Value::Timestamp(frontier.0)));
     out.extend_from_slice(b",\"staleness_ms\":");
     write_value(out, &freshness.staleness_ms.map_or(Value::Null, Value::Int));
+    out.extend_from_slice(format!(",\"records_behind\":{}", freshness.records_behind).as_bytes());
 }

@@ -6,23 +6,26 @@ use axum::extract::State as Shared;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::Response;
 
+use serde_json::json;
+
+use crate::engine::{Readiness, Waiting};
 use crate::telemetry::Exposition;
 
 use super::answer::status_answer;
 use super::process;
 use super::routes::{LIVE, METRICS, READY, STATUS};
-use super::state::{State, json};
+use super::state::{State, json as answered};
 
 pub(super) async fn live(Shared(state): Shared<Arc<State>>) -> Response {
-    state.measured(LIVE, async { Ok(json(r#"{"live":true}"#)) }).await
+    state.measured(LIVE, async { Ok(answered(r#"{"live":true}"#)) }).await
 }
 
-/// 503 until state is restored.
+/// 503 until state is restored and, unless set otherwise, what the logs held at the start is applied.
 pub(super) async fn ready(Shared(state): Shared<Arc<State>>) -> Response {
     let answer = async {
-        let ready = state.handle.is_ready();
-        let mut response = json(format!("{{\"ready\":{ready}}}"));
-        if !ready {
+        let readiness = state.handle.readiness();
+        let mut response = answered(readiness_answer(&readiness).to_string());
+        if !readiness.ready {
             *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
         }
         Ok(response)
@@ -32,13 +35,24 @@ pub(super) async fn ready(Shared(state): Shared<Arc<State>>) -> Response {
 
 pub(super) async fn status(Shared(state): Shared<Arc<State>>) -> Response {
     let answer = async {
-        let sources = state.handle.sources()?;
         let handle = state.handle.clone();
-        let status = tokio::task::spawn_blocking(move || handle.status()).await;
-        let status = status.map_err(|error| crate::Error::internal(format!("the status ended before its answer: {error}")))?;
-        Ok(json(status_answer(&status, &sources)))
+        // It reads files.
+        let looked = tokio::task::spawn_blocking(move || Ok(status_answer(&handle.status(), &handle.sources()?))).await;
+        Ok(answered(looked.unwrap_or_else(|error| Err(crate::Error::internal(format!("the status ended before its answer: {error}"))))?))
     };
     state.measured(STATUS, answer).await
+}
+
+fn readiness_answer(readiness: &Readiness) -> serde_json::Value {
+    let mut answer = json!({"ready": readiness.ready, "state": readiness.state});
+    if let Some(problem) = &readiness.problem {
+        answer["problem"] = problem.as_str().into();
+    }
+    if !readiness.waiting.is_empty() {
+        let waiting = |of: &Waiting| json!({"source": of.source, "records": of.records});
+        answer["waiting"] = readiness.waiting.iter().map(waiting).collect();
+    }
+    answer
 }
 
 /// Off the sockets' threads: it reads files.

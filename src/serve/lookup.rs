@@ -1,14 +1,16 @@
-//! `POST /v1/vectors/{vector}/lookup`
+//! `POST /v1/vectors/{vector}/lookup`, and how its requests and those of scores are read and looked up: small ones on the
+//! spot, all others where they hold up no socket.
 
 use std::sync::Arc;
 
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
 use axum::extract::{Path, State as Shared};
+use axum::http::StatusCode;
 use axum::response::Response;
 
-use crate::engine::LookupRequest;
-use crate::error::{Error, Result};
+use crate::engine::{LookupAnswer, LookupRequest, Tried};
+use crate::error::Error;
 use crate::telemetry::names;
 
 use super::error::Refusal;
@@ -16,41 +18,75 @@ use super::request::{self, Absent};
 use super::routes::LOOKUP;
 use super::state::{Answer, State, json};
 
+/// A body that is read on the spot: larger ones take longer than a socket's thread may be held.
+const BODY_SMALL: usize = 64 << 10;
+
 pub(super) async fn answer(
     Shared(state): Shared<Arc<State>>,
     Path(vector): Path<String>,
     body: std::result::Result<Bytes, BytesRejection>,
 ) -> Response {
-    let response = state.measured(LOOKUP, looked_up(&state, &vector, body)).await;
+    let response = state.measured(LOOKUP, looked_up(&state, vector.clone(), body)).await;
     let declared = state.handle.plan().vector(&vector).map(|vector| vector.name.as_str());
     state.count_refused_of(names::LOOKUP_ERRORS, "vector", declared, &response);
     response
 }
 
-async fn looked_up(state: &Arc<State>, name: &str, body: std::result::Result<Bytes, BytesRejection>) -> Answer {
+async fn looked_up(state: &Arc<State>, name: String, body: std::result::Result<Bytes, BytesRejection>) -> Answer {
     let body = state.body(body)?;
     let plan = state.handle.plan();
-    let vector = plan.vector(name).ok_or_else(|| {
+    let vector = plan.vectors.iter().position(|vector| vector.name == name).ok_or_else(|| {
         let known: Vec<_> = plan.vectors.iter().map(|vector| vector.name.as_str()).collect();
         Refusal::unknown("unknown_vector", format!("there is no vector {name}; there are: {}", listed(&known)))
     })?;
-    let request = request::lookup(vector, &body, Absent::Null)?;
-    let answer = blocking_when_waiting(state, request, |state, request| state.handle.lookup(&request)).await?;
-    Ok(json(super::lookup_answer(name, &answer)))
+    let written = move |answer: LookupAnswer| super::lookup_answer(&name, &answer);
+    Ok(json(look_up(state, vector, body, Absent::Null, written).await?))
 }
 
-/// A lookup takes microseconds and is answered on the spot; one that may wait for positions gets a thread of its own.
-pub(super) async fn blocking_when_waiting<T: Send + 'static>(
+/// Looks up what a body asks of the vector at that place, and does with the answer what is to be done in the same place.
+pub(super) async fn look_up<T: Send + 'static>(
     state: &Arc<State>,
-    request: LookupRequest,
-    ask: impl FnOnce(&State, LookupRequest) -> Result<T> + Send + 'static,
-) -> Result<T> {
-    if request.after.is_empty() {
-        return ask(state, request);
+    vector: usize,
+    body: Bytes,
+    absent: Absent,
+    then: impl FnOnce(LookupAnswer) -> T + Send + 'static,
+) -> std::result::Result<T, Refusal> {
+    let request = read(state, vector, body, absent).await?;
+    wait_after(state, &request).await?;
+    let owned = Arc::clone(state);
+    let answered = match state.handle.try_lookup(&request) {
+        Tried::Answered(answer) => answer.map(then),
+        Tried::Busy => {
+            let waited = tokio::task::spawn_blocking(move || owned.handle.lookup(&request).map(then)).await;
+            waited.unwrap_or_else(|error| Err(Error::internal(format!("a lookup ended before its answer: {error}"))))
+        }
+        Tried::Long => state.long.run(move || owned.handle.lookup_long(&request).map(then)).await?,
+    };
+    Ok(answered?)
+}
+
+async fn read(state: &Arc<State>, vector: usize, body: Bytes, absent: Absent) -> std::result::Result<LookupRequest, Refusal> {
+    if body.len() <= BODY_SMALL {
+        return request::lookup(&state.handle.plan().vectors[vector], &body, absent);
     }
-    let state = Arc::clone(state);
-    let asked = tokio::task::spawn_blocking(move || ask(&state, request)).await;
-    asked.unwrap_or_else(|error| Err(Error::internal(format!("a lookup ended before its answer: {error}"))))
+    let owned = Arc::clone(state);
+    state.long.run(move || request::lookup(&owned.handle.plan().vectors[vector], &body, absent)).await?
+}
+
+/// Waits for the positions of `after`, which takes no thread.
+async fn wait_after(state: &State, request: &LookupRequest) -> std::result::Result<(), Refusal> {
+    state.handle.check_after(request).map_err(|misplaced| {
+        let field = format!("after[{}].{}", misplaced.index, misplaced.part);
+        Refusal::bad("unknown_position", field, misplaced.message)
+    })?;
+    if state.handle.has_applied(request) {
+        return Ok(());
+    }
+    let _waits = state.waits.try_acquire().map_err(|_| {
+        let message = "too many lookups wait for positions already: ask again, wait less, or raise waiting_lookups_max".to_owned();
+        Refusal { status: StatusCode::SERVICE_UNAVAILABLE, code: "unavailable", field: None, message }
+    })?;
+    Ok(state.handle.applied_past(request).await?)
 }
 
 /// Names for a message.

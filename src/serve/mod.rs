@@ -9,6 +9,7 @@ mod events;
 mod exact;
 pub(crate) mod frames;
 mod health;
+mod long;
 mod lookup;
 mod openapi;
 mod presence;
@@ -66,7 +67,7 @@ impl Listener {
 
 /// Serves until `shutdown` is ready, then finishes the requests in flight.
 pub async fn run(handle: Handle, listener: Listener, limits: Limits, shutdown: impl Future<Output = ()> + Send + 'static) -> Result<()> {
-    let state = Arc::new(state::State::new(handle, limits));
+    let state = Arc::new(state::State::new(handle, limits)?);
     let listener = listener.0.tap_io(|connection| {
         // Answers are single writes: waiting to fill packets would only delay them. A socket that refuses still works.
         let _ = connection.set_nodelay(true);

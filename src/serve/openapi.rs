@@ -93,10 +93,10 @@ fn responses(place: usize) -> Json {
         routes::LIVE => {
             json!({"200": {"description": "the process answers", "content": {"application/json": {"schema": {"type": "object"}}}}})
         }
-        routes::READY => json!({
-            "200": {"description": "lookups are answered", "content": {"application/json": {"schema": {"type": "object"}}}},
-            "503": {"description": "state is being restored", "content": {"application/json": {"schema": {"type": "object"}}}},
-        }),
+        routes::READY => {
+            let answer = |description: &str| json!({"description": description, "content": {"application/json": {"schema": reference("Readiness")}}});
+            json!({"200": answer("lookups may be sent here"), "503": answer("not yet, or not any more: the body says why")})
+        }
         routes::METRICS => json!({"200": {"description": "metrics", "content": {
             "text/plain": {"schema": {"type": "string"}}, "application/openmetrics-text": {"schema": {"type": "string"}},
         }}}),
@@ -184,7 +184,7 @@ fn schemas(plan: &Plan) -> Json {
                 "keys": {"type": "array", "items": {"type": "object"}, "maxItems": ROWS_MAX, "description": "one object for each row: the vector's keys"},
                 "request": {"type": ["array", "null"], "items": {"type": "object"}, "description": "the request columns of each row; for a lookup a missing one is null, for a score it is refused"},
                 "as_of": {"type": ["string", "integer", "null"], "description": "the query time (RFC 3339, or microseconds since 1970); null is now"},
-                "after": {"type": ["array", "null"], "items": reference("Position"), "description": "waits until these positions are in: what a push returned"},
+                "after": {"type": ["array", "null"], "items": reference("Position"), "description": "waits until these positions are in: what a push returned; one that can never come is refused"},
                 "wait_ms": {"type": "integer", "minimum": 0, "maximum": 60000, "default": 5000, "description": "how long to wait for after"},
             }),
         ),
@@ -195,19 +195,20 @@ fn schemas(plan: &Plan) -> Json {
             &["source", "partition", "offset"],
             json!({
                 "source": {"type": "string"},
-                "partition": {"type": "integer"},
-                "offset": {"type": "integer", "format": "int64", "description": "the offset after the last record"},
+                "partition": {"type": "integer", "minimum": 0, "maximum": u32::MAX},
+                "offset": {"type": "integer", "format": "int64", "minimum": 0, "description": "the offset after the last record"},
             }),
         ),
     );
     add(
         "Freshness",
         object(
-            &["source", "frontier", "staleness_ms"],
+            &["source", "frontier", "staleness_ms", "records_behind"],
             json!({
                 "source": {"type": "string"},
                 "frontier": {"type": ["string", "null"], "format": "date-time", "description": "the highest event time, of the partition that is furthest behind"},
                 "staleness_ms": {"type": ["integer", "null"], "description": "how far the frontier lies behind the server's clock"},
+                "records_behind": {"type": "integer", "description": "records of the source's log that are not in, as last known"},
             }),
         ),
     );
@@ -236,6 +237,21 @@ fn schemas(plan: &Plan) -> Json {
                 "lag_events": {"type": "integer", "description": "records in the logs that are not in yet"},
                 "sources": {"type": "array", "items": reference("Freshness")},
                 "problems": {"type": "array", "items": {"type": "string"}},
+            }),
+        ),
+    );
+    add(
+        "Readiness",
+        object(
+            &["ready", "state"],
+            json!({
+                "ready": {"type": "boolean"},
+                "state": {"type": "string", "enum": ["restoring", "catching_up", "caught_up", "damaged", "failed"]},
+                "problem": {"type": "string", "description": "what ended the engine, or what is damaged"},
+                "waiting": {"type": "array", "description": "sources of which records that their logs held at the start are not in", "items": object(&["source", "records"], json!({
+                    "source": {"type": "string"},
+                    "records": {"type": ["integer", "null"], "description": "how many; null while the log was not reached yet"},
+                }))},
             }),
         ),
     );

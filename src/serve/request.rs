@@ -7,7 +7,7 @@ use std::time::Duration;
 use sonic_rs::{JsonContainerTrait, JsonType, JsonValueTrait, Value as Json};
 
 use crate::decode::value;
-use crate::engine::{LookupRequest, LookupRow};
+use crate::engine::{LookupRequest, LookupRow, WAIT_MAX};
 use crate::id::{Offset, Partition};
 use crate::plan::{Field, Vector};
 use crate::time::EventTime;
@@ -18,9 +18,8 @@ use super::{depth, exact};
 
 /// The most rows of one request.
 pub(super) const ROWS_MAX: usize = 10_000;
-/// How long a request waits for the positions of `after`, where it does not say, and at most.
+/// How long a request waits for the positions of `after`, where it does not say.
 const WAIT_DEFAULT: Duration = Duration::from_secs(5);
-const WAIT_MAX: Duration = Duration::from_secs(60);
 /// The fields of a request.
 const FIELDS: &str = "keys, request, as_of, after, wait_ms";
 
@@ -199,14 +198,23 @@ fn after(json: &Json) -> Result<Vec<(String, Partition, Offset)>, Refusal> {
     if json.is_null() {
         return Ok(Vec::new());
     }
-    let expected = || wrong_type("after", "the positions that a push returned: {\"source\",\"partition\",\"offset\"}", json);
-    let position = |json: &Json| {
-        let source = json.get("source")?.as_str()?.to_owned();
-        let partition = u32::try_from(json.get("partition")?.as_u64()?).ok()?;
-        Some((source, Partition(partition), Offset(json.get("offset")?.as_u64()?)))
+    let expected = "the positions that a push returned: {\"source\",\"partition\",\"offset\"}";
+    let position = |(index, json): (usize, &Json)| {
+        let place = |part: &str| format!("after[{index}].{part}");
+        let object = json.as_object().ok_or_else(|| wrong_type(&format!("after[{index}]"), expected, json))?;
+        let part = |name: &'static str| {
+            let message = format!("after[{index}] has no {name}: send what a push returned");
+            object.get(&name).ok_or_else(|| Refusal::bad("missing_field", place(name), message))
+        };
+        let (source, partition, offset) = (part("source")?, part("partition")?, part("offset")?);
+        let number = |name: &str, json: &Json| json.as_u64().ok_or_else(|| wrong_type(&place(name), "a whole number from 0 on", json));
+        let (partition_number, offset) = (number("partition", partition)?, number("offset", offset)?);
+        let source = source.as_str().ok_or_else(|| wrong_type(&place("source"), "the name of a source", source))?;
+        let number = u32::try_from(partition_number).map_err(|_| wrong_type(&place("partition"), "a number of 32 bits", partition))?;
+        Ok((source.to_owned(), Partition(number), Offset(offset)))
     };
-    let positions = json.as_array().ok_or_else(expected)?;
-    positions.iter().map(|json| position(json).ok_or_else(expected)).collect()
+    let positions = json.as_array().ok_or_else(|| wrong_type("after", expected, json))?;
+    positions.iter().enumerate().map(position).collect()
 }
 
 fn wait(json: &Json) -> Result<Duration, Refusal> {
@@ -354,7 +362,12 @@ mod tests {
             (r#"{"keys":[],"request":[{}]}"#, "length_mismatch", "request"),
             (r#"{"keys":[],"key":1}"#, "unknown_field", "key"),
             (r#"{"keys":[],"as_of":"soon"}"#, "wrong_type", "as_of"),
-            (r#"{"keys":[],"after":[{"source":"a","partition":-1,"offset":0}]}"#, "wrong_type", "after"),
+            (r#"{"keys":[],"after":[{"source":"a","partition":-1,"offset":0}]}"#, "wrong_type", "after[0].partition"),
+            (r#"{"keys":[],"after":[{"source":"a","partition":0,"offset":-1}]}"#, "wrong_type", "after[0].offset"),
+            (r#"{"keys":[],"after":[{"source":"a","partition":4294967296,"offset":0}]}"#, "wrong_type", "after[0].partition"),
+            (r#"{"keys":[],"after":[{"source":"a","offset":0}]}"#, "missing_field", "after[0].partition"),
+            (r#"{"keys":[],"after":[7]}"#, "wrong_type", "after[0]"),
+            (r#"{"keys":[],"after":{}}"#, "wrong_type", "after"),
             (r#"{"keys":[],"wait_ms":60001}"#, "wrong_type", "wait_ms"),
             (r#"{"keys":[{"user_id":1,"merchant_id":"a"}],"request":[{"amount":true}]}"#, "wrong_type", "request[0].amount"),
             (r#"{"keys":[{"user_id":1,"merchant_id":"a"}],"request":[{"amuont":1}]}"#, "unknown_field", "request[0].amuont"),

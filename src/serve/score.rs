@@ -12,8 +12,8 @@ use crate::error::Error;
 use crate::telemetry::names;
 
 use super::error::Refusal;
-use super::lookup::{blocking_when_waiting, listed};
-use super::request::{self, Absent};
+use super::lookup::{listed, look_up};
+use super::request::Absent;
 use super::routes::SCORE;
 use super::state::{Answer, State, json};
 
@@ -31,24 +31,24 @@ async fn scored(state: &Arc<State>, name: &str, body: Result<Bytes, BytesRejecti
         let known: Vec<_> = plan.models.iter().map(|model| model.name.as_str()).collect();
         Refusal::unknown("unknown_model", format!("there is no model {name}; there are: {}", listed(&known)))
     })?;
-    let request = request::lookup(&plan.vectors[plan.models[model].vector], &body, Absent::Fault)?;
-    let lookup = blocking_when_waiting(state, request, |state, request| state.handle.lookup(&request)).await?;
-    Ok(json(super::score_answer(name, &run(state, model, lookup).await?)))
+    let lookup = look_up(state, plan.models[model].vector, body, Absent::Fault, |answer| answer).await?;
+    Ok(json(run(state, model, name.to_owned(), lookup).await?))
 }
 
 /// Requests of one model take turns before they take a thread, so that any number of them leaves threads for lookups and for
 /// other models. Where it is nobody's turn, a quick one is answered on the spot.
-async fn run(state: &Arc<State>, model: usize, lookup: LookupAnswer) -> Result<ScoreAnswer, Error> {
+async fn run(state: &Arc<State>, model: usize, name: String, lookup: LookupAnswer) -> Result<Vec<u8>, Error> {
+    let written = move |answer: ScoreAnswer| super::score_answer(&name, &answer);
     if state.handle.scores_quickly(model, lookup.rows.count)
         && let Ok(_turn) = state.turns[model].try_lock()
     {
-        return state.handle.score(model, lookup);
+        return state.handle.score(model, lookup).map(written);
     }
     let turn = Arc::clone(&state.turns[model]).lock_owned().await;
     let state = Arc::clone(state);
     let scored = tokio::task::spawn_blocking(move || {
         let _turn = turn;
-        state.handle.score(model, lookup)
+        state.handle.score(model, lookup).map(written)
     });
     scored.await.unwrap_or_else(|error| Err(Error::internal(format!("a score ended before its answer: {error}"))))
 }

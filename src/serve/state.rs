@@ -13,6 +13,7 @@ use crate::engine::Handle;
 use crate::telemetry::{Counter, Gauge, Histogram, Metrics, names};
 
 use super::error::{Code, Refusal};
+use super::long::Long;
 use super::routes::{ROUTES, Route};
 
 /// The commit that was built, where the build says it.
@@ -26,6 +27,10 @@ const COMMIT: &str = match option_env!("FOREBAY_COMMIT") {
 pub struct Limits {
     /// The largest body.
     pub body_bytes_max: usize,
+    /// Long lookups in work or waiting for it.
+    pub long_lookups_max: usize,
+    /// Lookups that wait for positions.
+    pub waiting_lookups_max: usize,
 }
 
 pub(super) struct State {
@@ -34,6 +39,10 @@ pub(super) struct State {
     pub limits: Limits,
     /// The document of `openapi`, made once: definitions do not change while serving.
     pub openapi: Bytes,
+    /// Where what takes long is done.
+    pub long: Long,
+    /// One for each lookup that waits for positions.
+    pub waits: tokio::sync::Semaphore,
     /// For each model whose turn it is, of those that take long.
     pub turns: Vec<Arc<tokio::sync::Mutex<()>>>,
     /// For each of `ROUTES`: how long it took, and how often it went well.
@@ -64,7 +73,7 @@ impl Drop for InFlight<'_> {
 pub(super) type Answer = Result<Response, Refusal>;
 
 impl State {
-    pub fn new(handle: Handle, limits: Limits) -> Self {
+    pub fn new(handle: Handle, limits: Limits) -> crate::Result<Self> {
         let metrics = Arc::clone(handle.metrics());
         let profile = if cfg!(debug_assertions) { "development" } else { "release" };
         let build = [("version", env!("CARGO_PKG_VERSION")), ("commit", COMMIT), ("profile", profile)];
@@ -77,7 +86,9 @@ impl State {
         let measures = ROUTES.iter().map(measure).collect();
         let openapi = Bytes::from(super::openapi::document(handle.plan()).to_string());
         let turns = handle.plan().models.iter().map(|_| Arc::default()).collect();
-        Self { handle, metrics, limits, openapi, turns, measures, in_flight }
+        let long = Long::new(limits.long_lookups_max)?;
+        let waits = tokio::sync::Semaphore::new(limits.waiting_lookups_max.min(tokio::sync::Semaphore::MAX_PERMITS));
+        Ok(Self { handle, metrics, limits, openapi, long, waits, turns, measures, in_flight })
     }
 
     /// Answers, and counts and times the answer under the route with this place in `ROUTES`.

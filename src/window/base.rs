@@ -8,6 +8,7 @@ use crate::aggregate::{Partial, Place, Rows, TIME};
 use crate::plan::Frame;
 
 /// What is kept of forgotten events.
+#[derive(Clone)]
 pub(super) struct Base {
     /// One per `Layout::base_parts`.
     pub(super) partials: Box<[Partial]>,
@@ -22,6 +23,7 @@ pub(super) struct Base {
 }
 
 /// The last run of events that are at most a session's gap apart.
+#[derive(Clone)]
 pub(super) struct Run {
     /// The times of its first and last event.
     pub(super) first: u64,

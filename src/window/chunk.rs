@@ -53,6 +53,7 @@ impl ChunkId {
     }
 }
 
+#[derive(Clone)]
 pub(super) struct Chunk {
     /// Segment 0.
     pub(super) id: ChunkId,

@@ -21,6 +21,8 @@ mod trim;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use triomphe::Arc;
+
 use self::base::Base;
 pub use self::chunk::{ChunkId, Chunks};
 pub use self::direct::fold_directly;
@@ -42,12 +44,12 @@ use crate::value::Value;
 pub struct KeyState {
     root: Node,
     /// What is kept of forgotten events.
-    base: Option<Box<Base>>,
+    base: Option<Arc<Base>>,
     /// The time of the last event, or a later one; see `remove`.
     last: Option<u64>,
-    /// Bytes of memory, roughly; `loaded` are those that reading brought in.
+    /// Bytes of memory, roughly; `loaded` are those that reading chunks brought in, here or in what was cut.
     held: usize,
-    loaded: AtomicUsize,
+    loaded: Option<Arc<AtomicUsize>>,
     /// Stored chunks that the next `encode` deletes.
     garbage: Option<Box<Vec<ChunkId>>>,
 }
@@ -82,6 +84,7 @@ impl KeyState {
         self.last = self.last.max(Some(biased(at.time.0)));
         // No window that is bounded in time asks for an event that is earlier than forgotten ones.
         if let Some(base) = self.base.as_mut().filter(|base| base.upto >= Some(biased(at.time.0))) {
+            let base = Arc::make_mut(base);
             base.disordered |= layout.forgets_in_order();
             return base.forget(layout, rows);
         }
@@ -97,10 +100,7 @@ impl KeyState {
     /// # Errors
     /// Those of `chunks`, and `Corrupt` where a chunk cannot be read; the state is as it was then.
     pub fn remove(&mut self, layout: &Layout, at: Position, chunks: &dyn Chunks) -> Result<bool> {
-        let loaded = &self.loaded;
-        let grown = |bytes: usize| {
-            loaded.fetch_add(bytes, Ordering::Relaxed);
-        };
+        let grown = grown(self.loaded.clone());
         let mut change = Change::default();
         if !self.root.remove(&Removal { layout, at, chunks, grown: &grown }, &mut change)? {
             return Ok(false);
@@ -133,7 +133,9 @@ impl KeyState {
         let start = out.len();
         out.resize(start + features.len(), Value::Null);
         let grown = |bytes: usize| {
-            self.loaded.fetch_add(bytes, Ordering::Relaxed);
+            if let Some(loaded) = &self.loaded {
+                loaded.fetch_add(bytes, Ordering::Relaxed);
+            }
         };
         let view = read::View { root: &self.root, base: self.base.as_deref(), last: self.last.unwrap_or(0), chunks, grown: &grown };
         read::read(&view, layout, q, current, features, &mut out[start..])
@@ -146,17 +148,14 @@ impl KeyState {
     /// Those of `chunks`, and `Corrupt` where a chunk cannot be read; nothing is forgotten then.
     pub fn trim(&mut self, layout: &Layout, horizon: EventTime, chunks: &dyn Chunks) -> Result<()> {
         let before = self.root.count(layout).max(1);
-        let loaded = &self.loaded;
-        let grown = |bytes: usize| {
-            loaded.fetch_add(bytes, Ordering::Relaxed);
-        };
+        let grown = grown(self.loaded.clone());
         let mut trim = Trim { layout, horizon: biased(horizon.0), base: &mut self.base, chunks, grown: &grown, garbage: Vec::new() };
         trim.load(&self.root, None)?;
         if trim.tree(&mut self.root)? {
             let garbage = trim.garbage;
             self.root.settle(layout);
             if let Some(base) = &mut self.base {
-                base.drop_rows(layout);
+                Arc::make_mut(base).drop_rows(layout);
             }
             self.note_garbage(garbage);
             let kept = self.root.count(layout);
@@ -176,9 +175,7 @@ impl KeyState {
     /// # Errors
     /// Those of `chunks`, and `Corrupt` where a chunk cannot be read.
     pub fn compact(&self, layout: &Layout, chunks: &dyn Chunks) -> Result<()> {
-        let grown = |bytes: usize| {
-            self.loaded.fetch_add(bytes, Ordering::Relaxed);
-        };
+        let grown = grown(self.loaded.clone());
         self.root.load_segmented(layout, chunks, &grown)
     }
 
@@ -204,7 +201,7 @@ impl KeyState {
     #[must_use]
     pub fn bytes(&self) -> usize {
         let base = self.base.as_ref().map_or(0, |base| base.bytes());
-        size_of::<Self>() + base + self.held + self.loaded.load(Ordering::Relaxed)
+        size_of::<Self>() + base + self.held + self.loaded.as_ref().map_or(0, |loaded| loaded.load(Ordering::Relaxed))
     }
 
     /// The main row. Chunks that changed since the last call, or are no more, go to `put`, which must take them in
@@ -216,6 +213,7 @@ impl KeyState {
         let row = stored::encode(layout, &mut stored, put);
         self.root = stored.root;
         self.base = stored.base;
+        self.count_loads();
         row
     }
 
@@ -226,7 +224,8 @@ impl KeyState {
     pub fn decode(layout: &Layout, row: &[u8]) -> Result<Decoded> {
         let Some(stored) = stored::decode(layout, row)? else { return Ok(Decoded::Incomplete) };
         let held = stored.root.bytes();
-        let state = Self { root: stored.root, base: stored.base, last: stored.last, held, ..Self::default() };
+        let mut state = Self { root: stored.root, base: stored.base, last: stored.last, held, ..Self::default() };
+        state.count_loads();
         Ok(Decoded::State(state, stored.applied))
     }
 
@@ -238,9 +237,45 @@ impl KeyState {
         Ok(stored::last(layout, row)?.map(|last| EventTime(unbiased(last))))
     }
 
+    /// What the state is now, to be read while this one goes on: what is in trees is shared until it changes here, so that a
+    /// cut costs no more than a copy of `LEAF_MAX` events. It must not be changed or encoded.
+    #[must_use]
+    pub fn cut(&self) -> Self {
+        Self {
+            root: self.root.clone(),
+            base: self.base.clone(),
+            last: self.last,
+            held: self.held,
+            loaded: self.loaded.clone(),
+            garbage: None,
+        }
+    }
+
+    /// How many events are kept one by one, those of chunks that are not in memory too.
+    #[must_use]
+    pub fn events(&self, layout: &Layout) -> u64 {
+        self.root.count(layout)
+    }
+
+    /// Only stored chunks are ever loaded.
+    fn count_loads(&mut self) {
+        if !matches!(self.root, Node::Leaf(_)) {
+            self.loaded.get_or_insert_with(Arc::default);
+        }
+    }
+
     fn note_garbage(&mut self, ids: Vec<ChunkId>) {
         if !ids.is_empty() {
             self.garbage.get_or_insert_default().extend(ids);
+        }
+    }
+}
+
+/// Counts bytes that reading brings in.
+fn grown(loaded: Option<Arc<AtomicUsize>>) -> impl Fn(usize) {
+    move |bytes| {
+        if let Some(loaded) = &loaded {
+            loaded.fetch_add(bytes, Ordering::Relaxed);
         }
     }
 }

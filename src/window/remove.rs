@@ -1,6 +1,8 @@
 //! Taking events out again. What remains has the form that it would have had without them; a chunk that held one is a
 //! plain tree afterwards, which the next `encode` stores anew.
 
+use triomphe::Arc;
+
 use super::chunk::{Chunk, Chunks};
 use super::layout::Layout;
 use super::leaf::{Leaf, slice};
@@ -26,6 +28,7 @@ impl Node {
             Self::Leaf(leaf) => Ok(leaf.remove(layout, removal.at)),
             Self::Inner(inner) => {
                 let Some(slot) = inner.slot_of(biased(removal.at.time.0)) else { return Ok(false) };
+                let inner = Arc::make_mut(inner);
                 let before = inner.children[slot].count(layout);
                 if !inner.children[slot].remove(removal, change)? {
                     return Ok(false);
@@ -38,7 +41,7 @@ impl Node {
             }
             Self::Chunk(chunk) => {
                 chunk.load(layout, removal.chunks, removal.grown)?;
-                let Some(rest) = chunk.without(removal, change)? else { return Ok(false) };
+                let Some(rest) = Arc::make_mut(chunk).without(removal, change)? else { return Ok(false) };
                 *self = rest;
                 Ok(true)
             }
@@ -51,6 +54,7 @@ impl Node {
         let Self::Inner(inner) = self else { return None };
         let mut held = (0..4).filter(|slot| !inner.children[*slot].is_empty());
         if let (Some(only), None) = (held.next(), held.next()) {
+            let inner = Arc::make_mut(inner);
             let partials = inner.partials_mut(only).iter_mut().map(|partial| std::mem::replace(partial, Partial::Absent)).collect();
             *self = std::mem::take(&mut inner.children[only]);
             return Some(partials);

@@ -3,6 +3,11 @@
 //!
 //! An inner node stands for the smallest interval of 4^k microseconds, aligned to its own length, that holds all of
 //! its events; so at least two of its four slots hold some. Times are biased words (`aggregate::biased`).
+//!
+//! Nodes are shared between a state and what was cut of it to be read elsewhere (`KeyState::cut`): whoever changes one that
+//! is shared copies it first, and with it only the way down to it.
+
+use triomphe::Arc;
 
 use super::chunk::{Chunk, ChunkId, Chunks, SEGMENTS_MAX};
 use super::layout::Layout;
@@ -13,13 +18,15 @@ use crate::error::Result;
 /// Events of a leaf, unless they all have the same time.
 pub(super) const LEAF_MAX: usize = 64;
 
+#[derive(Clone)]
 pub(super) enum Node {
     Leaf(Leaf),
-    Inner(Box<Inner>),
+    Inner(Arc<Inner>),
     /// Events of which only summaries need be in memory.
-    Chunk(Box<Chunk>),
+    Chunk(Arc<Chunk>),
 }
 
+#[derive(Clone)]
 pub(super) struct Inner {
     /// The first time of the node's interval.
     pub(super) start: u64,
@@ -158,7 +165,7 @@ impl Node {
             }
             from = to;
         }
-        Self::Inner(Box::new(inner))
+        Self::Inner(Arc::new(inner))
     }
 
     /// Adds an event, given as a single row.
@@ -174,6 +181,7 @@ impl Node {
                 }
             }
             Self::Inner(inner) if inner.covers(time) => {
+                let inner = Arc::make_mut(inner);
                 let slot = inner.slot(time);
                 inner.count += 1;
                 for (part, partial) in layout.parts.iter().zip(inner.partials_mut(slot)) {
@@ -188,10 +196,10 @@ impl Node {
                 above.put(layout, old_slot, std::mem::take(self));
                 above.put(layout, new_slot, Self::build(layout, event));
                 change.grown += above.bytes();
-                *self = Self::Inner(Box::new(above));
+                *self = Self::Inner(Arc::new(above));
             }
             Self::Chunk(chunk) => {
-                if let Some(outgrown) = chunk.insert(layout, event, change) {
+                if let Some(outgrown) = Arc::make_mut(chunk).insert(layout, event, change) {
                     *self = outgrown;
                 }
             }

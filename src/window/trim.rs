@@ -1,5 +1,7 @@
 //! Forgetting raw events before a horizon. What a window without a lower bound still needs of them stays in a base.
 
+use triomphe::Arc;
+
 use super::base::Base;
 use super::chunk::{ChunkId, Chunks};
 use super::layout::Layout;
@@ -13,7 +15,7 @@ pub(super) struct Trim<'a> {
     pub(super) layout: &'a Layout,
     /// Events before it are forgotten, a chunk only as a whole.
     pub(super) horizon: u64,
-    pub(super) base: &'a mut Option<Box<Base>>,
+    pub(super) base: &'a mut Option<Arc<Base>>,
     pub(super) chunks: &'a dyn Chunks,
     pub(super) grown: &'a dyn Fn(usize),
     /// Stored chunks that no longer are.
@@ -25,7 +27,7 @@ impl Trim<'_> {
     pub(super) fn tree(&mut self, node: &mut Node) -> Result<bool> {
         match node {
             Node::Leaf(leaf) => Ok(self.leaf(leaf)),
-            Node::Inner(inner) => self.inner(inner),
+            Node::Inner(inner) => self.inner(Arc::make_mut(inner)),
             Node::Chunk(chunk) => {
                 if chunk.last >= self.horizon {
                     return Ok(false);
@@ -136,6 +138,6 @@ impl Trim<'_> {
         if layout.base_parts.is_empty() && !layout.forgets_in_order() {
             return None;
         }
-        Some(self.base.get_or_insert_with(|| Box::new(Base::new(layout))))
+        Some(Arc::make_mut(self.base.get_or_insert_with(|| Arc::new(Base::new(layout)))))
     }
 }

@@ -6,6 +6,8 @@ mod doubles;
 pub(super) mod rows;
 mod sizes;
 
+use triomphe::Arc;
+
 pub use self::sizes::Sizes;
 use super::base::Base;
 use super::chunk::{CHUNK_MAX, Chunk, ChunkId, SEGMENTS_MAX};
@@ -44,7 +46,7 @@ const TAG_TREE: u8 = 4;
 pub(super) struct Stored {
     pub(super) applied: Seq,
     pub(super) last: Option<u64>,
-    pub(super) base: Option<Box<Base>>,
+    pub(super) base: Option<Arc<Base>>,
     pub(super) root: Node,
 }
 
@@ -90,6 +92,7 @@ fn page(layout: &Layout, node: &mut Node, slot: ChunkId, latest: &mut bool, put:
     match node {
         Node::Leaf(leaf) if leaf.is_empty() => return,
         Node::Inner(inner) if inner.count > CHUNK_MAX || inner.children.iter().any(Node::holds_chunks) => {
+            let inner = Arc::make_mut(inner);
             let level = inner.level;
             for place in (0..4).rev() {
                 let start = inner.interval(place).0;
@@ -97,12 +100,12 @@ fn page(layout: &Layout, node: &mut Node, slot: ChunkId, latest: &mut bool, put:
             }
             return;
         }
-        Node::Leaf(_) | Node::Inner(_) => *node = Node::Chunk(Box::new(new_chunk(layout, std::mem::take(node), slot))),
+        Node::Leaf(_) | Node::Inner(_) => *node = Node::Chunk(Arc::new(new_chunk(layout, std::mem::take(node), slot))),
         Node::Chunk(_) => {}
     }
     if let Node::Chunk(chunk) = node {
         let waiting = if std::mem::take(latest) { PENDING_MAX } else { PENDING_EARLIER_MAX };
-        store_pending(layout, chunk, waiting, put);
+        store_pending(layout, Arc::make_mut(chunk), waiting, put);
     }
 }
 
@@ -193,7 +196,7 @@ pub(super) fn decode(layout: &Layout, row: &[u8]) -> Result<Option<Stored>> {
         let kept = if has_rows { base::decode(layout, &columns, &mut reader)? } else { None };
         let kept = kept.or_else(|| (!layout.forgets_in_order()).then(Default::default));
         let (Some(partials), Some((runs, rows, upto))) = (partials, kept) else { return Ok(None) };
-        base = Some(Box::new(Base { partials: partials.into(), runs, rows, upto, disordered: kind == BASE_DISORDERED }));
+        base = Some(Arc::new(Base { partials: partials.into(), runs, rows, upto, disordered: kind == BASE_DISORDERED }));
     } else if !has_rows && layout.forgets_in_order() {
         // Events may have been forgotten of which nothing was kept.
         return Ok(None);
@@ -306,7 +309,7 @@ fn decode_node(
                 let Some(partials) = read_partials(layout, &parts, labels, reader)? else { return Ok(None) };
                 inner.put_stored(layout, slot, child, partials);
             }
-            Ok(Some(Node::Inner(Box::new(inner))))
+            Ok(Some(Node::Inner(Arc::new(inner))))
         }
         TAG_CHUNK => {
             let id = ChunkId { level: reader.byte()?, start: reader.word()?, segment: 0 };
@@ -317,7 +320,7 @@ fn decode_node(
             if count == 0 || count >> 48 != 0 {
                 return Err(corrupt("a chunk's count is out of range"));
             }
-            Ok(Some(Node::Chunk(Box::new(Chunk::stored(id, segments, count, last, pending)))))
+            Ok(Some(Node::Chunk(Arc::new(Chunk::stored(id, segments, count, last, pending)))))
         }
         _ => Err(corrupt("an unknown node")),
     }

@@ -1,6 +1,7 @@
 //! Windows against a naive scan, before and after storage and trimming; stored bytes against snapshots and mutations.
 
 mod bytes;
+mod cut;
 mod disorder;
 mod fixture;
 mod remove;
@@ -132,6 +133,7 @@ fn seed_of(events: &Events) -> u64 {
 /// Makes partials of some tiles absent, as those are that outgrew their tile.
 fn outgrow(node: &mut tree::Node, next: &mut impl FnMut() -> u64) {
     let tree::Node::Inner(inner) = node else { return };
+    let inner = Arc::make_mut(inner);
     for slot in 0..4 {
         if !inner.children[slot].is_empty() {
             inner.partials_mut(slot).iter_mut().filter(|_| next().is_multiple_of(3)).for_each(|partial| *partial = Partial::Absent);

@@ -1,0 +1,56 @@
+//! Keys of which the store has what is asked for: their rows and the chunks of their events, as they are now or as a snapshot
+//! has them. Must never change either.
+
+use super::shard::ReadAt;
+use super::shared::Definitions;
+use crate::error::{Error, Result};
+use crate::id::Seq;
+use crate::online::ReadRows;
+use crate::value::Value;
+use crate::window::{ChunkId, Chunks, Decoded, KeyState, Known, Layout, read_empty};
+
+/// Reads chunks of one key.
+pub struct StoredChunks<'a, S> {
+    pub store: &'a S,
+    pub definitions: &'a Definitions,
+    pub view: usize,
+    pub key: &'a [u8],
+}
+
+impl<S: ReadRows> Chunks for StoredChunks<'_, S> {
+    fn load(&self, id: ChunkId) -> Result<Vec<u8>> {
+        let view = &self.definitions.plan.views[self.view];
+        self.store.chunk(view.id, self.key, &id.to_be_bytes())?.ok_or_else(|| {
+            Error::corrupt(format!("view {}: a chunk of a key's events is missing; restore the data folder from a copy", view.name))
+        })
+    }
+}
+
+/// The features of a key that is not in memory, appended to `out`.
+pub fn read_stored<S: ReadRows>(
+    definitions: &Definitions,
+    store: &S,
+    at: &ReadAt<'_>,
+    features: &[usize],
+    out: &mut Vec<Value>,
+) -> Result<Known> {
+    let (layout, view) = (&definitions.layouts[at.view], &definitions.plan.views[at.view]);
+    match store.state(view.id, at.key)? {
+        Some(row) => {
+            let chunks = StoredChunks { store, definitions, view: at.view, key: at.key };
+            decode_row(layout, &view.name, &row)?.0.read(layout, at.q, at.current, features, &chunks, out)
+        }
+        None => {
+            read_empty(layout, at.q, features, out);
+            Ok(Known::All)
+        }
+    }
+}
+
+/// A start rebuilds views whose rows lack something, so that an incomplete row here is a fault.
+pub fn decode_row(layout: &Layout, view: &str, row: &[u8]) -> Result<(KeyState, Seq)> {
+    match KeyState::decode(layout, row)? {
+        Decoded::State(state, applied) => Ok((state, applied)),
+        Decoded::Incomplete => Err(Error::internal(format!("view {view}: a state row lacks a fold that its view should have had rebuilt"))),
+    }
+}

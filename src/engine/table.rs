@@ -1,0 +1,107 @@
+//! The keys of one slot of a view that are in memory. While a work is applied that lookups may look on at, it also has what
+//! the keys that the work touched were before, so that whoever reads sees the last cut whole. Must never read the store.
+
+use hashbrown::HashTable;
+
+use super::shard::FlushedRow;
+use super::shared::Definitions;
+use super::work::Work;
+use crate::id::Seq;
+use crate::window::KeyState;
+
+/// A key's state, and how far it is written.
+pub struct Entry {
+    pub key: Box<[u8]>,
+    pub hash: u64,
+    pub state: KeyState,
+    /// The last event folded in.
+    pub applied: Seq,
+    /// The event that was folded in last here, one by one: other rows of it may follow.
+    pub taking: Seq,
+    /// In the dirty queue.
+    pub dirty: bool,
+    /// The work that last changed or flushed it.
+    pub touched: u64,
+    /// The work that last flushed it.
+    pub flushed: u64,
+    /// Its share of the shard's bytes.
+    pub bytes: usize,
+}
+
+impl Entry {
+    /// A key as its rows have it, at the work that needs it.
+    pub fn of(key: Box<[u8]>, hash: u64, (state, applied): (KeyState, Seq), work: &Work) -> Self {
+        let bytes = state.bytes() + key.len();
+        Self { key, hash, state, applied, taking: Seq(0), dirty: false, touched: work.number, flushed: 0, bytes }
+    }
+
+    /// The key's rows as they are now, which are those of this work.
+    pub fn written(&mut self, definitions: &Definitions, work: &Work, view: usize) -> FlushedRow {
+        let mut chunks = Vec::new();
+        let layout = &definitions.layouts[view];
+        let row = self.state.encode(layout, self.applied, &mut |id, bytes| chunks.push((id, bytes.map(<[u8]>::to_vec))));
+        self.dirty = false;
+        self.touched = work.number;
+        self.flushed = work.number;
+        self.bytes = self.state.bytes() + self.key.len();
+        FlushedRow { view, key: self.key.clone(), row: (!self.state.is_empty()).then_some(row), chunks }
+    }
+}
+
+/// A key as the last cut has it.
+struct Before {
+    key: Box<[u8]>,
+    hash: u64,
+    state: KeyState,
+}
+
+#[derive(Default)]
+pub struct Table {
+    pub entries: HashTable<Entry>,
+    /// Of the work `work`, where that keeps what was before it.
+    before: HashTable<Before>,
+    work: u64,
+}
+
+impl Table {
+    pub fn find(&self, hash: u64, key: &[u8]) -> Option<&Entry> {
+        self.entries.find(hash, |entry| entry.hash == hash && *entry.key == *key)
+    }
+
+    /// A key that the work is about to change. What it was is kept the first time, where `keeps` says so.
+    pub fn find_to_change(&mut self, hash: u64, key: &[u8], work: &Work, keeps: bool) -> Option<&mut Entry> {
+        let entry = self.entries.find_mut(hash, |entry| entry.hash == hash && *entry.key == *key)?;
+        if keeps && entry.touched != work.number {
+            keep(&mut self.before, &mut self.work, entry, work);
+        }
+        Some(entry)
+    }
+
+    /// Takes in a key that is not there, as the last cut has it, to be changed by that work.
+    pub fn insert(&mut self, entry: Entry, work: &Work, keeps: bool) -> &mut Entry {
+        if keeps {
+            keep(&mut self.before, &mut self.work, &entry, work);
+        }
+        self.entries.insert_unique(entry.hash, entry, |entry| entry.hash).into_mut()
+    }
+
+    /// The state of a key at the cut that the work with this number made; `None` where the store has it, or nothing.
+    pub fn state_at(&self, cut: u64, hash: u64, key: &[u8]) -> Option<&KeyState> {
+        if self.work > cut
+            && let Some(before) = self.before.find(hash, |before| before.hash == hash && *before.key == *key)
+        {
+            return Some(&before.state);
+        }
+        self.find(hash, key).map(|entry| &entry.state)
+    }
+}
+
+fn keep(before: &mut HashTable<Before>, of: &mut u64, entry: &Entry, work: &Work) {
+    if *of != work.number {
+        // No reader is at the cut before that any more.
+        before.clear();
+        *of = work.number;
+    }
+    let kept = Before { key: entry.key.clone(), hash: entry.hash, state: entry.state.cut() };
+    before.insert_unique(entry.hash, kept, |before| before.hash);
+}

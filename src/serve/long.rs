@@ -1,0 +1,126 @@
+//! The threads of what takes long: reading large bodies, long lookups, writing large answers. They give way to those that
+//! serve sockets and to the engine's, take turns among themselves as the system schedules them, and are bounded: past the
+//! bound a request is refused, so that waiting never piles up. Must never be waited for by a socket's thread.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+
+use axum::http::StatusCode;
+use crossbeam_channel::{Receiver, Sender, bounded};
+use tokio::sync::oneshot;
+
+use crate::error::{Error, Result};
+
+use super::error::Refusal;
+
+/// How many are worked on side by side at most; the others wait.
+const THREADS_MAX: usize = 8;
+/// How much they give way.
+const NICENESS: i32 = 10;
+
+type Job = Box<dyn FnOnce() + Send>;
+
+pub(super) struct Long {
+    jobs: Sender<Job>,
+    most: usize,
+    /// In work, or waiting for it.
+    accepted: Arc<AtomicUsize>,
+}
+
+/// Counts one out when it is over, however it ends.
+struct Accepted(Arc<AtomicUsize>);
+
+impl Drop for Accepted {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+impl Long {
+    /// At most so many at a time. The threads end when this goes.
+    ///
+    /// # Errors
+    /// `Unavailable` when the system gives no threads.
+    pub fn new(most: usize) -> Result<Self> {
+        let (jobs, receiver) = bounded(most);
+        for index in 0..most.min(THREADS_MAX) {
+            let jobs = receiver.clone();
+            let started = thread::Builder::new().name(format!("long-{index}")).spawn(move || work(&jobs));
+            started.map_err(|error| Error::unavailable(format!("cannot start a thread: {error}")))?;
+        }
+        Ok(Self { jobs, most, accepted: Arc::default() })
+    }
+
+    /// Does it on one of the threads. What nobody waits for any more when its turn comes is left out.
+    pub async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> std::result::Result<T, Refusal> {
+        let accepted = self.accepted.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |now| (now < self.most).then_some(now + 1));
+        let most = self.most;
+        let full = || {
+            let message = format!(
+                "{most} long requests are in work or wait already: ask again, ask for fewer rows at once, or raise long_lookups_max"
+            );
+            Refusal { status: StatusCode::SERVICE_UNAVAILABLE, code: "unavailable", field: None, message }
+        };
+        accepted.map_err(|_| full())?;
+        let accepted = Accepted(Arc::clone(&self.accepted));
+        let (sender, receiver) = oneshot::channel();
+        let job = move || {
+            let _accepted = accepted;
+            if !sender.is_closed() {
+                // Who asked may have gone meanwhile.
+                let _ = sender.send(work());
+            }
+        };
+        self.jobs.try_send(Box::new(job)).map_err(|_| full())?;
+        receiver.await.map_err(|_| Error::internal("a long request ended before its answer; see the log").into())
+    }
+}
+
+fn work(jobs: &Receiver<Job>) {
+    // Where the system does not allow it, they compete as equals.
+    if let Err(error) = rustix::process::nice(NICENESS) {
+        tracing::debug!("long requests keep the priority of others: {error}");
+    }
+    for job in jobs {
+        if catch_unwind(AssertUnwindSafe(job)).is_err() {
+            tracing::error!("a long request panicked; report it with the message above");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn past_its_bound_it_refuses_and_goes_on_afterwards() {
+        let long = Long::new(2).unwrap();
+        let (hold, held) = bounded::<()>(0);
+        let wait = |held: Receiver<()>| move || held.recv().is_err();
+        let (one, two) = (long.run(wait(held.clone())), long.run(wait(held)));
+        let both = async { tokio::join!(one, two) };
+        let third = async {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            let refused = long.run(|| ()).await.unwrap_err();
+            drop(hold);
+            refused
+        };
+        let ((one, two), refused) = tokio::join!(both, third);
+        assert_eq!((one.unwrap(), two.unwrap()), (true, true));
+        assert_eq!(refused.status, StatusCode::SERVICE_UNAVAILABLE);
+        assert!(refused.message.contains("long_lookups_max"), "{}", refused.message);
+        assert_eq!(long.run(|| 7).await.unwrap(), 7);
+    }
+
+    #[tokio::test]
+    async fn a_panic_is_an_answer_and_no_end() {
+        let long = Long::new(1).unwrap();
+        let panicked: std::result::Result<(), Refusal> = long.run(|| panic!("as the test wants it")).await;
+        assert_eq!(panicked.unwrap_err().code, "internal");
+        assert_eq!(long.run(|| 7).await.unwrap(), 7);
+    }
+}
