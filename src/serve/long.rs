@@ -67,10 +67,16 @@ impl Long {
         let accepted = Accepted(Arc::clone(&self.accepted));
         let (sender, receiver) = oneshot::channel();
         let job = move || {
-            let _accepted = accepted;
-            if !sender.is_closed() {
+            if sender.is_closed() {
+                return drop(accepted);
+            }
+            let done = catch_unwind(AssertUnwindSafe(work));
+            // Who is answered may ask again at once.
+            drop(accepted);
+            match done {
                 // Who asked may have gone meanwhile.
-                let _ = sender.send(work());
+                Ok(done) => drop(sender.send(done)),
+                Err(_) => tracing::error!("a long request panicked; report it with the message above"),
             }
         };
         self.jobs.try_send(Box::new(job)).map_err(|_| full())?;
@@ -83,11 +89,7 @@ fn work(jobs: &Receiver<Job>) {
     if let Err(error) = rustix::process::nice(NICENESS) {
         tracing::debug!("long requests keep the priority of others: {error}");
     }
-    for job in jobs {
-        if catch_unwind(AssertUnwindSafe(job)).is_err() {
-            tracing::error!("a long request panicked; report it with the message above");
-        }
-    }
+    jobs.iter().for_each(|job| job());
 }
 
 #[cfg(test)]
