@@ -17,6 +17,7 @@ mod id;
 mod json;
 mod key;
 mod record;
+mod snapshot;
 mod time;
 mod value;
 
@@ -40,6 +41,7 @@ pub mod offline;
 pub mod online;
 
 // Assembly.
+pub mod checkpoint;
 pub mod cli;
 pub mod config;
 pub mod engine;

@@ -21,10 +21,10 @@ const BETWEEN: u64 = 1_000_000;
 const PUSHED: u64 = 10_000;
 
 /// A data folder with a state of `keys` keys, and what works on it.
-struct Place {
-    project: Project,
-    config: Config,
-    plan: Plan,
+pub struct Place {
+    pub project: Project,
+    pub config: Config,
+    pub plan: Plan,
     keys: u64,
 }
 
@@ -65,7 +65,7 @@ pub fn killed(figures: &mut Figures, keys: u64) -> Result<()> {
 }
 
 impl Place {
-    fn new(keys: u64) -> Result<Self> {
+    pub fn new(keys: u64) -> Result<Self> {
         let project = Project::new(&format!(
             "source s (k bigint, x double, t timestamp) from log 's' event time t lateness '10 hours' history '1 day';\n\
              entity e (k bigint);\nfeatures v of e from s (\n{});\nvector w (v.*);\n",
@@ -78,7 +78,7 @@ impl Place {
     }
 
     /// Appends so many events of which `events` were appended before: each key in turn, neighbours far apart.
-    fn push(&self, events: &mut u64, more: u64) -> Result<()> {
+    pub fn push(&self, events: &mut u64, more: u64) -> Result<()> {
         let step = (60 * 24 * HOUR / self.keys).max(1);
         let all = *events + more;
         while *events < all {
@@ -96,7 +96,7 @@ impl Place {
     }
 
     /// Starts a server; how many seconds its first lookup took to be answered.
-    fn start(&self) -> Result<(f64, Server)> {
+    pub fn start(&self) -> Result<(f64, Server)> {
         timed(|| {
             let server = self.project.start(&[]);
             wait_for("a lookup", || {

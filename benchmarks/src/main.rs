@@ -1,10 +1,12 @@
 //! Benchmarks of the payments workload, end to end: `make bench`. Prints a table, and the same as one line of JSON.
 //!
 //! `forebay-benchmarks [EVENTS]` (default 1,000,000; `curves` for costs that must not grow and what keys take, `bytes` for
-//! the latter alone, `killed [KEYS]` for starts after `kill -9`, `crowd [SECONDS]` for small lookups beside long ones): ingest from the embedded log and from Kafka, lookups in process and over HTTP, a training set, a
+//! the latter alone, `killed [KEYS]` for starts after `kill -9`, `crowd [SECONDS]` for small lookups beside long ones,
+//! `checkpoint [KEYS]` for copies and the way back): ingest from the embedded log and from Kafka, lookups in process and over HTTP, a training set, a
 //! scored event. What is missing (Java, `wrk`, a trained model) is said and left out.
 
 mod bytes;
+mod checkpoint;
 mod crowd;
 mod curves;
 mod figures;
@@ -35,6 +37,12 @@ fn main() -> forebay::Result<()> {
         }
         Some("bytes") => {
             bytes::bytes(&mut figures)?;
+            figures.print();
+            return Ok(());
+        }
+        Some("checkpoint") => {
+            let keys = std::env::args().nth(2).and_then(|text| text.parse().ok()).unwrap_or(3_000_000);
+            checkpoint::checkpoint(&mut figures, keys)?;
             figures.print();
             return Ok(());
         }

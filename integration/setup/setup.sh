@@ -7,6 +7,7 @@
 #   setup.sh bench     the HTTP load generator
 #   setup.sh watching  Prometheus, whose promtool tests the alert rules, and libfaketime, which sets a clock for tests
 #   setup.sh postgres  the server whose answers functions and operators are compared with
+#   setup.sh moto      the object store that tests start
 #   setup.sh peers     what benchmarks run beside Forebay: a Python environment of its own, Kafka Streams, a Java compiler
 #
 # Says what it installs, and nothing when everything is there. A part is done again when what defines it changes.
@@ -224,6 +225,18 @@ watching() {
   mark watching "$what"
 }
 
+# ---- an object store --------------------------------------------------------------------------------------------
+
+moto() {
+  local what
+  what=$(cat "$here/requirements-moto.txt")
+  [ -e "$(stamp moto "$what")" ] && [ -x "$cache/moto-venv/bin/moto_server" ] && return 0
+  say "an object store for tests into $cache/moto-venv: $(grep -v '^#' "$here/requirements-moto.txt" | tr '\n' ' ')"
+  venv moto-venv
+  pip_install moto-venv --requirement "$here/requirements-moto.txt"
+  mark moto "$what"
+}
+
 # ---- peers -----------------------------------------------------------------------------------------------------
 
 peers() {
@@ -252,9 +265,9 @@ for part in "$@"; do
       [ "$rocksdb" = source ] || rocksdb
       onnxruntime
       ;;
-    python | kafka | watching | peers) $part ;;
+    python | kafka | watching | moto | peers) $part ;;
     bench) has wrk || install_packages wrk ;;
     postgres) [ -x /usr/lib/postgresql/15/bin/initdb ] || install_packages postgresql-15 ;;
-    *) fail "there is no part $part: choose from build, python, kafka, watching, bench, peers, postgres" ;;
+    *) fail "there is no part $part: choose from build, python, kafka, watching, moto, bench, peers, postgres" ;;
   esac
 done

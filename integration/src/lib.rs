@@ -7,6 +7,7 @@
 pub mod answers;
 pub mod attempts;
 pub mod batches;
+pub mod buckets;
 mod calls;
 pub mod cases;
 pub mod chance;

@@ -17,6 +17,7 @@ const ROOMS: &[(&str, u8, &[&str])] = &[
     ("json", 0, &["*"]),
     ("key", 0, &["*"]),
     ("record", 0, &["*"]),
+    ("snapshot", 0, &["*"]),
     ("time", 0, &["*"]),
     ("value", 0, &["*"]),
     ("aggregate", 1, &[]),
@@ -38,6 +39,7 @@ const ROOMS: &[(&str, u8, &[&str])] = &[
     ("demo", 8, &[]),
     ("proof", 8, &[]),
     ("integrity", 8, &[]),
+    ("checkpoint", 8, &[]),
     ("serve", 9, &[]),
     ("cli", 10, &[]),
 ];
@@ -48,7 +50,7 @@ const PLANNERS: &[&str] = &["language", "proof", "demo", "cli"];
 /// A vendor's crate, and the folders in which it may be named.
 const VENDORS: &[(&str, &[&str])] = &[
     ("rdkafka", &["src/log/kafka"]),
-    ("rocksdb", &["src/online", "src/log/embedded"]),
+    ("rocksdb", &["src/snapshot.rs", "src/online", "src/log/embedded"]),
     ("datafusion", &["src/language", "src/training"]),
     ("ort", &["src/model"]),
     ("axum", &["src/serve"]),

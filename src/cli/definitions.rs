@@ -72,7 +72,17 @@ impl Applied {
     /// `None` when nothing was applied yet. Paths are as `language::load` would give them here, so that equal
     /// definitions compare as equal.
     pub fn load(context: &Context) -> Result<Option<Self>> {
-        let path = path(&context.config.data);
+        let Some(mut applied) = Self::read(&context.config.data)? else { return Ok(None) };
+        if let (true, Ok(here)) = (context.config.features.is_relative(), std::env::current_dir()) {
+            for file in &mut applied.files {
+                file.path = file.path.strip_prefix(&here).map(Path::to_owned).unwrap_or_else(|_| file.path.clone());
+            }
+        }
+        Ok(Some(applied))
+    }
+
+    fn read(data: &Path) -> Result<Option<Self>> {
+        let path = path(data);
         let bytes = match fs::read(&path) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
@@ -87,25 +97,34 @@ impl Applied {
             (Some(FORMAT), _) | (None, None) => {}
             _ => return Err(damaged("no known format".to_owned())),
         }
-        let mut applied: Self = serde_json::from_value(read.value).map_err(|error| damaged(error.to_string()))?;
-        if let (true, Ok(here)) = (context.config.features.is_relative(), std::env::current_dir()) {
-            for file in &mut applied.files {
-                file.path = file.path.strip_prefix(&here).map(Path::to_owned).unwrap_or_else(|_| file.path.clone());
-            }
-        }
-        Ok(Some(applied))
+        serde_json::from_value(read.value).map(Some).map_err(|error| damaged(error.to_string()))
     }
 
     /// Records these files, and the models' files of their plan, as applied now, in one step.
     pub fn store(context: &Context, files: &[SourceFile], plan: &Plan) -> Result<()> {
-        let path = path(&context.config.data);
         let absolute = |file: &SourceFile| SourceFile {
             path: std::path::absolute(&file.path).unwrap_or_else(|_| file.path.clone()),
             text: file.text.clone(),
         };
         let models = plan.models.iter().map(|model| (model.name.clone(), model.version.clone())).collect();
         let applied = Self { at: EventTime(context.clock.now().0).to_string(), files: files.iter().map(absolute).collect(), models };
-        let text = codec::seal_json(FORMAT, &applied)?;
+        applied.write(&context.config.data)
+    }
+
+    /// Files of the folder `from` are in the folder `to` from now on.
+    pub fn moved(data: &Path, from: &Path, to: &Path) -> Result<()> {
+        let Some(mut applied) = Self::read(data)? else { return Ok(()) };
+        for file in &mut applied.files {
+            if let Ok(below) = file.path.strip_prefix(from) {
+                file.path = to.join(below);
+            }
+        }
+        applied.write(data)
+    }
+
+    fn write(&self, data: &Path) -> Result<()> {
+        let path = path(data);
+        let text = codec::seal_json(FORMAT, self)?;
         let partial = path.with_extension("partial");
         let written = path
             .parent()

@@ -5,6 +5,7 @@ mod apply;
 mod assignment;
 mod check;
 mod check_data;
+mod checkpoint;
 mod client;
 mod completions;
 mod config;
@@ -22,6 +23,7 @@ mod plan;
 mod progress;
 mod push;
 mod rebuild;
+mod restore;
 mod score;
 mod serve;
 mod sources;
@@ -125,6 +127,13 @@ enum Command {
     /// Build what is damaged again, from what it was made of
     #[command(subcommand)]
     Rebuild(rebuild::Command),
+    /// Copy the data folder as of one moment, also while it is served: events, state, definitions, models
+    Checkpoint(checkpoint::Arguments),
+    /// Show the checkpoints of a folder or a bucket
+    #[command(subcommand)]
+    Checkpoints(checkpoint::Command),
+    /// Make a data folder of a checkpoint
+    Restore(restore::Arguments),
     /// List, read and write topics
     #[command(subcommand)]
     Topics(topics::Command),
@@ -138,6 +147,23 @@ enum Command {
     /// Make records for demonstrations and benchmarks
     #[command(subcommand)]
     Generate(generate::Command),
+}
+
+impl Command {
+    /// Whether it looks into the data folder, which has to be whole for that.
+    fn reads_data(&self) -> bool {
+        let reads_none = matches!(
+            self,
+            Self::Init(_)
+                | Self::Fmt(_)
+                | Self::Restore(_)
+                | Self::Checkpoints(_)
+                | Self::Config(_)
+                | Self::Completions(_)
+                | Self::Generate(_)
+        );
+        !reads_none
+    }
 }
 
 /// Runs the command line and returns the exit code. `environment` are the process' variables.
@@ -175,6 +201,9 @@ fn dispatch(arguments: Arguments, environment: Vec<(String, String)>, clock: Arc
     // Several commands of one process, as tests run them, share the log of the first.
     let _ = start_logging(&settings.log, format, std::io::stderr().is_terminal());
     let context = Context::new(settings, clock);
+    if arguments.command.reads_data() {
+        crate::checkpoint::unfinished(&context.config.data)?;
+    }
     match arguments.command {
         Command::Init(arguments) => init::run(&context, &arguments),
         Command::Check(arguments) => check::run(&context, &arguments),
@@ -192,6 +221,9 @@ fn dispatch(arguments: Arguments, environment: Vec<(String, String)>, clock: Arc
         Command::State(arguments) => state::run(&context, &arguments),
         Command::CheckData(arguments) => check_data::run(&context, &arguments),
         Command::Rebuild(command) => rebuild::run(&context, &command),
+        Command::Checkpoint(arguments) => checkpoint::run(&context, &arguments),
+        Command::Checkpoints(command) => checkpoint::list(&context, &command),
+        Command::Restore(arguments) => restore::run(&context, &arguments),
         Command::Topics(command) => topics::run(&context, &command),
         Command::Models(command) => models::run(&context, &command),
         Command::Config(arguments) => config::run(&context, &arguments),

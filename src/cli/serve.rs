@@ -5,12 +5,14 @@ use std::sync::Arc;
 use clap::Args;
 use tokio::signal::unix::{SignalKind, signal};
 
+use crate::checkpoint::{self, Schedule, Turn};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::serve::{self, Limits, Listener, Presence};
 use crate::telemetry::Metrics;
 
 use super::Outcome;
+use super::checkpoint::{alongside, options};
 use super::context::Context;
 use super::definitions::{self, Applied};
 use super::plan::against_applied;
@@ -81,7 +83,25 @@ async fn listen(context: &Context, engine: &Arc<Engine>, listener: Listener, mut
             () = ended => {}
         }
     };
-    serve::run(engine.handle(), listener, limits, until).await
+    let checkpoints = scheduled(context, engine).await?;
+    let served = serve::run(engine.handle(), listener, limits, until).await;
+    blocking(move || {
+        drop(checkpoints);
+        Ok(())
+    })
+    .await
+    .and(served)
+}
+
+/// Makes checkpoints where the settings say so, until it is dropped.
+async fn scheduled(context: &Context, engine: &Engine) -> Result<Option<checkpoint::Running>> {
+    Turn::tidy(&context.config.data)?;
+    let settings = &context.config.checkpoint;
+    let Some(every) = settings.every else { return Ok(None) };
+    let schedule = Schedule { to: settings.to.clone(), every, keep: settings.keep, options: options(context) };
+    let own = Context::new(context.config.clone(), Arc::clone(&context.clock));
+    let (handle, clock) = (engine.handle(), Arc::clone(&context.clock));
+    blocking(move || checkpoint::start(schedule, handle, clock, move || alongside(&own))).await.map(Some)
 }
 
 async fn caught_up(engine: Arc<Engine>, mut stop: Signals) -> Result<()> {

@@ -54,6 +54,33 @@ pub const KEYS: &[Key] = &[
     key("ready_when", "caught_up", "ready once caught_up with what the logs held, or restored"),
     key("long_lookups_max", "64", "long lookups that may be in work or wait for it"),
     key("waiting_lookups_max", "1000", "lookups that may wait for positions (after)"),
+    key("checkpoint_to", "", "where checkpoints go: a folder or s3://bucket/prefix"),
+    key("checkpoint_every", "never", "how often a running server makes one"),
+    key("checkpoint_keep", "7", "how many of them stay"),
+    key("checkpoint_patience", "1m", "how long an object store is tried again"),
+];
+
+/// What is taken of the variables `AWS_*`: how to reach an object store, and as whom.
+pub const S3: &[&str] = &[
+    "access_key_id",
+    "secret_access_key",
+    "session_token",
+    "region",
+    "default_region",
+    "endpoint_url",
+    "endpoint_url_s3",
+    "endpoint",
+    "allow_http",
+    "role_arn",
+    "role_session_name",
+    "web_identity_token_file",
+    "endpoint_url_sts",
+    "container_credentials_relative_uri",
+    "container_credentials_full_uri",
+    "container_authorization_token_file",
+    "virtual_hosted_style_request",
+    "server_side_encryption",
+    "sse_kms_key_id",
 ];
 
 /// Reads `512MB`, `64 MiB`, `1GiB` or plain bytes.
@@ -78,6 +105,17 @@ pub fn bytes(text: &str) -> Result<u64> {
 pub fn duration(text: &str) -> Result<Duration> {
     let span = Span::parse(text).ok_or_else(|| expected("a time such as 10ms or 2s", text))?;
     Ok(Duration::from_micros(span.0.unsigned_abs()))
+}
+
+/// Reads `6 hours` or `never`.
+pub fn interval(text: &str) -> Result<Option<Duration>> {
+    match text {
+        "never" => Ok(None),
+        _ => match duration(text) {
+            Ok(every) if every >= Duration::from_secs(1) => Ok(Some(every)),
+            _ => Err(expected("a time of at least 1s such as 6h, or never", text)),
+        },
+    }
 }
 
 /// Reads `7 days` or `forever`.

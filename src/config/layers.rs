@@ -5,7 +5,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use super::keys::{self, KEYS, Key};
-use super::{Config, Kafka};
+use super::{Checkpoint, Config, Kafka};
 use crate::error::{Error, Result};
 
 /// Where a setting came from.
@@ -59,10 +59,12 @@ impl Layers {
     /// cannot be read: the message names the key, where its value came from and what was expected.
     pub fn config(&self) -> Result<Config> {
         let path = self.path();
-        let (mut file, options) = match &path {
+        let mut file = match &path {
             Some(path) => read_file(path)?,
-            None => (BTreeMap::new(), BTreeMap::new()),
+            None => BTreeMap::new(),
         };
+        let options = table(&mut file, "kafka.options.");
+        let s3 = table(&mut file, "s3.");
         let folder = path.as_deref().and_then(Path::parent).unwrap_or(Path::new(""));
         let mut settings = Vec::with_capacity(KEYS.len());
         for key in KEYS {
@@ -76,7 +78,22 @@ impl Layers {
         for (name, value) in &options {
             settings.push(Setting { key: format!("kafka.options.{name}"), value: value.clone(), origin: origin.clone() });
         }
-        typed(settings, options)
+        for (name, value) in &s3 {
+            let is_secret = ["secret", "token", "key"].iter().any(|word| name.contains(word));
+            let value = if is_secret { "(not shown)" } else { value.as_str() };
+            settings.push(Setting { key: format!("s3.{name}"), value: value.to_owned(), origin: origin.clone() });
+        }
+        let mut stores = self.object_stores();
+        stores.extend(s3);
+        typed(settings, options, stores)
+    }
+
+    /// What the variables `AWS_*` say, by their names in lower case and without that prefix; not those of other programs.
+    fn object_stores(&self) -> BTreeMap<String, String> {
+        let known = |name: &String| keys::S3.contains(&name.as_str());
+        let variables =
+            self.environment.iter().filter_map(|(name, value)| Some((name.strip_prefix("AWS_")?.to_ascii_lowercase(), value.clone())));
+        variables.filter(|(name, value)| known(name) && !value.is_empty()).collect()
     }
 
     /// The file to read: the flag's, the environment's, or `forebay.toml` where there is one.
@@ -109,8 +126,16 @@ impl Layers {
     }
 }
 
-/// The file's values as text by dotted key, and the options of Kafka apart.
-fn read_file(path: &Path) -> Result<(BTreeMap<String, String>, BTreeMap<String, String>)> {
+/// Takes a table of names that are not ours out of the file's values.
+fn table(file: &mut BTreeMap<String, String>, prefix: &str) -> BTreeMap<String, String> {
+    let (options, values): (BTreeMap<_, _>, BTreeMap<_, _>) =
+        std::mem::take(file).into_iter().partition(|(key, _)| key.starts_with(prefix));
+    *file = values;
+    options.into_iter().map(|(key, value)| (key[prefix.len()..].to_owned(), value)).collect()
+}
+
+/// The file's values as text by dotted key.
+fn read_file(path: &Path) -> Result<BTreeMap<String, String>> {
     let text = std::fs::read_to_string(path).map_err(|error| match error.kind() {
         std::io::ErrorKind::NotFound => {
             Error::not_found(format!("there is no file of settings {}: name another with --config, or write one", path.display()))
@@ -122,10 +147,7 @@ fn read_file(path: &Path) -> Result<(BTreeMap<String, String>, BTreeMap<String, 
         .map_err(|error: toml::de::Error| Error::input(format!("{} is no toml: {}", path.display(), error.to_string().trim())))?;
     let mut values = BTreeMap::new();
     flatten("", &table, &mut values);
-    let prefix = "kafka.options.";
-    let (options, values): (BTreeMap<_, _>, BTreeMap<_, _>) = values.into_iter().partition(|(key, _)| key.starts_with(prefix));
-    let options = options.into_iter().map(|(key, value)| (key[prefix.len()..].to_owned(), value)).collect();
-    Ok((values, options))
+    Ok(values)
 }
 
 fn flatten(prefix: &str, table: &toml::Table, values: &mut BTreeMap<String, String>) {
@@ -139,7 +161,7 @@ fn flatten(prefix: &str, table: &toml::Table, values: &mut BTreeMap<String, Stri
     }
 }
 
-fn typed(settings: Vec<Setting>, options: BTreeMap<String, String>) -> Result<Config> {
+fn typed(settings: Vec<Setting>, options: BTreeMap<String, String>, s3: BTreeMap<String, String>) -> Result<Config> {
     fn read<T>(settings: &[Setting], key: &str, read: impl Fn(&str) -> Result<T>) -> Result<T> {
         let setting = settings.iter().find(|setting| setting.key == key);
         let setting = setting.ok_or_else(|| Error::internal(format!("setting {key} is not listed")))?;
@@ -172,6 +194,13 @@ fn typed(settings: Vec<Setting>, options: BTreeMap<String, String>) -> Result<Co
         ready_when: read(&settings, "ready_when", keys::ready_when)?,
         long_lookups_max: read(&settings, "long_lookups_max", at_least_one)?,
         waiting_lookups_max: read(&settings, "waiting_lookups_max", at_least_one)?,
+        checkpoint: Checkpoint {
+            to: read(&settings, "checkpoint_to", text)?,
+            every: read(&settings, "checkpoint_every", keys::interval)?,
+            keep: read(&settings, "checkpoint_keep", at_least_one)?,
+            patience: read(&settings, "checkpoint_patience", keys::duration)?,
+        },
+        s3,
         settings,
     })
 }

@@ -51,6 +51,10 @@ pub struct Config {
     pub long_lookups_max: usize,
     /// Lookups that may wait for positions.
     pub waiting_lookups_max: usize,
+    pub checkpoint: Checkpoint,
+    /// How an object store is reached: `[s3]` in the file over the variables `AWS_*`, by the names of these in lower case and
+    /// without that prefix.
+    pub s3: BTreeMap<String, String>,
     /// All settings as text, with their origins, in the order of `KEYS`.
     pub settings: Vec<Setting>,
 }
@@ -71,6 +75,19 @@ pub enum ReadyWhen {
     CaughtUp,
     /// State is restored as of the last commit.
     Restored,
+}
+
+/// Copies of the data folder.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Checkpoint {
+    /// A folder or `s3://bucket/prefix`; empty where none is set.
+    pub to: String,
+    /// How often a running server makes one; `None` is never.
+    pub every: Option<Duration>,
+    /// How many of these stay.
+    pub keep: usize,
+    /// How long a step of an object store is tried again.
+    pub patience: Duration,
 }
 
 /// How results are printed.

@@ -1,12 +1,15 @@
 //! What others hold of a running engine: scores, pushes, its condition; lookups are in `lookup.rs`. Nothing here waits for
 //! the applier.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::api::{Freshness, LookupAnswer, PushReceipt, ScoreAnswer, SourceReport, Status};
+use super::cut::{Pause, cut};
 use super::gauges::lag;
 use super::models::Loaded;
+use super::problems::Kind;
 use super::push::push;
 use super::shared::{Applied, Shared};
 use crate::error::{Error, Result};
@@ -34,6 +37,27 @@ impl Handle {
     #[must_use]
     pub fn metrics(&self) -> &Arc<Metrics> {
         &self.shared.metrics
+    }
+
+    /// Copies all that the engine stores, as of one moment, into a folder that is there and empty; not on a thread that others
+    /// wait for.
+    ///
+    /// # Errors
+    /// `Conflict` where the engine was opened to read only; `Unavailable` where the disk does not take the copy.
+    pub fn copy_into(&self, folder: &Path) -> Result<Pause> {
+        self.shared.check()?;
+        cut(&self.shared, folder)
+    }
+
+    /// The data folder of an engine that writes.
+    #[must_use]
+    pub fn data(&self) -> Option<&Path> {
+        self.shared.offline.get().map(|_| self.shared.folder.as_path())
+    }
+
+    /// Says in the status why no checkpoints are made, or that they are again.
+    pub fn set_checkpoint_problem(&self, problem: Option<String>) {
+        self.shared.set_problem(Kind::Checkpoint, "checkpoints", problem);
     }
 
     /// The engine's present, microseconds since the epoch.

@@ -21,6 +21,7 @@ mod apply;
 mod aside;
 mod clock;
 mod commit;
+mod cut;
 mod drain;
 mod drift;
 mod gauges;
@@ -63,6 +64,7 @@ pub use after::WAIT_MAX;
 pub use api::{
     Freshness, LookupAnswer, LookupRequest, LookupRow, Misplaced, PushReceipt, Readiness, ScoreAnswer, SourceReport, Status, Waiting,
 };
+pub use cut::Pause;
 pub use handle::Handle;
 pub use lookup::Tried;
 pub use publish::WRITER as OUTBOX_WRITER;
@@ -127,6 +129,7 @@ impl Engine {
         adopt::adopt(&store, &offline, &plan)?;
         let models = models::load(&plan);
         let (shared, restored) = recover::restore(config, plan, store, logs, models, Arc::clone(&clock), metrics)?;
+        let _ = shared.offline.set(Arc::clone(&offline));
         shared.offline_upto.store(offline.upto().0, Ordering::Release);
 
         let (incoming_sender, incoming) = bounded(INCOMING_MAX);

@@ -7,6 +7,8 @@ use parking_lot::Mutex;
 /// What a problem is about, for a label that takes few values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Kind {
+    /// Copies that are made every so often.
+    Checkpoint,
     /// The clock, or the clocks of those who send.
     Clock,
     /// What drift is measured against.
@@ -32,7 +34,8 @@ pub enum Kind {
 }
 
 impl Kind {
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
+        Self::Checkpoint,
         Self::Clock,
         Self::Drift,
         Self::Engine,
@@ -49,6 +52,7 @@ impl Kind {
     /// The value of the label.
     pub fn name(self) -> &'static str {
         match self {
+            Self::Checkpoint => "checkpoint",
             Self::Clock => "clock",
             Self::Drift => "drift",
             Self::Engine => "engine",

@@ -161,6 +161,8 @@ impl Drop for Gather<'_> {
 }
 
 pub struct Shared {
+    /// Only where the engine writes.
+    pub offline: OnceLock<Arc<crate::offline::Store>>,
     pub definitions: Arc<Definitions>,
     pub store: Store,
     pub logs: Logs,
@@ -229,6 +231,7 @@ impl Shared {
         let awaited = definitions.plan.sources.iter().map(|_| Mutex::default()).collect();
         let ends = definitions.plan.sources.iter().map(|_| Mutex::default()).collect();
         Self {
+            offline: OnceLock::new(),
             definitions,
             store,
             logs,

@@ -100,6 +100,14 @@ pub fn version_of(path: &Path) -> Result<String> {
     Ok(file::read_file(path)?.version)
 }
 
+/// A model's file, and those that hold its weights.
+///
+/// # Errors
+/// Those of `version_of`.
+pub fn files_of(path: &Path) -> Result<Vec<PathBuf>> {
+    Ok(file::read_file(path)?.files)
+}
+
 impl Session {
     /// Loads a model for the rows of its vector, and tries it on made-up ones.
     ///

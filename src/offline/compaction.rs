@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use arrow::compute::concat_batches;
@@ -44,7 +45,8 @@ impl Store {
         for group in merges(&current.files) {
             self.merge(&mut next, &mut made, &group, now, &mut report)?;
         }
-        let keep = |file: &Retired| now.0.saturating_sub(file.at.0) < GRACE.0;
+        let copied = Arc::strong_count(&writing.copied) > 1;
+        let keep = |file: &Retired| copied || now.0.saturating_sub(file.at.0) < GRACE.0;
         let removed: Vec<Retired> = next.retired.iter().filter(|file| !keep(file)).cloned().collect();
         next.retired.retain(keep);
         if report.files_made > 0 || !removed.is_empty() {

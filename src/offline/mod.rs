@@ -8,6 +8,7 @@
 
 mod checksum;
 mod compaction;
+mod copy;
 mod manifest;
 mod part;
 mod reading;
@@ -23,10 +24,11 @@ use arrow::array::{Array, AsArray, BooleanArray, RecordBatch};
 use arrow::compute::{concat_batches, filter_record_batch};
 use arrow::datatypes::{TimestampMicrosecondType, UInt64Type};
 use chrono::Datelike;
-use parking_lot::{Mutex, RwLock};
+use parking_lot::{Mutex, MutexGuard, RwLock};
 
 use self::checksum::Checksums;
 pub use self::compaction::CompactionReport;
+pub use self::copy::Pinned;
 pub use self::manifest::{Column, FileEntry};
 use self::manifest::{Manifest, located, sync_folder};
 use self::part::Press;
@@ -57,6 +59,8 @@ struct Writing {
     turn: Mutex<()>,
     /// The sources that are tables.
     tables: BTreeSet<String>,
+    /// Shared with every copy that is being made.
+    copied: Arc<()>,
 }
 
 impl Store {
@@ -72,7 +76,7 @@ impl Store {
         }
         let (first, learnt) = (manifest.generation == 0, next.event_times != manifest.event_times);
         let tables = sources.iter().filter(|source| source.files.is_some()).map(|source| source.name.clone()).collect();
-        let writing = Writing { turn: Mutex::new(()), tables };
+        let writing = Writing { turn: Mutex::new(()), tables, copied: Arc::default() };
         let store = Self { folder: folder.to_owned(), manifest: RwLock::new(Arc::new(manifest)), writing: Some(writing) };
         if first || learnt {
             store.replace(next, &Made::default())?;
@@ -123,6 +127,17 @@ impl Store {
     /// The state of the log at this moment: its files and `upto` belong together.
     pub fn snapshot(&self) -> Snapshot {
         Snapshot { folder: self.folder.clone(), manifest: self.manifest.read().clone() }
+    }
+
+    /// Nothing is written while this is held.
+    pub fn hold(&self) -> Result<MutexGuard<'_, ()>> {
+        Ok(self.writing()?.turn.lock())
+    }
+
+    /// The state of the log at this moment, to be copied: its files stay for as long as this is there.
+    pub fn pin(&self) -> Result<Pinned> {
+        let pin = Arc::clone(&self.writing()?.copied);
+        Ok(Pinned { snapshot: self.snapshot(), _pin: pin })
     }
 
     /// Adds the committed events up to `upto`, durably and in one step; when this returns they may be forgotten

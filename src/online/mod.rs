@@ -12,6 +12,7 @@ mod snapshot;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use parking_lot::{Mutex, MutexGuard};
 use rocksdb::{
     BlockBasedOptions, Cache, ColumnFamilyDescriptor, DB, DBCompressionType, DBPinnableSlice, Direction, FlushOptions, IteratorMode,
     Options, Range, WriteBatch, WriteOptions,
@@ -30,6 +31,7 @@ use crate::id::{Identity, Seq};
 use crate::key::slot_of;
 use crate::plan::Contents;
 use crate::record::NewRecord;
+use crate::snapshot::{Snapshot, Way};
 use crate::time::IngestTime;
 
 const META: &str = "meta";
@@ -162,6 +164,8 @@ pub fn chunk_key(view: Identity, key: &[u8], chunk: &[u8]) -> Vec<u8> {
 pub struct Store {
     db: DB,
     folder: PathBuf,
+    /// Held by every write.
+    writing: Mutex<()>,
 }
 
 impl Store {
@@ -184,7 +188,7 @@ impl Store {
             .map_err(|error| Error::internal(format!("the options of RocksDB: {error}")))?;
         let cache = Cache::new_hyper_clock_cache(cache_bytes, 0);
         let db = DB::open_cf_descriptors(&options, folder, families(&cache, buffer_bytes)).map_err(|error| failure(folder, &error))?;
-        Ok(Self { db, folder: folder.to_owned() })
+        Ok(Self { db, folder: folder.to_owned(), writing: Mutex::default() })
     }
 
     /// Opens what is there as of now, also while another process writes.
@@ -201,7 +205,7 @@ impl Store {
         let cache = Cache::new_hyper_clock_cache(cache_bytes, 0);
         let db = DB::open_cf_descriptors_read_only(&database_options(), folder, families(&cache, 8 << 20), false)
             .map_err(|error| failure(folder, &error))?;
-        Ok(Self { db, folder: folder.to_owned() })
+        Ok(Self { db, folder: folder.to_owned(), writing: Mutex::default() })
     }
 
     fn family(&self, name: &str) -> Result<&rocksdb::ColumnFamily> {
@@ -228,6 +232,7 @@ impl Store {
     pub fn commit(&self, commit: Commit) -> Result<()> {
         let mut options = WriteOptions::default();
         options.set_sync(true);
+        let _writing = self.writing.lock();
         self.db.write_opt(commit.batch, &options).map_err(|error| failure(&self.folder, &error))
     }
 
@@ -235,6 +240,16 @@ impl Store {
     pub fn flush(&self) -> Result<()> {
         let families = FAMILIES.iter().map(|name| self.family(name)).collect::<Result<Vec<_>>>()?;
         self.db.flush_cfs_opt(&families, &FlushOptions::default()).map_err(|error| failure(&self.folder, &error))
+    }
+
+    /// Nothing is written while this is held.
+    pub fn hold(&self) -> MutexGuard<'_, ()> {
+        self.writing.lock()
+    }
+
+    /// Begins a copy of the store.
+    pub fn snapshot(&self, into: &Path, way: Way) -> Result<Snapshot<'_>> {
+        Snapshot::prepare(&self.db, &FAMILIES, into, way)
     }
 
     pub fn put_progress(&self, commit: &mut Commit, progress: &Progress) -> Result<()> {
@@ -500,6 +515,7 @@ impl Store {
     pub fn delete_outputs_before(&self, before: u64) -> Result<()> {
         let mut batch = WriteBatch::default();
         batch.delete_range_cf(self.family(OUTBOX)?, 0_u64.to_be_bytes(), before.to_be_bytes());
+        let _writing = self.writing.lock();
         self.db.write(batch).map_err(|error| failure(&self.folder, &error))
     }
 }

@@ -3,6 +3,7 @@
 
 mod answer;
 mod catalog;
+mod copy;
 mod depth;
 mod error;
 mod events;

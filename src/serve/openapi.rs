@@ -54,6 +54,7 @@ fn operation(plan: &Plan, place: usize, route: &Route) -> Json {
         operation.insert("parameters".to_owned(), json!([{"name": parameter, "in": "path", "required": true, "schema": schema}]));
     }
     let body = match place {
+        routes::COPY => Some(json!({"application/json": {"schema": reference("CopyRequest")}})),
         routes::LOOKUP => Some(lookup_body(plan.vectors.iter().map(|vector| (&vector.name, vector)))),
         routes::SCORE => Some(lookup_body(plan.models.iter().map(|model| (&model.name, &plan.vectors[model.vector])))),
         routes::EVENTS => Some(events_body(plan)),
@@ -88,6 +89,13 @@ fn responses(place: usize) -> Json {
                 "503": refused("not now: ask again"),
             })
         }
+        routes::COPY => json!({
+            "200": answered("CopyAnswer"),
+            "400": refused("the request is at fault"),
+            "409": refused("it is not this caller's turn"),
+            "413": refused("the body is too large"),
+            "503": refused("the disk does not take it"),
+        }),
         routes::CATALOG => json!({"200": answered("Catalog")}),
         routes::STATUS => json!({"200": answered("Status")}),
         routes::LIVE => {
@@ -214,6 +222,9 @@ fn schemas(plan: &Plan) -> Json {
     );
     add("LookupAnswer", object(&["vector", "names", "values", "seq", "as_of", "sources"], lookup));
     add("ScoreAnswer", object(&["model", "version", "scores", "names", "values", "seq", "as_of", "sources"], score));
+    add("CopyRequest", object(&["nonce"], json!({"nonce": {"type": "string"}})));
+    let paused = json!({"paused_ms": {"type": "number", "description": "how long writers waited"}});
+    add("CopyAnswer", object(&["paused_ms"], paused));
     add(
         "PushAnswer",
         object(

@@ -10,7 +10,7 @@ use axum::routing::{MethodRouter, get, post};
 
 use super::error::Refusal;
 use super::state::{State, UNKNOWN};
-use super::{catalog, events, health, lookup, openapi, score};
+use super::{catalog, copy, events, health, lookup, openapi, score};
 
 /// One thing that can be asked for.
 pub(super) struct Route {
@@ -35,9 +35,10 @@ pub(super) const LIVE: usize = 5;
 pub(super) const READY: usize = 6;
 pub(super) const METRICS: usize = 7;
 pub(super) const OPENAPI: usize = 8;
+pub(super) const COPY: usize = 9;
 
 /// Every route, at the place that its constant says.
-pub(super) const ROUTES: [Route; 9] = [
+pub(super) const ROUTES: [Route; 10] = [
     post_route("/v1/vectors/{vector}/lookup", "the values of a vector for one or more rows of keys, at one cut"),
     post_route("/v1/models/{model}/score", "a model's scores for one or more rows of keys, with the values they were made from"),
     post_route("/v1/sources/{source}/events", "appends records to a source's log; answered when they are durable"),
@@ -47,6 +48,7 @@ pub(super) const ROUTES: [Route; 9] = [
     get_route("/health/ready", "whether lookups are answered"),
     get_route("/metrics", "metrics as OpenMetrics or in Prometheus' text form, as the request accepts"),
     get_route("/openapi.json", "this document"),
+    post_route("/v1/admin/copy", "copies the data folder beside itself, for `forebay checkpoint`, which holds its lock"),
 ];
 
 const fn post_route(path: &'static str, summary: &'static str) -> Route {
@@ -69,6 +71,7 @@ pub(super) fn router(state: Arc<State>) -> Router {
         get(health::ready),
         get(health::metrics),
         get(openapi::answer),
+        post(copy::answer),
     ];
     let router = ROUTES.iter().zip(handlers).fold(Router::new(), |router, (route, handler)| router.route(route.path, handler));
     router.fallback(unknown).method_not_allowed_fallback(not_allowed).layer(limit).with_state(state)

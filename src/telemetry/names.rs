@@ -85,6 +85,7 @@ metrics! {
     TOPIC_BYTES Gauge "forebay_topic_bytes" ["topic"] "stored bytes of a topic of the embedded log"
     TOPIC_RECORDS Gauge "forebay_topic_records" ["topic"] "records that a topic of the embedded log keeps"
     VIEW_BYTES Gauge "forebay_view_bytes" ["view"] "approximate bytes of a view's state on disk, as of the last minute"
+    CHECKPOINT_TIME Gauge "forebay_checkpoint_timestamp_seconds" [] "when the newest checkpoint of the schedule was made, seconds since the epoch; none before the first"
     DISK_FREE Gauge "forebay_disk_free_bytes" [] "what the file system of the data folder has left for this user"
     DISK_SIZE Gauge "forebay_disk_size_bytes" [] "the size of the file system of the data folder"
     // Condition.

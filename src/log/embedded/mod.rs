@@ -17,12 +17,13 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use parking_lot::{Mutex, RwLock};
+use parking_lot::{Mutex, MutexGuard, RwLock};
 use rocksdb::{ColumnFamily, ColumnFamilyDescriptor, DB, DBCompressionType, Options, ReadOptions, WriteBatch, WriteOptions};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{Offset, Partition};
 use crate::record::{LogReader, LogWriter, NewRecord, RecordRun};
+use crate::snapshot::{Snapshot, Way};
 use crate::time::Clock;
 
 use topic::{Extent, Topic};
@@ -102,6 +103,16 @@ impl Log {
     /// of the records are appended or none.
     pub fn append(&self, records: &[NewRecord]) -> Result<Vec<(Partition, Offset)>> {
         self.inner.append(records, None)
+    }
+
+    /// Nothing is written while this is held.
+    pub fn hold(&self) -> Result<MutexGuard<'_, ()>> {
+        self.inner.change_guard()
+    }
+
+    /// Begins a copy of the log.
+    pub fn snapshot(&self, into: &Path, way: Way) -> Result<Snapshot<'_>> {
+        Snapshot::prepare(&self.inner.store, &["default", keys::BLOCKS], into, way)
     }
 
     /// At most `max` records of a partition from `from` on, or from its start where that is later.

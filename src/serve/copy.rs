@@ -1,0 +1,36 @@
+//! `POST /v1/admin/copy`: what `forebay checkpoint` asks of a running server. Who asks shows that the data folder's lock is
+//! its own, and gets a copy in that folder and nowhere else.
+
+use std::sync::Arc;
+
+use axum::body::Bytes;
+use axum::extract::State as Shared;
+use axum::extract::rejection::BytesRejection;
+use axum::response::Response;
+use serde_json::{Value as Json, json};
+
+use crate::checkpoint;
+use crate::error::{Error, Result};
+
+use super::error::Refusal;
+use super::routes::COPY;
+use super::state::{Answer, State, json as answered};
+
+pub(super) async fn answer(Shared(state): Shared<Arc<State>>, body: Result<Bytes, BytesRejection>) -> Response {
+    state.measured(COPY, copied(&state, body)).await
+}
+
+async fn copied(state: &Arc<State>, body: Result<Bytes, BytesRejection>) -> Answer {
+    let body: Json = serde_json::from_slice(&state.body(body)?).unwrap_or_default();
+    let Some(nonce) = body["nonce"].as_str().map(str::to_owned) else {
+        return Err(Refusal::bad("invalid", "nonce".to_owned(), "expected {\"nonce\": \"...\"}, as the lock of the data folder has it"));
+    };
+    let handle = state.handle.clone();
+    let copied = tokio::task::spawn_blocking(move || -> Result<Json> {
+        let data = handle.data().ok_or_else(|| Error::conflict("this server only reads"))?;
+        let paused = handle.copy_into(&checkpoint::asked(data, &nonce)?)?;
+        Ok(json!({"paused_ms": paused.0.as_secs_f64() * 1e3}))
+    });
+    let copied = copied.await.unwrap_or_else(|error| Err(Error::internal(format!("a copy ended before its answer: {error}"))));
+    Ok(answered(copied?.to_string()))
+}
