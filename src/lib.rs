@@ -11,13 +11,13 @@ pub mod allocator;
 
 // Vocabulary.
 mod codec;
+mod copying;
 mod error;
 mod event;
 mod id;
 mod json;
 mod key;
 mod record;
-mod snapshot;
 mod time;
 mod value;
 

@@ -17,7 +17,7 @@ const ROOMS: &[(&str, u8, &[&str])] = &[
     ("json", 0, &["*"]),
     ("key", 0, &["*"]),
     ("record", 0, &["*"]),
-    ("snapshot", 0, &["*"]),
+    ("copying", 0, &["*"]),
     ("time", 0, &["*"]),
     ("value", 0, &["*"]),
     ("aggregate", 1, &[]),
@@ -50,7 +50,7 @@ const PLANNERS: &[&str] = &["language", "proof", "demo", "cli"];
 /// A vendor's crate, and the folders in which it may be named.
 const VENDORS: &[(&str, &[&str])] = &[
     ("rdkafka", &["src/log/kafka"]),
-    ("rocksdb", &["src/snapshot.rs", "src/online", "src/log/embedded"]),
+    ("rocksdb", &["src/copying.rs", "src/online", "src/log/embedded"]),
     ("datafusion", &["src/language", "src/training"]),
     ("ort", &["src/model"]),
     ("axum", &["src/serve"]),

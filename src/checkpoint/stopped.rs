@@ -8,8 +8,8 @@ use rustix::fs::{FlockOperation, fcntl_lock};
 
 use super::files::{copy, failed, is_never_changed, is_of_a_process, located, make_parent};
 use super::target::Watch;
+use crate::copying::Way;
 use crate::error::{Error, Result};
-use crate::snapshot::Way;
 
 /// The parts of a data folder, and the lock of each that has one.
 const PARTS: [(&str, bool); 5] = [("online", true), ("log", true), ("offline", false), ("definitions", false), ("folder.json", false)];

@@ -6,8 +6,8 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use super::shared::Shared;
+use crate::copying::Way;
 use crate::error::{Error, Result};
-use crate::snapshot::Way;
 
 /// How long writers were held back for a copy.
 #[derive(Clone, Copy, Debug, Default)]
@@ -24,8 +24,8 @@ pub fn cut(shared: &Shared, folder: &Path) -> Result<Pause> {
     let offline = shared.offline.get().ok_or_else(|| Error::conflict("this engine only reads: the one that writes makes copies"))?;
     let way = Way::between(&shared.folder, folder)?;
     let embedded = &shared.logs.embedded;
-    let mut online = shared.store.snapshot(&folder.join("online"), way)?;
-    let mut log = embedded.snapshot(&folder.join("log"), way)?;
+    let mut online = shared.store.copying(&folder.join("online"), way)?;
+    let mut log = embedded.copying(&folder.join("log"), way)?;
     let (parquet, paused) = {
         // What Parquet holds does not move between the copies, nor does what the publisher remembers in the log: no output is
         // in neither of them, and none of the log has a number that the state would give again.

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use super::manifest::{Manifest, located};
 use super::{Snapshot, io_error};
+use crate::copying::Way;
 use crate::error::Result;
-use crate::snapshot::Way;
 
 /// A state of the log whose files stay on the disk while this is there.
 #[derive(Debug)]

@@ -25,13 +25,13 @@ pub use self::ledger::{Ledger, Spans, TOO_FAR_AHEAD, TOO_LATE};
 pub use self::reading::{PartitionReading, Reading};
 pub use self::snapshot::{ReadRows, Snapshot};
 use crate::codec;
+use crate::copying::{Copying, Way};
 use crate::error::{Error, Result};
 use crate::event::EventBatch;
 use crate::id::{Identity, Seq};
 use crate::key::slot_of;
 use crate::plan::Contents;
 use crate::record::NewRecord;
-use crate::snapshot::{Snapshot, Way};
 use crate::time::IngestTime;
 
 const META: &str = "meta";
@@ -249,7 +249,7 @@ impl Store {
 
     /// Begins a copy of the store.
     pub fn snapshot(&self, into: &Path, way: Way) -> Result<Snapshot<'_>> {
-        Snapshot::prepare(&self.db, &FAMILIES, into, way)
+        Copying::prepare(&self.db, &FAMILIES, into, way)
     }
 
     pub fn put_progress(&self, commit: &mut Commit, progress: &Progress) -> Result<()> {

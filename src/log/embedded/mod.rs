@@ -20,10 +20,10 @@ use std::sync::Arc;
 use parking_lot::{Mutex, MutexGuard, RwLock};
 use rocksdb::{ColumnFamily, ColumnFamilyDescriptor, DB, DBCompressionType, Options, ReadOptions, WriteBatch, WriteOptions};
 
+use crate::copying::{Copying, Way};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{Offset, Partition};
 use crate::record::{LogReader, LogWriter, NewRecord, RecordRun};
-use crate::snapshot::{Snapshot, Way};
 use crate::time::Clock;
 
 use topic::{Extent, Topic};
@@ -112,7 +112,7 @@ impl Log {
 
     /// Begins a copy of the log.
     pub fn snapshot(&self, into: &Path, way: Way) -> Result<Snapshot<'_>> {
-        Snapshot::prepare(&self.inner.store, &["default", keys::BLOCKS], into, way)
+        Copying::prepare(&self.inner.store, &["default", keys::BLOCKS], into, way)
     }
 
     /// At most `max` records of a partition from `from` on, or from its start where that is later.

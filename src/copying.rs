@@ -42,7 +42,7 @@ impl Way {
 }
 
 /// A copy that is being made.
-pub struct Snapshot<'db> {
+pub struct Copying<'db> {
     db: &'db DB,
     families: &'static [&'static str],
     into: PathBuf,
@@ -50,19 +50,19 @@ pub struct Snapshot<'db> {
     backup: Option<(PathBuf, BackupEngine)>,
 }
 
-impl<'db> Snapshot<'db> {
+impl<'db> Copying<'db> {
     /// Brings the files of the store up to date, and copies them where they cannot be linked. `into` must not be there,
     /// its parent must.
     pub fn prepare(db: &'db DB, families: &'static [&'static str], into: &Path, way: Way) -> Result<Self> {
-        let mut snapshot = Self { db, families, into: into.to_owned(), backup: None };
-        snapshot.flush()?;
+        let mut copying = Self { db, families, into: into.to_owned(), backup: None };
+        copying.flush()?;
         if way == Way::Copies {
             let folder = into.with_extension("copied");
             let engine = BackupEngineOptions::new(&folder).and_then(|options| BackupEngine::open(&options, &Env::new()?));
-            snapshot.backup = Some((folder, engine.map_err(|error| snapshot.failure(&error))?));
-            snapshot.copy()?;
+            copying.backup = Some((folder, engine.map_err(|error| copying.failure(&error))?));
+            copying.copy()?;
         }
-        Ok(snapshot)
+        Ok(copying)
     }
 
     /// The moment: nothing may be written to the store from before this until it returns.
@@ -123,11 +123,11 @@ mod tests {
             options.create_if_missing(true);
             let db = DB::open(&options, folder.path().join("one")).unwrap();
             db.put(b"a", b"1").unwrap();
-            let mut snapshot = Snapshot::prepare(&db, &["default"], &folder.path().join("other"), way).unwrap();
+            let mut copying = Copying::prepare(&db, &["default"], &folder.path().join("other"), way).unwrap();
             db.put(b"b", b"2").unwrap();
-            snapshot.take().unwrap();
+            copying.take().unwrap();
             db.put(b"c", b"3").unwrap();
-            snapshot.finish().unwrap();
+            copying.finish().unwrap();
             let expected = [(b"a".to_vec(), b"1".to_vec()), (b"b".to_vec(), b"2".to_vec())];
             assert_eq!(rows(&folder.path().join("other")), expected, "{way:?}");
             assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2, "{way:?}: nothing is left behind");
