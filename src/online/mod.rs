@@ -3,6 +3,7 @@
 
 mod block;
 mod check;
+mod copy;
 mod drift;
 mod ids;
 mod ledger;
@@ -12,7 +13,7 @@ mod snapshot;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::Mutex;
 use rocksdb::{
     BlockBasedOptions, Cache, ColumnFamilyDescriptor, DB, DBCompressionType, DBPinnableSlice, Direction, FlushOptions, IteratorMode,
     Options, Range, WriteBatch, WriteOptions,
@@ -25,7 +26,6 @@ pub use self::ledger::{Ledger, Spans, TOO_FAR_AHEAD, TOO_LATE};
 pub use self::reading::{PartitionReading, Reading};
 pub use self::snapshot::{ReadRows, Snapshot};
 use crate::codec;
-use crate::copying::{Copying, Way};
 use crate::error::{Error, Result};
 use crate::event::EventBatch;
 use crate::id::{Identity, Seq};
@@ -240,16 +240,6 @@ impl Store {
     pub fn flush(&self) -> Result<()> {
         let families = FAMILIES.iter().map(|name| self.family(name)).collect::<Result<Vec<_>>>()?;
         self.db.flush_cfs_opt(&families, &FlushOptions::default()).map_err(|error| failure(&self.folder, &error))
-    }
-
-    /// Nothing is written while this is held.
-    pub fn hold(&self) -> MutexGuard<'_, ()> {
-        self.writing.lock()
-    }
-
-    /// Begins a copy of the store.
-    pub fn snapshot(&self, into: &Path, way: Way) -> Result<Snapshot<'_>> {
-        Copying::prepare(&self.db, &FAMILIES, into, way)
     }
 
     pub fn put_progress(&self, commit: &mut Commit, progress: &Progress) -> Result<()> {

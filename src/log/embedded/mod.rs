@@ -111,7 +111,7 @@ impl Log {
     }
 
     /// Begins a copy of the log.
-    pub fn snapshot(&self, into: &Path, way: Way) -> Result<Snapshot<'_>> {
+    pub fn copying(&self, into: &Path, way: Way) -> Result<Copying<'_>> {
         Copying::prepare(&self.inner.store, &["default", keys::BLOCKS], into, way)
     }
 
