@@ -9,6 +9,9 @@
 // What the binaries allocate from.
 pub mod allocator;
 
+// How many files they may have open.
+mod files;
+
 // Vocabulary.
 mod codec;
 mod copying;

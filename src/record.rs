@@ -125,6 +125,76 @@ pub struct NewRecord {
     pub headers: Vec<Header>,
 }
 
+/// A record as a log takes it, whoever owns its bytes.
+pub trait Outgoing {
+    fn topic(&self) -> &str;
+    fn partition(&self) -> Option<Partition>;
+    fn timestamp(&self) -> Option<i64>;
+    fn key(&self) -> Option<&[u8]>;
+    fn value(&self) -> Option<&[u8]>;
+    fn headers(&self) -> &[Header];
+}
+
+impl Outgoing for NewRecord {
+    fn topic(&self) -> &str {
+        &self.topic
+    }
+
+    fn partition(&self) -> Option<Partition> {
+        self.partition
+    }
+
+    fn timestamp(&self) -> Option<i64> {
+        self.timestamp
+    }
+
+    fn key(&self) -> Option<&[u8]> {
+        self.key.as_deref()
+    }
+
+    fn value(&self) -> Option<&[u8]> {
+        self.value.as_deref()
+    }
+
+    fn headers(&self) -> &[Header] {
+        &self.headers
+    }
+}
+
+/// A payload to be written, where it lies: of a million tiny ones each costs little more than its bytes.
+#[derive(Clone, Copy, Debug)]
+pub struct Pushed<'a> {
+    pub topic: &'a str,
+    pub partition: Option<Partition>,
+    pub payload: &'a [u8],
+}
+
+impl Outgoing for Pushed<'_> {
+    fn topic(&self) -> &str {
+        self.topic
+    }
+
+    fn partition(&self) -> Option<Partition> {
+        self.partition
+    }
+
+    fn timestamp(&self) -> Option<i64> {
+        None
+    }
+
+    fn key(&self) -> Option<&[u8]> {
+        None
+    }
+
+    fn value(&self) -> Option<&[u8]> {
+        Some(self.payload)
+    }
+
+    fn headers(&self) -> &[Header] {
+        &[]
+    }
+}
+
 /// Reads the partitions of one topic from given offsets on.
 pub trait LogReader: Send {
     /// The partitions there are. Unavailable when the log cannot be reached.

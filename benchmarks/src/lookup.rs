@@ -99,11 +99,7 @@ pub fn http(setting: &Setting, engine: &Engine, figures: &mut Figures) -> Result
     let listener = runtime.block_on(Listener::bind(([127, 0, 0, 1], 0).into()))?;
     let address = listener.address()?;
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
-    let limits = Limits {
-        body_bytes_max: usize::try_from(setting.config.request_bytes_max).unwrap_or(usize::MAX),
-        long_lookups_max: setting.config.long_lookups_max,
-        waiting_lookups_max: setting.config.waiting_lookups_max,
-    };
+    let limits = Limits::of(&setting.config)?;
     let server = runtime.spawn(serve::run(engine.handle(), listener, limits, async {
         // The sender is dropped or sends: both mean the end.
         let _ = stopped.await;

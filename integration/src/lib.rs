@@ -16,5 +16,6 @@ pub mod golden;
 pub mod harness;
 pub mod kafka;
 pub mod oracle;
+pub mod raw;
 pub mod records;
 pub mod transcript;

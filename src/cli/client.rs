@@ -16,6 +16,27 @@ const ANSWER: Duration = Duration::from_secs(120);
 /// The largest answer: ten thousand rows of a wide vector.
 const ANSWER_BYTES_MAX: u64 = 1 << 30;
 
+/// What the server says before it looks at a request: nothing was done, so that it can be sent again.
+const BUSY: [&str; 2] = ["too_busy", "too_many_connections"];
+const TRIES_MAX: usize = 10;
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// What came back.
+enum Answer {
+    Given(Json),
+    /// There was no room for it now.
+    Busy(Error),
+}
+
+impl From<Answer> for Result<Json> {
+    fn from(answer: Answer) -> Self {
+        match answer {
+            Answer::Given(json) => Ok(json),
+            Answer::Busy(error) => Err(error),
+        }
+    }
+}
+
 pub(super) struct Client {
     agent: Agent,
     address: SocketAddr,
@@ -30,7 +51,7 @@ impl Client {
     }
 
     pub fn get(&self, path: &str) -> Result<Json> {
-        self.answer(self.agent.get(self.url(path)).call())
+        self.answer(self.agent.get(self.url(path)).call())?.into()
     }
 
     /// Posts a JSON document.
@@ -40,23 +61,33 @@ impl Client {
 
     /// Posts a body of another type.
     pub fn send(&self, path: &str, content_type: &str, body: &[u8]) -> Result<Json> {
-        let sent = self.agent.post(self.url(path)).header("content-type", content_type).send(body);
-        self.answer(sent)
+        let send = || self.answer(self.agent.post(self.url(path)).header("content-type", content_type).send(body));
+        let mut answer = send()?;
+        for _ in 1..TRIES_MAX {
+            if let Answer::Given(json) = answer {
+                return Ok(json);
+            }
+            std::thread::sleep(PAUSE);
+            answer = send()?;
+        }
+        answer.into()
     }
 
     fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.address)
     }
 
-    fn answer(&self, sent: std::result::Result<ureq::http::Response<ureq::Body>, ureq::Error>) -> Result<Json> {
+    fn answer(&self, sent: std::result::Result<ureq::http::Response<ureq::Body>, ureq::Error>) -> Result<Answer> {
         let away =
             |error: ureq::Error| Error::unavailable(format!("the server at {} does not answer: {error}; look at its log", self.address));
         let mut response = sent.map_err(away)?;
         let bytes = response.body_mut().with_config().limit(ANSWER_BYTES_MAX).read_to_vec().map_err(away)?;
         let json = read_exact(&bytes).map_err(|error| error.context(format_args!("the server at {}", self.address)))?;
-        if response.status().is_success() {
-            return Ok(json);
+        // A push of which nothing was accepted is answered with its receipt all the same.
+        if response.status().is_success() || response.status() == 422 && json["accepted"].is_u64() {
+            return Ok(Answer::Given(json));
         }
+        let is_busy = json["error"]["code"].as_str().is_some_and(|code| BUSY.contains(&code));
         let kind = match response.status().as_u16() {
             404 => ErrorKind::NotFound,
             409 => ErrorKind::Conflict,
@@ -65,7 +96,7 @@ impl Client {
             _ => ErrorKind::Internal,
         };
         let message = json["error"]["message"].as_str().map_or_else(|| format!("the server answered {}", response.status()), str::to_owned);
-        Err(Error::new(kind, message))
+        if is_busy { Ok(Answer::Busy(Error::new(kind, message))) } else { Err(Error::new(kind, message)) }
     }
 }
 

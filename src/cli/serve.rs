@@ -8,6 +8,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::checkpoint::{self, Schedule, Turn};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
+use crate::files::Files;
 use crate::serve::{self, Limits, Listener, Presence};
 use crate::telemetry::Metrics;
 
@@ -31,6 +32,8 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(context: &Context, arguments: &Arguments) -> Result<Outcome> {
+    Files::raised().check()?;
+    let limits = Limits::of(&context.config)?;
     let (plan, files) = definitions::current(context)?;
     let compared = against_applied(context, &plan)?;
     compared.possible()?;
@@ -53,7 +56,7 @@ pub(super) fn run(context: &Context, arguments: &Arguments) -> Result<Outcome> {
         Applied::store(context, &files, engine.handle().plan())?;
         let engine = Arc::new(engine);
         let served = match listener {
-            Some(listener) => listen(context, &engine, listener, stop).await,
+            Some(listener) => listen(context, &engine, listener, limits, stop).await,
             None => caught_up(Arc::clone(&engine), stop).await,
         };
         blocking(move || engine.stop()).await.and(served)
@@ -62,15 +65,10 @@ pub(super) fn run(context: &Context, arguments: &Arguments) -> Result<Outcome> {
 }
 
 /// Serves until a signal comes or the engine ends by itself, and then finishes what was asked.
-async fn listen(context: &Context, engine: &Arc<Engine>, listener: Listener, mut stop: Signals) -> Result<()> {
+async fn listen(context: &Context, engine: &Arc<Engine>, listener: Listener, limits: Limits, mut stop: Signals) -> Result<()> {
     let address = listener.address()?;
     let _presence = Presence::announce(&context.config.data, address)?;
     tracing::info!("listening on http://{address}");
-    let limits = Limits {
-        body_bytes_max: usize::try_from(context.config.request_bytes_max).unwrap_or(usize::MAX),
-        long_lookups_max: context.config.long_lookups_max,
-        waiting_lookups_max: context.config.waiting_lookups_max,
-    };
     let watched = Arc::clone(engine);
     let ended = async move {
         while watched.check().is_ok() {

@@ -54,6 +54,13 @@ pub const KEYS: &[Key] = &[
     key("ready_when", "caught_up", "ready once caught_up with what the logs held, or restored"),
     key("long_lookups_max", "64", "long lookups that may be in work or wait for it"),
     key("waiting_lookups_max", "1000", "lookups that may wait for positions (after)"),
+    key("bodies_max", "256MiB", "what the bodies of all requests in flight may take"),
+    key("records_max", "1000000", "the most records of one push over http"),
+    key("connections_max", "1024", "the most connections of http"),
+    key("header_timeout", "10s", "how long the head of a request may take"),
+    key("body_timeout", "1m", "how long the body of a request may take, and a client that does not read"),
+    key("idle_timeout", "2m", "how long a connection may wait for its next request"),
+    key("shutdown_delay", "0s", "how long the port stays open once it is not ready, when stopping"),
     key("checkpoint_to", "", "where checkpoints go: a folder or s3://bucket/prefix"),
     key("checkpoint_every", "never", "how often a running server makes one"),
     key("checkpoint_keep", "7", "how many of them stay"),
@@ -116,6 +123,11 @@ pub fn interval(text: &str) -> Result<Option<Duration>> {
             _ => Err(expected("a time of at least 1s such as 6h, or never", text)),
         },
     }
+}
+
+/// Reads a time in which something can happen.
+pub fn timeout(text: &str) -> Result<Duration> {
+    duration(text).and_then(|time| if time.is_zero() { Err(expected("a time longer than none", text)) } else { Ok(time) })
 }
 
 /// Reads `7 days` or `forever`.

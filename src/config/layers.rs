@@ -194,6 +194,13 @@ fn typed(settings: Vec<Setting>, options: BTreeMap<String, String>, s3: BTreeMap
         ready_when: read(&settings, "ready_when", keys::ready_when)?,
         long_lookups_max: read(&settings, "long_lookups_max", at_least_one)?,
         waiting_lookups_max: read(&settings, "waiting_lookups_max", at_least_one)?,
+        bodies_bytes_max: read(&settings, "bodies_max", keys::bytes)?,
+        records_max: read(&settings, "records_max", at_least_one)?,
+        connections_max: read(&settings, "connections_max", at_least_one)?,
+        header_timeout: read(&settings, "header_timeout", keys::timeout)?,
+        body_timeout: read(&settings, "body_timeout", keys::timeout)?,
+        idle_timeout: read(&settings, "idle_timeout", keys::timeout)?,
+        shutdown_delay: read(&settings, "shutdown_delay", keys::duration)?,
         checkpoint: Checkpoint {
             to: read(&settings, "checkpoint_to", text)?,
             every: read(&settings, "checkpoint_every", keys::interval)?,

@@ -51,6 +51,16 @@ pub struct Config {
     pub long_lookups_max: usize,
     /// Lookups that may wait for positions.
     pub waiting_lookups_max: usize,
+    /// What the bodies of all requests in flight may take.
+    pub bodies_bytes_max: u64,
+    /// The most records of one push over HTTP.
+    pub records_max: usize,
+    pub connections_max: usize,
+    pub header_timeout: Duration,
+    pub body_timeout: Duration,
+    pub idle_timeout: Duration,
+    /// How long the port stays open once readiness is gone, when stopping.
+    pub shutdown_delay: Duration,
     pub checkpoint: Checkpoint,
     /// How an object store is reached: `[s3]` in the file over the variables `AWS_*`, by the names of these in lower case and
     /// without that prefix.

@@ -86,7 +86,7 @@ impl Handle {
     }
 
     /// Appends records to the log of a source; durable when it returns.
-    pub fn push(&self, source: &str, payloads: &[Vec<u8>]) -> Result<PushReceipt> {
+    pub fn push<P: AsRef<[u8]>>(&self, source: &str, payloads: &[P]) -> Result<PushReceipt> {
         let plan = self.plan();
         let Some((_, source)) = plan.source(source) else {
             let known: Vec<&str> = plan.sources.iter().map(|source| source.name.as_str()).collect();

@@ -283,7 +283,13 @@ impl Drop for Engine {
 }
 
 /// Appends records to the log of a source where no engine runs; durable when it returns.
-pub fn push_without_engine(config: &Config, plan: &Plan, source: &str, payloads: &[Vec<u8>], clock: Arc<dyn Clock>) -> Result<PushReceipt> {
+pub fn push_without_engine<P: AsRef<[u8]>>(
+    config: &Config,
+    plan: &Plan,
+    source: &str,
+    payloads: &[P],
+    clock: Arc<dyn Clock>,
+) -> Result<PushReceipt> {
     let Some((_, source)) = plan.source(source) else {
         let known: Vec<&str> = plan.sources.iter().map(|source| source.name.as_str()).collect();
         return Err(Error::not_found(format!("there is no source {source}; there are: {}", known.join(", "))));

@@ -28,6 +28,7 @@ pub use self::snapshot::{ReadRows, Snapshot};
 use crate::codec;
 use crate::error::{Error, Result};
 use crate::event::EventBatch;
+use crate::files::Files;
 use crate::id::{Identity, Seq};
 use crate::key::slot_of;
 use crate::plan::Contents;
@@ -532,6 +533,7 @@ fn number(bytes: &[u8]) -> u64 {
 fn database_options() -> Options {
     let mut options = Options::default();
     options.set_max_background_jobs(2);
+    options.set_max_open_files(Files::now().of_state());
     options.set_bytes_per_sync(1 << 20);
     options.set_wal_bytes_per_sync(1 << 20);
     options.set_max_total_wal_size(256 << 20);

@@ -33,6 +33,16 @@ impl Refusal {
         Self { status: StatusCode::NOT_FOUND, code, field: None, message: message.into() }
     }
 
+    /// A body of a kind that the route does not take.
+    pub fn media(message: impl Into<String>) -> Self {
+        Self { status: StatusCode::UNSUPPORTED_MEDIA_TYPE, code: "unsupported_media_type", field: None, message: message.into() }
+    }
+
+    /// What may go well later.
+    pub fn unavailable(code: &'static str, message: impl Into<String>) -> Self {
+        Self { status: StatusCode::SERVICE_UNAVAILABLE, code, field: None, message: message.into() }
+    }
+
     pub fn too_large(message: impl Into<String>) -> Self {
         Self { status: StatusCode::PAYLOAD_TOO_LARGE, code: "too_large", field: None, message: message.into() }
     }
@@ -56,21 +66,36 @@ impl From<Error> for Refusal {
     }
 }
 
-impl IntoResponse for Refusal {
-    fn into_response(self) -> Response {
-        let code = Code(self.code);
+impl Refusal {
+    fn json(self) -> String {
         let mut error = serde_json::Map::new();
         error.insert("code".to_owned(), self.code.into());
         if let Some(field) = self.field {
             error.insert("field".to_owned(), field.into());
         }
         error.insert("message".to_owned(), self.message.into());
-        let mut response = Response::new(Body::from(serde_json::json!({ "error": error }).to_string()));
-        *response.status_mut() = self.status;
+        serde_json::json!({ "error": error }).to_string()
+    }
+
+    /// The last answer of a connection, where no request is there that it would be the answer to.
+    pub fn into_bytes(self) -> Vec<u8> {
+        let status = self.status;
+        let retry = if status == StatusCode::SERVICE_UNAVAILABLE { "retry-after: 1\r\n" } else { "" };
+        let body = self.json();
+        let head = "connection: close\r\ncontent-type: application/json\r\n";
+        format!("HTTP/1.1 {status}\r\n{head}{retry}content-length: {}\r\n\r\n{body}", body.len()).into_bytes()
+    }
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        let (status, code) = (self.status, Code(self.code));
+        let mut response = Response::new(Body::from(self.json()));
+        *response.status_mut() = status;
         response.extensions_mut().insert(code);
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        if self.status == StatusCode::SERVICE_UNAVAILABLE {
+        if status == StatusCode::SERVICE_UNAVAILABLE {
             headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
         }
         response

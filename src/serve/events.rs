@@ -3,45 +3,45 @@
 use std::sync::Arc;
 
 use axum::body::Bytes;
-use axum::extract::rejection::BytesRejection;
-use axum::extract::{Path, State as Shared};
-use axum::http::{HeaderMap, header};
+use axum::extract::{Request, State as Shared};
+use axum::http::StatusCode;
 use axum::response::Response;
 use serde_json::json;
 
 use crate::decode::Lines;
 use crate::engine::PushReceipt;
 
+use super::asked::{Asked, Form, Takes};
+use super::depth::{self, Shape};
 use super::error::Refusal;
+use super::frames;
 use super::lookup::listed;
 use super::routes::EVENTS;
 use super::state::{Answer, State};
-use super::{depth, frames};
 
-/// The most records of one body: what is kept of a rejected one is more than its bytes.
-const RECORDS_MAX: usize = 1_000_000;
-
-pub(super) async fn answer(
-    Shared(state): Shared<Arc<State>>,
-    Path(source): Path<String>,
-    headers: HeaderMap,
-    body: Result<Bytes, BytesRejection>,
-) -> Response {
-    state.measured(EVENTS, pushed(&state, source, &headers, body)).await
+pub(super) async fn answer(Shared(state): Shared<Arc<State>>, request: Request) -> Response {
+    let asked = state.asked(request, Takes::Records).await;
+    state.measured(EVENTS, pushed(&state, asked)).await
 }
 
-async fn pushed(state: &Arc<State>, name: String, headers: &HeaderMap, body: Result<Bytes, BytesRejection>) -> Answer {
-    let body = state.body(body)?;
+async fn pushed(state: &Arc<State>, asked: Result<Asked, Refusal>) -> Answer {
+    let Asked { name, form, body } = asked?;
     let plan = state.handle.plan();
     if plan.source(&name).is_none() {
         let known: Vec<_> = plan.sources.iter().map(|source| source.name.as_str()).collect();
         return Err(Refusal::unknown("unknown_source", format!("there is no source {name}; there are: {}", listed(&known))));
     }
-    let payloads = payloads(&body, Form::of(headers))?;
     let (pushing, source) = (Arc::clone(state), name.clone());
-    let pushed = tokio::task::spawn_blocking(move || pushing.handle.push(&source, &payloads)).await;
-    let receipt = pushed.map_err(|error| crate::Error::internal(format!("a push ended before its answer: {error}")))??;
-    Ok(super::state::json(receipt_json(&name, &receipt).to_string()))
+    let pushed = tokio::task::spawn_blocking(move || -> Result<PushReceipt, Refusal> {
+        let payloads = payloads(body.bytes(), form, pushing.limits.records_max)?;
+        Ok(pushing.handle.push(&source, &payloads)?)
+    });
+    let receipt = pushed.await.map_err(|error| crate::Error::internal(format!("a push ended before its answer: {error}")))??;
+    let mut response = super::state::json(receipt_json(&name, &receipt).to_string());
+    if receipt.accepted == 0 {
+        *response.status_mut() = StatusCode::UNPROCESSABLE_ENTITY;
+    }
+    Ok(response)
 }
 
 /// What is answered to a push; `positions` are what a lookup's `after` takes.
@@ -57,45 +57,36 @@ fn receipt_json(source: &str, receipt: &PushReceipt) -> serde_json::Value {
     if !receipt.warnings.is_empty() {
         answer["warnings"] = json!(receipt.warnings);
     }
+    if receipt.accepted == 0 {
+        let why = receipt.rejects.first().map(|(record, message)| format!(": record {record}: {message}")).unwrap_or_default();
+        let message = format!(
+            "none of the {} records is an event of {source}{why}; they are in the log and go to its dead letters: mend them and push them \
+             again",
+            receipt.rejected
+        );
+        answer["error"] = json!({"code": "nothing_accepted", "message": message});
+    }
     answer
 }
 
-/// How the records of a body are told apart, by what it says of itself.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Form {
-    /// One JSON document, not lines.
-    Document,
-    /// Each behind its length.
-    Frames,
-    Lines,
-}
-
-impl Form {
-    fn of(headers: &HeaderMap) -> Self {
-        let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-        let essence = content_type.split(';').next().unwrap_or_default().trim();
-        match essence {
-            essence if essence.eq_ignore_ascii_case(frames::CONTENT_TYPE) => Self::Frames,
-            essence if essence.eq_ignore_ascii_case("application/json") => Self::Document,
-            _ => Self::Lines,
-        }
-    }
-}
-
-/// The records of a body: its frames, the one object of a document, or as of a file, the elements of an array or lines. A line
-/// that is no JSON is a record as well: it is rejected with its bytes kept, and those around it are not.
-fn payloads(body: &[u8], form: Form) -> Result<Vec<Vec<u8>>, Refusal> {
+/// The records of a body, where they lie in it: its frames, the one object of a document, or as of a file, the elements of an
+/// array or lines. A line that is no JSON is a record as well: it is rejected with its bytes kept, and those around it are not.
+fn payloads(body: &Bytes, form: Form, most: usize) -> Result<Vec<&[u8]>, Refusal> {
+    let empty = || Refusal::bad("empty_body", None, "there are no records: send one json object a line, or an array of objects");
     if body.trim_ascii().is_empty() {
-        return Err(Refusal::bad("empty_body", None, "there are no records: send one json object a line, or an array of objects"));
+        return Err(empty());
     }
-    let records = if form == Form::Frames { frames::read(body, RECORDS_MAX)? } else { texts(body, form)? };
-    if records.len() > RECORDS_MAX {
-        return Err(Refusal::too_large(format!("the body has more than {RECORDS_MAX} records: send less at once")));
+    let records = if form == Form::Frames { frames::read(body, most)? } else { texts(body, form, most)? };
+    match records.len() {
+        0 => Err(empty()),
+        count if count > most => {
+            Err(Refusal::too_large(format!("the body has more than {most} records: send less at once, or raise records_max")))
+        }
+        _ => Ok(records),
     }
-    Ok(records)
 }
 
-fn texts(body: &[u8], form: Form) -> Result<Vec<Vec<u8>>, Refusal> {
+fn texts(body: &[u8], form: Form, most: usize) -> Result<Vec<&[u8]>, Refusal> {
     if body.starts_with(&[0xff, 0xfe]) || body.starts_with(&[0xfe, 0xff]) {
         return Err(Refusal::bad("invalid_json", None, "the body is UTF-16: send UTF-8"));
     }
@@ -103,21 +94,30 @@ fn texts(body: &[u8], form: Form) -> Result<Vec<Vec<u8>>, Refusal> {
     let object = body.trim_ascii();
     if form == Form::Document
         && object.starts_with(b"{")
-        && depth::check(object).is_ok()
+        && depth::check(object, Shape::ANY).is_ok()
         && sonic_rs::from_slice::<sonic_rs::LazyValue<'_>>(object).is_ok()
     {
-        return Ok(vec![object.to_vec()]);
+        return Ok(vec![object]);
     }
-    let records = Lines::new(body).take(RECORDS_MAX + 1).map(|record| record.map(|record| record.bytes)).collect::<crate::Result<_>>();
-    records.map_err(|error| Refusal::bad("invalid_json", None, format!("the body: {error}")))
+    let (mut lines, mut records) = (Lines::new(body), Vec::new());
+    while let Some(record) = lines.next()
+        && records.len() <= most
+    {
+        let record = record.map_err(|error| Refusal::bad("invalid_json", None, format!("the body: {error}")))?;
+        records.push(&body[lines.start()..lines.start() + record.bytes.len()]);
+    }
+    Ok(records)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    const MOST: usize = 1000;
+
     fn records(body: &str, form: Form) -> Vec<String> {
-        payloads(body.as_bytes(), form).unwrap().into_iter().map(|payload| String::from_utf8(payload).unwrap()).collect()
+        let body = Bytes::from(body.to_owned());
+        payloads(&body, form, MOST).unwrap().into_iter().map(|payload| String::from_utf8(payload.to_vec()).unwrap()).collect()
     }
 
     #[test]
@@ -133,19 +133,29 @@ mod tests {
         for (body, form, code) in [
             (&b" \n"[..], Form::Lines, "empty_body"),
             (b"", Form::Frames, "empty_body"),
+            (b"[ ]", Form::Document, "empty_body"),
             (b"[{\"a\":1}, {", Form::Lines, "invalid_json"),
             (b"[{\"a\":1},]", Form::Document, "invalid_json"),
             (b"\xff\xfe{\0}\0", Form::Lines, "invalid_json"),
             (b"{\"a\":1}", Form::Frames, "invalid_frames"),
         ] {
-            assert_eq!(payloads(body, form).unwrap_err().code, code, "{body:?}");
+            assert_eq!(payloads(&Bytes::from_static(body), form, MOST).unwrap_err().code, code, "{body:?}");
         }
-        assert_eq!(records("[]", Form::Document), Vec::<String>::new());
-        let many = "1\n".repeat(RECORDS_MAX + 1);
-        assert_eq!(payloads(many.as_bytes(), Form::Lines).unwrap_err().code, "too_large");
         let deep = format!("{}1{}", "[".repeat(100_000), "]".repeat(100_000));
         for record in [format!("[{deep}]"), format!("{{\"a\":{deep}}}")] {
             assert_eq!(records(&record, Form::Document).len(), 1, "the decoder rejects it, with its bytes kept");
         }
+    }
+
+    #[test]
+    fn records_beyond_the_limit_are_refused_in_every_form() {
+        for (body, form) in [
+            ("1\n".repeat(MOST + 1), Form::Lines),
+            (format!("[{}]", vec!["{}"; MOST + 1].join(",")), Form::Document),
+            ("\0\0\0\0".repeat(MOST + 1), Form::Frames),
+        ] {
+            assert_eq!(payloads(&Bytes::from(body), form, MOST).unwrap_err().code, "too_large");
+        }
+        assert_eq!(records(&"1\n".repeat(MOST), Form::Lines).len(), MOST);
     }
 }

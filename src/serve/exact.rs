@@ -2,6 +2,7 @@
 //! bit of other doubles: where a minus zero may stand, both read, and zeros take the sign that the second one found.
 
 use serde_json::Value as Json;
+use sonic_rs::LazyValue;
 
 use crate::error::{Error, Result};
 use crate::value::Value;
@@ -12,16 +13,41 @@ use crate::value::Value;
 /// `Internal` when it is no JSON: what is read here was written by Forebay.
 pub fn read_exact(bytes: &[u8]) -> Result<Json> {
     let mut json: Json = sonic_rs::from_slice(bytes).map_err(|error| Error::internal(format!("what should be json is none: {error}")))?;
-    if let Some(signed) = with_signs(bytes) {
+    if has_minus_zero(bytes)
+        && let Ok(signed) = serde_json::from_slice(bytes)
+    {
         restore(&mut json, &signed);
     }
     Ok(json)
 }
 
-/// The document with its minus zeros, where there may be some.
-pub(super) fn with_signs(bytes: &[u8]) -> Option<Json> {
-    let may_hold = bytes.windows(2).any(|pair| pair == b"-0");
-    may_hold.then(|| serde_json::from_slice(bytes).ok()).flatten()
+/// Whether some number may be minus zero. Dates are none, nor is -0.5.
+pub(super) fn has_minus_zero(bytes: &[u8]) -> bool {
+    let mut rest = bytes;
+    while let Some(at) = rest.windows(2).position(|pair| pair == b"-0") {
+        rest = &rest[at + 2..];
+        let digits = rest.strip_prefix(b".").map_or(rest, |fraction| fraction);
+        let zeros = digits.iter().take_while(|byte| **byte == b'0').count();
+        if !digits.get(zeros).is_some_and(u8::is_ascii_digit) && (zeros == 0 || digits.len() < rest.len()) {
+            return true;
+        }
+    }
+    false
+}
+
+/// The rows of an array of a document, each as it is written.
+pub(super) fn rows_of<'a>(body: &'a [u8], array: &str) -> impl Iterator<Item = LazyValue<'a>> {
+    let array = sonic_rs::get_from_slice(body, &[array]).ok();
+    array.and_then(LazyValue::into_array_iter).into_iter().flatten().filter_map(Result::ok)
+}
+
+/// Whether it is a zero, or a list that may hold some.
+pub(super) fn has_zero(value: &Value) -> bool {
+    match value {
+        Value::List(items) => items.iter().any(has_zero),
+        Value::Float(zero) => *zero == 0.0,
+        _ => false,
+    }
 }
 
 /// Zero with the sign of its text, also in a list; any other value as it is.
@@ -55,6 +81,19 @@ fn restore(json: &mut Json, signed: &Json) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn minus_zeros_are_told_from_dates_and_other_numbers() {
+        for text in ["-0", "[-0]", "-0.0", "-0.000,1", "-0e5", "-0.0E7"] {
+            assert!(has_minus_zero(text.as_bytes()), "{text}");
+        }
+        for text in ["-0.5", "-0.001", "2026-01-31", "\"2026-10-05\"", "0", "-1", "-0123"] {
+            assert!(!has_minus_zero(text.as_bytes()), "{text}");
+        }
+        let rows: Vec<_> = rows_of(br#"{"a":1,"b":[{"c":-0.0}, 7]}"#, "b").map(|row| row.as_raw_str().to_owned()).collect();
+        assert_eq!(rows, ["{\"c\":-0.0}", "7"]);
+        assert_eq!(rows_of(b"{\"b\":1}", "b").count() + rows_of(b"{}", "b").count(), 0);
+    }
 
     #[test]
     fn every_double_is_read_to_the_bit() {

@@ -20,10 +20,12 @@ pub(super) async fn live(Shared(state): Shared<Arc<State>>) -> Response {
     state.measured(LIVE, async { Ok(answered(r#"{"live":true}"#)) }).await
 }
 
-/// 503 until state is restored and, unless set otherwise, what the logs held at the start is applied.
+/// 503 until state is restored and, unless set otherwise, what the logs held at the start is applied; and once the server was
+/// asked to stop.
 pub(super) async fn ready(Shared(state): Shared<Arc<State>>) -> Response {
     let answer = async {
-        let readiness = state.handle.readiness();
+        let mut readiness = state.handle.readiness();
+        readiness.ready &= !state.is_stopping();
         let mut response = answered(readiness_answer(&readiness).to_string());
         if !readiness.ready {
             *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
@@ -36,8 +38,15 @@ pub(super) async fn ready(Shared(state): Shared<Arc<State>>) -> Response {
 pub(super) async fn status(Shared(state): Shared<Arc<State>>) -> Response {
     let answer = async {
         let handle = state.handle.clone();
+        let (stopping, problem) = (state.is_stopping(), state.accepting.problem());
         // It reads files.
-        let looked = tokio::task::spawn_blocking(move || Ok(status_answer(&handle.status(), &handle.sources()?))).await;
+        let looked = tokio::task::spawn_blocking(move || {
+            let mut status = handle.status();
+            status.ready &= !stopping;
+            status.problems.extend(problem);
+            Ok(status_answer(&status, &handle.sources()?))
+        });
+        let looked = looked.await;
         Ok(answered(looked.unwrap_or_else(|error| Err(crate::Error::internal(format!("the status ended before its answer: {error}"))))?))
     };
     state.measured(STATUS, answer).await

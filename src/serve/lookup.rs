@@ -3,9 +3,7 @@
 
 use std::sync::Arc;
 
-use axum::body::Bytes;
-use axum::extract::rejection::BytesRejection;
-use axum::extract::{Path, State as Shared};
+use axum::extract::{Request, State as Shared};
 use axum::http::StatusCode;
 use axum::response::Response;
 
@@ -13,6 +11,7 @@ use crate::engine::{LookupAnswer, LookupRequest, Tried};
 use crate::error::Error;
 use crate::telemetry::names;
 
+use super::asked::{Asked, Body, Takes};
 use super::error::Refusal;
 use super::request::{self, Absent};
 use super::routes::LOOKUP;
@@ -21,19 +20,16 @@ use super::state::{Answer, State, json};
 /// A body that is read on the spot: larger ones take longer than a socket's thread may be held.
 const BODY_SMALL: usize = 64 << 10;
 
-pub(super) async fn answer(
-    Shared(state): Shared<Arc<State>>,
-    Path(vector): Path<String>,
-    body: std::result::Result<Bytes, BytesRejection>,
-) -> Response {
-    let response = state.measured(LOOKUP, looked_up(&state, vector.clone(), body)).await;
-    let declared = state.handle.plan().vector(&vector).map(|vector| vector.name.as_str());
+pub(super) async fn answer(Shared(state): Shared<Arc<State>>, request: Request) -> Response {
+    let asked = state.asked(request, Takes::Json).await;
+    let declared = asked.as_ref().ok().and_then(|asked| Some(state.handle.plan().vector(&asked.name)?.name.as_str()));
+    let response = state.measured(LOOKUP, looked_up(&state, asked)).await;
     state.count_refused_of(names::LOOKUP_ERRORS, "vector", declared, &response);
     response
 }
 
-async fn looked_up(state: &Arc<State>, name: String, body: std::result::Result<Bytes, BytesRejection>) -> Answer {
-    let body = state.body(body)?;
+async fn looked_up(state: &Arc<State>, asked: Result<Asked, Refusal>) -> Answer {
+    let Asked { name, body, .. } = asked?;
     let plan = state.handle.plan();
     let vector = plan.vectors.iter().position(|vector| vector.name == name).ok_or_else(|| {
         let known: Vec<_> = plan.vectors.iter().map(|vector| vector.name.as_str()).collect();
@@ -47,13 +43,13 @@ async fn looked_up(state: &Arc<State>, name: String, body: std::result::Result<B
 pub(super) async fn look_up<T: Send + 'static>(
     state: &Arc<State>,
     vector: usize,
-    body: Bytes,
+    body: Body,
     absent: Absent,
     then: impl FnOnce(LookupAnswer) -> T + Send + 'static,
-) -> std::result::Result<T, Refusal> {
+) -> Result<T, Refusal> {
     let request = read(state, vector, body, absent).await?;
     wait_after(state, &request).await?;
-    let owned = Arc::clone(state);
+    let (owned, as_of) = (Arc::clone(state), request.as_of);
     let answered = match state.handle.try_lookup(&request) {
         Tried::Answered(answer) => answer.map(then),
         Tried::Busy => {
@@ -62,19 +58,19 @@ pub(super) async fn look_up<T: Send + 'static>(
         }
         Tried::Long => state.long.run(move || owned.handle.lookup_long(&request).map(then)).await?,
     };
-    Ok(answered?)
+    answered.map_err(|error| request::placed(error, as_of, || state.handle.horizon(&state.handle.plan().vectors[vector])))
 }
 
-async fn read(state: &Arc<State>, vector: usize, body: Bytes, absent: Absent) -> std::result::Result<LookupRequest, Refusal> {
-    if body.len() <= BODY_SMALL {
-        return request::lookup(&state.handle.plan().vectors[vector], &body, absent);
+async fn read(state: &Arc<State>, vector: usize, body: Body, absent: Absent) -> Result<LookupRequest, Refusal> {
+    if body.bytes().len() <= BODY_SMALL {
+        return request::lookup(&state.handle.plan().vectors[vector], body.bytes(), absent);
     }
     let owned = Arc::clone(state);
-    state.long.run(move || request::lookup(&owned.handle.plan().vectors[vector], &body, absent)).await?
+    state.long.run(move || request::lookup(&owned.handle.plan().vectors[vector], body.bytes(), absent)).await?
 }
 
 /// Waits for the positions of `after`, which takes no thread.
-async fn wait_after(state: &State, request: &LookupRequest) -> std::result::Result<(), Refusal> {
+async fn wait_after(state: &State, request: &LookupRequest) -> Result<(), Refusal> {
     state.handle.check_after(request).map_err(|misplaced| {
         let field = format!("after[{}].{}", misplaced.index, misplaced.part);
         Refusal::bad("unknown_position", field, misplaced.message)

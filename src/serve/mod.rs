@@ -2,14 +2,17 @@
 //! else, and so does the mapping of errors to statuses. Must never compute a feature: it asks the engine's handle.
 
 mod answer;
+mod asked;
 mod catalog;
 mod copy;
 mod depth;
+mod door;
 mod error;
 mod events;
 mod exact;
 pub(crate) mod frames;
 mod health;
+mod limits;
 mod long;
 mod lookup;
 mod openapi;
@@ -25,9 +28,7 @@ mod tests;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
-use axum::serve::ListenerExt;
 use tokio::net::TcpListener;
 
 use crate::engine::Handle;
@@ -35,11 +36,8 @@ use crate::error::{Error, Result};
 
 pub use answer::{lookup_answer, score_answer, status_answer};
 pub use exact::read_exact;
+pub use limits::Limits;
 pub use presence::Presence;
-pub use state::Limits;
-
-/// What requests in flight get to finish in, once the server is asked to stop.
-const DRAIN: Duration = Duration::from_secs(10);
 
 /// A bound port, which answers once `run` is called.
 pub struct Listener(TcpListener);
@@ -67,28 +65,8 @@ impl Listener {
 }
 
 /// Serves until `shutdown` is ready, then finishes the requests in flight.
-pub async fn run(handle: Handle, listener: Listener, limits: Limits, shutdown: impl Future<Output = ()> + Send + 'static) -> Result<()> {
+pub async fn run(handle: Handle, listener: Listener, limits: Limits, shutdown: impl Future<Output = ()>) -> Result<()> {
     let state = Arc::new(state::State::new(handle, limits)?);
-    let listener = listener.0.tap_io(|connection| {
-        // Answers are single writes: waiting to fill packets would only delay them. A socket that refuses still works.
-        let _ = connection.set_nodelay(true);
-    });
-    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
-    let signal = async move {
-        shutdown.await;
-        drop(stop);
-    };
-    let server = axum::serve(listener, routes::router(state)).with_graceful_shutdown(signal);
-    let deadline = async move {
-        let _ = stopped.await;
-        tokio::time::sleep(DRAIN).await;
-    };
-    let served = tokio::select! {
-        served = server => served,
-        () = deadline => {
-            tracing::warn!("requests still in flight after {DRAIN:?} were cut off");
-            Ok(())
-        }
-    };
-    served.map_err(|error| Error::unavailable(format!("the http server ended: {error}")))
+    door::serve(listener.0, state, shutdown).await;
+    Ok(())
 }

@@ -4,20 +4,24 @@
 
 use std::time::Duration;
 
-use sonic_rs::{JsonContainerTrait, JsonType, JsonValueTrait, Value as Json};
+use sonic_rs::{JsonContainerTrait, JsonType, JsonValueTrait, LazyValue, Value as Json};
 
 use crate::decode::value;
 use crate::engine::{LookupRequest, LookupRow, WAIT_MAX};
+use crate::error::{Error, ErrorKind};
 use crate::id::{Offset, Partition};
 use crate::plan::{Field, Vector};
 use crate::time::EventTime;
 use crate::value::{DataType, Value};
 
+use super::depth::{self, Shape};
 use super::error::Refusal;
-use super::{depth, exact};
+use super::exact;
 
 /// The most rows of one request.
 pub(super) const ROWS_MAX: usize = 10_000;
+/// The most positions that one waits for.
+const AFTER_MAX: usize = 10_000;
 /// How long a request waits for the positions of `after`, where it does not say.
 const WAIT_DEFAULT: Duration = Duration::from_secs(5);
 /// The fields of a request.
@@ -34,7 +38,7 @@ pub(super) enum Absent {
 
 /// Reads the body of a lookup of `vector`.
 pub(super) fn lookup(vector: &Vector, body: &[u8], absent: Absent) -> Result<LookupRequest, Refusal> {
-    depth::check(body)?;
+    depth::check(body, shape(vector))?;
     let json: Json = sonic_rs::from_slice(body)
         .map_err(|error| Refusal::bad("invalid_json", None, format!("the body is no json document: {}", first_line(&error.to_string()))))?;
     let object = json.as_object().ok_or_else(|| wrong_type("", "an object", &json))?;
@@ -62,8 +66,9 @@ pub(super) fn lookup(vector: &Vector, body: &[u8], absent: Absent) -> Result<Loo
         let message = format!("{} rows are too many: send at most {ROWS_MAX} in one request", keys.len());
         return Err(Refusal::bad("too_many_rows", "keys".to_owned(), message));
     }
+    let is_given = request.is_some();
     let request = request.unwrap_or(&[]);
-    if !request.is_empty() && request.len() != keys.len() {
+    if is_given && request.len() != keys.len() {
         let message = format!("send as many objects in request as in keys: there are {} and {}", request.len(), keys.len());
         return Err(Refusal::bad("length_mismatch", "request".to_owned(), message));
     }
@@ -71,14 +76,40 @@ pub(super) fn lookup(vector: &Vector, body: &[u8], absent: Absent) -> Result<Loo
     for (row, key) in keys.iter().enumerate() {
         read.rows.push(LookupRow { keys: row_keys(vector, row, key)?, request: row_request(vector, row, request.get(row), absent)? });
     }
-    if let Some(signs) = exact::with_signs(body) {
-        for (row, values) in read.rows.iter_mut().enumerate() {
-            for (part, values) in [("keys", &mut values.keys), ("request", &mut values.request)] {
-                values.iter_mut().for_each(|(name, value)| *value = exact::signed(std::mem::take(value), signs[part][row].get(&*name)));
-            }
-        }
+    if exact::has_minus_zero(body) {
+        read.rows.iter_mut().zip(exact::rows_of(body, "keys")).for_each(|(row, text)| restore_signs(&mut row.keys, &text));
+        read.rows.iter_mut().zip(exact::rows_of(body, "request")).for_each(|(row, text)| restore_signs(&mut row.request, &text));
     }
     Ok(read)
+}
+
+/// What a request of a vector is of at most: rows of keys and request columns, positions, and what stands around them. Lists
+/// have as many elements as the body has room for.
+fn shape(vector: &Vector) -> Shape {
+    let fields = || vector.keys.iter().chain(vector.request.iter().map(|column| &column.field));
+    let lists = fields().filter(|field| matches!(field.data_type, DataType::List(_))).count();
+    let around = 3 * AFTER_MAX + 16;
+    Shape {
+        containers_max: ROWS_MAX * (2 + lists) + around,
+        commas_max: if lists > 0 { usize::MAX } else { ROWS_MAX * (2 + fields().count()) + around },
+    }
+}
+
+/// Gives zeros the signs of their texts.
+fn restore_signs(values: &mut [(String, Value)], row: &LazyValue<'_>) {
+    if values.iter().any(|(_, value)| exact::has_zero(value))
+        && let Ok(texts) = serde_json::from_str::<serde_json::Value>(row.as_raw_str())
+    {
+        values.iter_mut().for_each(|(name, value)| *value = exact::signed(std::mem::take(value), texts.get(&*name)));
+    }
+}
+
+/// The refusal of a lookup, with the place of what is at fault where it is the time.
+pub(super) fn placed(error: Error, as_of: Option<EventTime>, earliest: impl FnOnce() -> EventTime) -> Refusal {
+    if error.kind() == ErrorKind::Input && as_of.is_some_and(|as_of| as_of < earliest()) {
+        return Refusal::bad("as_of_too_old", "as_of".to_owned(), error.to_string());
+    }
+    error.into()
 }
 
 fn row_keys(vector: &Vector, row: usize, json: &Json) -> Result<Vec<(String, Value)>, Refusal> {
@@ -214,6 +245,10 @@ fn after(json: &Json) -> Result<Vec<(String, Partition, Offset)>, Refusal> {
         Ok((source.to_owned(), Partition(number), Offset(offset)))
     };
     let positions = json.as_array().ok_or_else(|| wrong_type("after", expected, json))?;
+    if positions.len() > AFTER_MAX {
+        let message = format!("{} positions are too many: send at most {AFTER_MAX}, the last of each partition", positions.len());
+        return Err(Refusal::bad("too_many_positions", "after".to_owned(), message));
+    }
     positions.iter().enumerate().map(position).collect()
 }
 
@@ -360,6 +395,7 @@ mod tests {
             (r#"{"keys":[],"keys":[]}"#, "repeated_field", "keys"),
             (r#"{"keys":[{"user_id":1,"merchant_id":"a"}],"request":[{"amount":1,"amount":2}]}"#, "repeated_field", "request[0]"),
             (r#"{"keys":[],"request":[{}]}"#, "length_mismatch", "request"),
+            (r#"{"keys":[{"user_id":1,"merchant_id":"a"}],"request":[]}"#, "length_mismatch", "request"),
             (r#"{"keys":[],"key":1}"#, "unknown_field", "key"),
             (r#"{"keys":[],"as_of":"soon"}"#, "wrong_type", "as_of"),
             (r#"{"keys":[],"after":[{"source":"a","partition":-1,"offset":0}]}"#, "wrong_type", "after[0].partition"),
@@ -376,6 +412,9 @@ mod tests {
         }
         let many = format!("{{\"keys\":[{}]}}", vec!["{}"; ROWS_MAX + 1].join(","));
         assert_eq!(refused(&many), ("too_many_rows", "keys".to_owned()));
+        for many in ["{},", "0,"] {
+            assert_eq!(refused(&format!("{{\"keys\":[{}0]}}", many.repeat(100_000))).0, "too_many_values");
+        }
     }
 
     #[test]

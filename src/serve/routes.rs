@@ -3,16 +3,18 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, MatchedPath, State as Shared};
-use axum::http::{Method, StatusCode, Uri};
+use axum::extract::{Request, State as Shared};
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get, post};
 
+use super::door::Course;
 use super::error::Refusal;
 use super::state::{State, UNKNOWN};
 use super::{catalog, copy, events, health, lookup, openapi, score};
 
 /// One thing that can be asked for.
+#[derive(Clone, Copy)]
 pub(super) struct Route {
     pub method: Verb,
     /// With parameters in braces, as in the OpenAPI document.
@@ -60,7 +62,6 @@ const fn get_route(path: &'static str, summary: &'static str) -> Route {
 }
 
 pub(super) fn router(state: Arc<State>) -> Router {
-    let limit = DefaultBodyLimit::max(state.limits.body_bytes_max);
     let handlers: [MethodRouter<Arc<State>>; ROUTES.len()] = [
         post(lookup::answer),
         post(score::answer),
@@ -73,22 +74,37 @@ pub(super) fn router(state: Arc<State>) -> Router {
         get(openapi::answer),
         post(copy::answer),
     ];
-    let router = ROUTES.iter().zip(handlers).fold(Router::new(), |router, (route, handler)| router.route(route.path, handler));
-    router.fallback(unknown).method_not_allowed_fallback(not_allowed).layer(limit).with_state(state)
+    let router = ROUTES.into_iter().zip(handlers).fold(Router::new(), |router, (route, handler)| {
+        let not_allowed = move |Shared(state): Shared<Arc<State>>, request: Request| async move { not_allowed(&state, &route, &request) };
+        router.route(route.path, handler.fallback(not_allowed))
+    });
+    router.fallback(unknown).with_state(state)
 }
 
-async fn unknown(Shared(state): Shared<Arc<State>>, uri: Uri) -> Response {
-    let message = format!("there is no route {}: GET /openapi.json lists all", uri.path());
+async fn unknown(Shared(state): Shared<Arc<State>>, request: Request) -> Response {
+    leave_unread(&request);
+    let message = format!("there is no route {}: GET /openapi.json lists all", request.uri().path());
     let response = Refusal::unknown("unknown_route", message).into_response();
     state.count_refused(UNKNOWN, &response);
     response
 }
 
-async fn not_allowed(Shared(state): Shared<Arc<State>>, matched: Option<MatchedPath>, method: Method, uri: Uri) -> Response {
-    let message = format!("{} takes no {method}: GET /openapi.json says what it takes", uri.path());
-    let refusal = Refusal::unknown("method_not_allowed", message);
-    let response = Refusal { status: StatusCode::METHOD_NOT_ALLOWED, ..refusal }.into_response();
-    let route = ROUTES.iter().find(|route| matched.as_ref().is_some_and(|matched| matched.as_str() == route.path));
-    state.count_refused(route.map_or(UNKNOWN, |route| route.path), &response);
+fn not_allowed(state: &State, route: &Route, request: &Request) -> Response {
+    let status = StatusCode::METHOD_NOT_ALLOWED;
+    leave_unread(request);
+    let allowed = match route.method {
+        Verb::Get => "GET, HEAD",
+        Verb::Post => "POST",
+    };
+    let message = format!("{} takes no {}: it takes {allowed}", request.uri().path(), request.method());
+    let mut response = Refusal { status, ..Refusal::bad("method_not_allowed", None, message) }.into_response();
+    response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(allowed));
+    state.count_refused(route.path, &response);
     response
+}
+
+fn leave_unread(request: &Request) {
+    if let Some(course) = request.extensions().get::<Course>() {
+        course.leave_unread();
+    }
 }

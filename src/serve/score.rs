@@ -2,37 +2,38 @@
 
 use std::sync::Arc;
 
-use axum::body::Bytes;
-use axum::extract::rejection::BytesRejection;
-use axum::extract::{Path, State as Shared};
+use axum::extract::{Request, State as Shared};
 use axum::response::Response;
 
 use crate::engine::{LookupAnswer, ScoreAnswer};
 use crate::error::Error;
 use crate::telemetry::names;
 
+use super::asked::{Asked, Takes};
 use super::error::Refusal;
 use super::lookup::{listed, look_up};
 use super::request::Absent;
 use super::routes::SCORE;
 use super::state::{Answer, State, json};
 
-pub(super) async fn answer(Shared(state): Shared<Arc<State>>, Path(model): Path<String>, body: Result<Bytes, BytesRejection>) -> Response {
-    let response = state.measured(SCORE, scored(&state, &model, body)).await;
-    let declared = state.handle.plan().models.iter().find(|declared| declared.name == model).map(|model| model.name.as_str());
+pub(super) async fn answer(Shared(state): Shared<Arc<State>>, request: Request) -> Response {
+    let asked = state.asked(request, Takes::Json).await;
+    let named = |asked: &Asked| state.handle.plan().models.iter().find(|declared| declared.name == asked.name);
+    let declared = asked.as_ref().ok().and_then(named).map(|model| model.name.as_str());
+    let response = state.measured(SCORE, scored(&state, asked)).await;
     state.count_refused_of(names::SCORE_ERRORS, "model", declared, &response);
     response
 }
 
-async fn scored(state: &Arc<State>, name: &str, body: Result<Bytes, BytesRejection>) -> Answer {
-    let body = state.body(body)?;
+async fn scored(state: &Arc<State>, asked: Result<Asked, Refusal>) -> Answer {
+    let Asked { name, body, .. } = asked?;
     let plan = state.handle.plan();
     let model = plan.models.iter().position(|model| model.name == name).ok_or_else(|| {
         let known: Vec<_> = plan.models.iter().map(|model| model.name.as_str()).collect();
         Refusal::unknown("unknown_model", format!("there is no model {name}; there are: {}", listed(&known)))
     })?;
     let lookup = look_up(state, plan.models[model].vector, body, Absent::Fault, |answer| answer).await?;
-    Ok(json(run(state, model, name.to_owned(), lookup).await?))
+    Ok(json(run(state, model, name, lookup).await?))
 }
 
 /// Requests of one model take turns before they take a thread, so that any number of them leaves threads for lookups and for

@@ -2,17 +2,19 @@
 
 use std::future::Future;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use axum::body::{Body, Bytes};
-use axum::extract::rejection::BytesRejection;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
 use crate::engine::Handle;
 use crate::telemetry::{Counter, Gauge, Histogram, Metrics, names};
 
+use super::door::{Accepting, Bodies};
 use super::error::{Code, Refusal};
+use super::limits::Limits;
 use super::long::Long;
 use super::routes::{ROUTES, Route};
 
@@ -22,21 +24,14 @@ const COMMIT: &str = match option_env!("FOREBAY_COMMIT") {
     None => "unknown",
 };
 
-/// What a request may cost.
-#[derive(Clone, Copy, Debug)]
-pub struct Limits {
-    /// The largest body.
-    pub body_bytes_max: usize,
-    /// Long lookups in work or waiting for it.
-    pub long_lookups_max: usize,
-    /// Lookups that wait for positions.
-    pub waiting_lookups_max: usize,
-}
-
 pub(super) struct State {
     pub handle: Handle,
     pub metrics: Arc<Metrics>,
     pub limits: Limits,
+    pub bodies: Bodies,
+    pub accepting: Accepting,
+    /// The server was asked to stop.
+    stopping: AtomicBool,
     /// The document of `openapi`, made once: definitions do not change while serving.
     pub openapi: Bytes,
     /// Where what takes long is done.
@@ -88,7 +83,9 @@ impl State {
         let turns = handle.plan().models.iter().map(|_| Arc::default()).collect();
         let long = Long::new(limits.long_lookups_max)?;
         let waits = tokio::sync::Semaphore::new(limits.waiting_lookups_max.min(tokio::sync::Semaphore::MAX_PERMITS));
-        Ok(Self { handle, metrics, limits, openapi, long, waits, turns, measures, in_flight })
+        let bodies = Bodies::new(limits.bodies_bytes_max);
+        let (accepting, stopping) = (Accepting::default(), AtomicBool::new(false));
+        Ok(Self { handle, metrics, limits, bodies, accepting, stopping, openapi, long, waits, turns, measures, in_flight })
     }
 
     /// Answers, and counts and times the answer under the route with this place in `ROUTES`.
@@ -110,8 +107,13 @@ impl State {
 
     /// Counts an answer that is not 200 under its route, or under `UNKNOWN`.
     pub fn count_refused(&self, route: &'static str, response: &Response) {
-        self.metrics.add(names::HTTP_REQUESTS, &[("route", route), ("status", response.status().as_str())], 1);
-        if let Some(Code(code)) = response.extensions().get() {
+        self.count(route, response.status(), response.extensions().get().copied());
+    }
+
+    /// The same of an answer that is not one of a route.
+    pub fn count(&self, route: &'static str, status: StatusCode, code: Option<Code>) {
+        self.metrics.add(names::HTTP_REQUESTS, &[("route", route), ("status", status.as_str())], 1);
+        if let Some(Code(code)) = code {
             self.metrics.add(names::HTTP_ERRORS, &[("route", route), ("code", code)], 1);
         }
     }
@@ -123,15 +125,13 @@ impl State {
         }
     }
 
-    /// A body that was read whole, or why it was not.
-    pub fn body(&self, body: Result<Bytes, BytesRejection>) -> Result<Bytes, Refusal> {
-        body.map_err(|rejection| match rejection.status() {
-            StatusCode::PAYLOAD_TOO_LARGE => {
-                let max = self.limits.body_bytes_max;
-                Refusal::too_large(format!("the body is larger than {max} bytes: send less at once, or raise request_max"))
-            }
-            _ => Refusal::bad("unreadable_body", None, format!("the body could not be read: {}", rejection.body_text())),
-        })
+    /// Readiness is gone from now on.
+    pub fn stop(&self) {
+        self.stopping.store(true, Ordering::Relaxed);
+    }
+
+    pub fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Relaxed)
     }
 }
 

@@ -31,19 +31,33 @@ pub struct Lines<R> {
     text: R,
     /// Of the byte that is read next, from 1.
     line: u64,
+    /// Bytes before the one that is read next.
+    at: usize,
+    /// Bytes before the record that was read last.
+    start: usize,
     next: Next,
 }
 
 impl<R: BufRead> Lines<R> {
     pub fn new(text: R) -> Self {
-        Self { text, line: 1, next: Next::Beginning }
+        Self { text, line: 1, at: 0, start: 0, next: Next::Beginning }
+    }
+
+    /// How many bytes stand before the record that was read last.
+    pub fn start(&self) -> usize {
+        self.start
+    }
+
+    fn consume(&mut self, bytes: usize) {
+        self.text.consume(bytes);
+        self.at += bytes;
     }
 
     fn read(&mut self) -> Result<Option<Payload>> {
         if self.next == Next::Beginning {
             match self.skip_blanks()? {
                 Some(b'[') => {
-                    self.text.consume(1);
+                    self.consume(1);
                     self.next = Next::First;
                 }
                 Some(_) => self.next = Next::Line,
@@ -62,16 +76,18 @@ impl<R: BufRead> Lines<R> {
     fn line(&mut self) -> Result<Option<Payload>> {
         loop {
             let (place, mut bytes) = (self.line, Vec::new());
+            self.start = self.at;
             let room = KEPT_BYTES_MAX as u64;
             let read = (&mut self.text).take(room).read_until(b'\n', &mut bytes).map_err(|error| unreadable(&error))?;
             if read == 0 {
                 return Ok(None);
             }
             self.line += 1;
+            self.at += read;
             if bytes.pop_if(|last| *last == b'\n').is_some() {
                 bytes.pop_if(|last| *last == b'\r');
             } else if read == KEPT_BYTES_MAX {
-                self.text.skip_until(b'\n').map_err(|error| unreadable(&error))?;
+                self.at += self.text.skip_until(b'\n').map_err(|error| unreadable(&error))?;
             }
             if !bytes.trim_ascii().is_empty() {
                 return Ok(Some(Payload { place, bytes }));
@@ -84,7 +100,7 @@ impl<R: BufRead> Lines<R> {
         let first = std::mem::replace(&mut self.next, Next::Element) == Next::First;
         match self.skip_blanks()? {
             Some(b']') if first => {
-                self.text.consume(1);
+                self.consume(1);
                 self.behind()
             }
             Some(b',' | b']') => {
@@ -99,6 +115,7 @@ impl<R: BufRead> Lines<R> {
     fn whole_element(&mut self) -> Result<Payload> {
         let (place, mut bytes, mut length) = (self.line, Vec::new(), 0);
         let (mut depth, mut in_text, mut escaped) = (0_usize, false, false);
+        self.start = self.at;
         loop {
             let buffer = self.text.fill_buf().map_err(|error| unreadable(&error))?;
             if buffer.is_empty() {
@@ -126,7 +143,7 @@ impl<R: BufRead> Lines<R> {
             let room = KEPT_BYTES_MAX - bytes.len();
             bytes.extend_from_slice(&buffer[..read.min(room)]);
             length += read;
-            self.text.consume(read + usize::from(end.is_some()));
+            self.consume(read + usize::from(end.is_some()));
             if let Some((_, byte)) = end {
                 if length == bytes.len() {
                     bytes.truncate(bytes.trim_ascii_end().len());
@@ -156,7 +173,7 @@ impl<R: BufRead> Lines<R> {
                 return Ok(Some(first));
             }
             self.line += u64::from(first == b'\n');
-            self.text.consume(1);
+            self.consume(1);
         }
     }
 }

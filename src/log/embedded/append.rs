@@ -10,7 +10,7 @@ use super::topic::{Extent, Topic};
 use super::{Inner, block, keys};
 use crate::error::{Error, Result};
 use crate::id::{Offset, Partition};
-use crate::record::{LogWriter, NewRecord};
+use crate::record::{LogWriter, NewRecord, Outgoing};
 
 /// The most bytes that one record's key, value and headers may have together.
 const RECORD_BYTES_MAX: usize = 256 << 20;
@@ -59,7 +59,7 @@ impl Inner {
         Ok(Some(u64::from_be_bytes(row)))
     }
 
-    pub(super) fn append(&self, records: &[NewRecord], writer: Option<(&str, u64)>) -> Result<Vec<(Partition, Offset)>> {
+    pub(super) fn append<R: Outgoing>(&self, records: &[R], writer: Option<(&str, u64)>) -> Result<Vec<(Partition, Offset)>> {
         let _change = self.change_guard()?;
         if let Some((name, upto)) = writer
             && self.remembered(name)?.is_some_and(|remembered| upto <= remembered)
@@ -100,29 +100,29 @@ impl Inner {
         Ok(places)
     }
 
-    fn shares(&self, records: &[NewRecord]) -> Result<Vec<Share>> {
+    fn shares<R: Outgoing>(&self, records: &[R]) -> Result<Vec<Share>> {
         let mut shares: Vec<Share> = Vec::new();
         let mut last = 0;
         for (index, record) in (0..).zip(records) {
             check_size(record)?;
-            if shares.get(last).is_none_or(|share| share.topic.name != record.topic) {
-                last = match shares.iter().position(|share| share.topic.name == record.topic) {
+            if shares.get(last).is_none_or(|share| share.topic.name != record.topic()) {
+                last = match shares.iter().position(|share| share.topic.name == record.topic()) {
                     Some(found) => found,
                     None => {
-                        shares.push(self.share(&record.topic)?);
+                        shares.push(self.share(record.topic())?);
                         shares.len() - 1
                     }
                 };
             }
             let share = &mut shares[last];
             let count = share.partitions.len();
-            let partition = match (record.partition, &record.key) {
+            let partition = match (record.partition(), record.key()) {
                 (Some(partition), _) => partition.0 as usize,
                 (None, Some(key)) => (xxh3_64(key) % count as u64) as usize,
                 (None, None) => share.unkeyed as usize,
             };
             let Some(indices) = share.partitions.get_mut(partition) else {
-                return Err(Error::input(format!("topic {} has no partition {partition}: it has {count}", record.topic)));
+                return Err(Error::input(format!("topic {} has no partition {partition}: it has {count}", record.topic())));
             };
             indices.push(index);
         }
@@ -138,15 +138,15 @@ impl Inner {
     }
 }
 
-fn size_of(record: &NewRecord) -> usize {
-    let headers: usize = record.headers.iter().map(|(name, value)| name.len() + value.len()).sum();
-    record.key.as_ref().map_or(0, Vec::len) + record.value.as_ref().map_or(0, Vec::len) + headers
+fn size_of(record: &impl Outgoing) -> usize {
+    let headers: usize = record.headers().iter().map(|(name, value)| name.len() + value.len()).sum();
+    record.key().map_or(0, <[u8]>::len) + record.value().map_or(0, <[u8]>::len) + headers
 }
 
-fn check_size(record: &NewRecord) -> Result<()> {
+fn check_size(record: &impl Outgoing) -> Result<()> {
     let bytes = size_of(record);
     if bytes > RECORD_BYTES_MAX {
-        let topic = &record.topic;
+        let topic = record.topic();
         return Err(Error::input(format!(
             "a record for topic {topic} has {bytes} bytes: the log takes at most {RECORD_BYTES_MAX}; split it"
         )));
@@ -155,7 +155,7 @@ fn check_size(record: &NewRecord) -> Result<()> {
 }
 
 /// Cuts a partition's records into blocks.
-fn blocks_of(records: &[NewRecord], indices: &[u32]) -> Vec<Range<usize>> {
+fn blocks_of(records: &[impl Outgoing], indices: &[u32]) -> Vec<Range<usize>> {
     let mut blocks = Vec::new();
     let (mut start, mut bytes) = (0, 0);
     for (place, index) in indices.iter().enumerate() {

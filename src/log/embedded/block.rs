@@ -5,7 +5,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use crate::error::{Error, Result};
 use crate::id::Offset;
-use crate::record::{Header, NewRecord, RecordEntry, RecordRun};
+use crate::record::{Header, Outgoing, RecordEntry, RecordRun};
 
 /// A block holds at most so many records,
 pub(super) const RECORDS_MAX: usize = 1024;
@@ -75,25 +75,25 @@ fn u64_at(bytes: &[u8], at: usize) -> u64 {
 
 /// Packs records (at most `RECORDS_MAX`, none empty of meaning) that get the offsets from `base` on. `stamp` is the
 /// timestamp, microseconds since the epoch, of records that bring none.
-pub(super) fn encode<'a>(base: u64, bytes_before: u64, stamp: i64, records: impl Iterator<Item = &'a NewRecord>) -> Vec<u8> {
+pub(super) fn encode<'a, R: Outgoing + 'a>(base: u64, bytes_before: u64, stamp: i64, records: impl Iterator<Item = &'a R>) -> Vec<u8> {
     let mut meta = Vec::new();
     let mut data = Vec::new();
     let mut count: u32 = 0;
     let (mut first, mut previous, mut max) = (stamp, stamp, i64::MIN);
     for record in records {
-        let timestamp = record.timestamp.unwrap_or(stamp);
+        let timestamp = record.timestamp().unwrap_or(stamp);
         if count == 0 {
             (first, previous) = (timestamp, timestamp);
         }
         put_number(&mut meta, zigzag(timestamp.wrapping_sub(previous)));
         previous = timestamp;
         max = max.max(timestamp);
-        for part in [&record.key, &record.value] {
-            put_number(&mut meta, part.as_ref().map_or(0, |part| part.len() as u64 + 1));
-            data.extend_from_slice(part.as_deref().unwrap_or_default());
+        for part in [record.key(), record.value()] {
+            put_number(&mut meta, part.map_or(0, |part| part.len() as u64 + 1));
+            data.extend_from_slice(part.unwrap_or_default());
         }
-        put_number(&mut meta, record.headers.len() as u64);
-        for (name, value) in &record.headers {
+        put_number(&mut meta, record.headers().len() as u64);
+        for (name, value) in record.headers() {
             for part in [name.as_bytes(), value] {
                 put_number(&mut meta, part.len() as u64);
                 meta.extend_from_slice(part);

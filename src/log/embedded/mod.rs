@@ -22,8 +22,9 @@ use rocksdb::{ColumnFamily, ColumnFamilyDescriptor, DB, DBCompressionType, Optio
 
 use crate::copying::{Copying, Way};
 use crate::error::{Error, ErrorKind, Result};
+use crate::files::Files;
 use crate::id::{Offset, Partition};
-use crate::record::{LogReader, LogWriter, NewRecord, RecordRun};
+use crate::record::{LogReader, LogWriter, Outgoing, RecordRun};
 use crate::time::Clock;
 
 use topic::{Extent, Topic};
@@ -101,7 +102,7 @@ impl Log {
 
     /// Appends records; when it returns they are on disk. Topics that are missing are made, with one partition. All
     /// of the records are appended or none.
-    pub fn append(&self, records: &[NewRecord]) -> Result<Vec<(Partition, Offset)>> {
+    pub fn append<R: Outgoing>(&self, records: &[R]) -> Result<Vec<(Partition, Offset)>> {
         self.inner.append(records, None)
     }
 
@@ -254,7 +255,7 @@ fn open_store(folder: &Path, mode: Mode) -> Result<DB> {
     options.set_compression_type(DBCompressionType::None);
     options.set_keep_log_file_num(2);
     options.set_max_log_file_size(1 << 20);
-    options.set_max_open_files(256);
+    options.set_max_open_files(Files::now().of_log());
     options.set_max_total_wal_size(4 * WRITE_BUFFER_BYTES as u64);
     options.create_if_missing(true);
     options.create_missing_column_families(true);

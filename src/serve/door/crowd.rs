@@ -1,0 +1,126 @@
+//! The connections there are: at most so many. When there is no room, the one that has waited longest for its client gives
+//! way to a new one; where all are being answered, the new one is turned away.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use super::course::{Course, Order, Phase};
+
+/// A client is waited for so long before its connection gives way: for a head, and for the rest of a body.
+const HEAD_PATIENCE: Duration = Duration::from_millis(100);
+const BODY_PATIENCE: Duration = Duration::from_secs(1);
+
+pub(super) struct Crowd {
+    most: usize,
+    epoch: Instant,
+    present: Mutex<Present>,
+    left: Notify,
+}
+
+#[derive(Default)]
+struct Present {
+    next: u64,
+    courses: HashMap<u64, Course>,
+}
+
+/// A connection's place in the crowd, which it leaves when this goes.
+pub(super) struct Place {
+    crowd: Arc<Crowd>,
+    number: u64,
+    pub course: Course,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.crowd.present.lock().courses.remove(&self.number);
+        self.crowd.left.notify_one();
+    }
+}
+
+impl Crowd {
+    pub fn new(most: usize) -> Arc<Self> {
+        Arc::new(Self { most, epoch: Instant::now(), present: Mutex::default(), left: Notify::new() })
+    }
+
+    /// A place for a new connection; none where all are being answered.
+    pub fn enter(self: &Arc<Self>) -> Option<Place> {
+        let mut present = self.present.lock();
+        if present.courses.len() >= self.most {
+            let longest = present.courses.iter().filter_map(|(number, course)| Some((patience_spent(course)?, *number))).max();
+            let yielding = present.courses.remove(&longest?.1)?;
+            yielding.tell(Order::Yield);
+        }
+        let course = Course::new(self.epoch);
+        let number = present.next;
+        present.next += 1;
+        present.courses.insert(number, course.clone());
+        Some(Place { crowd: Arc::clone(self), number, course })
+    }
+
+    pub fn tell(&self, order: Order) {
+        self.present.lock().courses.values().for_each(|course| course.tell(order));
+    }
+
+    pub fn count(&self) -> usize {
+        self.present.lock().courses.len()
+    }
+
+    /// Waits until nobody is left.
+    pub async fn empty(&self) {
+        while self.count() > 0 {
+            self.left.notified().await;
+        }
+    }
+}
+
+/// How long a connection that may give way has waited.
+fn patience_spent(course: &Course) -> Option<Duration> {
+    let (phase, waited) = course.waits();
+    let patience = match phase {
+        Phase::New | Phase::Idle | Phase::Head => HEAD_PATIENCE,
+        Phase::Body => BODY_PATIENCE,
+        Phase::Answer | Phase::Write => return None,
+    };
+    Some(waited).filter(|waited| *waited >= patience)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn who_waits_longest_gives_way_and_nobody_who_is_answered_does() {
+        let crowd = Crowd::new(3);
+        let places: Vec<Place> = (0..3).filter_map(|_| crowd.enter()).collect();
+        assert!(crowd.enter().is_none(), "all have just come");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+        places[0].course.received();
+        places[1].course.answers();
+        tokio::time::sleep(HEAD_PATIENCE).await;
+        places[0].course.received();
+        let fourth = crowd.enter().unwrap();
+        assert_eq!(places.iter().map(|place| place.course.order()).collect::<Vec<_>>(), [Order::Stay, Order::Stay, Order::Yield]);
+        fourth.course.reads_body();
+        let fifth = crowd.enter().unwrap();
+        assert_eq!(places[0].course.order(), Order::Yield, "another byte of a head does not begin it anew");
+        fifth.course.answers();
+        tokio::time::sleep(HEAD_PATIENCE).await;
+        assert!(crowd.enter().is_none(), "a body has a second");
+        tokio::time::sleep(BODY_PATIENCE).await;
+        drop(crowd.enter().unwrap());
+        assert_eq!(fourth.course.order(), Order::Yield);
+        drop((places, fourth));
+        assert_eq!(crowd.count(), 1);
+        crowd.tell(Order::Finish);
+        crowd.tell(Order::Cut);
+        crowd.tell(Order::Finish);
+        assert_eq!(fifth.course.order(), Order::Cut);
+        drop(fifth);
+        crowd.empty().await;
+    }
+}

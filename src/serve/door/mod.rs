@@ -1,0 +1,94 @@
+//! The door of HTTP: lets connections in, bounds how many there are, how long each may wait for its client and how much bodies
+//! take, and closes without cutting anybody off who can be answered in time. Must never know what a route means.
+
+mod accepting;
+mod bodies;
+mod connection;
+mod course;
+mod crowd;
+mod wire;
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
+
+pub(super) use accepting::Accepting;
+pub(super) use bodies::Bodies;
+pub(super) use course::{Course, Phase};
+
+use connection::Routes;
+use course::Order;
+use crowd::Crowd;
+
+use super::routes;
+use super::state::State;
+
+/// What requests in flight get to end in, once the port is closed. The engine stops within what is left of ten seconds.
+const DRAIN: Duration = Duration::from_secs(5);
+/// What connections that are cut off get to say so in.
+const CUT: Duration = Duration::from_millis(500);
+/// Between two tries to accept where the system refuses.
+const PAUSE: Duration = Duration::from_millis(100);
+/// Clients that are told at the same time that there is no place.
+const TURNED_AWAY_MAX: usize = 4;
+
+/// Serves until `shutdown` is ready, and a while longer as set, then ends the requests in flight.
+pub(super) async fn serve(listener: TcpListener, state: Arc<State>, shutdown: impl Future<Output = ()>) {
+    let routes = Routes::new(routes::router(Arc::clone(&state)));
+    let crowd = Crowd::new(state.limits.connections_max);
+    let stopped = async {
+        shutdown.await;
+        state.stop();
+        tokio::time::sleep(state.limits.shutdown_delay).await;
+    };
+    tokio::select! {
+        () = accept(&listener, &state, &crowd, &routes) => {}
+        () = stopped => {}
+    }
+    drop(listener);
+    crowd.tell(Order::Finish);
+    if tokio::time::timeout(DRAIN, crowd.empty()).await.is_err() {
+        tracing::warn!("{} connections with requests still in flight after {DRAIN:?} were cut off", crowd.count());
+        crowd.tell(Order::Cut);
+        let _ = tokio::time::timeout(CUT, crowd.empty()).await;
+    }
+}
+
+/// Lets connections in, for ever. Where the system gives none it is said once, shown as a problem, and tried again.
+async fn accept(listener: &TcpListener, state: &Arc<State>, crowd: &Arc<Crowd>, routes: &Routes) {
+    let turned_away = Arc::new(Semaphore::new(TURNED_AWAY_MAX));
+    loop {
+        let stream = match listener.accept().await {
+            Ok((stream, _)) => stream,
+            Err(error) if is_of_client(&error) => continue,
+            Err(error) => {
+                if state.accepting.fails(&error) {
+                    tracing::error!("http: no connection can be accepted: {error}; it is tried again");
+                }
+                tokio::time::sleep(PAUSE).await;
+                continue;
+            }
+        };
+        if state.accepting.works() {
+            tracing::info!("http: connections are accepted again");
+        }
+        if let Some(place) = crowd.enter() {
+            tokio::spawn(connection::serve(stream, place, routes.clone(), Arc::clone(state)));
+        } else if let Ok(turn) = Arc::clone(&turned_away).try_acquire_owned() {
+            let state = Arc::clone(state);
+            tokio::spawn(async move {
+                let _turn = turn;
+                connection::turn_away(stream, state).await;
+            });
+        }
+    }
+}
+
+/// Whether it is the fault of one connection, which is gone.
+fn is_of_client(error: &std::io::Error) -> bool {
+    use std::io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
+    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
+}
