@@ -2,6 +2,7 @@
 //! Must never read a body that is refused for what its head says.
 
 use axum::body::Bytes;
+use axum::extract::rejection::PathRejection;
 use axum::extract::{FromRequestParts, Path, Request};
 use axum::http::{HeaderMap, StatusCode, header};
 use futures::StreamExt;
@@ -39,8 +40,9 @@ const LINES_TOO: [&str; 5] =
 /// What curl's `-d` and the forms of web pages send.
 const OF_FORMS: &str = "application/x-www-form-urlencoded";
 
-/// A request of a route with a name in its path and a body.
+/// A request of a route with a body.
 pub(super) struct Asked {
+    /// The one in its path, where there is one.
     pub name: String,
     pub form: Form,
     pub body: Body,
@@ -64,9 +66,11 @@ impl State {
         let (mut parts, body) = request.into_parts();
         let course = parts.extensions.get::<Course>().cloned().unwrap_or_default();
         let read = async {
-            let name = Path::<String>::from_request_parts(&mut parts, &()).await;
-            let Path(name) =
-                name.map_err(|error| Refusal::bad("invalid_path", None, format!("the path: {}", lower(&error.body_text()))))?;
+            let name = match Path::<Vec<(String, String)>>::from_request_parts(&mut parts, &()).await {
+                Ok(Path(names)) => names.into_iter().map(|(_, name)| name).next().unwrap_or_default(),
+                Err(PathRejection::MissingPathParams(_)) => String::new(),
+                Err(error) => return Err(Refusal::bad("invalid_path", None, format!("the path: {}", lower(&error.body_text())))),
+            };
             if let Some(query) = parts.uri.query() {
                 let message = format!("{} takes no query, and there is ?{query}: send everything in the body", parts.uri.path());
                 return Err(Refusal::bad("unknown_query", None, message));

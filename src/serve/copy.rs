@@ -3,25 +3,25 @@
 
 use std::sync::Arc;
 
-use axum::body::Bytes;
-use axum::extract::State as Shared;
-use axum::extract::rejection::BytesRejection;
+use axum::extract::{Request, State as Shared};
 use axum::response::Response;
 use serde_json::{Value as Json, json};
 
 use crate::checkpoint;
 use crate::error::{Error, Result};
 
+use super::asked::{Asked, Takes};
 use super::error::Refusal;
 use super::routes::COPY;
 use super::state::{Answer, State, json as answered};
 
-pub(super) async fn answer(Shared(state): Shared<Arc<State>>, body: Result<Bytes, BytesRejection>) -> Response {
-    state.measured(COPY, copied(&state, body)).await
+pub(super) async fn answer(Shared(state): Shared<Arc<State>>, request: Request) -> Response {
+    let asked = state.asked(request, Takes::Json).await;
+    state.measured(COPY, copied(&state, asked)).await
 }
 
-async fn copied(state: &Arc<State>, body: Result<Bytes, BytesRejection>) -> Answer {
-    let body: Json = serde_json::from_slice(&state.body(body)?).unwrap_or_default();
+async fn copied(state: &Arc<State>, asked: Result<Asked, Refusal>) -> Answer {
+    let body: Json = serde_json::from_slice(asked?.body.bytes()).unwrap_or_default();
     let Some(nonce) = body["nonce"].as_str().map(str::to_owned) else {
         return Err(Refusal::bad("invalid", "nonce".to_owned(), "expected {\"nonce\": \"...\"}, as the lock of the data folder has it"));
     };

@@ -81,13 +81,22 @@ fn responses(place: usize) -> Json {
                 routes::SCORE => "ScoreAnswer",
                 _ => "PushAnswer",
             };
-            json!({
+            let mut responses = json!({
                 "200": answered(schema),
                 "400": refused("the request is at fault: the code and the field say where"),
                 "404": refused("there is nothing of that name"),
-                "413": refused("the body is too large"),
-                "503": refused("not now: ask again"),
-            })
+                "408": refused("the body did not come in time"),
+                "409": refused("another process or an earlier state is in the way"),
+                "413": refused("the body is too large, or has too many records"),
+                "415": refused("the body is of a type or encoding that is not taken"),
+                "500": refused("a fault of the server, or of what it has stored"),
+                "503": refused("not now: ask again, after the seconds of Retry-After"),
+            });
+            if place == routes::EVENTS {
+                responses["422"] = answered("PushAnswer");
+                responses["422"]["description"] = "no record is an event: all of them are in the log and go to its dead letters".into();
+            }
+            responses
         }
         routes::COPY => json!({
             "200": answered("CopyAnswer"),
@@ -235,6 +244,7 @@ fn schemas(plan: &Plan) -> Json {
                 "rejects": {"type": "array", "description": "the first few", "items": object(&["record", "message"], json!({"record": {"type": "integer"}, "message": {"type": "string"}}))},
                 "positions": {"type": "array", "items": reference("Position")},
                 "warnings": {"type": "array", "items": {"type": "string"}, "description": "what is probably not meant; left out where there is nothing"},
+                "error": {"type": "object", "description": "only where nothing is accepted: code and message, as in Error"},
             }),
         ),
     );
