@@ -174,22 +174,22 @@ fn bodies_are_bounded_alone_and_together() {
 fn connections_beyond_the_bound_are_told_so() {
     let project = with("connections_max = 2\n");
     let server = project.serve();
-    // Requests that wait for their answer give no place away.
-    let wait = json!({"keys": [{"k": 1}], "after": [{"source": "events", "partition": 0, "offset": 1}], "wait_ms": 20_000});
-    let mut waiting: Vec<Raw> = Vec::new();
-    for _ in 0..2 {
+    // A body that comes is waited for, at first.
+    let begun = |_| {
         let mut raw = Raw::connect(&server.address);
-        raw.send(post(LOOKUP, &wait.to_string()));
-        waiting.push(raw);
-        std::thread::sleep(Duration::from_millis(200));
-    }
+        raw.send(post(EVENTS, "1234").trim_end_matches('4'));
+        raw
+    };
+    let waiting: Vec<Raw> = (0..2).map(begun).collect();
+    std::thread::sleep(Duration::from_millis(300));
     let mut third = Raw::connect(&server.address);
     third.send("GET /health/live HTTP/1.1\r\nhost: a\r\n\r\n");
     let refused = third.answer().expect("an answer");
     assert_eq!((refused.status, refused.code().as_str()), (503, "too_many_connections"));
     assert!(refused.head.contains("retry-after: 1") && refused.body.contains("connections_max"), "{refused:?}");
-    drop(waiting);
+    std::thread::sleep(Duration::from_secs(1));
     let _ = answered(&server);
+    drop(waiting);
     assert_eq!(server.stop(), Some(0));
 }
 

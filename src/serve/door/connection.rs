@@ -78,6 +78,8 @@ pub(super) async fn serve(stream: TcpStream, place: Place, routes: Routes, state
             }
             () = course.told() => match course.order() {
                 Order::Stay => {}
+                // Nothing is in hand that could be finished.
+                Order::Finish if matches!(course.phase(), Phase::New | Phase::Head) => break End::Ordered(Order::Cut),
                 Order::Finish => Pin::new(&mut connection).graceful_shutdown(),
                 Order::Yield if matches!(course.phase(), Phase::Answer | Phase::Write) => Pin::new(&mut connection).graceful_shutdown(),
                 order => break End::Ordered(order),
