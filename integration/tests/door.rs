@@ -193,6 +193,36 @@ fn connections_beyond_the_bound_are_told_so() {
     assert_eq!(server.stop(), Some(0));
 }
 
+/// The most memory that the server ever had, in MB.
+fn memory_peak(server: &Server) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", server.pid())).expect("a process");
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB")?.parse::<u64>().ok());
+    peak.expect("a peak") / 1024
+}
+
+/// A million rejects in 58 MB: what is kept of each beside its bytes is little, and bodies together have a bound.
+#[test]
+fn tiny_records_cost_little_more_than_their_bytes() {
+    let project = with("bodies_max = '128MiB'\n");
+    let server = project.serve();
+    let record = format!("{{\"a\":\"{}\"}},", "x".repeat(52));
+    let many = record.repeat(1_000_000);
+    let body = format!("[{}]", many.trim_end_matches(','));
+    let push = || server.try_post(EVENTS, "application/json", body.as_bytes()).expect("an answer").0;
+    let before = memory_peak(&server);
+    assert_eq!(push(), 422);
+    let one = memory_peak(&server);
+    assert!(one < 600, "{before} MB before, {one} MB with one");
+    let mut statuses = std::thread::scope(|scope| {
+        let pushing: Vec<_> = (0..4).map(|_| scope.spawn(push)).collect();
+        pushing.into_iter().map(|pushed| pushed.join().expect("an answer")).collect::<Vec<u16>>()
+    });
+    statuses.sort_unstable();
+    assert!(statuses[0] == 422 && statuses.iter().all(|status| [422, 503].contains(status)), "{statuses:?}");
+    let four = memory_peak(&server);
+    assert!(four < 1_000, "{before} MB before, {one} MB with one, {four} MB with four at once");
+}
+
 /// Readiness goes first, then the port, and a request in flight is answered, or told why it is not, within ten seconds.
 #[test]
 fn stopping_takes_ten_seconds_at_most() {
