@@ -14,7 +14,8 @@ pub(super) struct Arguments {}
 
 pub(super) fn run(context: &Context, _: &Arguments) -> Result<Outcome> {
     let row = |setting: &crate::config::Setting| {
-        let help = KEYS.iter().find(|key| key.name == setting.key).map_or("passed on to librdkafka", |key| key.help);
+        let passed_on = if setting.key.starts_with("s3.") { "how object stores are reached" } else { "passed on to librdkafka" };
+        let help = KEYS.iter().find(|key| key.name == setting.key).map_or(passed_on, |key| key.help);
         vec![json!(setting.key), json!(setting.value), json!(setting.origin.to_string()), json!(help)]
     };
     context.print.rows(&["setting", "value", "from", "meaning"], context.config.settings.iter().map(row).collect())?;
