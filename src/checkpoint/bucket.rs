@@ -106,6 +106,9 @@ impl Bucket {
             Store::PermissionDenied { .. } | Store::Unauthenticated { .. } => Error::input(format!(
                 "{name} refuses: {error}; see that AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY are of one who may read, write and delete there"
             )),
+            other if other.to_string().contains("NoSuchBucket") => {
+                Error::not_found(format!("{name}: there is no such bucket: make it, or name another"))
+            }
             _ => Error::unavailable(format!("{name}: {error}; see that the object store answers at the endpoint of AWS_ENDPOINT_URL")),
         }
     }

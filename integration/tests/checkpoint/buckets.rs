@@ -149,7 +149,7 @@ fn a_store_that_is_away_slow_or_refuses_is_said_and_disturbs_nothing() {
 
     let nowhere = run(&project, &store, &["checkpoint", "s3://no-such-bucket/x"]);
     assert_eq!(nowhere.code, Some(1), "{}", nowhere.stdout);
-    assert!(nowhere.stderr.contains("s3://no-such-bucket/x"), "{}", nowhere.stderr);
+    assert!(nowhere.stderr.contains("s3://no-such-bucket/x: there is no such bucket"), "{}", nowhere.stderr);
     let wrong = run(&project, &store, &["checkpoint", "ftp://somewhere/x"]);
     assert!(wrong.stderr.contains("not to ftp://"), "{}", wrong.stderr);
 }
