@@ -36,7 +36,7 @@ help: ## this list
 
 .PHONY: setup
 setup: ## install what building, testing and training need; silent when it is there
-	@$(SETUP) build python kafka watching moto
+	@$(SETUP) build python kafka watching moto schemathesis
 
 .PHONY: setup-build
 setup-build:

@@ -8,6 +8,7 @@
 #   setup.sh watching  Prometheus, whose promtool tests the alert rules, and libfaketime, which sets a clock for tests
 #   setup.sh postgres  the server whose answers functions and operators are compared with
 #   setup.sh moto      the object store that tests start
+#   setup.sh schemathesis  what compares the OpenAPI document with the server
 #   setup.sh peers     what benchmarks run beside Forebay: a Python environment of its own, Kafka Streams, a Java compiler
 #
 # Says what it installs, and nothing when everything is there. A part is done again when what defines it changes.
@@ -227,6 +228,16 @@ watching() {
 
 # ---- an object store --------------------------------------------------------------------------------------------
 
+schemathesis() {
+  local what
+  what=$(cat "$here/requirements-schemathesis.txt")
+  [ -e "$(stamp schemathesis "$what")" ] && [ -x "$cache/schemathesis-venv/bin/schemathesis" ] && return 0
+  say "schemathesis $(sed -n 's/^schemathesis==//p' "$here/requirements-schemathesis.txt"), for tests, into $cache/schemathesis-venv"
+  venv schemathesis-venv
+  pip_install schemathesis-venv --requirement "$here/requirements-schemathesis.txt"
+  mark schemathesis "$what"
+}
+
 moto() {
   local what
   what=$(cat "$here/requirements-moto.txt")
@@ -265,9 +276,9 @@ for part in "$@"; do
       [ "$rocksdb" = source ] || rocksdb
       onnxruntime
       ;;
-    python | kafka | watching | moto | peers) $part ;;
+    python | kafka | watching | moto | schemathesis | peers) $part ;;
     bench) has wrk || install_packages wrk ;;
     postgres) [ -x /usr/lib/postgresql/15/bin/initdb ] || install_packages postgresql-15 ;;
-    *) fail "there is no part $part: choose from build, python, kafka, watching, moto, bench, peers, postgres" ;;
+    *) fail "there is no part $part: choose from build, python, kafka, watching, moto, schemathesis, bench, peers, postgres" ;;
   esac
 done

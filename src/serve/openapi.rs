@@ -75,10 +75,11 @@ fn responses(place: usize) -> Json {
     let answered = |schema: &str| json!({"description": "answered", "content": {"application/json": {"schema": reference(schema)}}});
     let refused = |description: &str| json!({"description": description, "content": {"application/json": {"schema": reference("Error")}}});
     match place {
-        routes::LOOKUP | routes::SCORE | routes::EVENTS => {
+        routes::LOOKUP | routes::SCORE | routes::EVENTS | routes::COPY => {
             let schema = match place {
                 routes::LOOKUP => "LookupAnswer",
                 routes::SCORE => "ScoreAnswer",
+                routes::COPY => "CopyAnswer",
                 _ => "PushAnswer",
             };
             let mut responses = json!({
@@ -98,13 +99,6 @@ fn responses(place: usize) -> Json {
             }
             responses
         }
-        routes::COPY => json!({
-            "200": answered("CopyAnswer"),
-            "400": refused("the request is at fault"),
-            "409": refused("it is not this caller's turn"),
-            "413": refused("the body is too large"),
-            "503": refused("the disk does not take it"),
-        }),
         routes::CATALOG => json!({"200": answered("Catalog")}),
         routes::STATUS => json!({"200": answered("Status")}),
         routes::LIVE => {
@@ -150,7 +144,7 @@ fn events_body(plan: &Plan) -> Json {
     let record = if records.is_empty() { json!({"type": "object"}) } else { json!({"anyOf": records}) };
     json!({
         "application/x-ndjson": {"schema": {"type": "string", "description": "one record a line"}},
-        "application/json": {"schema": {"oneOf": [{"type": "array", "items": record}, record]}},
+        "application/json": {"schema": {"oneOf": [{"type": "array", "items": record, "minItems": 1}, record]}},
         frames::CONTENT_TYPE: {"schema": {"type": "string", "format": "binary", "description": "each record behind its length in bytes, which is an unsigned number of four bytes, the highest first"}},
     })
 }
