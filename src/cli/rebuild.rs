@@ -1,6 +1,6 @@
 //! `forebay rebuild`
 
-use clap::Subcommand;
+use clap::{Args, Subcommand};
 use serde_json::json;
 
 use crate::engine::Engine;
@@ -17,12 +17,34 @@ use super::progress::Progress;
 pub(super) enum Command {
     /// Build the state again from the events: those in Parquet, those that wait for it, and the logs
     State,
+    /// Build the event log in Parquet again: what is whole of it, and what is missing from online and the logs
+    Offline(OfflineArguments),
+}
+
+#[derive(Args)]
+pub(super) struct OfflineArguments {
+    /// Build it without events that nothing holds any more
+    #[arg(long)]
+    give_up: bool,
 }
 
 pub(super) fn run(context: &Context, command: &Command) -> Result<Outcome> {
     match command {
         Command::State => state(context),
+        Command::Offline(arguments) => offline(context, arguments.give_up),
     }
+}
+
+fn offline(context: &Context, gives_up: bool) -> Result<Outcome> {
+    let plan = definitions::in_force(context)?;
+    let mut progress = Progress::new();
+    let mut read = 0;
+    let rebuilt = integrity::rebuild_offline(&context.config, &plan, context.clock.clone(), gives_up, |bytes| {
+        read += bytes;
+        progress.at(read, "bytes");
+    })?;
+    drop(progress);
+    print(context, "the event log", "offline", &rebuilt)
 }
 
 fn state(context: &Context) -> Result<Outcome> {

@@ -36,6 +36,7 @@ mod past;
 mod problems;
 mod publish;
 mod push;
+mod reaccept;
 mod reader;
 mod readiness;
 mod recover;
@@ -68,6 +69,7 @@ pub use cut::Pause;
 pub use handle::Handle;
 pub use lookup::Tried;
 pub use publish::WRITER as OUTBOX_WRITER;
+pub use reaccept::accepted_again;
 pub use recover::{check_continuity, recent_events};
 
 use apply::spawn;

@@ -214,7 +214,7 @@ fn await_unread(shared: &Shared, source: usize, next: &BTreeMap<Partition, Offse
 }
 
 /// Decodes a run, in parts where what comes of it is too much for one batch.
-fn decode(shared: &Shared, source: usize, decoder: &mut Decoder, run: RecordRun, next: Offset) -> Result<Vec<Incoming>> {
+pub fn decode(shared: &Shared, source: usize, decoder: &mut Decoder, run: RecordRun, next: Offset) -> Result<Vec<Incoming>> {
     let plan = shared.plan();
     let declared = &plan.sources[source];
     let decoded = decoder.decode(&run)?;

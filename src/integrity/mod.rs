@@ -4,11 +4,14 @@
 
 mod aside;
 mod check;
+mod offline;
+mod order;
 mod state;
 
 use std::path::PathBuf;
 
 pub use check::{PartCheck, check};
+pub use offline::rebuild_offline;
 pub use state::rebuild_state;
 
 /// What was built again.

@@ -70,7 +70,7 @@ fn take_over(old: &Store, made: &Store, upto: Seq, lost: &mut Vec<Lost>, progres
         return Err(Error::corrupt(format!("it holds events up to {} only, and Parquet up to {upto}", reached.committed)));
     }
     let mut readings = old.readings()?;
-    let (definitions, drift, awaited) = (old.definitions()?, old.drift()?, old.awaited()?);
+    let (definitions, drift, awaited, at) = (old.definitions()?, old.drift()?, old.awaited()?, old.committed_at()?);
     // Rows hold nothing: what is scored already is folded by the rebuild, what is not is applied when it is scored.
     reached.views.clear();
     reached.flushed = reached.committed.min(reached.scored);
@@ -111,6 +111,7 @@ fn take_over(old: &Store, made: &Store, upto: Seq, lost: &mut Vec<Lost>, progres
     if let Some((since, text)) = definitions {
         made.put_definitions(&mut commit, since, &text)?;
     }
+    at.map_or(Ok(()), |at| made.put_committed_at(&mut commit, at))?;
     made.put_readings(&mut commit, &readings)?;
     made.put_progress(&mut commit, &reached)?;
     made.commit(commit)?;

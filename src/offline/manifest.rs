@@ -42,6 +42,16 @@ pub struct Manifest {
     pub files: Vec<FileEntry>,
     /// Files that left the log and stay for readers of an older manifest.
     pub retired: Vec<Retired>,
+    /// Events that were given up when the log was built again.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lost: Vec<Lost>,
+}
+
+/// Events of a source that no part of the data folder had any more.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lost {
+    pub source: String,
+    pub events: u64,
 }
 
 /// A column of a file, its type as the language spells it.
@@ -97,6 +107,7 @@ impl Default for Manifest {
             schemas: Vec::new(),
             files: Vec::new(),
             retired: Vec::new(),
+            lost: Vec::new(),
         }
     }
 }

@@ -12,6 +12,7 @@ mod copy;
 mod manifest;
 mod part;
 mod reading;
+mod rebuild;
 #[cfg(test)]
 mod tests;
 
@@ -34,6 +35,7 @@ use self::manifest::{Manifest, located, sync_folder};
 use self::part::Press;
 pub use self::part::columns_of;
 pub use self::reading::PartFile;
+pub use self::rebuild::{Builder, Survey};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::{EventBatch, SYSTEM_COLUMNS};
 use crate::id::Seq;
@@ -324,11 +326,17 @@ impl Snapshot {
 
     /// Whether the files hold another number of events than the log: every `seq` up to `upto` is in them, once.
     pub fn miscounted(&self) -> Option<Error> {
-        let rows: u64 = self.manifest.files.iter().map(|file| file.rows).sum();
+        let lost = self.manifest.lost.iter().map(|lost| lost.events);
+        let rows: u64 = self.manifest.files.iter().map(|file| file.rows).chain(lost).sum();
         (rows != self.upto().0).then(|| {
             let folder = self.folder.display();
             Error::corrupt(format!("{folder} holds {rows} events and should hold {}: {DAMAGED_REMEDY}", self.upto()))
         })
+    }
+
+    /// How many events of a source were given up when the log was built again.
+    pub fn lost(&self, source: &str) -> u64 {
+        self.manifest.lost.iter().filter(|lost| lost.source == source).map(|lost| lost.events).sum()
     }
 
     /// Every file of the log.
@@ -449,6 +457,17 @@ fn escaped(name: &str) -> String {
         }
     }
     text
+}
+
+/// The name that `escaped` made this of.
+fn unescaped(name: &str) -> String {
+    let (mut bytes, mut rest) = (Vec::new(), name.as_bytes());
+    while let Some((byte, after)) = rest.split_first() {
+        let escaped = (*byte == b'%').then(|| u8::from_str_radix(std::str::from_utf8(after.get(..2)?).ok()?, 16).ok()).flatten();
+        bytes.push(escaped.unwrap_or(*byte));
+        rest = if escaped.is_some() { &after[2..] } else { after };
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 /// Days since 1970.

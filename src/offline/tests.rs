@@ -291,6 +291,7 @@ fn a_failed_write_changes_nothing() {
 fn names_are_safe_as_folders() {
     assert_eq!(escaped("payments_2-b"), "payments_2-b");
     assert_eq!(escaped("../a b"), "%2E%2E%2Fa%20b");
+    ["payments_2-b", "../a b", "100%", "zürich"].iter().for_each(|name| assert_eq!(unescaped(&escaped(name)), *name));
 }
 
 #[test]

@@ -104,6 +104,12 @@ pub async fn training_set(plan: &Plan, store: &Store, recent: Vec<EventBatch>, r
     let fields = event.map(|source| event_fields(plan, vector, source)).unwrap_or_default();
     let reading = if request.as_known { Reading::AsKnown } else { Reading::AsOf };
     let involved: BTreeSet<usize> = vector.reads.iter().flat_map(|read| plan.views[read.view].rows.sources()).chain(event).collect();
+    for source in &involved {
+        let name = &plan.sources[*source].name;
+        if let lost @ 1.. = snapshot.lost(name) + snapshot.lost("") {
+            tracing::warn!("{lost} events of {name} were given up when the event log was built again: values over their times lack them");
+        }
+    }
     let mut retracted: BTreeMap<usize, Arc<Retracted>> = BTreeMap::new();
     for source in involved {
         retracted.insert(source, Arc::new(Retracted::of(&events(source)?, resources.threads, &resources.context()).await?));
