@@ -118,6 +118,7 @@ functions: setup ## ask PostgreSQL 15 anew what the expressions of integration/f
 torture: setup ## many kill -9 runs: make torture RUNS=200
 	@cargo build --workspace --exclude forebay-fuzz
 	@FOREBAY_CRASH_RUNS=$(or $(RUNS),100) cargo test -p forebay-integration --test crash -- --nocapture
+	@FOREBAY_DAMAGES=$(or $(DAMAGES),40) cargo test -p forebay-integration --test damage -- --nocapture
 
 .PHONY: prove
 prove: setup ## random definitions and events against the naive oracle: make prove MINUTES=60

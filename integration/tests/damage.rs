@@ -52,7 +52,7 @@ const HOUR: i64 = 3_600_000_000;
 const EVENTS: usize = 3_000;
 const KEYS: usize = 40;
 /// The damages of each kind of file that `make test` tries.
-const TRIED: usize = 4;
+const TRIED: usize = 2;
 
 fn event(number: usize) -> Json {
     let mut chance = Chance::new(number as u64);
@@ -91,7 +91,7 @@ enum Asked {
 
 fn ask(project: &Project) -> Asked {
     let mut lookups = Vec::new();
-    for k in [1, 7, 23] {
+    for k in [1, 23] {
         let key = format!("k={k}");
         let ended = project.run(&["lookup", "everything", &key, "m=m3", "--as-of", "2024-05-07T05:00:00Z", "--output", "ndjson"]);
         match ended.code {
@@ -220,7 +220,7 @@ fn damage_is_named_or_changes_nothing() {
     let mut chance = Chance::for_test(121);
     let mut wrong = Vec::new();
     let (mut same, mut refused, mut rebuilt) = (0, 0, 0);
-    for kind in KINDS {
+    for (place, kind) in KINDS.iter().enumerate() {
         let names = files_below(&whole.join(kind.part));
         let of_kind = |path: &&PathBuf| path.file_name().and_then(|name| name.to_str()).is_some_and(kind.is_of);
         let files: Vec<&PathBuf> = names.iter().filter(of_kind).collect();
@@ -229,7 +229,9 @@ fn damage_is_named_or_changes_nothing() {
             let _ = fs::remove_dir_all(project.data());
             copied(&whole, &project.data());
             let file = chance.pick(&files).strip_prefix(&whole).expect("below it");
-            let how = damage(&project.data().join(file), WAYS[attempt % WAYS.len()], &mut chance);
+            // A changed byte is what only a checksum finds; then the other ways in turn.
+            let way = if attempt % 2 == 0 { Way::Flip } else { WAYS[(attempt / 2 + place) % WAYS.len()] };
+            let how = damage(&project.data().join(file), way, &mut chance);
             let about = format!("{}: {} {how}", kind.name, file.display());
             let found = project.run(&["check-data", "--output", "json"]);
             let is_clean = found.code == Some(0);

@@ -309,7 +309,7 @@ fn store_error(folder: &Path, doing: &str, message: &str) -> Error {
         (ErrorKind::Unavailable, "the disk is full; free some space, and restart forebay if it does not go on by itself")
     } else if is(&["permission denied", "read-only file system"]) {
         (ErrorKind::Input, "give this user the right to write there, or choose another folder with --data")
-    } else if is(&["corruption", "checksum"]) {
+    } else if is(&["corruption", "checksum", "no such file"]) {
         (ErrorKind::Corrupt, "restore the folder from a copy, or choose another with --data")
     } else {
         (ErrorKind::Unavailable, "see that the disk is in order and try again")
