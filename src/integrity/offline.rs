@@ -66,7 +66,7 @@ pub fn rebuild_offline(
     let mut lost = Vec::new();
     let mut given_up = BTreeMap::new();
     if !missing.is_empty() {
-        let found = again.from_logs(config, plan, &clock, (&survey, online.as_ref().ok(), &log), replacement.folder())?;
+        let found = again.found_in_logs(config, plan, &clock, (&survey, online.as_ref().ok(), &log), replacement.folder())?;
         match again.numbered(plan, &survey, &part, &rows, found, &missing)? {
             Numbered::All(found) => rows.extend(found),
             Numbered::Not(why) if !gives_up => {
@@ -178,7 +178,7 @@ impl Again {
     }
 
     /// Events of the logs that should be in Parquet and are not there.
-    fn from_logs(
+    fn found_in_logs(
         &self,
         config: &Config,
         plan: &Plan,
