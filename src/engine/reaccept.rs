@@ -52,6 +52,7 @@ pub fn accepted_again(
         Metrics::new(),
         config.data.clone(),
         Outbox::new(None, 0),
+        config.ready_when,
     ));
     let declared = &plan.sources[source];
     let mut reader = shared.logs.reader(declared)?;
