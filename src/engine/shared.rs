@@ -72,8 +72,8 @@ impl Definitions {
         let name = &self.plan.views[view].name;
         let aside = || {
             Error::unavailable(format!(
-                "the stored state of view {name} is damaged ({error}): nothing of the view is answered until it is built again; stop the \
-                 server and run `forebay rebuild state`"
+                "the stored state of view {name} is damaged: nothing of it is answered until it is built again; stop the server and run \
+                 `forebay rebuild state` ({error})"
             ))
         };
         self.aside[view].get_or_init(aside).clone()

@@ -34,7 +34,7 @@ pub fn rebuild_state(config: &Config, clock: Arc<dyn Clock>, mut progress: impl 
     let part = config.data.join("online");
     let Some(replacement) = Replacement::begin(&part)? else { return Ok(Rebuilt::default()) };
     let made = Store::open(replacement.folder(), CACHE_BYTES, 64 << 20)?;
-    let old = Store::open_read_only(&part, CACHE_BYTES);
+    let old = Store::open_read_only(&part, CACHE_BYTES).or_else(|_| Store::open_without_state(&part, CACHE_BYTES));
     let mut lost = Vec::new();
     let taken_over = match &old {
         Ok(old) => take_over(old, &made, offline.upto(), &mut lost, &mut progress),

@@ -203,9 +203,19 @@ impl Store {
                 folder.display()
             )));
         }
+        Self::open_some(folder, cache_bytes, |_| true)
+    }
+
+    /// The same without state rows and their chunks, whose tables may be damaged so that they cannot be opened.
+    pub fn open_without_state(folder: &Path, cache_bytes: usize) -> Result<Self> {
+        Self::open_some(folder, cache_bytes, |family| !matches!(family, STATE | CHUNKS))
+    }
+
+    fn open_some(folder: &Path, cache_bytes: usize, wanted: impl Fn(&str) -> bool) -> Result<Self> {
         let cache = Cache::new_hyper_clock_cache(cache_bytes, 0);
-        let db = DB::open_cf_descriptors_read_only(&database_options(), folder, families(&cache, 8 << 20), false)
-            .map_err(|error| failure(folder, &error))?;
+        let families = families(&cache, 8 << 20).into_iter().filter(|family| wanted(family.name()));
+        let db =
+            DB::open_cf_descriptors_read_only(&database_options(), folder, families, false).map_err(|error| failure(folder, &error))?;
         Ok(Self { db, folder: folder.to_owned(), writing: Mutex::default() })
     }
 
