@@ -58,8 +58,6 @@ pub struct Incoming {
 struct Reached {
     next: BTreeMap<Partition, Offset>,
     last: BTreeMap<Partition, LastRead>,
-    /// Whether the last poll found nothing: what comes next was just taken in.
-    live: bool,
 }
 
 /// Reads until the engine stops; an unreachable log is a problem that the status shows, and is tried again. `last` are the
@@ -84,7 +82,7 @@ pub fn read(
     let mut looked = Instant::now();
     let next: BTreeMap<Partition, Offset> =
         from.partitions.iter().filter(|((of, _), _)| *of == source).map(|((_, partition), (offset, _))| (*partition, *offset)).collect();
-    let mut reached = Reached { next, last, live: false };
+    let mut reached = Reached { next, last };
     while !shared.is_stopping() {
         let look = looked.elapsed() > LOOK_EVERY;
         if look {
@@ -117,7 +115,7 @@ fn step(
     source: usize,
     reader: &mut Option<Box<dyn LogReader>>,
     decoder: &mut Decoder,
-    Reached { next, last, live }: &mut Reached,
+    Reached { next, last }: &mut Reached,
     batch_max: usize,
     look: bool,
     incoming: &Sender<Incoming>,
@@ -143,10 +141,14 @@ fn step(
         }
     };
     let runs = reader.poll(batch_max, POLL_WAIT)?;
-    if *live && let (Origin::Kafka { .. }, Some(last)) = (&declared.origin, runs.last().and_then(|run| run.records.last())) {
+    if let Some((run, last)) = runs.last().and_then(|run| Some((run, run.records.last()?)))
+        && matches!(declared.origin, Origin::Kafka { .. })
+        // One without a stamp has 0; one beyond the end as last known came since that was asked.
+        && last.timestamp > 0
+        && shared.ends[source].lock().get(&run.partition).is_some_and(|end| last.offset >= *end)
+    {
         clock::watch_stamp(shared, declared, last.timestamp);
     }
-    *live = runs.is_empty();
     for problem in reader.take_problems() {
         shared.measures.sources[source].log_errors.inc();
         tracing::warn!(source = declared.name, "{problem}");
