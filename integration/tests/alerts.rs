@@ -92,6 +92,10 @@ fn rules_name_what_a_server_shows_from_its_start() {
     let rules = rules();
     let missing: Vec<&str> = metrics_of(&rules).into_iter().filter(|metric| !shown.contains(metric)).collect();
     assert_eq!(missing, ["forebay_staleness_seconds"], "all but what needs an event:\n{text}");
+    let page = fs::read_to_string(workspace().join("docs/alerts.md")).expect("the page");
+    let kinds = text.lines().filter_map(|line| line.strip_prefix("forebay_problems{kind=\"")?.split('"').next());
+    let unexplained: Vec<&str> = kinds.filter(|kind| !page.contains(&format!("`{kind}`"))).collect();
+    assert!(unexplained.is_empty(), "kinds of problems that docs/alerts.md does not explain: {unexplained:?}");
     let zero = [
         "forebay_drift_alerts_total{model=\"m\"} 0",
         "forebay_events_rejected_total{source=\"events\",reason=\"too_late\"} 0",
@@ -150,6 +154,9 @@ fn what_waits_and_what_fails_is_counted() {
     }
     assert!(server.metric("forebay_apply_seconds_count", "") > 0.0 && server.metric("forebay_commit_seconds_count", "") > 0.0);
     assert!(server.metric("forebay_state_keys", "") >= 7.0);
+    for topic in ["topic=\"events\"", "topic=\"predictions\""] {
+        assert_eq!(server.metric("forebay_topic_records", topic), 500.0);
+    }
     let wrong = |path: &str, count: usize| (0..count).for_each(|_| assert!(server.post(path, &json!({"keys": [{"nothing": 1}]})).0 >= 400));
     wrong("/v1/vectors/v/lookup", 2);
     wrong("/v1/vectors/made_up_by_a_caller/lookup", 3);

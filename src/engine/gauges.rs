@@ -93,6 +93,11 @@ fn disk(shared: &Shared) {
     for part in ["log", "online"] {
         metrics.set(names::DATA_BYTES, &[("part", part)], bytes_of(&shared.folder.join(part)) as f64);
     }
+    for topic in shared.logs.embedded.topics().unwrap_or_default() {
+        let labels = [("topic", topic.name.as_str())];
+        let records: u64 = topic.partitions.iter().map(|partition| partition.end.0 - partition.start.0).sum();
+        metrics.set(names::TOPIC_RECORDS, &labels, records as f64);
+    }
     let mut sized = shared.views_sized.lock();
     if sized.is_none_or(|at| at.elapsed() > SIZES_AGE) {
         for view in &shared.plan().views {
