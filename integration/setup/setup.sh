@@ -205,7 +205,6 @@ kafka() {
 unpacked() {
   local folder=$1 package
   shift
-  { has apt-get && has dpkg-deb; } || fail "please put the files of $* below $cache/$folder (there is no apt-get here to do it)"
   work=$(mktemp -d "$cache/$folder.XXXXXX")
   (
     cd "$work"
@@ -220,6 +219,10 @@ unpacked() {
 watching() {
   local what="prometheus libfaketime"
   [ -e "$(stamp watching "$what")" ] && [ -x "$cache/watching/usr/bin/promtool" ] && return 0
+  if ! has apt-get || ! has dpkg-deb; then
+    say "no Prometheus and libfaketime for tests: there is no apt-get here; the tests that need them say that they are skipped"
+    return 0
+  fi
   say "Prometheus and libfaketime, for tests, into $cache/watching"
   # shellcheck disable=SC2086  # one word per package
   unpacked watching $what
