@@ -69,6 +69,7 @@ metrics! {
     HTTP_REQUESTS Counter "forebay_http_requests_total" ["route" "status"] "answers over http; of a route that does not exist as unknown"
     HTTP_ERRORS Counter "forebay_http_errors_total" ["route" "code"] "refused and failed requests by the code of their answer"
     HTTP_SECONDS Histogram "forebay_http_request_seconds" ["route"] "from a parsed head to an answer that is ready to be sent"
+    HTTP_CONNECTIONS Gauge "forebay_http_connections" [] "open connections, at most the setting connections_max"
     HTTP_IN_FLIGHT Gauge "forebay_http_requests_in_flight" [] "requests that are being answered"
     // Models.
     PREDICTIONS Counter "forebay_predictions_total" ["model" "outcome"] "predictions made for events of a source, scored or failed"

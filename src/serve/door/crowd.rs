@@ -9,6 +9,8 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+use crate::telemetry::Gauge;
+
 use super::course::{Course, Order, Phase};
 
 /// A client is waited for so long before its connection gives way: for a head, and for the rest of a body.
@@ -17,6 +19,7 @@ const BODY_PATIENCE: Duration = Duration::from_secs(1);
 
 pub(super) struct Crowd {
     most: usize,
+    open: Gauge,
     epoch: Instant,
     present: Mutex<Present>,
     left: Notify,
@@ -37,14 +40,17 @@ pub(super) struct Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.crowd.present.lock().courses.remove(&self.number);
+        let mut present = self.crowd.present.lock();
+        present.courses.remove(&self.number);
+        self.crowd.open.set(present.courses.len() as f64);
+        drop(present);
         self.crowd.left.notify_one();
     }
 }
 
 impl Crowd {
-    pub fn new(most: usize) -> Arc<Self> {
-        Arc::new(Self { most, epoch: Instant::now(), present: Mutex::default(), left: Notify::new() })
+    pub fn new(most: usize, open: Gauge) -> Arc<Self> {
+        Arc::new(Self { most, open, epoch: Instant::now(), present: Mutex::default(), left: Notify::new() })
     }
 
     /// A place for a new connection; none where all are being answered.
@@ -59,6 +65,7 @@ impl Crowd {
         let number = present.next;
         present.next += 1;
         present.courses.insert(number, course.clone());
+        self.open.set(present.courses.len() as f64);
         Some(Place { crowd: Arc::clone(self), number, course })
     }
 
@@ -95,7 +102,7 @@ mod tests {
 
     #[tokio::test]
     async fn who_waits_longest_gives_way_and_nobody_who_is_answered_does() {
-        let crowd = Crowd::new(3);
+        let crowd = Crowd::new(3, Gauge::default());
         let places: Vec<Place> = (0..3).filter_map(|_| crowd.enter()).collect();
         assert!(crowd.enter().is_none(), "all have just come");
         tokio::time::sleep(Duration::from_millis(10)).await;

@@ -25,6 +25,7 @@ use crowd::Crowd;
 
 use super::routes;
 use super::state::State;
+use crate::telemetry::names;
 
 /// What requests in flight get to end in, once the port is closed. The engine stops within what is left of ten seconds.
 const DRAIN: Duration = Duration::from_secs(5);
@@ -38,7 +39,7 @@ const TURNED_AWAY_MAX: usize = 4;
 /// Serves until `shutdown` is ready, and a while longer as set, then ends the requests in flight.
 pub(super) async fn serve(listener: TcpListener, state: Arc<State>, shutdown: impl Future<Output = ()>) {
     let routes = Routes::new(routes::router(Arc::clone(&state)));
-    let crowd = Crowd::new(state.limits.connections_max);
+    let crowd = Crowd::new(state.limits.connections_max, state.metrics.gauge(names::HTTP_CONNECTIONS, &[]));
     let stopped = async {
         shutdown.await;
         state.stop();
