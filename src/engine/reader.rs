@@ -193,10 +193,17 @@ fn step(
     Ok(true)
 }
 
-/// Notes how far the source's partitions are known to go, for those who ask how far behind an answer is.
+/// Notes how far the source's partitions are known to go, for those who ask how far behind an answer is. Of a partition of
+/// which nothing was read and that held no record at the start, nothing is known: its records may be trimmed.
 fn know_ends(shared: &Shared, source: usize, next: &BTreeMap<Partition, Offset>) {
-    let ends = shared.ends[source].lock();
-    let known = next.iter().map(|(partition, next)| next.0.max(ends.get(partition).map_or(0, |end| end.0))).sum();
+    let (ends, started) = (shared.ends[source].lock(), shared.starts[source].get());
+    let counts =
+        |partition: &Partition, next: &Offset| next.0 > 0 || started.is_some_and(|held| held.iter().any(|(of, _)| of == partition));
+    let known = next
+        .iter()
+        .filter(|(partition, next)| counts(partition, next))
+        .map(|(partition, next)| next.0.max(ends.get(partition).map_or(0, |end| end.0)))
+        .sum();
     shared.known_ends[source].store(known, Ordering::Relaxed);
 }
 

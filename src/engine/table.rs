@@ -70,6 +70,7 @@ impl Table {
 
     /// A key that the work is about to change. What it was is kept the first time, where `keeps` says so.
     pub fn find_to_change(&mut self, hash: u64, key: &[u8], work: &Work, keeps: bool) -> Option<&mut Entry> {
+        self.drop_before(keeps);
         let entry = self.entries.find_mut(hash, |entry| entry.hash == hash && *entry.key == *key)?;
         if keeps && entry.touched != work.number {
             keep(&mut self.before, &mut self.work, entry, work);
@@ -83,6 +84,13 @@ impl Table {
             keep(&mut self.before, &mut self.work, &entry, work);
         }
         self.entries.insert_unique(entry.hash, entry, |entry| entry.hash).into_mut()
+    }
+
+    /// A work that nobody looks on at needs nothing of what was before it, nor of what was before an earlier one.
+    fn drop_before(&mut self, keeps: bool) {
+        if !keeps && self.work != 0 {
+            (self.before, self.work) = (HashTable::new(), 0);
+        }
     }
 
     /// The state of a key at the cut that the work with this number made; `None` where the store has it, or nothing.

@@ -36,11 +36,16 @@ async fn scored(state: &Arc<State>, asked: Result<Asked, Refusal>) -> Answer {
     Ok(json(run(state, model, name, lookup).await?))
 }
 
+/// Rows whose values and scores are written on the spot.
+const ROWS_SMALL: usize = 1_000;
+
 /// Requests of one model take turns before they take a thread, so that any number of them leaves threads for lookups and for
 /// other models. Where it is nobody's turn, a quick one is answered on the spot.
 async fn run(state: &Arc<State>, model: usize, name: String, lookup: LookupAnswer) -> Result<Vec<u8>, Error> {
     let written = move |answer: ScoreAnswer| super::score_answer(&name, &answer);
-    if state.handle.scores_quickly(model, lookup.rows.count)
+    // Writing the answer takes its time too.
+    if lookup.rows.count <= ROWS_SMALL
+        && state.handle.scores_quickly(model, lookup.rows.count)
         && let Ok(_turn) = state.turns[model].try_lock()
     {
         return state.handle.score(model, lookup).map(written);
