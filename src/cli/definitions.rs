@@ -24,16 +24,24 @@ const FORMAT: u64 = 2;
 /// # Errors
 /// As `language::load`; `Input` when the definitions have errors, after they were printed.
 pub(super) fn current(context: &Context) -> Result<(Plan, Vec<SourceFile>)> {
+    let (compiled, files) = read(context)?;
+    Ok((sound(context, compiled, &files)?, files))
+}
+
+/// The features folder, compiled.
+pub(super) fn read(context: &Context) -> Result<(Compiled, Vec<SourceFile>)> {
     let files = language::load(&context.config.features)?;
-    let compiled = compile(&files);
+    Ok((compile(&files), files))
+}
+
+/// The plan, once what is to be said of it is on standard error.
+pub(super) fn sound(context: &Context, compiled: Compiled, files: &[SourceFile]) -> Result<Plan> {
     if !compiled.diagnostics.is_empty() {
-        complain(&language::render(&compiled.diagnostics, &files, colored()));
+        complain(&language::render(&compiled.diagnostics, files, colored()));
     }
     let errors = compiled.diagnostics.iter().filter(|diagnostic| diagnostic.severity == Severity::Error).count();
-    match compiled.plan {
-        Some(plan) => Ok((plan, files)),
-        None => Err(Error::input(format!("the definitions in {} have {}", context.config.features.display(), counted(errors, "error")))),
-    }
+    let has = || Error::input(format!("the definitions in {} have {}", context.config.features.display(), counted(errors, "error")));
+    compiled.plan.ok_or_else(has)
 }
 
 pub(super) fn compile(files: &[SourceFile]) -> Compiled {
@@ -136,6 +144,14 @@ impl Applied {
         })
     }
 
+    /// When, to the second.
+    pub fn when(&self) -> String {
+        match self.at.split_once('.') {
+            Some((seconds, _)) => format!("{seconds}Z"),
+            None => self.at.clone(),
+        }
+    }
+
     /// The plan that they mean, with the models' files as they were; `None` when they no longer compile, because a model's
     /// file is gone, or the language has changed.
     pub fn plan(&self) -> Option<Plan> {
@@ -155,8 +171,8 @@ impl ModelFiles for Remembered<'_> {
     }
 }
 
-/// The plan that the stored state is of: what was applied, or else the features folder.
-pub(super) fn in_force(context: &Context) -> Result<Plan> {
+/// The names that records are appended under: what was applied, or else the features folder.
+pub(super) fn applied_or_current(context: &Context) -> Result<Plan> {
     match Applied::load(context)?.and_then(|applied| applied.plan()) {
         Some(plan) => Ok(plan),
         None => Ok(current(context)?.0),

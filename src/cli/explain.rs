@@ -10,9 +10,10 @@ use crate::proof::{self, Explanation};
 use super::Outcome;
 use super::assignment::{self, Assignment, as_json};
 use super::context::Context;
+use super::in_force::{self, Asked, Choice};
 use super::lookup::{self, Row};
 use super::output::cell;
-use super::{definitions, store};
+use super::store;
 
 #[derive(Args)]
 pub(super) struct Arguments {
@@ -24,14 +25,16 @@ pub(super) struct Arguments {
     keys: Vec<Assignment>,
     #[command(flatten)]
     row: Row,
+    #[command(flatten)]
+    choice: Choice,
 }
 
 pub(super) fn run(context: &Context, arguments: &Arguments) -> Result<Outcome> {
-    let plan = definitions::in_force(context)?;
     let (vector, column) = arguments
         .feature
         .split_once('.')
         .ok_or_else(|| Error::input(format!("{} is no VECTOR.FEATURE, such as fraud_v1.txn_count_1h", arguments.feature)))?;
+    let plan = in_force::plan(context, arguments.choice, Asked::Vector(vector))?;
     let declared = plan.vector(vector).ok_or_else(|| lookup::unknown("vector", vector, plan.vectors.iter().map(|vector| &vector.name)))?;
     let request = lookup::request(declared, &arguments.keys, &arguments.row)?;
     let handle = store::state(context, plan.clone())?;

@@ -15,7 +15,8 @@ use super::Outcome;
 use super::assignment::{self, Assignment};
 use super::client::{Client, escaped};
 use super::context::Context;
-use super::{answer, definitions, store};
+use super::in_force::{self, Asked, Choice};
+use super::{answer, store};
 
 #[derive(Args)]
 pub(super) struct Arguments {
@@ -26,6 +27,8 @@ pub(super) struct Arguments {
     keys: Vec<Assignment>,
     #[command(flatten)]
     row: Row,
+    #[command(flatten)]
+    choice: Choice,
 }
 
 /// What belongs to a row beside its keys.
@@ -44,13 +47,17 @@ fn time(text: &str) -> Result<EventTime, String> {
 }
 
 pub(super) fn run(context: &Context, arguments: &Arguments) -> Result<Outcome> {
-    let plan = definitions::in_force(context)?;
+    let asked = Asked::Vector(&arguments.vector);
+    let plan = in_force::plan(context, arguments.choice, asked)?;
     let vector = plan
         .vector(&arguments.vector)
         .ok_or_else(|| unknown("vector", &arguments.vector, plan.vectors.iter().map(|vector| &vector.name)))?;
     let request = request(vector, &arguments.keys, &arguments.row)?;
     let answered = match Client::of_running(context) {
-        Some(server) => server.post(&format!("/v1/vectors/{}/lookup", escaped(&vector.name)), &body(&request))?,
+        Some(server) => {
+            in_force::check_server(context, &server, &plan, asked)?;
+            server.post(&format!("/v1/vectors/{}/lookup", escaped(&vector.name)), &body(&request))?
+        }
         None => stored(context, plan.clone(), request)?,
     };
     answer::print(context, &answered)?;

@@ -14,6 +14,7 @@ mod definitions;
 mod explain;
 mod fmt;
 mod generate;
+mod in_force;
 mod init;
 mod logs;
 mod lookup;

@@ -22,11 +22,11 @@ use super::Outcome;
 use super::assignment::Assignment;
 use super::client::{Client, escaped};
 use super::context::Context;
+use super::in_force::{self, Asked, Choice};
 use super::lookup::{Row, body, request, unknown};
 use super::models::vector_columns;
-use super::output::complain;
 use super::training_set::{self, SpineArguments};
-use super::{answer, definitions, store};
+use super::{answer, store};
 
 #[derive(Args)]
 pub(super) struct Arguments {
@@ -52,6 +52,8 @@ pub(super) struct Arguments {
     /// As known at each row's cut, instead of with all events that are known now
     #[arg(long, requires = "spine")]
     as_known: bool,
+    #[command(flatten)]
+    choice: Choice,
 }
 
 /// The column of scores in a scored spine.
@@ -64,7 +66,8 @@ pub(super) fn run(context: &Context, arguments: &Arguments) -> Result<Outcome> {
     match (arguments.spine.clone(), arguments.out.clone()) {
         (Some(spine), Some(out)) => {
             let (time, event, as_known) = (time.clone(), event.clone(), *as_known);
-            scored_spine(context, model, &SpineArguments { spine, out, time, event, as_known })
+            let plan = in_force::plan(context, arguments.choice, Asked::Model(model))?;
+            scored_spine(context, &plan, model, &SpineArguments { spine, out, time, event, as_known })
         }
         _ => scored_keys(context, arguments).map(|()| Outcome::Done),
     }
@@ -76,11 +79,15 @@ fn model<'a>(plan: &'a Plan, name: &str) -> Result<(&'a Model, &'a Vector)> {
 }
 
 fn scored_keys(context: &Context, arguments: &Arguments) -> Result<()> {
-    let plan = definitions::in_force(context)?;
+    let asked = Asked::Model(&arguments.model);
+    let plan = in_force::plan(context, arguments.choice, asked)?;
     let (model, vector) = model(&plan, &arguments.model)?;
     let request = request(vector, &arguments.keys, &arguments.row)?;
     let answered = match Client::of_running(context) {
-        Some(server) => server.post(&format!("/v1/models/{}/score", escaped(&model.name)), &body(&request))?,
+        Some(server) => {
+            in_force::check_server(context, &server, &plan, asked)?;
+            server.post(&format!("/v1/models/{}/score", escaped(&model.name)), &body(&request))?
+        }
         None => stored(context, &plan, model, request)?,
     };
     answer::print(context, &answered)
@@ -95,10 +102,7 @@ fn stored(context: &Context, plan: &Plan, model: &Model, request: LookupRequest)
         let name = &missing.field.name;
         return Err(Error::input(format!("request column {name} ({}) is missing: give --request {name}=VALUE", missing.field.data_type)));
     }
-    let session = Session::open(model, vector)?;
-    if session.version() != model.version {
-        complain(&format!("warning: model {}: its file has changed since it was applied: forebay plan shows it\n", model.name));
-    }
+    let session = opened(model, vector)?;
     let lookup = store::lookup(context, plan.clone(), &request)?;
     let scores = session.run_whole(&lookup.rows.to_batch()?)?;
     let answer = ScoreAnswer::new(scores, session.version().to_owned(), lookup)?;
@@ -106,11 +110,24 @@ fn stored(context: &Context, plan: &Plan, model: &Model, request: LookupRequest)
     read_exact(&body)
 }
 
-fn scored_spine(context: &Context, name: &str, arguments: &SpineArguments) -> Result<Outcome> {
-    let plan = definitions::current(context)?.0;
-    let (model, vector) = model(&plan, name)?;
+/// The model that the plan means: its file may hold another one by now.
+fn opened(model: &Model, vector: &Vector) -> Result<Session> {
     let session = Session::open(model, vector)?;
-    let mut output = training_set::made(context, &plan, &vector.name, arguments)?;
+    if session.version() == model.version {
+        return Ok(session);
+    }
+    Err(Error::conflict(format!(
+        "model {}: its file holds another model than the one that was applied, which is not kept: bring that back to {}, or score with \
+         this one by --definitions features",
+        model.name,
+        model.path.display()
+    )))
+}
+
+fn scored_spine(context: &Context, plan: &Plan, name: &str, arguments: &SpineArguments) -> Result<Outcome> {
+    let (model, vector) = model(plan, name)?;
+    let session = opened(model, vector)?;
+    let mut output = training_set::made(context, plan, &vector.name, arguments)?;
     let mut scores = Vec::with_capacity(output.batches.len());
     for batch in &output.batches {
         scores.push(session.run_whole(&vector_columns(vector, batch, Path::new("the training set"))?)?);

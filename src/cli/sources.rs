@@ -10,7 +10,8 @@ use crate::time::Span;
 use super::Outcome;
 use super::client::Client;
 use super::context::Context;
-use super::{definitions, store};
+use super::in_force::{self, Asked, Choice};
+use super::store;
 
 #[derive(Args)]
 pub(super) struct Arguments {}
@@ -48,7 +49,7 @@ pub(super) fn run(context: &Context, _: &Arguments) -> Result<Outcome> {
 
 /// The status of the store, as a server would give it.
 fn stored(context: &Context) -> Result<Json> {
-    let handle = store::state(context, definitions::in_force(context)?)?;
+    let handle = store::state(context, in_force::plan(context, Choice::default(), Asked::Stored)?)?;
     read_exact(&serve::status_answer(&handle.status(), &handle.sources()?))
 }
 

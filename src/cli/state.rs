@@ -13,7 +13,7 @@ use crate::time::Span;
 use super::Outcome;
 use super::assignment::object;
 use super::context::Context;
-use super::definitions;
+use super::in_force::{self, Asked, Choice};
 use super::lookup::unknown;
 use super::output::table;
 
@@ -27,7 +27,7 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(context: &Context, arguments: &Arguments) -> Result<Outcome> {
-    let plan = definitions::in_force(context)?;
+    let plan = in_force::plan(context, Choice::default(), Asked::Stored)?;
     if let Some(name) = &arguments.view
         && !plan.views.iter().any(|view| view.name == *name)
     {

@@ -274,7 +274,7 @@ fn append(context: &Context, arguments: &WriteArguments) -> Result<()> {
     let count = records.len();
     let topic = &arguments.topic;
     if let (Some(server), false) = (Client::of_running(context), arguments.which.kafka) {
-        let plan = definitions::in_force(context)?;
+        let plan = definitions::applied_or_current(context)?;
         let source = plan.sources.iter().find(|source| source.topic() == topic).ok_or_else(|| {
             Error::conflict(format!("the running server holds the log, and no source reads topic {topic}: stop the server to write to it"))
         })?;

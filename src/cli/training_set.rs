@@ -13,7 +13,8 @@ use crate::training::{self, Output, Request};
 
 use super::Outcome;
 use super::context::Context;
-use super::definitions::{self, counted};
+use super::definitions::counted;
+use super::in_force::{self, Asked, Choice};
 use super::store;
 
 #[derive(Args)]
@@ -22,6 +23,8 @@ pub(super) struct Arguments {
     vector: String,
     #[command(flatten)]
     spine: SpineArguments,
+    #[command(flatten)]
+    choice: Choice,
 }
 
 /// Which rows, at which times, and where the result goes.
@@ -45,7 +48,7 @@ pub(super) struct SpineArguments {
 }
 
 pub(super) fn run(context: &Context, arguments: &Arguments) -> Result<Outcome> {
-    let plan = definitions::current(context)?.0;
+    let plan = in_force::plan(context, arguments.choice, Asked::Vector(&arguments.vector))?;
     let output = made(context, &plan, &arguments.vector, &arguments.spine)?;
     training::write_table(&arguments.spine.out, &output.batches)?;
     print(context, &arguments.spine, &output, 0)?;

@@ -9,7 +9,8 @@ use crate::proof::{self, Difference, Verification};
 use super::Outcome;
 use super::assignment::as_json;
 use super::context::Context;
-use super::definitions::{self, counted};
+use super::definitions::counted;
+use super::in_force::{self, Asked, Choice};
 use super::output::cell;
 use super::{lookup, store};
 
@@ -23,10 +24,14 @@ pub(super) struct Arguments {
     /// Chooses the rows
     #[arg(long, default_value_t = 1)]
     seed: u64,
+    #[command(flatten)]
+    choice: Choice,
 }
 
 pub(super) fn run(context: &Context, arguments: &Arguments) -> Result<Outcome> {
-    let plan = definitions::in_force(context)?;
+    in_force::refuse_features(arguments.choice)?;
+    let asked = arguments.vector.as_deref().map_or(Asked::Vectors, Asked::Vector);
+    let plan = in_force::plan(context, arguments.choice, asked)?;
     let names: Vec<String> = match &arguments.vector {
         Some(name) if plan.vector(name).is_none() => {
             return Err(lookup::unknown("vector", name, plan.vectors.iter().map(|vector| &vector.name)));

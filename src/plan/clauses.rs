@@ -8,6 +8,7 @@ use super::{
     Alert, Alerts, Branch, ColumnSource, Dedup, Entity, Expect, Expression, Field, Format, Model, Origin, Part, Plan, Read, Relation,
     RequestColumn, Score, Source, Step, Usage, Vector, VectorColumn, View, Watch,
 };
+use crate::id::Identity;
 use crate::time::Epoch;
 use crate::value::Value;
 
@@ -61,6 +62,27 @@ pub fn clauses(plan: &Plan) -> BTreeMap<(Kind, String), Clauses> {
     all.extend(vectors.iter().map(|vector| ((Kind::Vector, vector.name.clone()), of_vector(vector, plan))));
     all.extend(models.iter().map(|model| ((Kind::Model, model.name.clone()), of_model(model, plan))));
     all
+}
+
+impl Plan {
+    /// Of everything that is declared: equal for plans that differ in nothing.
+    #[must_use]
+    pub fn identity(&self) -> Identity {
+        let mut text = String::from("forebay plan 1\n");
+        for ((kind, name), clauses) in clauses(self) {
+            let clauses: Vec<String> = clauses.iter().map(|(clause, says)| format!("{clause}={says:?}")).collect();
+            text += &format!("{} {name}: {}\n", kind.name(), clauses.join(", "));
+        }
+        for view in &self.views {
+            for feature in &view.declared {
+                text += &format!("{}.{} {}\n", view.name, view.name_of(*feature), view.id_of(*feature));
+            }
+        }
+        for model in &self.models {
+            text += &format!("{} {}\n", model.name, model.version);
+        }
+        Identity::of(&text)
+    }
 }
 
 fn put(clauses: &mut Clauses, name: impl Into<String>, text: impl ToString) {
