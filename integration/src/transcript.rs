@@ -20,13 +20,21 @@ pub fn of(project: &Project, command: &str, ended: &Ended) -> String {
 #[must_use]
 pub fn mask(project: &Project, text: &str) -> String {
     let folder = project.path("").to_string_lossy().trim_end_matches('/').to_owned();
-    let lines = text.lines().filter(|line| !is_log(line)).map(|line| ports(&line.replace(&folder, "PROJECT")));
+    let lines = text.lines().filter(|line| !is_log(line)).map(|line| ports(&applied(line).replace(&folder, "PROJECT")));
     lines.map(|line| format!("{}\n", line.trim_end())).collect::<Vec<_>>().concat()
 }
 
 /// Whether a line was logged: it starts with the time of day.
 fn is_log(line: &str) -> bool {
     line.len() > 20 && line.as_bytes()[..4].iter().all(u8::is_ascii_digit) && line.as_bytes()[4] == b'-' && line.as_bytes()[10] == b'T'
+}
+
+/// When definitions were applied, and which these are.
+fn applied(line: &str) -> String {
+    match line.strip_prefix("definitions: applied ").and_then(|rest| rest.split_once(')')) {
+        Some((_, rest)) => format!("definitions: applied TIME (IDENTITY){rest}"),
+        None => line.to_owned(),
+    }
 }
 
 /// `127.0.0.1:40001` as `127.0.0.1:PORT`.
@@ -50,6 +58,7 @@ mod tests {
     #[test]
     fn ports_and_log_lines_are_masked() {
         assert_eq!(ports("at 127.0.0.1:4711, and 127.0.0.1:1"), "at 127.0.0.1:PORT, and 127.0.0.1:PORT");
+        assert_eq!(applied("definitions: applied 2026-01-31T10:00:00Z (1a2b3c4d); more"), "definitions: applied TIME (IDENTITY); more");
         assert!(is_log("2026-01-31T10:00:00.000Z  INFO forebay: ready"));
         assert!(!is_log("error: the folder is in use"));
     }

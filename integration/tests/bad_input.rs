@@ -92,6 +92,7 @@ fn names_that_do_not_exist() {
     let mut session = Session::new(&project);
     session.ends(1, &["push", "order", "spine.csv"]);
     session.ends(1, &["push", "orders", "nothing.ndjson"]);
+    session.ends(0, &["apply"]);
     session.ends(1, &["lookup", "shop_v2", "user_id=7"]);
     session.ends(1, &["training-set", "shop_v2", "--spine", "spine.csv", "--out", "out.csv"]);
     session.ends(1, &["topics", "read", "nothing"]);

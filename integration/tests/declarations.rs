@@ -96,8 +96,11 @@ fn a_source_that_has_events_stays_with_its_topic() {
             let refused = project.run(command);
             assert!(refused.code == Some(1) && refused.stderr.contains(said), "{refused:?}");
         }
-        // Nothing was applied: what reads the folder reads what is there.
-        assert_eq!(lookup(&project, 1, LATER), before);
+        // Nothing was applied: what was applied before still answers, where it is asked for.
+        let by = |choice: &[&str]| project.run(&[&["lookup", "v", "k=1", "--as-of", LATER, "--output", "json"], choice].concat());
+        let refused = by(&[]);
+        assert!(refused.code == Some(1) && refused.stderr.contains("vector v is declared otherwise in features"), "{refused:?}");
+        assert_eq!(rows(&read_json(&by(&["--definitions", "applied"]).ok().stdout))[0], before);
         // Back, and under a name of its own everything of the other topic is read.
         put(&project, &former);
         project.catch_up();
@@ -509,6 +512,7 @@ fn a_training_set_waits_for_what_was_never_read() {
     assert_eq!(value(&project, 1, LATER)["n"], json!(5));
     // A source whose log is empty has nothing to wait for.
     put(&project, &declared("log 'empty'", LONG).replace("source ev ", "source silent ").replace("from ev ", "from silent "));
-    let _ = project.run(&["training-set", "v", "--spine", "spine.ndjson", "--out", "set.ndjson", "--time", "q"]).ok();
+    let set = ["training-set", "v", "--spine", "spine.ndjson", "--out", "set.ndjson", "--time", "q", "--definitions", "features"];
+    let _ = project.run(&set).ok();
     assert_eq!(read_ndjson(&project.read("set.ndjson"))[0]["n"], json!(0));
 }

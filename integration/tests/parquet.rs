@@ -163,3 +163,38 @@ fn events_and_training_sets_are_read_back_by_pyarrow() {
     let all: f64 = (0..20).map(|k| sum(k, true) + sum(k, false)).sum();
     assert_eq!(maps["sum"], json!(all));
 }
+
+/// A spine that pandas wrote with an index, and the documented way from maps to dictionaries.
+#[test]
+fn pandas_writes_spines_and_reads_training_sets() {
+    let Some(python) = python() else { return };
+    let project = Project::new(DEFINITIONS);
+    let _ = project.push("events", &(0..50).map(event).collect::<Vec<_>>()).ok();
+    project.catch_up();
+    let run = |script: &str| {
+        let output = Command::new(&python).args(["-c", script]).current_dir(project.path("")).output().expect("python starts");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8_lossy(&output.stdout).trim().to_owned()
+    };
+    run("import pandas\n\
+         spine = pandas.DataFrame({'k': [3, 4, 5], 'q': pandas.to_datetime(['2024-05-07T23:00:00Z'] * 3)}, index=[7, 9, 11])\n\
+         spine.to_parquet('spine.parquet')\n\
+         spine.index.name = 'row'\n\
+         spine.to_parquet('named.parquet')");
+    let columns = |file: &str| -> Vec<Json> {
+        let listed = read_json(&run(&format!("import json, pandas\nprint(json.dumps(list(pandas.read_parquet('{file}').columns)))")));
+        listed.as_array().expect("names").clone()
+    };
+    let made = |spine: &str| project.run(&["training-set", "v", "--spine", spine, "--out", "train.parquet", "--time", "q"]).ok().stderr;
+    let said = made("spine.parquet");
+    assert!(said.contains("spine.parquet: __index_level_0__ is an index of pandas without a name, and is left out"), "{said}");
+    assert_eq!(columns("train.parquet")[..2], [json!("k"), json!("q")]);
+    assert!(!columns("train.parquet").contains(&json!("row")));
+    // As docs/training-sets.md says it.
+    let docs = fs::read_to_string(here("../docs/training-sets.md")).expect("a document");
+    let snippet = docs.split("```python\n").nth(1).and_then(|rest| rest.split("```").next()).expect("a snippet");
+    let maps = read_json(&run(&format!("{snippet}\nimport json\nprint(json.dumps([row for row in table['by_ok_1d']]))")));
+    assert!(maps.as_array().expect("rows").iter().all(|row| row.is_null() || row.is_object()) && maps[0].is_object(), "{maps}");
+    assert!(!made("named.parquet").contains("left out"));
+    assert!(columns("train.parquet").contains(&json!("row")));
+}

@@ -264,9 +264,14 @@ fn a_model_file_that_was_written_again_is_a_change() {
     assert!(listed["version"] != listed["served"] && said.contains(listed["version"].as_str().expect("a hash")), "{listed}: {said}");
     assert_eq!(server.stop(), Some(0));
 
-    // Without a server it is the file that scores, and the command says that this is not what was applied.
-    let asked = project.run(&["score", "shop", "user_id=1", "--request", "x=2.0"]).ok();
-    assert!(asked.stdout.contains("4.0") && asked.stderr.contains("model shop: its file has changed since it was applied"), "{asked:?}");
+    // Without a server it is the file that would score, which is not what was applied: that is scored with where it is asked for.
+    let score = |choice: &[&str]| project.run(&[&["score", "shop", "user_id=1", "--request", "x=2.0"], choice].concat());
+    let refused = score(&[]);
+    assert!(refused.code == Some(1) && refused.stderr.contains("the file of model shop holds another model"), "{refused:?}");
+    let refused = score(&["--definitions", "applied"]);
+    assert!(refused.code == Some(1) && refused.stderr.contains("another model than the one that was applied"), "{refused:?}");
+    let asked = score(&["--definitions", "features"]).ok();
+    assert!(asked.stdout.contains("4.0") && asked.stderr.starts_with("definitions: features (not applied)"), "{asked:?}");
 
     let server = project.serve();
     assert_eq!(problems(&server), "");

@@ -3,6 +3,7 @@
 use serde_json::Value as Json;
 
 use crate::error::Result;
+use crate::time::Span;
 
 use super::context::Context;
 use super::output::cell;
@@ -23,7 +24,7 @@ pub(super) fn print(context: &Context, answer: &Json) -> Result<()> {
     text.push_str(&format!("\nas of {}, seq {}\n", cell(&answer["as_of"]), cell(&answer["seq"])));
     for source in answer["sources"].as_array().into_iter().flatten() {
         let staleness = match source["staleness_ms"].as_i64() {
-            Some(staleness) => format!(", {:.1} s behind the clock", staleness as f64 / 1000.0),
+            Some(staleness) => format!(", {} behind the clock", Span(staleness.saturating_mul(1000)).roughly()),
             None => String::new(),
         };
         text.push_str(&format!("{} up to {}{staleness}\n", cell(&source["source"]), cell(&source["frontier"])));

@@ -12,6 +12,7 @@ use super::output::complain;
 use super::plan::{against_applied, as_json};
 
 #[derive(Args)]
+#[command(after_help = "Examples:\n  forebay apply")]
 pub(super) struct Arguments {}
 
 pub(super) fn run(context: &Context, _: &Arguments) -> Result<Outcome> {

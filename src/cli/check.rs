@@ -12,6 +12,7 @@ use super::output::complain;
 use super::{Outcome, output};
 
 #[derive(Args)]
+#[command(after_help = "Examples:\n  forebay check\n  forebay check --output ndjson")]
 pub(super) struct Arguments {}
 
 pub(super) fn run(context: &Context, _: &Arguments) -> Result<Outcome> {

@@ -13,8 +13,8 @@ use super::output::table;
 use super::progress::Progress;
 use crate::error::Result;
 
-/// Examples: forebay check-data; forebay check-data --output json | jq '.parts[].faults'
 #[derive(Args)]
+#[command(after_help = "Examples:\n  forebay check-data\n  forebay check-data --output json")]
 pub(super) struct Arguments {}
 
 pub(super) fn run(context: &Context, _arguments: &Arguments) -> Result<Outcome> {
@@ -33,8 +33,8 @@ pub(super) fn run(context: &Context, _arguments: &Arguments) -> Result<Outcome> 
             None
         }
     };
-    let mut progress = Progress::new();
-    let mut parts = integrity::check(&context.config, plan.as_ref(), context.clock.clone(), |bytes| progress.at(bytes, "bytes"));
+    let mut progress = Progress::new("checking", "bytes");
+    let mut parts = integrity::check(&context.config, plan.as_ref(), context.clock.clone(), |bytes| progress.at(bytes, None));
     drop(progress);
     parts.push(definitions);
     let faults: usize = parts.iter().map(|part| part.faults.len()).sum();

@@ -40,6 +40,7 @@ pub(super) struct Arguments {
 #[derive(Subcommand)]
 pub(super) enum Command {
     /// List the checkpoints of a place
+    #[command(after_help = "Examples:\n  forebay checkpoints list s3://backups/forebay")]
     List(ListArguments),
 }
 
@@ -195,9 +196,9 @@ pub(super) fn watched<T>(watch: &Watch, work: impl FnOnce() -> Result<T>) -> Res
     std::thread::scope(|scope| {
         let ended = Arc::clone(&done);
         scope.spawn(move || {
-            let mut progress = Progress::new();
+            let mut progress = Progress::new("copying", "bytes");
             while !ended.load(std::sync::atomic::Ordering::SeqCst) {
-                progress.at(watch.bytes(), "bytes");
+                progress.at(watch.bytes(), None);
                 std::thread::sleep(std::time::Duration::from_millis(20));
             }
         });

@@ -8,6 +8,7 @@ use crate::error::Result;
 use super::{Outcome, output};
 
 #[derive(Args)]
+#[command(after_help = "Examples:\n  forebay completions bash")]
 pub(super) struct Arguments {
     /// The shell
     #[arg(value_enum)]

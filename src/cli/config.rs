@@ -10,6 +10,7 @@ use super::Outcome;
 use super::context::Context;
 
 #[derive(Args)]
+#[command(after_help = "Examples:\n  forebay config\n  forebay config --output json")]
 pub(super) struct Arguments {}
 
 pub(super) fn run(context: &Context, _: &Arguments) -> Result<Outcome> {

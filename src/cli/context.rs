@@ -15,8 +15,9 @@ pub(super) struct Context {
 }
 
 impl Context {
-    pub fn new(config: Config, clock: Arc<dyn Clock>) -> Self {
-        let print = Printer::new(config.output);
+    /// `columns`: how wide a line may be, where the environment says so.
+    pub fn new(config: Config, clock: Arc<dyn Clock>, columns: Option<usize>) -> Self {
+        let print = Printer::new(config.output, columns);
         Self { config, clock, print }
     }
 

@@ -16,6 +16,9 @@ use super::output::cell;
 use super::store;
 
 #[derive(Args)]
+#[command(
+    after_help = "Examples:\n  forebay explain payment_v1.spend_1h user_id=7 --as-of 2026-01-31T12:30:00Z\n  forebay explain payment_v1.decline_rate user_id=7 --as-of 2026-01-31T12:30:00Z --output json"
+)]
 pub(super) struct Arguments {
     /// The vector and its column
     #[arg(value_name = "VECTOR.FEATURE")]

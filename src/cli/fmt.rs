@@ -15,6 +15,7 @@ use super::definitions::{colored, counted};
 use super::output::complain;
 
 #[derive(Args)]
+#[command(after_help = "Examples:\n  forebay fmt\n  forebay fmt --check")]
 pub(super) struct Arguments {
     /// Change nothing; list the files that are not in the one style, and exit with 2 if there are any
     #[arg(long)]

@@ -15,8 +15,10 @@ use super::Outcome;
 #[derive(Subcommand)]
 pub(super) enum Command {
     /// Card payments, one JSON object a line: equal seeds give equal bytes
+    #[command(after_help = "Examples:\n  forebay generate payments --events 1000 --out generated.ndjson")]
     Payments(Payments),
     /// The chargebacks that follow the payments of the same options: the truth about stolen cards, weeks later
+    #[command(after_help = "Examples:\n  forebay generate chargebacks --events 1000 --fraud --out chargebacks.ndjson")]
     Chargebacks(Payments),
 }
 

@@ -64,7 +64,9 @@ pub(super) fn plan(context: &Context, choice: Choice, asked: Asked<'_>) -> Resul
     };
     let plan = applied.plan().ok_or_else(|| {
         let data = context.config.data.display();
-        Error::conflict(format!("the definitions that were applied to {data} are none any more: run `forebay apply` to apply those in {folder}"))
+        Error::conflict(format!(
+            "the definitions that were applied to {data} are none any more: run `forebay apply` to apply those in {folder}"
+        ))
     })?;
     let folder_says = match choice.definitions {
         None => Folder::of(context, &plan, asked),
@@ -153,7 +155,8 @@ impl Folder {
 
 /// What of that is asked is declared otherwise; the sentence goes on with where.
 fn otherwise(difference: &Difference, new: &Plan, asked: Asked<'_>) -> Option<String> {
-    let is_other = |kind: &str, name: &str| [&difference.added, &difference.removed].iter().any(|list| list.contains(&format!("{kind} {name}")));
+    let is_other =
+        |kind: &str, name: &str| [&difference.added, &difference.removed].iter().any(|list| list.contains(&format!("{kind} {name}")));
     let vector = |name: &str| difference.vectors_changed.iter().any(|changed| changed == name) || is_other("vector", name);
     let declared = |kind: &str, name: &str| Some(format!("{kind} {name} is declared otherwise"));
     match asked {

@@ -11,6 +11,7 @@ use super::Outcome;
 use super::context::Context;
 
 #[derive(Args)]
+#[command(after_help = "Examples:\n  forebay init shop")]
 pub(super) struct Arguments {
     /// Where; it may exist, but nothing in it is overwritten
     #[arg(default_value = ".")]

@@ -19,6 +19,9 @@ use super::in_force::{self, Asked, Choice};
 use super::{answer, store};
 
 #[derive(Args)]
+#[command(
+    after_help = "Examples:\n  forebay lookup payment_v1 user_id=7 --request amount=20 --as-of 2026-01-31T12:30:00Z\n  forebay lookup payment_v1 user_id=7 --as-of 2026-01-31T12:30:00Z --output json"
+)]
 pub(super) struct Arguments {
     /// The vector
     vector: String,
@@ -42,7 +45,7 @@ pub(super) struct Row {
     pub as_of: Option<EventTime>,
 }
 
-fn time(text: &str) -> Result<EventTime, String> {
+pub(super) fn time(text: &str) -> Result<EventTime, String> {
     EventTime::parse(text).ok_or_else(|| "expected a time such as 2026-01-31T12:00:00Z".to_owned())
 }
 

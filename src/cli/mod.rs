@@ -10,6 +10,7 @@ mod client;
 mod completions;
 mod config;
 mod context;
+mod dead_letters;
 mod definitions;
 mod explain;
 mod fmt;
@@ -19,6 +20,7 @@ mod init;
 mod logs;
 mod lookup;
 mod models;
+mod order;
 mod output;
 mod plan;
 mod progress;
@@ -29,7 +31,9 @@ mod score;
 mod serve;
 mod sources;
 mod state;
+mod status;
 mod store;
+mod summary;
 #[cfg(test)]
 mod tests;
 mod topics;
@@ -119,6 +123,8 @@ enum Command {
     Verify(verify::Arguments),
     /// Show the events and the arithmetic behind one value
     Explain(explain::Arguments),
+    /// Show how far the engine has come, what was set aside, and what does not work now
+    Status(status::Arguments),
     /// Show what became of the records of each source, and what lateness would have accepted those that were too late
     Sources(sources::Arguments),
     /// Show where the bytes of the stored state are: by view, window and tile, and the heaviest keys
@@ -135,6 +141,9 @@ enum Command {
     Checkpoints(checkpoint::Command),
     /// Make a data folder of a checkpoint
     Restore(restore::Arguments),
+    /// List, show and put back the records that were set aside
+    #[command(subcommand, name = "deadletters")]
+    DeadLetters(dead_letters::Command),
     /// List, read and write topics
     #[command(subcommand)]
     Topics(topics::Command),
@@ -197,11 +206,12 @@ fn dispatch(arguments: Arguments, environment: Vec<(String, String)>, clock: Arc
     if let Command::Serve(serve) = &arguments.command {
         flags.extend(serve.listen.clone().map(|listen| ("listen", listen)));
     }
+    let columns = environment.iter().find(|(name, _)| name == "COLUMNS").and_then(|(_, columns)| columns.parse().ok());
     let settings = Layers { file: arguments.config, environment, flags }.config()?;
     let format = if settings.log_json { LogFormat::Json } else { LogFormat::Text };
     // Several commands of one process, as tests run them, share the log of the first.
-    let _ = start_logging(&settings.log, format, std::io::stderr().is_terminal());
-    let context = Context::new(settings, clock);
+    let _ = start_logging(&settings.log, format, std::io::stderr().is_terminal(), || progress::Above);
+    let context = Context::new(settings, clock, columns);
     if arguments.command.reads_data() {
         crate::checkpoint::unfinished(&context.config.data)?;
     }
@@ -218,6 +228,8 @@ fn dispatch(arguments: Arguments, environment: Vec<(String, String)>, clock: Arc
         Command::Score(arguments) => score::run(&context, &arguments),
         Command::Verify(arguments) => verify::run(&context, &arguments),
         Command::Explain(arguments) => explain::run(&context, &arguments),
+        Command::Status(arguments) => status::run(&context, &arguments),
+        Command::DeadLetters(command) => dead_letters::run(&context, &command),
         Command::Sources(arguments) => sources::run(&context, &arguments),
         Command::State(arguments) => state::run(&context, &arguments),
         Command::CheckData(arguments) => check_data::run(&context, &arguments),

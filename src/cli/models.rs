@@ -27,8 +27,10 @@ use super::output::complain;
 #[derive(Subcommand)]
 pub(super) enum Command {
     /// List the declared models and what they take
+    #[command(after_help = "Examples:\n  forebay models list")]
     List,
     /// Make the reference profile that drift is measured against
+    #[command(after_help = "Examples:\n  forebay models profile fraud --training-set train.parquet --out features/fraud.profile")]
     Profile(ProfileArguments),
 }
 

@@ -21,6 +21,7 @@ use super::output::complain;
 use super::store;
 
 #[derive(Args)]
+#[command(after_help = "Examples:\n  forebay plan\n  forebay plan --output json")]
 pub(super) struct Arguments {}
 
 pub(super) fn run(context: &Context, _: &Arguments) -> Result<Outcome> {

@@ -7,21 +7,26 @@ use std::sync::Arc;
 use clap::Args;
 use serde_json::{Value as Json, json};
 
-use crate::decode::{self, FileFormat, Payloads};
-use crate::engine::push_without_engine;
+use crate::decode::{self, FileFormat, Payload};
+use crate::engine::{Appender, TooLate};
 use crate::error::{Error, ErrorKind, Result};
-use crate::plan::{Origin, Plan, Source};
+use crate::plan::{Origin, Source};
 use crate::serve::frames;
+use crate::time::Span;
 
 use super::Outcome;
 use super::client::{Client, escaped};
 use super::context::Context;
 use super::definitions;
 use super::lookup::unknown;
+use super::order::{self, Order};
 use super::output;
 use super::progress::Progress;
 
 #[derive(Args)]
+#[command(
+    after_help = "Examples:\n  forebay push payments payments.ndjson\n  forebay push payments payments.ndjson --order time\n  forebay push payments payments.ndjson --from 3\n  forebay push payments - < payments.ndjson"
+)]
 pub(super) struct Arguments {
     /// The source
     source: String,
@@ -30,6 +35,9 @@ pub(super) struct Arguments {
     /// The record of the file to begin with, counted from 1: what a push that ended early tells
     #[arg(long, value_name = "RECORD", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
     from: u64,
+    /// In which order; not given, a file's own where that makes no record too late, else by event time
+    #[arg(long, value_enum, value_name = "ORDER")]
+    order: Option<Order>,
 }
 
 /// Records and bytes that go in one step, so that memory is bounded.
@@ -48,10 +56,16 @@ struct Pushed {
     rejects: Vec<(u64, u64, String)>,
     /// For each partition the offset after its last record.
     positions: BTreeMap<u64, u64>,
+    too_late: TooLate,
     warnings: Vec<String>,
 }
 
 impl Pushed {
+    fn new(from: u64) -> Self {
+        let (rejects, positions, warnings) = Default::default();
+        Self { from, accepted: 0, rejected: 0, rejects, positions, too_late: TooLate::default(), warnings }
+    }
+
     fn done(&self) -> u64 {
         self.accepted + self.rejected
     }
@@ -92,26 +106,34 @@ pub(super) fn run(context: &Context, arguments: &Arguments) -> Result<Outcome> {
         .source(&arguments.source)
         .ok_or_else(|| unknown("source", &arguments.source, plan.sources.iter().map(|source| &source.name)))?;
     let path = Path::new(&arguments.file);
-    let mut payloads = match arguments.file.as_str() {
-        "-" => decode::stream_to_records(source, "standard input", Box::new(std::io::stdin()))?,
-        _ => decode::file_to_records(source, path)?,
-    };
     let is_parquet = FileFormat::of(path).is_ok_and(|format| format == FileFormat::Parquet);
-    let mut pushed =
-        Pushed { from: arguments.from, accepted: 0, rejected: 0, rejects: Vec::new(), positions: BTreeMap::new(), warnings: Vec::new() };
+    let (payloads, order): (Box<dyn Iterator<Item = Result<Vec<Payload>>>>, Order) = match arguments.file.as_str() {
+        "-" if arguments.order == Some(Order::Time) => {
+            return Err(Error::input("standard input is pushed as it comes: write it to a file to have it sorted by event time"));
+        }
+        "-" => (Box::new(decode::stream_to_records(source, "standard input", Box::new(std::io::stdin()))?), Order::File),
+        _ => match order::chosen(context, source, path, arguments.order, arguments.from)? {
+            Order::File => (Box::new(decode::file_to_records(source, path)?), Order::File),
+            Order::Time => (Box::new(order::by_time(context, source, path)?), Order::Time),
+        },
+    };
+    let mut pushed = Pushed::new(arguments.from);
     let is_kafka = matches!(source.origin, Origin::Kafka { .. });
     let ended = match Client::of_running(context) {
-        Some(server) => steps(&mut payloads, &mut pushed, |step, pushed| {
+        Some(server) => steps(payloads, &mut pushed, |step, pushed| {
             through(&server, source, step, pushed).map_err(|error| doubted(error, step, is_kafka))
         }),
-        None => steps(&mut payloads, &mut pushed, |step, pushed| {
-            directly(context, &plan, source, step, pushed).map_err(|error| doubted(error, step, is_kafka))
-        }),
+        None => {
+            let mut appender = Appender::open(&context.config, &plan, &source.name, Arc::clone(&context.clock))?;
+            steps(payloads, &mut pushed, |step, pushed| {
+                directly(&mut appender, step, pushed).map_err(|error| doubted(error, step, is_kafka))
+            })
+        }
     };
     if pushed.done() > 0 {
-        print(context, &source.name, if is_parquet { "row" } else { "line" }, &pushed)?;
+        print(context, source, if is_parquet { "row" } else { "line" }, &pushed)?;
     }
-    ended.map_err(|error| went_on(error, arguments, &pushed))?;
+    ended.map_err(|error| went_on(error, arguments, order, &pushed))?;
     if pushed.done() == 0 {
         return Err(Error::input(format!("{} has fewer than {} records: nothing was pushed", arguments.file, arguments.from)));
     }
@@ -122,20 +144,25 @@ pub(super) fn run(context: &Context, arguments: &Arguments) -> Result<Outcome> {
 }
 
 /// The error of a push that ended early, with what is in and how to go on.
-fn went_on(error: Error, arguments: &Arguments, pushed: &Pushed) -> Error {
-    let Arguments { source, file, from } = arguments;
+fn went_on(error: Error, arguments: &Arguments, order: Order, pushed: &Pushed) -> Error {
+    let Arguments { source, file, from, .. } = arguments;
     let next = pushed.next();
     if pushed.done() == 0 {
         return error;
     }
     let (kind, last) = (error.kind(), next - 1);
+    let order = if order == Order::Time { " --order time" } else { "" };
     let records = if *from == last { format!("record {last} of it is") } else { format!("records {from} to {last} of it are") };
-    Error::new(kind, format!("{error}; {records} in {source}: go on behind with `forebay push {source} {file} --from {next}`"))
+    Error::new(kind, format!("{error}; {records} in {source}: go on behind with `forebay push {source} {file} --from {next}{order}`"))
 }
 
 /// Takes the records in steps of bounded size, from the one that is pushed first.
-fn steps(payloads: &mut Payloads, pushed: &mut Pushed, mut push: impl FnMut(&Step, &mut Pushed) -> Result<()>) -> Result<()> {
-    let mut progress = Progress::new();
+fn steps(
+    payloads: impl Iterator<Item = Result<Vec<Payload>>>,
+    pushed: &mut Pushed,
+    mut push: impl FnMut(&Step, &mut Pushed) -> Result<()>,
+) -> Result<()> {
+    let mut progress = Progress::new("pushing", "records");
     let mut step = Step { first: pushed.from - 1, ..Step::default() };
     let mut skipped = 0;
     for batch in payloads {
@@ -154,7 +181,7 @@ fn steps(payloads: &mut Payloads, pushed: &mut Pushed, mut push: impl FnMut(&Ste
         if step.payloads.len() >= STEP_RECORDS || step.bytes >= STEP_BYTES || fault.is_some() && !step.payloads.is_empty() {
             push(&step, pushed)?;
             step = Step { first: pushed.next() - 1, ..Step::default() };
-            progress.at(pushed.done(), "records");
+            progress.at(pushed.done(), None);
         }
         if let Some(error) = fault {
             return Err(error);
@@ -188,6 +215,9 @@ fn through(server: &Client, source: &Source, step: &Step, pushed: &mut Pushed) -
     for position in answer["positions"].as_array().into_iter().flatten() {
         pushed.positions.insert(number(&position["partition"])?, number(&position["offset"])?);
     }
+    if let (Some(events), Some(behind)) = (answer["too_late"]["records"].as_u64(), answer["too_late"]["lateness_wanted_ms"].as_i64()) {
+        pushed.too_late.add(&TooLate { events, behind: Span(behind.saturating_mul(1000)) });
+    }
     for warning in answer["warnings"].as_array().into_iter().flatten() {
         pushed.warn(warning.as_str().unwrap_or_default());
     }
@@ -198,8 +228,9 @@ fn through(server: &Client, source: &Source, step: &Step, pushed: &mut Pushed) -
 
 /// Appends to the log itself. Records that do not decode are appended as well: the engine sets them aside with their
 /// bytes when it reads them.
-fn directly(context: &Context, plan: &Plan, source: &Source, step: &Step, pushed: &mut Pushed) -> Result<()> {
-    let receipt = push_without_engine(&context.config, plan, &source.name, &step.payloads, Arc::clone(&context.clock))?;
+fn directly(appender: &mut Appender, step: &Step, pushed: &mut Pushed) -> Result<()> {
+    let receipt = appender.push(&step.payloads)?;
+    pushed.too_late.add(&receipt.too_late);
     for (record, message) in &receipt.rejects {
         pushed.reject(step, *record as u64, message);
     }
@@ -210,7 +241,8 @@ fn directly(context: &Context, plan: &Plan, source: &Source, step: &Step, pushed
     Ok(())
 }
 
-fn print(context: &Context, source: &str, unit: &str, pushed: &Pushed) -> Result<()> {
+fn print(context: &Context, declared: &Source, unit: &str, pushed: &Pushed) -> Result<()> {
+    let source = &declared.name;
     let positions: Vec<_> =
         pushed.positions.iter().map(|(partition, offset)| json!({"source": source, "partition": partition, "offset": offset})).collect();
     let mut text = format!("{} accepted, {} rejected\n", pushed.accepted, pushed.rejected);
@@ -228,6 +260,18 @@ fn print(context: &Context, source: &str, unit: &str, pushed: &Pushed) -> Result
     let mut object = json!({"accepted": pushed.accepted, "rejected": pushed.rejected, "rejects": rejects, "positions": positions});
     if !pushed.warnings.is_empty() {
         object["warnings"] = json!(pushed.warnings);
+    }
+    let TooLate { events, behind } = pushed.too_late;
+    if events > 0 {
+        object["too_late"] = json!({"records": events, "lateness_wanted_ms": behind.0.saturating_add(999) / 1000});
+        output::complain(&format!(
+            "warning: {events} of the {} accepted records will be set aside as too late, up to {} behind earlier ones (lateness {}): declare \
+             lateness '{}', with history at least as long, and put them back with `forebay deadletters replay {source}`\n",
+            pushed.accepted,
+            behind.roughly(),
+            declared.lateness,
+            behind.covering()
+        ));
     }
     pushed.warnings.iter().for_each(|warning| output::complain(&format!("warning: {warning}\n")));
     context.print.one(&text, &object)
@@ -254,21 +298,17 @@ mod tests {
 
     #[test]
     fn a_push_that_ended_early_tells_how_to_go_on() {
-        let arguments = Arguments { source: "e".into(), file: "e.csv".into(), from: 5 };
-        let pushed = |accepted, rejected| Pushed {
-            from: 5,
-            accepted,
-            rejected,
-            rejects: Vec::new(),
-            positions: BTreeMap::new(),
-            warnings: Vec::new(),
-        };
+        let arguments = Arguments { source: "e".into(), file: "e.csv".into(), from: 5, order: None };
+        let pushed = |accepted, rejected| Pushed { accepted, rejected, ..Pushed::new(5) };
         for (pushed, message) in [
             (pushed(0, 0), "away"),
             (pushed(1, 0), "away; record 5 of it is in e: go on behind with `forebay push e e.csv --from 6`"),
             (pushed(1, 1), "away; records 5 to 6 of it are in e: go on behind with `forebay push e e.csv --from 7`"),
         ] {
-            assert_eq!(went_on(Error::input("away"), &arguments, &pushed).to_string(), message);
+            assert_eq!(went_on(Error::input("away"), &arguments, Order::File, &pushed).to_string(), message);
         }
+        // The number of a record is of the order in which records are pushed.
+        let said = went_on(Error::input("away"), &arguments, Order::Time, &pushed(1, 1)).to_string();
+        assert!(said.ends_with("`forebay push e e.csv --from 7 --order time`"), "{said}");
     }
 }

@@ -16,6 +16,7 @@ use super::progress::Progress;
 #[derive(Subcommand)]
 pub(super) enum Command {
     /// Build the state again from the events: those in Parquet, those that wait for it, and the logs
+    #[command(after_help = "Examples:\n  forebay rebuild state")]
     State,
     /// Build the event log in Parquet again: what is whole of it, and what is missing from online and the logs
     Offline(OfflineArguments),
@@ -49,8 +50,8 @@ fn offline(context: &Context, gives_up: bool) -> Result<Outcome> {
 
 fn state(context: &Context) -> Result<Outcome> {
     let (plan, files) = definitions::in_force_with_files(context)?;
-    let mut progress = Progress::new();
-    let rebuilt = integrity::rebuild_state(&context.config, context.clock.clone(), |events| progress.at(events, "events"))?;
+    let mut progress = Progress::new("reading", "events");
+    let rebuilt = integrity::rebuild_state(&context.config, context.clock.clone(), |events| progress.at(events, None))?;
     drop(progress);
     // A start over a store without rows builds them.
     let text = definitions::text(&files);

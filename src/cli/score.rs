@@ -29,6 +29,9 @@ use super::training_set::{self, SpineArguments};
 use super::{answer, store};
 
 #[derive(Args)]
+#[command(
+    after_help = "Examples:\n  forebay score fraud user_id=7 --request amount=20\n  forebay score fraud --spine spine.csv --out scores.parquet"
+)]
 pub(super) struct Arguments {
     /// The model
     model: String,

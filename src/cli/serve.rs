@@ -17,11 +17,14 @@ use super::checkpoint::{alongside, options};
 use super::context::Context;
 use super::definitions::{self, Applied};
 use super::plan::against_applied;
+use super::progress::Progress;
+use super::summary;
 
 /// How often it is looked whether the engine still runs.
 const ENGINE_CHECK: std::time::Duration = std::time::Duration::from_millis(200);
 
 #[derive(Args)]
+#[command(after_help = "Examples:\n  forebay serve --until-caught-up\n  forebay serve --listen 127.0.0.1:8090")]
 pub(super) struct Arguments {
     /// Process all that the logs hold, make it durable, and exit; nothing listens
     #[arg(long)]
@@ -51,13 +54,18 @@ pub(super) fn run(context: &Context, arguments: &Arguments) -> Result<Outcome> {
         };
         let (config, clock, metrics) = (context.config.clone(), Arc::clone(&context.clock), Metrics::new());
         let text = definitions::text(&files);
+        let mut begun = Progress::new("restoring the state", "records");
         let engine = blocking(move || Engine::start(&config, plan, &text, clock, metrics)).await?;
         // The engine holds the folder now; what it started with is in force, down to clauses that change no identity.
         Applied::store(context, &files, engine.handle().plan())?;
         let engine = Arc::new(engine);
+        begun.hide();
         let served = match listener {
             Some(listener) => listen(context, &engine, listener, limits, stop).await,
-            None => caught_up(Arc::clone(&engine), stop).await,
+            None => match caught_up(Arc::clone(&engine), stop).await {
+                Ok(is_whole) => summary::print(context, &engine.summary()?, begun.elapsed(), is_whole),
+                Err(error) => Err(error),
+            },
         };
         blocking(move || engine.stop()).await.and(served)
     })?;
@@ -102,11 +110,23 @@ async fn scheduled(context: &Context, engine: &Engine) -> Result<Option<checkpoi
     blocking(move || checkpoint::start(schedule, handle, clock, move || alongside(&own))).await.map(Some)
 }
 
-async fn caught_up(engine: Arc<Engine>, mut stop: Signals) -> Result<()> {
+/// Whether all that the logs held was taken in, and not stopped before.
+async fn caught_up(engine: Arc<Engine>, mut stop: Signals) -> Result<bool> {
+    let watched = Arc::clone(&engine);
     let waiting = blocking(move || engine.wait_until_caught_up());
+    let mut progress = Progress::new("taking in", "records");
+    let watching = async {
+        loop {
+            if let Some((done, all)) = watched.caught_up() {
+                progress.at(done, Some(all));
+            }
+            tokio::time::sleep(ENGINE_CHECK).await;
+        }
+    };
     tokio::select! {
-        done = waiting => done,
-        () = stop.wait() => Ok(()),
+        done = waiting => done.map(|()| true),
+        () = watching => Ok(false),
+        () = stop.wait() => Ok(false),
     }
 }
 

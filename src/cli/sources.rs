@@ -14,6 +14,7 @@ use super::in_force::{self, Asked, Choice};
 use super::store;
 
 #[derive(Args)]
+#[command(after_help = "Examples:\n  forebay sources\n  forebay sources --output json")]
 pub(super) struct Arguments {}
 
 /// What people read of a source.
@@ -34,10 +35,7 @@ const COLUMNS: [&str; 13] = [
 ];
 
 pub(super) fn run(context: &Context, _: &Arguments) -> Result<Outcome> {
-    let status = match Client::of_running(context) {
-        Some(server) => server.get("/v1/status")?,
-        None => stored(context)?,
-    };
+    let (status, _) = status(context)?;
     let sources = status["sources"].as_array().cloned().unwrap_or_default();
     if context.print.for_people() {
         context.print.rows(&COLUMNS, sources.iter().map(row).collect())?;
@@ -45,6 +43,22 @@ pub(super) fn run(context: &Context, _: &Arguments) -> Result<Outcome> {
         context.print.items(sources)?;
     }
     Ok(Outcome::Done)
+}
+
+/// The status, and whether it is of a server.
+pub(super) fn status(context: &Context) -> Result<(Json, bool)> {
+    match Client::of_running(context) {
+        Some(server) => Ok((server.get("/v1/status")?, true)),
+        None => Ok((stored(context)?, false)),
+    }
+}
+
+/// What of a source's records is no event, by reason.
+pub(super) fn set_aside(source: &Json) -> Vec<(String, u64)> {
+    let named = ["too_late", "too_far_ahead"].into_iter().filter_map(|reason| Some((reason.to_owned(), source[reason].as_u64()?)));
+    let others = source["rejected"].as_object().into_iter().flatten();
+    let others = others.filter_map(|(reason, count)| Some((reason.clone(), count.as_u64()?)));
+    named.chain(others).filter(|(_, count)| *count > 0).collect()
 }
 
 /// The status of the store, as a server would give it.
@@ -55,7 +69,12 @@ fn stored(context: &Context) -> Result<Json> {
 
 fn row(source: &Json) -> Vec<Json> {
     let count = |name: &str| source[name].clone();
-    let span = |milliseconds: &Json| milliseconds.as_i64().filter(|span| *span > 0).map_or(Json::Null, |span| json!(legible(span)));
+    let span = |milliseconds: &Json| {
+        milliseconds
+            .as_i64()
+            .filter(|span| *span > 0)
+            .map_or(Json::Null, |span| json!(Span(span.saturating_mul(1000)).covering().to_string()))
+    };
     let rejected: u64 = source["rejected"].as_object().into_iter().flatten().filter_map(|(_, count)| count.as_u64()).sum();
     let wanted = &source["lateness_wanted_ms"];
     vec![
@@ -73,36 +92,4 @@ fn row(source: &Json) -> Vec<Json> {
         span(&wanted["0.999"]),
         span(&wanted["1"]),
     ]
-}
-
-/// A span of so many milliseconds, rounded up to whole units of which there are at least ten: what `lateness` can be set to.
-fn legible(milliseconds: i64) -> String {
-    let us = milliseconds.saturating_mul(1000);
-    let units = [Span::DAY, Span::HOUR, Span::MINUTE, Span::SECOND];
-    let unit = units.into_iter().find(|unit| us % unit.0 == 0 || us >= 10 * unit.0).map_or(1000, |unit| unit.0);
-    Span(us.saturating_add(unit - 1) / unit * unit).to_string()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::legible;
-
-    #[test]
-    fn spans_are_rounded_up_to_units_that_a_person_reads() {
-        let cases = [
-            (1, "1ms"),
-            (1_500, "1500ms"),
-            (60_000, "1m"),
-            (90_000, "90s"),
-            (90_001, "91s"),
-            (3_600_000, "1h"),
-            (3_601_000, "61m"),
-            (86_400_000, "1d"),
-            (36_000_001, "11h"),
-            (1_000_000_000, "12d"),
-        ];
-        for (milliseconds, expected) in cases {
-            assert_eq!(legible(milliseconds), expected, "{milliseconds}");
-        }
-    }
 }

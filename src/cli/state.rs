@@ -8,7 +8,6 @@ use crate::error::{Error, Result};
 use crate::key::values_of;
 use crate::plan::{Plan, View};
 use crate::proof::{Inventory, inventory};
-use crate::time::Span;
 
 use super::Outcome;
 use super::assignment::object;
@@ -18,6 +17,7 @@ use super::lookup::unknown;
 use super::output::table;
 
 #[derive(Args)]
+#[command(after_help = "Examples:\n  forebay state\n  forebay state user_payments --top 10")]
 pub(super) struct Arguments {
     /// The view; all of them, where none is named
     view: Option<String>,
@@ -76,7 +76,7 @@ fn text(plan: &Plan, found: &[(&View, Inventory)]) -> String {
     });
     section(&["view", "window", "features", "events"], windows.collect());
     let tiles = found.iter().flat_map(|(_, view)| {
-        view.tiles.iter().map(|(span, (number, bytes))| vec![json!(view.view), json!(rounded(*span)), json!(number), json!(bytes)])
+        view.tiles.iter().map(|(span, (number, bytes))| vec![json!(view.view), json!(span.roughly()), json!(number), json!(bytes)])
     });
     section(&["view", "tiles of", "number", "bytes"], tiles.collect());
     let keys = found.iter().flat_map(|(view, found)| {
@@ -119,12 +119,4 @@ fn key_object(plan: &Plan, view: &View, key: &[u8]) -> Json {
         Some(values) => object(&names.zip(values).collect::<Vec<_>>()),
         None => json!(format!("{key:02x?}")),
     }
-}
-
-/// A span in the largest unit that it fills, to one place.
-fn rounded(span: Span) -> String {
-    let units =
-        [(365 * Span::DAY.0, "y"), (Span::DAY.0, "d"), (Span::HOUR.0, "h"), (Span::MINUTE.0, "m"), (Span::SECOND.0, "s"), (1_000, "ms")];
-    let (size, name) = units.into_iter().find(|(size, _)| span.0 >= *size).unwrap_or((1, "us"));
-    format!("{:.1}{name}", span.0 as f64 / size as f64)
 }

@@ -23,6 +23,35 @@ fn the_tree_of_commands_is_sound() {
     Arguments::command().debug_assert();
 }
 
+/// The commands at the ends of the tree.
+fn leaves(command: &clap::Command) -> Vec<clap::Command> {
+    let below: Vec<_> = command.get_subcommands().filter(|command| command.get_name() != "help").collect();
+    if below.is_empty() { vec![command.clone()] } else { below.into_iter().flat_map(leaves).collect() }
+}
+
+/// The lines of a command's help that say how it is used.
+fn examples(command: &clap::Command) -> Vec<String> {
+    let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+    let behind = help.split("Examples:\n").nth(1).unwrap_or_default();
+    behind.lines().map(|line| line.trim().to_owned()).collect()
+}
+
+#[test]
+fn every_command_has_examples_that_are_understood() {
+    for command in leaves(&Arguments::command()) {
+        let examples = examples(&command);
+        let is_own = |example: &String| example.split(' ').any(|word| word == command.get_name());
+        assert!(examples.iter().any(is_own), "{} has no example of its own below `Examples:` in its help", command.get_name());
+        for example in examples {
+            let words: Vec<&str> = example.split(' ').take_while(|word| *word != "<").collect();
+            assert_eq!(words[0], "forebay", "{example}");
+            if let Err(refused) = Arguments::try_parse_from(&words) {
+                panic!("{example}: {refused}");
+            }
+        }
+    }
+}
+
 #[test]
 fn wrong_usage_failure_and_help_have_their_codes() {
     assert_eq!(code(&["--help"]), DONE);

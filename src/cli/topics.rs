@@ -28,10 +28,15 @@ use super::{definitions, lookup};
 #[derive(Subcommand)]
 pub(super) enum Command {
     /// List topics with their partitions and records
+    #[command(after_help = "Examples:\n  forebay topics list")]
     List(Which),
     /// Print records of a topic
+    #[command(
+        after_help = "Examples:\n  forebay topics read payments\n  forebay topics read payments --from 2026-01-31T12:00:00Z --max 10"
+    )]
     Read(ReadArguments),
     /// Append the lines of a file to a topic, a record each
+    #[command(after_help = "Examples:\n  forebay topics write payments payments.ndjson")]
     Write(WriteArguments),
 }
 

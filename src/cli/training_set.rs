@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use clap::Args;
 use serde_json::json;
@@ -15,9 +16,14 @@ use super::Outcome;
 use super::context::Context;
 use super::definitions::counted;
 use super::in_force::{self, Asked, Choice};
+use super::output::complain;
+use super::progress::Progress;
 use super::store;
 
 #[derive(Args)]
+#[command(
+    after_help = "Examples:\n  forebay training-set payment_v1 --spine spine.csv --out train.parquet\n  forebay training-set payment_v1 --spine spine.csv --out train.csv --as-known\n  forebay training-set payment_v1 --spine spine.csv --out train.parquet --definitions features"
+)]
 pub(super) struct Arguments {
     /// The vector
     vector: String,
@@ -58,6 +64,10 @@ pub(super) fn run(context: &Context, arguments: &Arguments) -> Result<Outcome> {
 /// The training set of a spine.
 pub(super) fn made(context: &Context, plan: &Plan, vector: &str, arguments: &SpineArguments) -> Result<Output> {
     let spine = training::read_spine(&arguments.spine)?;
+    for index in &spine.left_out {
+        let file = arguments.spine.display();
+        complain(&format!("{file}: {index} is an index of pandas without a name, and is left out: name it, to have it handed through\n"));
+    }
     if let Some(vector) = plan.vector(vector) {
         let event = arguments.event.as_deref().and_then(|name| plan.source(name)).map(|(index, _)| index);
         engine::check_read(&context.config, plan, vector, event, Arc::clone(&context.clock))?;
@@ -72,7 +82,20 @@ pub(super) fn made(context: &Context, plan: &Plan, vector: &str, arguments: &Spi
     };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().thread_name("forebay-training").build();
     let runtime = runtime.map_err(|error| Error::unavailable(format!("cannot start threads: {error}")))?;
-    runtime.block_on(training::training_set(plan, &events, recent, request))
+    let mut progress = Progress::new("computing the training set", "rows");
+    runtime.block_on(async {
+        let made = training::training_set(plan, &events, recent, request);
+        let watching = async {
+            loop {
+                tokio::time::sleep(Duration::from_secs(1)).await;
+                progress.at(0, None);
+            }
+        };
+        tokio::select! {
+            made = made => made,
+            () = watching => Err(Error::internal("nobody waits any more")),
+        }
+    })
 }
 
 /// `unscored`: how many rows were to get a score and got none.

@@ -12,9 +12,11 @@ use super::context::Context;
 use super::definitions::counted;
 use super::in_force::{self, Asked, Choice};
 use super::output::cell;
+use super::progress::Progress;
 use super::{lookup, store};
 
 #[derive(Args)]
+#[command(after_help = "Examples:\n  forebay verify\n  forebay verify payment_v1 --samples 1000 --seed 7")]
 pub(super) struct Arguments {
     /// The vector; all that read features, where none is named
     vector: Option<String>,
@@ -44,9 +46,12 @@ pub(super) fn run(context: &Context, arguments: &Arguments) -> Result<Outcome> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().thread_name("forebay-verify").build();
     let runtime = runtime.map_err(|error| Error::unavailable(format!("cannot start threads: {error}")))?;
     let mut found = Vec::new();
-    for name in names {
-        found.push(runtime.block_on(proof::verify(&handle, &events, recent.clone(), &name, arguments.samples, arguments.seed))?);
+    let mut progress = Progress::new("comparing", "vectors");
+    for (done, name) in names.iter().enumerate() {
+        progress.at(done as u64, Some(names.len() as u64));
+        found.push(runtime.block_on(proof::verify(&handle, &events, recent.clone(), name, arguments.samples, arguments.seed))?);
     }
+    drop(progress);
     let text: String = found.iter().map(text).collect();
     context.print.one(&text, &Json::Array(found.iter().map(object).collect()))?;
     let same = found.iter().all(|verification| verification.differences.is_empty());

@@ -65,6 +65,7 @@ pub const KEYS: &[Key] = &[
     key("checkpoint_every", "never", "how often a running server makes one"),
     key("checkpoint_keep", "7", "how many of them stay"),
     key("checkpoint_patience", "1m", "how long an object store is tried again"),
+    key("sort_memory", "1GiB", "what a file may take in memory that push sorts by event time"),
 ];
 
 /// What is taken of the variables `AWS_*`: how to reach an object store, and as whom.

@@ -208,6 +208,7 @@ fn typed(settings: Vec<Setting>, options: BTreeMap<String, String>, s3: BTreeMap
             patience: read(&settings, "checkpoint_patience", keys::duration)?,
         },
         s3,
+        sort_memory_bytes: read(&settings, "sort_memory", keys::bytes)?,
         settings,
     })
 }

@@ -65,6 +65,8 @@ pub struct Config {
     /// How an object store is reached: `[s3]` in the file over the variables `AWS_*`, by the names of these in lower case and
     /// without that prefix.
     pub s3: BTreeMap<String, String>,
+    /// What `push` may hold of a file to sort it.
+    pub sort_memory_bytes: u64,
     /// All settings as text, with their origins, in the order of `KEYS`.
     pub settings: Vec<Setting>,
 }

@@ -120,8 +120,30 @@ pub struct PushReceipt {
     pub rejects: Vec<(usize, String)>,
     /// For each partition written, the offset after the last record: what a lookup's `after` takes.
     pub positions: Vec<(Partition, Offset)>,
+    /// Of the accepted ones those that the engine will set aside as too late, as far as that is known by what it has applied.
+    pub too_late: TooLate,
     /// What is probably not meant.
     pub warnings: Vec<String>,
+}
+
+/// Events that are further behind their partition's frontier than `lateness`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TooLate {
+    pub events: u64,
+    /// How far the furthest is behind.
+    pub behind: Span,
+}
+
+impl TooLate {
+    pub fn record(&mut self, behind: Span) {
+        self.events += 1;
+        self.behind = self.behind.max(behind);
+    }
+
+    pub fn add(&mut self, other: &Self) {
+        self.events += other.events;
+        self.behind = self.behind.max(other.behind);
+    }
 }
 
 /// How far a source has come, and what became of its records since the data folder began.

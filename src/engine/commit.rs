@@ -15,6 +15,7 @@ use super::aside;
 use super::clock::{self, Ahead, ClockWatch};
 use super::lane::{Lane, Taken};
 use super::reader::Incoming;
+use super::set_aside::SetAside;
 use super::shard::{FlushedRow, NOT_IN_ORDER};
 use super::shared::{Applied, Shared, contents_of, destination_of};
 use super::watermark::{Known, awaited, patience};
@@ -210,6 +211,7 @@ impl Committer {
     /// Runs until the engine stops, then drains: what was accepted is applied, scored, written behind and durable.
     pub fn run(mut self) -> Result<()> {
         self.shared.set_ready();
+        let mut set_aside = SetAside::new(&self.progress.ledgers);
         clock::tell(&self.shared, &self.clock);
         while !self.shared.is_stopping() {
             clock::watch(&self.shared, &mut self.clock, Instant::now());
@@ -233,9 +235,10 @@ impl Committer {
                 self.gather(&mut batch);
             }
             self.commit(batch)?;
+            set_aside.look(&self.shared.plan().sources, &self.progress.ledgers, false);
             self.flush_when_idle()?;
         }
-        self.drain()
+        self.drain(set_aside)
     }
 
     /// More of what is there already, up to the batch's size; waits for more only as long as the settings allow.
@@ -465,12 +468,13 @@ impl Committer {
         Ok(())
     }
 
-    fn drain(mut self) -> Result<()> {
+    fn drain(mut self, mut set_aside: SetAside) -> Result<()> {
         self.settle()?;
         if self.progress.flushed < self.progress.committed {
             let last = self.progress.committed;
             self.send(Vec::new(), last, false, Seq::MAX, Pass::New)?;
         }
+        set_aside.look(&self.shared.plan().sources, &self.progress.ledgers, true);
         self.settle()
     }
 

@@ -7,10 +7,11 @@ use std::sync::atomic::Ordering;
 
 use super::api::{Freshness, LookupAnswer, PushReceipt, ScoreAnswer, SourceReport, Status};
 use super::cut::{Pause, cut};
+use super::dead_letters::{self, ReplayRequest, Replayed};
 use super::gauges::lag;
 use super::models::Loaded;
 use super::problems::Kind;
-use super::push::push;
+use super::push::{Frontiers, push};
 use super::shared::{Applied, Shared};
 use crate::error::{Error, Result};
 use crate::id::Partition;
@@ -88,12 +89,34 @@ impl Handle {
     /// Appends records to the log of a source; durable when it returns.
     pub fn push<P: AsRef<[u8]>>(&self, source: &str, payloads: &[P]) -> Result<PushReceipt> {
         let plan = self.plan();
-        let Some((_, source)) = plan.source(source) else {
+        let Some((index, source)) = plan.source(source) else {
             let known: Vec<&str> = plan.sources.iter().map(|source| source.name.as_str()).collect();
             return Err(Error::not_found(format!("there is no source {source}; there are: {}", known.join(", "))));
         };
         self.shared.check()?;
-        push(&self.shared.logs, source, payloads)
+        push(&self.shared.logs, source, payloads, &mut self.frontiers(index))
+    }
+
+    /// The highest event time of each partition of a source, as far as events are applied.
+    fn frontiers(&self, source: usize) -> Frontiers {
+        let applied = self.shared.applied();
+        let of_source = applied.partitions.range((source, Partition(0))..=(source, Partition(u32::MAX)));
+        of_source.filter_map(|((_, partition), (_, frontier))| Some((*partition, (*frontier)?))).collect()
+    }
+
+    /// Puts dead letters of a source back into its log: those that are events by now, each once.
+    ///
+    /// # Errors
+    /// `NotFound` for an unknown source; those of its log.
+    pub fn replay(&self, source: &str, asked: &ReplayRequest) -> Result<Replayed> {
+        let plan = self.plan();
+        let Some((index, source)) = plan.source(source) else {
+            let known: Vec<&str> = plan.sources.iter().map(|source| source.name.as_str()).collect();
+            return Err(Error::not_found(format!("there is no source {source}; there are: {}", known.join(", "))));
+        };
+        self.shared.check()?;
+        let _one_at_a_time = self.shared.replaying.lock();
+        dead_letters::replay(&self.shared.logs, source, &self.frontiers(index), asked)
     }
 
     /// The version that each model scores with; `None` for one that did not load.

@@ -9,6 +9,7 @@
 //! publisher, drain         outbox to topics, blocks to Parquet              -> publish.rs, drain.rs
 //! tables                   files of tables to their logs                    -> tables.rs
 //! handles                  lookups, scores, pushes                          -> lookup.rs, after.rs, handle.rs, models.rs, push.rs
+//! replays                  dead letters back into the logs                  -> dead_letters.rs
 //! ```
 
 #![expect(clippy::disallowed_methods, reason = "the engine measures how long its own steps take")]
@@ -17,11 +18,13 @@ mod accept;
 mod adopt;
 mod after;
 mod api;
+mod appender;
 mod apply;
 mod aside;
 mod clock;
 mod commit;
 mod cut;
+mod dead_letters;
 mod drain;
 mod drift;
 mod gauges;
@@ -41,9 +44,11 @@ mod reader;
 mod readiness;
 mod recover;
 mod score;
+mod set_aside;
 mod shard;
 mod shared;
 mod stored;
+mod summary;
 mod sweep;
 mod table;
 mod tables;
@@ -63,14 +68,19 @@ use parking_lot::Mutex;
 
 pub use after::WAIT_MAX;
 pub use api::{
-    Freshness, LookupAnswer, LookupRequest, LookupRow, Misplaced, PushReceipt, Readiness, ScoreAnswer, SourceReport, Status, Waiting,
+    Freshness, LookupAnswer, LookupRequest, LookupRow, Misplaced, PushReceipt, Readiness, ScoreAnswer, SourceReport, Status, TooLate,
+    Waiting,
 };
+pub use appender::{Appender, push_without_engine};
 pub use cut::Pause;
+pub use dead_letters::{DeadLetter, DeadLetters, Ends, ReplayRequest, Replayed};
 pub use handle::Handle;
 pub use lookup::Tried;
 pub use publish::WRITER as OUTBOX_WRITER;
+pub use push::Rehearsal;
 pub use reaccept::accepted_again;
 pub use recover::{check_continuity, recent_events};
+pub use summary::{SourceSummary, Summary};
 
 use apply::spawn;
 use commit::{Committer, Ports};
@@ -95,6 +105,9 @@ pub struct Engine {
     shared: Arc<Shared>,
     offline: Arc<crate::offline::Store>,
     running: Mutex<Option<Running>>,
+    began: summary::Began,
+    /// What is waited for: the places that partitions have to reach.
+    wanted: Mutex<Vec<((usize, Partition), Offset)>>,
 }
 
 /// Threads in the order in which they end.
@@ -134,6 +147,7 @@ impl Engine {
         let _ = shared.offline.set(Arc::clone(&offline));
         shared.offline_upto.store(offline.upto().0, Ordering::Release);
 
+        let began = summary::Began::new(&restored.progress, &shared.applied());
         let (incoming_sender, incoming) = bounded(INCOMING_MAX);
         let (tasks, task_receiver) = bounded(2);
         let (done_sender, done) = bounded(4);
@@ -184,7 +198,7 @@ impl Engine {
             spawn(&shared, "drain".to_owned(), move || drain::drain(&owned, &offline, interval, &stop))?
         };
         let running = Running { readers, committer, appliers, publisher, drain, drain_stop };
-        Ok(Self { shared, offline, running: Mutex::new(Some(running)) })
+        Ok(Self { shared, offline, running: Mutex::new(Some(running)), began, wanted: Mutex::default() })
     }
 
     /// Opens the state of a data folder as of its last commit, to look vectors up only: nothing is read from logs, nothing is
@@ -231,6 +245,7 @@ impl Engine {
             }
             wanted.extend(reader.record_ends()?.into_iter().map(|(partition, end)| ((index, partition), end)));
         }
+        self.wanted.lock().clone_from(&wanted);
         self.shared.wait_applied(Duration::MAX, |applied| {
             wanted.iter().all(|(key, end)| applied.partitions.get(key).is_some_and(|(next, _)| next >= end))
         })?;
@@ -282,22 +297,6 @@ impl Drop for Engine {
             tracing::error!("stopping: {error}");
         }
     }
-}
-
-/// Appends records to the log of a source where no engine runs; durable when it returns.
-pub fn push_without_engine<P: AsRef<[u8]>>(
-    config: &Config,
-    plan: &Plan,
-    source: &str,
-    payloads: &[P],
-    clock: Arc<dyn Clock>,
-) -> Result<PushReceipt> {
-    let Some((_, source)) = plan.source(source) else {
-        let known: Vec<&str> = plan.sources.iter().map(|source| source.name.as_str()).collect();
-        return Err(Error::not_found(format!("there is no source {source}; there are: {}", known.join(", "))));
-    };
-    let embedded = embedded::Log::open(&config.data.join("log"), embedded::Mode::ReadWrite, clock)?;
-    push::push(&logs(config, plan, embedded), source, payloads)
 }
 
 fn logs(config: &Config, plan: &Plan, embedded: embedded::Log) -> Logs {

@@ -134,6 +134,11 @@ impl Logs {
         Ok(())
     }
 
+    /// A reader of a topic of Kafka.
+    pub fn kafka_reader(&self, topic: &str) -> Result<Box<dyn LogReader>> {
+        self.kafka()?.reader(topic)
+    }
+
     fn kafka(&self) -> Result<&Kafka> {
         self.kafka.as_ref().ok_or_else(|| Error::input("no Kafka is configured; set kafka.bootstrap in forebay.toml"))
     }
@@ -208,6 +213,8 @@ pub struct Shared {
     pub ends: Vec<Mutex<BTreeMap<Partition, Offset>>>,
     /// For each source the sum of the offsets after what is known of its partitions.
     pub known_ends: Vec<AtomicU64>,
+    /// Held by who puts dead letters back.
+    pub replaying: Mutex<()>,
 }
 
 impl Shared {
@@ -262,6 +269,7 @@ impl Shared {
             awaited,
             ends,
             known_ends,
+            replaying: Mutex::default(),
         }
     }
 

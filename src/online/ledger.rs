@@ -56,6 +56,23 @@ impl Ledger {
         self.too_late.add(&other.too_late);
     }
 
+    /// What was counted since it was `before`. The furthest of all stays that of all.
+    #[must_use]
+    pub fn since(&self, before: &Self) -> Self {
+        let mut rejected = self.rejected.clone();
+        rejected.iter_mut().for_each(|(reason, count)| *count = count.saturating_sub(before.rejected_for(reason)));
+        rejected.retain(|_, count| *count > 0);
+        Self {
+            accepted: self.accepted.saturating_sub(before.accepted),
+            late: self.late.saturating_sub(before.late),
+            late_max: self.late_max,
+            duplicates: self.duplicates.saturating_sub(before.duplicates),
+            retracted: self.retracted.saturating_sub(before.retracted),
+            rejected,
+            too_late: self.too_late.clone(),
+        }
+    }
+
     /// How many records have that reason.
     #[must_use]
     pub fn rejected_for(&self, reason: &str) -> u64 {

@@ -54,6 +54,15 @@ fn receipt_json(source: &str, receipt: &PushReceipt) -> serde_json::Value {
         "rejects": receipt.rejects.iter().map(|(record, message)| json!({"record": record, "message": message})).collect::<Vec<_>>(),
         "positions": receipt.positions.iter().map(position).collect::<Vec<_>>(),
     });
+    if receipt.too_late.events > 0 {
+        let (events, wanted) = (receipt.too_late.events, receipt.too_late.behind.covering());
+        let message = format!(
+            "{events} of the accepted records will be set aside as too late: lateness '{wanted}' would keep them, and `forebay deadletters \
+             replay {source}` puts them back once it is declared"
+        );
+        answer["too_late"] =
+            json!({"records": events, "lateness_wanted_ms": receipt.too_late.behind.0.saturating_add(999) / 1000, "message": message});
+    }
     if !receipt.warnings.is_empty() {
         answer["warnings"] = json!(receipt.warnings);
     }

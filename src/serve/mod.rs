@@ -5,6 +5,7 @@ mod answer;
 mod asked;
 mod catalog;
 mod copy;
+mod dead_letters;
 mod depth;
 mod door;
 mod error;
@@ -35,6 +36,7 @@ use crate::engine::Handle;
 use crate::error::{Error, Result};
 
 pub use answer::{lookup_answer, score_answer, status_answer};
+pub use dead_letters::{replay_answer, replay_body, replay_ends};
 pub use exact::read_exact;
 pub use limits::Limits;
 pub use presence::Presence;

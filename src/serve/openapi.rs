@@ -46,7 +46,7 @@ fn operation(plan: &Plan, place: usize, route: &Route) -> Json {
     let (parameter, names) = match place {
         routes::LOOKUP => (Some("vector"), names(plan.vectors.iter().map(|vector| &vector.name))),
         routes::SCORE => (Some("model"), names(plan.models.iter().map(|model| &model.name))),
-        routes::EVENTS => (Some("source"), names(plan.sources.iter().map(|source| &source.name))),
+        routes::EVENTS | routes::REPLAY => (Some("source"), names(plan.sources.iter().map(|source| &source.name))),
         _ => (None, Vec::new()),
     };
     if let Some(parameter) = parameter {
@@ -58,10 +58,11 @@ fn operation(plan: &Plan, place: usize, route: &Route) -> Json {
         routes::LOOKUP => Some(lookup_body(plan.vectors.iter().map(|vector| (&vector.name, vector)))),
         routes::SCORE => Some(lookup_body(plan.models.iter().map(|model| (&model.name, &plan.vectors[model.vector])))),
         routes::EVENTS => Some(events_body(plan)),
+        routes::REPLAY => Some(json!({"application/json": {"schema": reference("ReplayRequest")}})),
         _ => None,
     };
     if let Some(content) = body {
-        operation.insert("requestBody".to_owned(), json!({"required": true, "content": content}));
+        operation.insert("requestBody".to_owned(), json!({"required": place != routes::REPLAY, "content": content}));
     }
     operation.insert("responses".to_owned(), responses(place));
     Json::Object(operation)
@@ -75,11 +76,12 @@ fn responses(place: usize) -> Json {
     let answered = |schema: &str| json!({"description": "answered", "content": {"application/json": {"schema": reference(schema)}}});
     let refused = |description: &str| json!({"description": description, "content": {"application/json": {"schema": reference("Error")}}});
     match place {
-        routes::LOOKUP | routes::SCORE | routes::EVENTS | routes::COPY => {
+        routes::LOOKUP | routes::SCORE | routes::EVENTS | routes::COPY | routes::REPLAY => {
             let schema = match place {
                 routes::LOOKUP => "LookupAnswer",
                 routes::SCORE => "ScoreAnswer",
                 routes::COPY => "CopyAnswer",
+                routes::REPLAY => "ReplayAnswer",
                 _ => "PushAnswer",
             };
             let mut responses = json!({
@@ -237,8 +239,41 @@ fn schemas(plan: &Plan) -> Json {
                 "rejected": {"type": "integer", "description": "records that go to the dead-letter topic"},
                 "rejects": {"type": "array", "description": "the first few", "items": object(&["record", "message"], json!({"record": {"type": "integer"}, "message": {"type": "string"}}))},
                 "positions": {"type": "array", "items": reference("Position")},
+                "too_late": {"type": "object", "description": "only where some of the accepted ones will be set aside as too late: how many, how far the furthest is behind, and why"},
                 "warnings": {"type": "array", "items": {"type": "string"}, "description": "what is probably not meant; left out where there is nothing"},
                 "error": {"type": "object", "description": "only where nothing is accepted: code and message, as in Error"},
+            }),
+        ),
+    );
+    let end = object(
+        &["partition", "offset"],
+        json!({"partition": {"type": "integer", "minimum": 0}, "offset": {"type": "integer", "format": "int64", "minimum": 0}}),
+    );
+    add(
+        "ReplayRequest",
+        object(
+            &[],
+            json!({
+                "reason": {"type": ["string", "null"], "description": "only dead letters of this reason"},
+                "since": {"type": ["string", "null"], "format": "date-time", "description": "only those whose record the log stamped then or later"},
+                "until": {"type": ["string", "null"], "format": "date-time", "description": "only those whose record the log stamped before"},
+                "before": {"type": ["array", "null"], "items": end, "description": "only those before these offsets of the dead-letter topic: what an answer with more said"},
+                "dry_run": {"type": "boolean", "description": "only says what would be done"},
+            }),
+        ),
+    );
+    add(
+        "ReplayAnswer",
+        object(
+            &["source", "replayed", "already", "left", "more", "before"],
+            json!({
+                "source": {"type": "string"},
+                "replayed": {"type": "integer", "description": "put back, in the order of their event times"},
+                "already": {"type": "integer", "description": "put back before"},
+                "left": {"type": "object", "description": "by reason those that are no events still: how many, and what is said of the first"},
+                "more": {"type": "boolean", "description": "ask again with before as it is here: there are more than one request takes"},
+                "before": {"type": "array", "items": end},
+                "lateness_wanted_ms": {"type": "integer", "description": "only where some are too late: the lateness that takes them"},
             }),
         ),
     );

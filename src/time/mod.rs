@@ -170,8 +170,78 @@ impl fmt::Display for Span {
     }
 }
 
+impl Span {
+    /// Rounded up to whole units of which there are at least ten: what a clause can be set to so that it covers the span.
+    #[must_use]
+    pub fn covering(self) -> Self {
+        let units = [Self::DAY, Self::HOUR, Self::MINUTE, Self::SECOND];
+        let unit = units.into_iter().find(|unit| self.0 % unit.0 == 0 || self.0 >= 10 * unit.0).map_or(1_000, |unit| unit.0);
+        Self(self.0.saturating_add(unit - 1) / unit * unit)
+    }
+
+    /// For people, in the two largest units that it fills: `303d 5h`, `12m 4s`, `1.2s`, `35ms`.
+    #[must_use]
+    pub fn roughly(self) -> String {
+        const UNITS: [(i64, &str); 4] = [(Span::DAY.0, "d"), (Span::HOUR.0, "h"), (Span::MINUTE.0, "m"), (Span::SECOND.0, "s")];
+        let us = self.0;
+        match UNITS.iter().position(|(size, _)| us >= *size) {
+            None => format!("{}ms", us / 1_000),
+            Some(3) if us < 10 * Self::SECOND.0 => format!("{:.1}s", (us / 100_000) as f64 / 10.0),
+            Some(3) => format!("{}s", us / Self::SECOND.0),
+            Some(at) => {
+                let ((large, name), (small, of_it)) = (UNITS[at], UNITS[at + 1]);
+                match us % large / small {
+                    0 => format!("{}{name}", us / large),
+                    rest => format!("{}{name} {rest}{of_it}", us / large),
+                }
+            }
+        }
+    }
+}
+
 /// Where the engine's present comes from. `main` hands in the system's clock, a simulation its own.
 pub trait Clock: Send + Sync {
     /// Microseconds since 1970-01-01T00:00:00Z.
     fn now(&self) -> IngestTime;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Span;
+
+    #[test]
+    fn spans_are_rounded_up_to_units_that_a_person_reads() {
+        let cases = [
+            (1, "1ms"),
+            (1_500, "1500ms"),
+            (60_000, "1m"),
+            (90_000, "90s"),
+            (90_001, "91s"),
+            (3_600_000, "1h"),
+            (3_601_000, "61m"),
+            (86_400_000, "1d"),
+            (36_000_001, "11h"),
+            (1_000_000_000, "12d"),
+        ];
+        for (milliseconds, expected) in cases {
+            assert_eq!(Span(milliseconds * 1_000).covering().to_string(), expected, "{milliseconds}");
+        }
+    }
+
+    #[test]
+    fn spans_are_said_in_two_units() {
+        let cases = [
+            (0, "0ms"),
+            (35_999, "35ms"),
+            (1_250_000, "1.2s"),
+            (59_900_000, "59s"),
+            (724_000_000, "12m 4s"),
+            (7_200_000_000, "2h"),
+            (26_198_371_000_000, "303d 5h"),
+            (i64::MAX, "106751991d 4h"),
+        ];
+        for (microseconds, expected) in cases {
+            assert_eq!(Span(microseconds).roughly(), expected, "{microseconds}");
+        }
+    }
 }

@@ -46,20 +46,26 @@ pub fn read_spine(path: &Path) -> Result<Spine> {
     if !path.exists() {
         return Err(Error::not_found(format!("{shown} does not exist: give the spine's file")));
     }
-    let (schema, batches) = guarded(|| match kind {
+    let (schema, batches, left_out) = guarded(|| match kind {
         Kind::Parquet if packing != Packing::Plain => {
             Err(Error::input("Parquet is not read from an archive: unpack it (its columns are compressed within it)"))
         }
         Kind::Parquet => {
-            let file = ParquetFile::open(open(path)?, &|_| true)?;
-            let schema = file.schema().clone();
-            Ok((schema, file.batches(BATCH_ROWS, LongTimes::Refused)?.collect::<Result<Vec<_>>>()?))
+            let file = ParquetFile::open(open(path)?, &|name| !is_index(name))?;
+            let (schema, left_out) = (file.schema().clone(), file.names().iter().filter(|name| is_index(name)).cloned().collect());
+            Ok((schema, file.batches(BATCH_ROWS, LongTimes::Refused)?.collect::<Result<Vec<_>>>()?, left_out))
         }
-        Kind::Csv => read_csv(text_of(open(path)?, path)?).map(|rows| (rows.schema(), vec![rows])),
-        Kind::Ndjson => read_ndjson(text_of(open(path)?, path)?).map(|rows| (rows.schema(), vec![rows])),
+        Kind::Csv => read_csv(text_of(open(path)?, path)?).map(|rows| (rows.schema(), vec![rows], Vec::new())),
+        Kind::Ndjson => read_ndjson(text_of(open(path)?, path)?).map(|rows| (rows.schema(), vec![rows], Vec::new())),
     })
     .map_err(|error| error.context(format!("cannot read {shown}")))?;
-    Ok(Spine { name: shown.to_string(), schema, batches })
+    Ok(Spine { name: shown.to_string(), schema, batches, left_out })
+}
+
+/// As pandas calls a level of an index that has no name.
+fn is_index(column: &str) -> bool {
+    let level = column.strip_prefix("__index_level_").and_then(|rest| rest.strip_suffix("__"));
+    level.is_some_and(|level| !level.is_empty() && level.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
 fn open(path: &Path) -> Result<File> {

@@ -22,13 +22,15 @@ pub struct Spine {
     pub schema: SchemaRef,
     /// Columns of text formats are as they were written (`written`).
     pub batches: Vec<RecordBatch>,
+    /// Columns of the file that are none of its rows: what pandas keeps an index without a name as.
+    pub left_out: Vec<String>,
 }
 
 impl Spine {
     /// A spine in memory. All batches have that schema.
     #[must_use]
     pub fn new(schema: SchemaRef, batches: Vec<RecordBatch>) -> Self {
-        Self { name: "the spine".to_owned(), schema, batches }
+        Self { name: "the spine".to_owned(), schema, batches, left_out: Vec::new() }
     }
 
     /// All rows in one batch, columns of these names with these types, others of text formats with those of their values: a

@@ -25,7 +25,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::files::Files;
 use crate::id::{Offset, Partition};
 use crate::record::{LogReader, LogWriter, Outgoing, RecordRun};
-use crate::time::Clock;
+use crate::time::{Clock, IngestTime};
 
 use topic::{Extent, Topic};
 pub use topic::{PartitionInfo, Retention, TopicInfo};
@@ -69,6 +69,12 @@ impl Log {
         inner.check_format()?;
         inner.load_topics()?;
         Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// The present by which records are stamped.
+    #[must_use]
+    pub fn now(&self) -> IngestTime {
+        self.inner.clock.now()
     }
 
     /// Makes a topic, or gives it more partitions. Does nothing where it has as many or more.
