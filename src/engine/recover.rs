@@ -2,7 +2,7 @@
 //! not scored is scored, views whose rows lack a fold are rebuilt from all events.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::Lanes;
 use super::apply;
@@ -198,8 +198,10 @@ fn rebuild(
     }
     committer.forget_views(&left_out.views)?;
     let snapshot = offline.snapshot();
+    let mut told = Told { read: 0, last: Instant::now() };
     for source in &shared.plan().sources {
         for file in snapshot.files(source)? {
+            told.more(file.rows, upto);
             let events = EventBatch { source: source.name.clone(), rows: snapshot.read(file, source)? };
             committer.rebuild(segments(shared.plan(), &[events.between(Seq(0), upto)?], Seq(0))?, left_out)?;
         }
@@ -207,10 +209,29 @@ fn rebuild(
     let after = snapshot.upto();
     shared.store.blocks_after(after, |_, batches| {
         let batches = batches.iter().map(|batch| batch.between(after, upto)).collect::<Result<Vec<_>>>()?;
+        told.more(batches.iter().map(|batch| batch.len() as u64).sum(), upto);
         committer.rebuild(segments(shared.plan(), &batches, after)?, left_out)?;
         Ok(true)
     })?;
     Ok(())
+}
+
+/// Tells the log how far a long rebuild has come.
+struct Told {
+    read: u64,
+    last: Instant,
+}
+
+impl Told {
+    const EVERY: Duration = Duration::from_secs(10);
+
+    fn more(&mut self, events: u64, upto: Seq) {
+        self.read += events;
+        if self.last.elapsed() >= Self::EVERY {
+            self.last = Instant::now();
+            tracing::info!("built from {} of about {} events", self.read, upto.0);
+        }
+    }
 }
 
 fn segments(plan: &Plan, batches: &[EventBatch], after: Seq) -> Result<Vec<Segment>> {
