@@ -90,7 +90,18 @@ fn a_column_that_no_reader_knows_spoils_nothing_where_it_is_no_field() {
     assert_eq!(users, [json!(1), json!(2), json!(3)]);
 
     // A spine hands all of its columns through.
-    let refused = project.run(&["training-set", "v", "--spine", "int128.parquet", "--out", "o.csv", "--time", "event_time"]);
+    let refused = project.run(&[
+        "training-set",
+        "v",
+        "--definitions",
+        "features",
+        "--spine",
+        "int128.parquet",
+        "--out",
+        "o.csv",
+        "--time",
+        "event_time",
+    ]);
     assert_eq!(refused.code, Some(1));
     assert!(refused.stderr.contains("int128.parquet: column i128: cannot be read"), "{}", refused.stderr);
     assert!(!refused.stderr.contains("panicked"), "{}", refused.stderr);
@@ -186,10 +197,10 @@ fn times_of_96_bits_reach_beyond_nanoseconds_and_never_wrap() {
     let values: Vec<Json> = topic(&project, "e").iter().take(2).map(|record| record["value"]["t"].clone()).collect();
     assert_eq!(values, [json!("9999-12-31T03:00:00Z"), json!("1677-01-01T00:00:00Z")]);
 
-    let refused = project.run(&["training-set", "v", "--spine", "all.parquet", "--out", "o.ndjson"]);
+    let refused = project.run(&["training-set", "v", "--definitions", "features", "--spine", "all.parquet", "--out", "o.ndjson"]);
     assert!(refused.stderr.contains("column t, row 3: the time lies outside the years"), "{}", refused.stderr);
     write("two.parquet", &times[..2]);
-    let _ = project.run(&["training-set", "v", "--spine", "two.parquet", "--out", "o.ndjson"]).ok();
+    let _ = project.run(&["training-set", "v", "--definitions", "features", "--spine", "two.parquet", "--out", "o.ndjson"]).ok();
     let rows = read_ndjson(&project.read("o.ndjson"));
     assert_eq!([&rows[0]["t"], &rows[1]["t"]], [&json!("9999-12-31T03:00:00Z"), &json!("1677-01-01T00:00:00Z")]);
 }
@@ -205,7 +216,7 @@ fn a_group_without_members_moves_no_column() {
     });
     let _ = project.run(&["push", "e", "empty.parquet"]).ok();
     assert_eq!(topic(&project, "e")[0]["value"], json!({"t": T, "id": 100}));
-    let _ = project.run(&["training-set", "v", "--spine", "empty.parquet", "--out", "o.ndjson"]).ok();
+    let _ = project.run(&["training-set", "v", "--definitions", "features", "--spine", "empty.parquet", "--out", "o.ndjson"]).ok();
     assert_eq!(read_ndjson(&project.read("o.ndjson"))[0]["id"], json!(100));
 }
 
@@ -239,7 +250,7 @@ fn a_bad_value_sets_its_row_aside_and_no_other() {
     {
         assert!(pushed.stdout.contains(part), "{part}: {}", pushed.stdout);
     }
-    let said = project.run(&["training-set", "v", "--spine", "bad.parquet", "--out", "o.csv"]);
+    let said = project.run(&["training-set", "v", "--definitions", "features", "--spine", "bad.parquet", "--out", "o.csv"]);
     assert!(said.stderr.contains("column id of bad.parquet, row 2: no bigint"), "{}", said.stderr);
 
     let users: Vec<(&str, ArrayRef)> = vec![
@@ -291,7 +302,7 @@ fn what_a_spine_hands_through_comes_out_as_it_went_in() {
     project.write("in.csv", &csv);
     project.write("in.ndjson", &lines);
     let made = |from: &str, to: &str| {
-        let _ = project.run(&["training-set", "v", "--spine", from, "--out", to]).ok();
+        let _ = project.run(&["training-set", "v", "--definitions", "features", "--spine", from, "--out", to]).ok();
     };
     made("in.csv", "out.csv");
     let added = |line: &str, values: &str| format!("{line},{values}\n");
@@ -325,7 +336,7 @@ fn what_a_spine_hands_through_comes_out_as_it_went_in() {
     let project_of_millis = Project::new(&HANDED.replace("t timestamp)", "t timestamp ms)"));
     project_of_millis.write("in.csv", "id,n,t\n1.10,1,1714557600123\n");
     for out in ["out.csv", "out.parquet", "out.ndjson"] {
-        let _ = project_of_millis.run(&["training-set", "v", "--spine", "in.csv", "--out", out]).ok();
+        let _ = project_of_millis.run(&["training-set", "v", "--definitions", "features", "--spine", "in.csv", "--out", out]).ok();
     }
     assert!(project_of_millis.read("out.csv").contains("1.10,1,1714557600123,"));
     assert!(project_of_millis.read("out.ndjson").contains("\"t\":1714557600123,"));

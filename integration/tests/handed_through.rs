@@ -93,7 +93,7 @@ fn every_value_of_a_nested_column_is_written() {
     ];
     write(&project, columns.iter().map(|(name, column, _)| (*name, column.clone())).collect());
     for out in ["out.csv", "out.ndjson"] {
-        let _ = project.run(&["training-set", "v", "--spine", "in.parquet", "--out", out]).ok();
+        let _ = project.run(&["training-set", "v", "--definitions", "features", "--spine", "in.parquet", "--out", out]).ok();
     }
     let (csv, ndjson) = (project.read("out.csv"), project.read("out.ndjson"));
     for (name, _, json) in &columns {
@@ -111,11 +111,11 @@ fn a_date_that_has_no_text_is_named() {
     // DuckDB's infinity.
     write(&project, vec![("day", Arc::new(Date32Array::from(vec![19_844, i32::MAX])))]);
     for out in ["out.csv", "out.ndjson"] {
-        let refused = project.run(&["training-set", "v", "--spine", "in.parquet", "--out", out]);
+        let refused = project.run(&["training-set", "v", "--definitions", "features", "--spine", "in.parquet", "--out", out]);
         assert_eq!(refused.code, Some(1));
         for part in ["column day, row 2: ", "leave it out of the spine, or write Parquet, which keeps it as it is"] {
             assert!(refused.stderr.contains(part), "{part}: {}", refused.stderr);
         }
     }
-    let _ = project.run(&["training-set", "v", "--spine", "in.parquet", "--out", "out.parquet"]).ok();
+    let _ = project.run(&["training-set", "v", "--definitions", "features", "--spine", "in.parquet", "--out", "out.parquet"]).ok();
 }

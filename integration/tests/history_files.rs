@@ -134,7 +134,7 @@ fn replay(project: &Project, more: &[&str]) -> Json {
 #[test]
 fn what_was_set_aside_is_put_back_once() {
     for served in [false, true] {
-        let project = Project::new(&definitions("10 minutes", "expect x >= 0.0"));
+        let project = Project::new(&definitions("10 minutes", "expect x >= 0.0 else quarantine"));
         let mut events = history();
         events.push(json!({"id": 900, "k": 1, "x": -1.0, "t": rfc3339(START + 599 * HOUR)}));
         events.push(json!({"id": 901, "k": 1, "x": "much", "t": rfc3339(START + 599 * HOUR)}));
@@ -164,7 +164,7 @@ fn what_was_set_aside_is_put_back_once() {
         let wanted = nothing["lateness_wanted_ms"].as_i64().expect("a lateness");
         assert!(wanted > 20 * 24 * 3_600_000, "{nothing}");
 
-        project.write("features/test.bay", definitions(&format!("{wanted} ms"), "expect x >= -5.0"));
+        project.write("features/test.bay", definitions(&format!("{wanted} ms"), "expect x >= -5.0 else quarantine"));
         let server = if served { Some(project.serve()) } else { None };
         if server.is_none() {
             project.catch_up();
@@ -195,12 +195,12 @@ fn what_was_set_aside_is_put_back_once() {
 /// A replay that is killed at any moment puts back all or nothing, and the next one the rest.
 #[test]
 fn a_replay_that_is_killed_neither_loses_nor_doubles() {
-    let project = Project::new(&definitions("10 minutes", "expect x >= 0.0"));
+    let project = Project::new(&definitions("10 minutes", "expect x >= 0.0 else quarantine"));
     let events: Vec<Json> = (0..4_000).map(|id| json!({"id": id, "k": id % 3, "x": -1.0, "t": rfc3339(START + id * 1_000_000)})).collect();
     project.write("history.ndjson", ndjson(&events));
     assert_eq!(pushed(&project, &[]).code, Some(1), "none is an event");
     project.catch_up();
-    project.write("features/test.bay", definitions("10 minutes", "expect x >= -5.0"));
+    project.write("features/test.bay", definitions("10 minutes", "expect x >= -5.0 else quarantine"));
     project.catch_up();
     let mut chance = Chance::new(11);
     for _ in 0..6 {

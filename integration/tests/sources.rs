@@ -103,6 +103,11 @@ fn every_record_counts_once() {
     server.kill();
     assert_eq!(unchanging(of_command(&project)), expected);
     golden::check(&here("goldens/sources").join("table.txt"), &project.run(&["sources"]).ok().stdout);
+    // A terminal that is narrower than the table gets a block for each source.
+    let narrow = project.command(&["sources"]).env("COLUMNS", "80").output().expect("it can be started");
+    let narrow = String::from_utf8(narrow.stdout).expect("text");
+    assert!(narrow.lines().all(|line| line.chars().count() <= 80), "{narrow}");
+    assert!(narrow.contains("source          events\n") && narrow.contains("latest_refused  4h\n"), "{narrow}");
     let server = project.serve();
     let _ = server.push("events", &everything(100, 600));
     server.wait_for_seq(8);

@@ -69,7 +69,7 @@ fn features(project: &Project, users: &[i64]) -> Vec<Json> {
 }
 
 fn as_spine(project: &Project, file: &str) -> Ended {
-    project.run(&["training-set", "v", "--spine", file, "--out", "out.ndjson"])
+    project.run(&["training-set", "v", "--definitions", "features", "--spine", file, "--out", "out.ndjson"])
 }
 
 #[test]
@@ -133,7 +133,7 @@ fn what_is_too_large_is_not_held() {
         ("closed.csv", "line 2: the row has more than 16777216 bytes"),
         ("long.ndjson", "line 2: the row has more than 16777216 bytes"),
     ] {
-        let (most, ended) = memory_of(&project, &["training-set", "v", "--spine", file, "--out", "out.csv"]);
+        let (most, ended) = memory_of(&project, &["training-set", "v", "--definitions", "features", "--spine", file, "--out", "out.csv"]);
         assert!(ended.code == Some(1) && ended.stderr.contains(said), "{file}: {ended:?}");
         assert!(most < 300, "a spine of 120 MB took {most} MB");
     }
