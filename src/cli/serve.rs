@@ -105,7 +105,7 @@ async fn scheduled(context: &Context, engine: &Engine) -> Result<Option<checkpoi
     let settings = &context.config.checkpoint;
     let Some(every) = settings.every else { return Ok(None) };
     let schedule = Schedule { to: settings.to.clone(), every, keep: settings.keep, options: options(context) };
-    let own = Context::new(context.config.clone(), Arc::clone(&context.clock));
+    let own = Context::new(context.config.clone(), Arc::clone(&context.clock), None);
     let (handle, clock) = (engine.handle(), Arc::clone(&context.clock));
     blocking(move || checkpoint::start(schedule, handle, clock, move || alongside(&own))).await.map(Some)
 }
