@@ -36,13 +36,19 @@ impl Appender {
     }
 
     /// Appends records; durable when it returns.
-    pub fn push(&mut self, payloads: &[Vec<u8>]) -> Result<PushReceipt> {
+    pub fn push<P: AsRef<[u8]>>(&mut self, payloads: &[P]) -> Result<PushReceipt> {
         push::push(&self.logs, &self.source, payloads, &mut self.frontiers)
     }
 }
 
 /// Appends records once.
-pub fn push_without_engine(config: &Config, plan: &Plan, source: &str, payloads: &[Vec<u8>], clock: Arc<dyn Clock>) -> Result<PushReceipt> {
+pub fn push_without_engine<P: AsRef<[u8]>>(
+    config: &Config,
+    plan: &Plan,
+    source: &str,
+    payloads: &[P],
+    clock: Arc<dyn Clock>,
+) -> Result<PushReceipt> {
     Appender::open(config, plan, source, clock)?.push(payloads)
 }
 

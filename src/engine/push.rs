@@ -106,24 +106,11 @@ fn ends(positions: &mut Vec<(Partition, Offset)>, places: &[(Partition, Offset)]
     }
 }
 
-/// Which of these records, in their order, will be too late in their partition: what acceptance will make of them, but for
-/// duplicates, which move nothing. Retractions are judged otherwise.
-fn judged(
-    source: &Source,
-    decoded: &Decoded,
-    now: IngestTime,
-    partition_of: impl Fn(usize) -> Option<Partition>,
-    frontiers: &mut Frontiers,
-) -> Result<TooLate> {
+/// Which of these events, in their order, will be too late in their partition: what acceptance will make of them, but for
+/// duplicates, which move nothing.
+fn judged(source: &Source, events: impl Iterator<Item = (Partition, EventTime)>, now: IngestTime, frontiers: &mut Frontiers) -> TooLate {
     let mut found = TooLate::default();
-    let times = times_of(source, &decoded.batch)?;
-    for (row, record) in decoded.records.iter().enumerate() {
-        let retracts = decoded.retracts.get(row).is_some_and(|retracts| *retracts);
-        let time = EventTime(times.value(row));
-        let Some(partition) = partition_of(*record as usize).filter(|_| !retracts && time.0 <= now.0.saturating_add(source.max_ahead.0))
-        else {
-            continue;
-        };
+    for (partition, time) in events.filter(|(_, time)| time.0 <= now.0.saturating_add(source.max_ahead.0)) {
         match frontiers.get(&partition) {
             Some(frontier) if time < frontier.minus(source.lateness) => found.record(Span(frontier.0.saturating_sub(time.0))),
             frontier => {
@@ -132,7 +119,7 @@ fn judged(
             }
         }
     }
-    Ok(found)
+    found
 }
 
 /// What the order of a file makes too late in itself, before anything of it is pushed.
@@ -157,8 +144,9 @@ impl<'a> Rehearsal<'a> {
         let run = run_of(self.source, payloads);
         let decoded = self.decoder.decode(&run)?;
         let chosen = decode::partitions(self.source, &decoded, run.records.len());
-        let partition = |record: usize| Some(chosen.get(record).copied().flatten().unwrap_or_default());
-        self.too_late.add(&judged(self.source, &decoded, self.now, partition, &mut self.frontiers)?);
+        let partition = |record: u32| chosen.get(record as usize).copied().flatten().unwrap_or_default();
+        let in_order = events_of(self.source, &decoded)?.map(|(record, time)| (partition(record), time));
+        self.too_late.add(&judged(self.source, in_order, self.now, &mut self.frontiers));
         self.records += run.records.len() as u64;
         let mut of_records = vec![None; run.records.len()];
         let times = times_of(self.source, &decoded.batch)?;

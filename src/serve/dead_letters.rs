@@ -2,9 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::body::Bytes;
-use axum::extract::rejection::BytesRejection;
-use axum::extract::{Path, State as Shared};
+use axum::extract::{Request, State as Shared};
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json, json};
@@ -13,7 +11,8 @@ use crate::engine::{Ends, ReplayRequest, Replayed};
 use crate::id::{Offset, Partition};
 use crate::time::{EventTime, Span};
 
-use super::depth;
+use super::asked::{Asked, Takes};
+use super::depth::{self, Shape};
 use super::error::Refusal;
 use super::lookup::listed;
 use super::routes::REPLAY;
@@ -37,18 +36,19 @@ struct End {
     offset: u64,
 }
 
-pub(super) async fn replay(Shared(state): Shared<Arc<State>>, Path(source): Path<String>, body: Result<Bytes, BytesRejection>) -> Response {
-    state.measured(REPLAY, replayed(&state, source, body)).await
+pub(super) async fn replay(Shared(state): Shared<Arc<State>>, request: Request) -> Response {
+    let asked = state.asked(request, Takes::Json).await;
+    state.measured(REPLAY, replayed(&state, asked)).await
 }
 
-async fn replayed(state: &Arc<State>, name: String, body: Result<Bytes, BytesRejection>) -> Answer {
-    let body = state.body(body)?;
+async fn replayed(state: &Arc<State>, asked: Result<Asked, Refusal>) -> Answer {
+    let Asked { name, body, .. } = asked?;
     let plan = state.handle.plan();
     if plan.source(&name).is_none() {
         let known: Vec<_> = plan.sources.iter().map(|source| source.name.as_str()).collect();
         return Err(Refusal::unknown("unknown_source", format!("there is no source {name}; there are: {}", listed(&known))));
     }
-    let request = request(&body)?;
+    let request = request(body.bytes())?;
     let (asked, source) = (Arc::clone(state), name.clone());
     let done = tokio::task::spawn_blocking(move || asked.handle.replay(&source, &request)).await;
     let done = done.map_err(|error| crate::Error::internal(format!("a replay ended before its answer: {error}")))??;
@@ -60,7 +60,7 @@ fn request(body: &[u8]) -> Result<ReplayRequest, Refusal> {
     if body.trim_ascii().is_empty() {
         return Ok(ReplayRequest::default());
     }
-    depth::check(body)?;
+    depth::check(body, Shape::ANY)?;
     let wrong = |error: serde_json::Error| {
         let code = if error.is_data() { "wrong_type" } else { "invalid_json" };
         Refusal::bad(code, None, format!("the body: {error}; it may have reason, since, until, before and dry_run"))
