@@ -23,6 +23,7 @@ pub(super) enum Command {
 }
 
 #[derive(Args)]
+#[command(after_help = "Examples:\n  forebay rebuild offline")]
 pub(super) struct OfflineArguments {
     /// Build it without events that nothing holds any more
     #[arg(long)]
@@ -37,12 +38,12 @@ pub(super) fn run(context: &Context, command: &Command) -> Result<Outcome> {
 }
 
 fn offline(context: &Context, gives_up: bool) -> Result<Outcome> {
-    let plan = definitions::in_force(context)?;
-    let mut progress = Progress::new();
+    let plan = definitions::in_force_with_files(context)?.0;
+    let mut progress = Progress::new("reading", "bytes");
     let mut read = 0;
     let rebuilt = integrity::rebuild_offline(&context.config, &plan, context.clock.clone(), gives_up, |bytes| {
         read += bytes;
-        progress.at(read, "bytes");
+        progress.at(read, None);
     })?;
     drop(progress);
     print(context, "the event log", "offline", &rebuilt)
