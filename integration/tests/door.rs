@@ -180,6 +180,8 @@ fn connections_beyond_the_bound_are_told_so() {
         raw.send(post(EVENTS, "1234").trim_end_matches('4'));
         raw
     };
+    // The connection by which the server was found ready is idle for long enough to give way.
+    std::thread::sleep(Duration::from_millis(200));
     let waiting: Vec<Raw> = (0..2).map(begun).collect();
     std::thread::sleep(Duration::from_millis(300));
     let mut third = Raw::connect(&server.address);
