@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::codec;
 use crate::error::Result;
+use crate::id::Seq;
 
 const VERSION: u8 = 3;
 /// That of a version without tombstones, which is still read.
@@ -80,4 +81,11 @@ impl AcceptedIds {
             _ => codec::decode(VERSION, bytes, WHAT),
         }
     }
+}
+
+/// Where a row of ids lies: a commit's first `seq`, and the row's place in that commit.
+pub(super) fn ids_key((first, place): (Seq, u32)) -> Vec<u8> {
+    let mut key = first.0.to_be_bytes().to_vec();
+    key.extend(place.to_be_bytes());
+    key
 }

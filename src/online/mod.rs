@@ -21,6 +21,7 @@ use rocksdb::{
 use serde::{Deserialize, Serialize};
 
 pub use self::drift::DriftRow;
+use self::ids::ids_key;
 pub use self::ids::{AcceptedIds, Place};
 pub use self::ledger::{Ledger, Spans, TOO_FAR_AHEAD, TOO_LATE};
 pub use self::reading::{PartitionReading, Reading};
@@ -528,12 +529,6 @@ fn range_of(slot: u8, view: Identity) -> (Vec<u8>, Vec<u8>) {
     let mut to = from.clone();
     to.extend([0xff; 64]);
     (from, to)
-}
-
-fn ids_key((first, place): (Seq, u32)) -> Vec<u8> {
-    let mut key = first.0.to_be_bytes().to_vec();
-    key.extend(place.to_be_bytes());
-    key
 }
 
 fn number(bytes: &[u8]) -> u64 {
