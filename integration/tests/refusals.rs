@@ -41,7 +41,8 @@ fn refused(answer: &Answer, status: u16, code: &str, of: &str) {
 
 #[test]
 fn bodies_that_are_something_else_are_refused_on_every_route() {
-    let server = Project::new(DEFINITIONS).serve();
+    let project = Project::new(DEFINITIONS);
+    let server = project.serve();
     let json = "content-type: application/json\r\n";
     let types = ["text/csv", "text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=b", "application/gzip", "x"];
     for path in POSTS {
@@ -81,7 +82,8 @@ fn bodies_that_are_something_else_are_refused_on_every_route() {
 
 #[test]
 fn methods_paths_and_heads_that_are_wrong_are_refused_in_one_form() {
-    let server = Project::new(DEFINITIONS).serve();
+    let project = Project::new(DEFINITIONS);
+    let server = project.serve();
     for method in ["PUT", "DELETE", "OPTIONS", "PATCH", "TRACE", "FOO"] {
         for path in POSTS.iter().chain(&GETS) {
             let answer = ask(&server, with(method, path, "", ""));
