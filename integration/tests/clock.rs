@@ -4,12 +4,9 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use forebay::log::kafka::Kafka;
-use forebay::{NewRecord, Partition};
 use forebay_integration::answers::read_json;
 use forebay_integration::folders::watching;
 use forebay_integration::harness::{Project, Server, wait_for};
-use forebay_integration::kafka::Broker;
 use serde_json::{Value as Json, json};
 
 const DEFINITIONS: &str = "
@@ -137,33 +134,4 @@ fn a_start_before_the_last_commit_is_named() {
     assert_eq!(problems(&server), Vec::<String>::new(), "it may have been stopped for so long");
     let _ = pushed(&server, 3..4);
     assert_eq!(recent(&server), 2);
-}
-
-/// With Kafka the stamps are of other clocks, which tell that this one is ahead.
-#[test]
-fn a_clock_that_is_ahead_of_the_stamps_of_a_topic_is_named() {
-    let Some((mut project, clock)) = project("+30d") else { return };
-    let Some(broker) = Broker::start() else { return };
-    project.write("features/test.bay", DEFINITIONS.replace("from log", "from kafka topic"));
-    project.set("FOREBAY_KAFKA_BOOTSTRAP", &broker.bootstrap());
-    let kafka = Kafka::new(&broker.bootstrap(), []);
-    kafka.create_topic("payments", 1).expect("a topic");
-    let server = project.serve();
-    let mut writer = kafka.writer("test").expect("a writer");
-    let mut send = |id: i64| {
-        let value = Some(payment(id).to_string().into_bytes());
-        let record = NewRecord { topic: "payments".into(), partition: Some(Partition(0)), value, ..NewRecord::default() };
-        drop(writer.append(&[record], 0).expect("an append"));
-        server.wait_for_seq(id as usize);
-    };
-    send(1);
-    send(2);
-    problem(&server, "timestamps of topic payments: records that come now are stamped 30d before");
-    assert_eq!(recent(&server), 0);
-    set(&clock, "+0");
-    send(3);
-    wait_for("a record that is stamped by a clock like this one", || {
-        problems(&server).iter().all(|problem| !problem.contains("stamped")).then_some(())
-    });
-    assert_eq!(recent(&server), 3);
 }
