@@ -1,6 +1,6 @@
 //! Compares the clock with what else tells the time: the machine's steady clock, the last commit, the records that arrive.
 //! Says what it finds, and changes nothing: the order of events is their `seq`, and an ingest time is what the clock said
-//! ([decision 39](../../docs/decisions/0039-ingest-times-say-what-the-clock-said.md)).
+//! ([decision 37](../../docs/decisions/0037-ingest-times-say-what-the-clock-said.md)).
 
 use std::time::{Duration, Instant};
 
