@@ -21,6 +21,8 @@ export LD_LIBRARY_PATH := $(ROCKSDB_LIB_DIR)$(if $(LD_LIBRARY_PATH),:$(LD_LIBRAR
 export CARGO_TARGET_DIR ?= $(FOREBAY_CACHE)/target
 endif
 
+# What `make env` puts on the path: debug (what build, test and demo make) or release (what release and bench make).
+PROFILE ?= debug
 FOREBAY := $(CARGO_TARGET_DIR)/debug/forebay
 PYTHON := $(FOREBAY_CACHE)/venv/bin/python
 PEERS_PYTHON := $(FOREBAY_CACHE)/peers-venv/bin/python
@@ -47,9 +49,14 @@ build: setup-build ## build the forebay binary (development profile)
 	@cargo build
 	@echo "built $(FOREBAY)"
 
+.PHONY: release
+release: setup-build ## build the forebay binary for production (release profile; a first build takes about 15 minutes)
+	@FOREBAY_COMMIT="$$(git rev-parse --short HEAD 2>/dev/null || true)" cargo build --release
+	@echo "built $(CARGO_TARGET_DIR)/release/forebay"
+
 .PHONY: env
-env: ## print the exports that put forebay on this shell's path: eval "$(make env)"
-	@printf 'export PATH=%q:"$$PATH"\n' "$(CARGO_TARGET_DIR)/debug"
+env: ## print the exports that put forebay on this shell's path: eval "$(make -s env)", of the release: make -s env PROFILE=release
+	@printf 'export PATH=%q:"$$PATH"\n' "$(CARGO_TARGET_DIR)/$(PROFILE)"
 	@printf 'export ORT_DYLIB_PATH=%q\n' "$(ORT_DYLIB_PATH)"
 
 .PHONY: demo
@@ -98,6 +105,11 @@ bench-killed: setup ## from the start of a process to its first lookup, with ten
 bench-crowd: setup ## small lookups, health and pushes beside long lookups and pushes without pause
 	@cargo build --release --workspace --exclude forebay-fuzz
 	@$(CARGO_TARGET_DIR)/release/forebay-benchmarks crowd
+
+.PHONY: soak
+soak: setup ## a server left alone under load: memory, files, disk, waiting times: make soak MINUTES=60 RATE=3000
+	@cargo build --release --workspace --exclude forebay-fuzz
+	@$(CARGO_TARGET_DIR)/release/forebay-benchmarks soak $(or $(MINUTES),60) $(or $(RATE),3000)
 
 .PHONY: bench-peers
 bench-peers: setup ## Forebay beside DuckDB, Polars, Kafka Streams and Pathway, in turns, equal answers asserted first

@@ -2,7 +2,8 @@
 //!
 //! `forebay-benchmarks [EVENTS]` (default 1,000,000; `curves` for costs that must not grow and what keys take, `bytes` for
 //! the latter alone, `killed [KEYS]` for starts after `kill -9`, `crowd [SECONDS]` for small lookups beside long ones,
-//! `checkpoint [KEYS]` for copies and the way back): ingest from the embedded log and from Kafka, lookups in process and over HTTP, a training set, a
+//! `soak [MINUTES [EVENTS A SECOND]]` for a server left alone, `checkpoint [KEYS]` for copies and the way back): ingest
+//! from the embedded log and from Kafka, lookups in process and over HTTP, a training set, a
 //! scored event. What is missing (Java, `wrk`, a trained model) is said and left out.
 
 mod bytes;
@@ -15,6 +16,7 @@ mod killed;
 mod lookup;
 mod score;
 mod setting;
+mod soak;
 mod training;
 
 use figures::Figures;
@@ -55,6 +57,12 @@ fn main() -> forebay::Result<()> {
         Some("crowd") => {
             let seconds = std::env::args().nth(2).and_then(|text| text.parse().ok()).unwrap_or(20);
             crowd::crowd(&mut figures, seconds)?;
+            figures.print();
+            return Ok(());
+        }
+        Some("soak") => {
+            let number = |place: usize, default| std::env::args().nth(place).and_then(|text| text.parse().ok()).unwrap_or(default);
+            soak::soak(&mut figures, number(2, 60), number(3, 3_000))?;
             figures.print();
             return Ok(());
         }
