@@ -246,8 +246,10 @@ impl Engine {
             wanted.extend(reader.record_ends()?.into_iter().map(|(partition, end)| ((index, partition), end)));
         }
         self.wanted.lock().clone_from(&wanted);
+        // A reader looks first whether the log still is the one that was read: without it, nothing is known to be caught up with.
         self.shared.wait_applied(Duration::MAX, |applied| {
-            wanted.iter().all(|(key, end)| applied.partitions.get(key).is_some_and(|(next, _)| next >= end))
+            let has_begun = self.shared.starts.iter().all(|start| start.get().is_some());
+            has_begun && wanted.iter().all(|(key, end)| applied.partitions.get(key).is_some_and(|(next, _)| next >= end))
         })?;
         let target = self.shared.applied_seq();
         let started = Instant::now();
@@ -262,7 +264,8 @@ impl Engine {
             }
             std::thread::sleep(Duration::from_millis(5));
         }
-        drain::drain_all(&self.shared, &self.offline)
+        drain::drain_all(&self.shared, &self.offline)?;
+        self.shared.check()
     }
 
     /// The error that ended the engine by itself, where one did.
