@@ -168,7 +168,7 @@ fn external_data_is_taken_from_the_models_folder() {
     let listed = project.run(&["models", "list", "--output", "ndjson"]).ok();
     assert_eq!(read_ndjson(&listed.stdout)[0]["version"], first["version"]);
     project.write("features/outside.weights", [1.0_f32.to_le_bytes(), 1.0_f32.to_le_bytes()].concat());
-    let asked = ["score", "m", "--request", "a=2.5", "--as-of", "2024-05-02T00:00:00Z", "--output", "json"];
+    let asked = ["score", "m", "--request", "a=2.5", "--as-of", "2024-05-02T00:00:00Z", "--output", "json", "--definitions", "features"];
     let answer = read_json(&project.run(&asked).ok().stdout);
     assert_eq!(answer["scores"][0], json!(3.5));
     assert_ne!(answer["version"], first["version"]);

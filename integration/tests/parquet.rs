@@ -177,7 +177,7 @@ fn pandas_writes_spines_and_reads_training_sets() {
         String::from_utf8_lossy(&output.stdout).trim().to_owned()
     };
     run("import pandas\n\
-         spine = pandas.DataFrame({'k': [3, 4, 5], 'q': pandas.to_datetime(['2024-05-07T23:00:00Z'] * 3)}, index=[7, 9, 11])\n\
+         spine = pandas.DataFrame({'k': [6, 13, 7], 'q': pandas.to_datetime(['2024-05-07T23:00:00Z'] * 3)}, index=[7, 9, 11])\n\
          spine.to_parquet('spine.parquet')\n\
          spine.index.name = 'row'\n\
          spine.to_parquet('named.parquet')");

@@ -61,6 +61,10 @@ fn request(body: &[u8]) -> Result<ReplayRequest, Refusal> {
         return Ok(ReplayRequest::default());
     }
     depth::check(body, Shape::ANY)?;
+    if body.trim_ascii().starts_with(b"[") {
+        // Which a struct would be read from as well, member by member.
+        return Err(Refusal::bad("wrong_type", None, "the body is an array: send an object with reason, since, until, before, dry_run"));
+    }
     let wrong = |error: serde_json::Error| {
         let code = if error.is_data() { "wrong_type" } else { "invalid_json" };
         Refusal::bad(code, None, format!("the body: {error}; it may have reason, since, until, before and dry_run"))
@@ -139,7 +143,12 @@ mod tests {
         assert_eq!(request(b" ").unwrap(), ReplayRequest::default());
         let done = Replayed { before: [(Partition(1), Offset(7))].into(), ..Replayed::default() };
         assert_eq!(replay_ends(&replay_answer("s", &done)), done.before);
-        for (body, code) in [("{", "invalid_json"), ("{\"reasons\":1}", "wrong_type"), ("{\"since\":\"yesterday\"}", "wrong_type")] {
+        for (body, code) in [
+            ("{", "invalid_json"),
+            ("[null, null]", "wrong_type"),
+            ("{\"reasons\":1}", "wrong_type"),
+            ("{\"since\":\"yesterday\"}", "wrong_type"),
+        ] {
             assert_eq!(request(body.as_bytes()).unwrap_err().code, code, "{body}");
         }
     }
