@@ -1,6 +1,7 @@
 //! Records as logs hold them, and the traits of logs, which `log` implements for each system.
 //! Must never know what a payload means: that is `decode`'s.
 
+use std::fmt;
 use std::ops::Range;
 use std::time::Duration;
 
@@ -9,6 +10,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use crate::error::{Error, Result};
 use crate::id::{Offset, Partition};
+use crate::time::Span;
 
 /// A header's name and value.
 pub type Header = (String, Vec<u8>);
@@ -113,6 +115,45 @@ impl LastRead {
     }
 }
 
+/// How long and how much of each partition of a topic is kept; `None` is without limit. Where both are given, a record goes
+/// with the first that it exceeds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Retention {
+    pub age: Option<Span>,
+    /// Stored (compressed) bytes of one partition.
+    pub bytes: Option<u64>,
+}
+
+impl Retention {
+    /// Everything, for ever.
+    pub const FOREVER: Self = Self { age: None, bytes: None };
+
+    /// What keeps all that either keeps.
+    #[must_use]
+    pub fn or(self, other: Self) -> Self {
+        Self { age: self.age.zip(other.age).map(|(a, b)| a.max(b)), bytes: self.bytes.zip(other.bytes).map(|(a, b)| a.max(b)) }
+    }
+}
+
+/// As settings have it: `forever`, `30d`, `1GiB`, `30d 1GiB`.
+impl fmt::Display for Retention {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.age, self.bytes) {
+            (None, None) => f.write_str("forever"),
+            (Some(age), None) => write!(f, "{age}"),
+            (None, Some(bytes)) => f.write_str(&size(bytes)),
+            (Some(age), Some(bytes)) => write!(f, "{age} {}", size(bytes)),
+        }
+    }
+}
+
+/// Bytes in the largest unit that holds them exactly.
+fn size(bytes: u64) -> String {
+    let units = [(1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];
+    let exact = units.into_iter().find(|(unit, _)| bytes > 0 && bytes.is_multiple_of(*unit));
+    exact.map_or_else(|| format!("{bytes}B"), |(unit, name)| format!("{}{name}", bytes / unit))
+}
+
 /// A record to be written. `partition: None` lets the log choose: by the key's hash where there is a key.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct NewRecord {
@@ -192,6 +233,15 @@ impl Outgoing for Pushed<'_> {
 
     fn headers(&self) -> &[Header] {
         &[]
+    }
+}
+
+impl NewRecord {
+    /// Bytes of its key, value and headers.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        let headers: usize = self.headers.iter().map(|(name, value)| name.len() + value.len()).sum();
+        self.key.as_ref().map_or(0, Vec::len) + self.value.as_ref().map_or(0, Vec::len) + headers
     }
 }
 

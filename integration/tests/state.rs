@@ -109,3 +109,87 @@ fn rows_of_silent_keys_go() {
     let of = |row: &Json| (row["n_1h"].as_u64(), row["ever"].as_f64(), row["total"].as_u64());
     assert_eq!(rows.iter().map(of).collect::<Vec<_>>(), [(Some(1), Some((id + 99) as f64), Some(6_001)), (Some(0), None, Some(1))]);
 }
+
+const REACHED: &str = "
+source events (id bigint, k bigint, x double, t timestamp, gone boolean)
+from log 'events' event time t lateness '1 hour' history '2 hours'
+dedup by id within '1 hour'
+deletes when gone;
+
+entity thing (k bigint);
+
+features windows of thing from events (
+  n = count(*) over 1h,
+  lately = last_n(x, 3) over 2h,
+  oldest = first(x) over 1h offset 30m,
+  gap = seconds_since_last(x) over 2h default -1,
+);
+features lasting of thing from events (total = count(*), newest = last(x));
+features visits of thing from events (visit = count(*) over session 10m);
+
+vector v (windows.*, lasting.*, visits.*);
+";
+
+/// Rows that no window of any lookup reaches leave the store, and no value changes by that: not of lookups, not after a restart,
+/// a retraction, or another event of the key. Views that need something of every key keep theirs, and `plan` says so.
+#[test]
+fn rows_that_no_window_reaches_go() {
+    let project = Project::new(REACHED);
+    let ended = project.run(&["plan"]);
+    let planned = format!("{}{}", ended.stdout, ended.stderr);
+    let endless = |view: &str| planned.contains(&format!("{view}: keeps something of every key for ever"));
+    assert_eq!([endless("windows"), endless("lasting"), endless("visits")], [false, true, true], "{planned}");
+    let event = |id: i64, k: i64, time: i64| json!({"id": id, "k": k, "x": id as f64, "t": rfc3339(time), "gone": false});
+    // One key with thousands of events, and 700 with one each.
+    let mut first: Vec<Json> = (0..6_000).map(|id| event(id, 0, START + id * MINUTE / 100)).collect();
+    first.extend((1..=700).map(|k| event(10_000 + k, k, START + 60 * MINUTE)));
+    let _ = project.push("events", &first).ok();
+    project.catch_up();
+    let held = |project: &Project| -> Vec<u64> {
+        let found = read_json(&project.run(&["state", "--output", "json"]).ok().stdout);
+        found.as_array().expect("views").iter().map(|view| view["keys"].as_u64().expect("keys")).collect()
+    };
+    assert_eq!(held(&project), [701, 701, 701]);
+    let (mut id, mut seq, mut now) = (20_000, 6_700, START + 60 * MINUTE);
+    for round in 0..4 {
+        now += 100 * MINUTE;
+        let server = project.serve();
+        // Two hours are kept and windows reach two further: from the third round on all but ten are out of reach.
+        for push in 0..80 {
+            let live: Vec<Json> = (1..=10).map(|k| event(id + k, k, now + push * 1_000 + k)).collect();
+            (id, seq) = (id + 10, seq + 10);
+            let _ = server.push("events", &live);
+            server.wait_for_seq(seq);
+        }
+        // An event of a key that is silent otherwise comes and is taken back.
+        let mut back = event(id + 1, 300, now + MINUTE);
+        let _ = server.push("events", &[back.clone()]);
+        back["gone"] = json!(true);
+        let _ = server.push("events", &[back]);
+        (id, seq) = (id + 10, seq + 2);
+        server.wait_for_seq(seq);
+        if round % 2 == 0 {
+            server.kill();
+        } else {
+            assert_eq!(server.stop(), Some(0));
+        }
+        let verified = project.run(&["verify", "--samples", "300"]);
+        assert_eq!(verified.code, Some(0), "round {round}: {}\n{}", verified.stdout, verified.stderr);
+    }
+    project.catch_up();
+    let keys = held(&project);
+    assert!((10..=11).contains(&keys[0]), "{keys:?}");
+    assert_eq!(keys[1..], [701, 701]);
+    let bytes = &read_json(&project.run(&["state", "windows", "--output", "json"]).ok().stdout)[0]["bytes"];
+    assert_eq!(bytes["chunks"].as_u64(), Some(0), "{bytes}");
+
+    // A key whose row is gone begins anew where only windows count.
+    let _ = project.push("events", &[event(id + 99, 0, now + 2 * MINUTE)]).ok();
+    project.catch_up();
+    let server = project.serve();
+    let rows = server.lookup("v", &json!({"keys": [{"k": 0}, {"k": 700}], "as_of": rfc3339(now + 2 * MINUTE)}));
+    assert_eq!(server.stop(), Some(0));
+    let of = |row: &Json| (row["n_1h"].as_u64(), row["lately_2h"].clone(), row["total"].as_u64());
+    let expected = [(Some(1), json!([(id + 99) as f64]), Some(6_001)), (Some(0), Json::Null, Some(1))];
+    assert_eq!(rows.iter().map(of).collect::<Vec<_>>(), expected);
+}

@@ -15,7 +15,11 @@ pub(super) struct Arguments {}
 
 pub(super) fn run(context: &Context, _: &Arguments) -> Result<Outcome> {
     let row = |setting: &crate::config::Setting| {
-        let passed_on = if setting.key.starts_with("s3.") { "how object stores are reached" } else { "passed on to librdkafka" };
+        let passed_on = match setting.key.split_once('.') {
+            Some(("s3", _)) => "how object stores are reached",
+            Some(("retention", _)) => "what is kept of these topics",
+            _ => "passed on to librdkafka",
+        };
         let help = KEYS.iter().find(|key| key.name == setting.key).map_or(passed_on, |key| key.help);
         vec![json!(setting.key), json!(setting.value), json!(setting.origin.to_string()), json!(help)]
     };

@@ -29,6 +29,7 @@ mod rebuild;
 mod restore;
 mod score;
 mod serve;
+mod signals;
 mod sources;
 mod state;
 mod status;

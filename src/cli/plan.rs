@@ -13,6 +13,7 @@ use crate::event::EventBatch;
 use crate::id::Seq;
 use crate::offline;
 use crate::plan::{self, Change, Difference, Frame, Kind, Plan, Scan, Source};
+use crate::window::Layout;
 
 use super::Outcome;
 use super::context::Context;
@@ -44,11 +45,18 @@ pub(super) fn run(context: &Context, _: &Arguments) -> Result<Outcome> {
     for (feature, scan) in &scans {
         text.push_str(&format!("  {feature}: {scan}\n"));
     }
+    let endless = keep_every_key(&new, difference);
+    for view in &endless {
+        text.push_str(&format!(
+            "  {view}: keeps something of every key for ever; `ttl '90 days'` after its source drops those that are silent for longer\n"
+        ));
+    }
     let costs: Vec<_> =
         costs.iter().map(|cost| json!({"view": cost.view, "events": cost.events, "state_bytes": cost.state_bytes})).collect();
     let mut object = as_json(&compared);
     object["cost"] = Json::Array(costs);
     object["scans"] = scans.iter().map(|(feature, scan)| json!({"feature": feature, "events_of": scan.name()})).collect();
+    object["keep_every_key"] = json!(endless);
     let without = |untimed: &Untimed| json!({"source": untimed.source, "column": untimed.column, "events": untimed.events, "without": untimed.without});
     object["events_without_time"] = untimed.iter().map(without).collect();
     context.print.one(&text, &object)?;
@@ -221,6 +229,15 @@ fn scans(plan: &Plan, difference: &Difference) -> Vec<(String, Scan)> {
     let mut scans: Vec<_> = plan.views.iter().flat_map(|view| view.features.iter().filter_map(|feature| named(view, feature))).collect();
     scans.sort_by(|a, b| a.0.cmp(&b.0));
     scans
+}
+
+/// The new views whose silent keys never go, because no window that reaches them is bounded in time. Those of tables are meant to
+/// keep each key's attributes.
+fn keep_every_key(plan: &Plan, difference: &Difference) -> Vec<String> {
+    let is_new = |view: &&plan::View| difference.views_added.contains(&view.name);
+    let is_table = |view: &plan::View| view.rows.sources().any(|source| plan.sources[source].files.is_some());
+    let endless = |view: &&plan::View| view.ttl.is_none() && !is_table(view) && !Layout::new(view).forgets_all();
+    plan.views.iter().filter(is_new).filter(endless).map(|view| view.name.clone()).collect()
 }
 
 fn size(bytes: u64) -> String {

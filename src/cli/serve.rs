@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use clap::Args;
-use tokio::signal::unix::{SignalKind, signal};
 
 use crate::checkpoint::{self, Schedule, Turn};
 use crate::engine::Engine;
@@ -12,13 +11,14 @@ use crate::files::Files;
 use crate::serve::{self, Limits, Listener, Presence};
 use crate::telemetry::Metrics;
 
-use super::Outcome;
 use super::checkpoint::{alongside, options};
 use super::context::Context;
 use super::definitions::{self, Applied};
 use super::plan::against_applied;
 use super::progress::Progress;
 use super::summary;
+use super::signals::Signals;
+use super::{DONE, FAILED, Outcome};
 
 /// How often it is looked whether the engine still runs.
 const ENGINE_CHECK: std::time::Duration = std::time::Duration::from_millis(200);
@@ -45,8 +45,9 @@ pub(super) fn run(context: &Context, arguments: &Arguments) -> Result<Outcome> {
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().thread_name("forebay-http").build();
     let runtime = runtime.map_err(|error| Error::unavailable(format!("cannot start threads: {error}")))?;
-    runtime.block_on(async {
-        let stop = Signals::new()?;
+    let served = runtime.block_on(async {
+        // Who waits for all to be caught up is told when it is not.
+        let mut stop = Signals::new(if arguments.until_caught_up { FAILED } else { DONE }, context.config.shutdown_delay)?;
         // Taken before the engine starts, so that a port in use costs no restore.
         let listener = match arguments.until_caught_up {
             true => None,
@@ -55,7 +56,15 @@ pub(super) fn run(context: &Context, arguments: &Arguments) -> Result<Outcome> {
         let (config, clock, metrics) = (context.config.clone(), Arc::clone(&context.clock), Metrics::new());
         let text = definitions::text(&files);
         let mut begun = Progress::new("restoring the state", "records");
-        let engine = blocking(move || Engine::start(&config, plan, &text, clock, metrics)).await?;
+        let starting = blocking(move || Engine::start(&config, plan, &text, clock, metrics));
+        let engine = tokio::select! {
+            engine = starting => engine?,
+            // What a start has not finished begins again at the next, as after a crash.
+            () = stop.wait() => {
+                tracing::info!("stopped while starting: the next start begins anew");
+                stop.end();
+            }
+        };
         // The engine holds the folder now; what it started with is in force, down to clauses that change no identity.
         Applied::store(context, &files, engine.handle().plan())?;
         let engine = Arc::new(engine);
@@ -63,13 +72,18 @@ pub(super) fn run(context: &Context, arguments: &Arguments) -> Result<Outcome> {
         let served = match listener {
             Some(listener) => listen(context, &engine, listener, limits, stop).await,
             None => match caught_up(Arc::clone(&engine), stop).await {
-                Ok(is_whole) => summary::print(context, &engine.summary()?, begun.elapsed(), is_whole),
+                Ok(is_whole) => summary::print(context, &engine.summary()?, begun.elapsed(), is_whole).and(match is_whole {
+                    true => Ok(()),
+                    false => Err(Error::unavailable("stopped before all was caught up; the next start goes on from here")),
+                }),
                 Err(error) => Err(error),
             },
         };
         blocking(move || engine.stop()).await.and(served)
-    })?;
-    Ok(Outcome::Done)
+    });
+    // What still waits for something, such as a lookup for an event, waits in vain.
+    runtime.shutdown_background();
+    served.map(|()| Outcome::Done)
 }
 
 /// Serves until a signal comes or the engine ends by itself, and then finishes what was asked.
@@ -85,7 +99,7 @@ async fn listen(context: &Context, engine: &Arc<Engine>, listener: Listener, lim
     };
     let until = async move {
         tokio::select! {
-            () = stop.wait() => {}
+            () = stop.wait() => tracing::info!("stopping: finishing requests, committing"),
             () = ended => {}
         }
     };
@@ -134,25 +148,4 @@ async fn caught_up(engine: Arc<Engine>, mut stop: Signals) -> Result<bool> {
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
     let done = tokio::task::spawn_blocking(work).await;
     done.unwrap_or_else(|error| Err(Error::internal(format!("the engine's thread ended: {error}"))))
-}
-
-/// SIGTERM and SIGINT, caught from the moment this is made.
-struct Signals {
-    terminate: tokio::signal::unix::Signal,
-    interrupt: tokio::signal::unix::Signal,
-}
-
-impl Signals {
-    fn new() -> Result<Self> {
-        let caught = |kind| signal(kind).map_err(|error| Error::internal(format!("cannot catch signals: {error}")));
-        Ok(Self { terminate: caught(SignalKind::terminate())?, interrupt: caught(SignalKind::interrupt())? })
-    }
-
-    async fn wait(&mut self) {
-        tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
-        }
-        tracing::info!("stopping: finishing requests, committing");
-    }
 }

@@ -3,20 +3,22 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use serde_json::{Value as Json, json};
 
-use crate::config::Output;
+use crate::config::{self, Output};
+use crate::engine;
 use crate::error::{Error, Result};
 use crate::id::{Offset, Partition};
 use crate::language;
 use crate::log::embedded::{Log, Mode};
 use crate::plan::Origin;
-use crate::record::{NewRecord, RecordRun};
-use crate::serve::frames;
-use crate::time::EventTime;
+use crate::record::{NewRecord, RecordRun, Retention};
+use crate::serve::{TrimRequest, frames};
+use crate::time::{EventTime, Span};
 
 use super::Outcome;
 use super::client::{Client, escaped};
@@ -38,6 +40,8 @@ pub(super) enum Command {
     /// Append the lines of a file to a topic, a record each
     #[command(after_help = "Examples:\n  forebay topics write payments payments.ndjson")]
     Write(WriteArguments),
+    /// Drop the oldest records of a topic of the embedded log, as far as they were read
+    Trim(TrimArguments),
 }
 
 #[derive(Args)]
@@ -67,6 +71,22 @@ pub(super) struct WriteArguments {
     file: String,
     #[command(flatten)]
     which: Which,
+}
+
+#[derive(Args)]
+#[command(group(clap::ArgGroup::new("what").required(true).multiple(true).args(["before", "keep"])))]
+pub(super) struct TrimArguments {
+    topic: String,
+    /// Drop records that the log got before a time such as 2026-01-31T12:00:00Z
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    before: Option<EventTime>,
+    /// Drop what is more than so much of each partition, as it is stored: 500MiB
+    #[arg(long, value_name = "BYTES")]
+    keep: Option<String>,
+}
+
+fn time(text: &str) -> Result<EventTime, String> {
+    EventTime::parse(text).ok_or_else(|| "expected a time such as 2026-01-31T12:00:00Z".to_owned())
 }
 
 /// Where reading begins.
@@ -106,6 +126,7 @@ pub(super) fn run(context: &Context, command: &Command) -> Result<Outcome> {
         Command::List(which) => list(context, which)?,
         Command::Read(arguments) => read(context, arguments)?,
         Command::Write(arguments) => append(context, arguments)?,
+        Command::Trim(arguments) => trim(context, arguments)?,
     }
     Ok(Outcome::Done)
 }
@@ -113,9 +134,23 @@ pub(super) fn run(context: &Context, command: &Command) -> Result<Outcome> {
 fn list(context: &Context, which: &Which) -> Result<()> {
     let mut rows = Vec::new();
     if !which.kafka && context.log_folder().exists() {
-        for topic in logs::embedded(context, Mode::ReadOnly)?.topics()? {
-            for (partition, extent) in topic.partitions.iter().enumerate() {
-                rows.push(vec![json!(topic.name), json!("log"), json!(partition), json!(extent.start.0), json!(extent.end.0)]);
+        let log = logs::embedded(context, Mode::ReadOnly)?;
+        for topic in log.topics() {
+            for (partition, extent) in (0..).zip(&topic.partitions) {
+                // One whose first block is damaged is listed all the same.
+                let oldest = log.oldest(&topic.name, Partition(partition)).unwrap_or_default();
+                let oldest = oldest.map_or(Json::Null, |oldest| json!(EventTime(oldest.0 / 1_000_000 * 1_000_000).to_string()));
+                let (start, end, bytes) = (json!(extent.start.0), json!(extent.end.0), json!(extent.bytes));
+                rows.push(vec![
+                    json!(topic.name),
+                    json!("log"),
+                    json!(partition),
+                    start,
+                    end,
+                    bytes,
+                    oldest,
+                    json!(topic.retention.to_string()),
+                ]);
             }
         }
     }
@@ -125,12 +160,12 @@ fn list(context: &Context, which: &Which) -> Result<()> {
         for topic in topics {
             let mut ends = kafka.reader(&topic)?.ends().map_err(|error| error.context(format_args!("topic {topic}")))?;
             ends.sort_unstable();
-            rows.extend(
-                ends.iter().map(|(partition, end)| vec![json!(topic), json!("kafka"), json!(partition.0), Json::Null, json!(end.0)]),
-            );
+            rows.extend(ends.iter().map(|(partition, end)| {
+                vec![json!(topic), json!("kafka"), json!(partition.0), Json::Null, json!(end.0), Json::Null, Json::Null, Json::Null]
+            }));
         }
     }
-    context.print.rows(&["topic", "system", "partition", "start", "end"], rows)
+    context.print.rows(&["topic", "system", "partition", "start", "end", "bytes", "oldest", "keeps"], rows)
 }
 
 /// The topics of the definitions that are on Kafka; none where there are no definitions.
@@ -151,14 +186,14 @@ fn system_of(context: &Context, topic: &str, which: &Which, mode: Mode) -> Resul
     if which.kafka {
         return Ok(System::Kafka(logs::kafka(context)));
     }
-    let known = |log: &Log| log.topics().is_ok_and(|topics| topics.iter().any(|known| known.name == topic));
+    let known = |log: &Log| log.topics().iter().any(|known| known.name == topic);
     let log = if mode == Mode::ReadWrite || context.log_folder().exists() { Some(logs::embedded(context, mode)?) } else { None };
     match log {
         Some(log) if known(&log) => Ok(System::Embedded(log)),
         _ if !kafka_topics(context).is_empty() => Ok(System::Kafka(logs::kafka(context))),
         Some(log) if mode == Mode::ReadWrite => Ok(System::Embedded(log)),
         Some(log) => {
-            let names: Vec<_> = log.topics()?.into_iter().map(|topic| topic.name).collect();
+            let names: Vec<_> = log.topics().into_iter().map(|topic| topic.name).collect();
             Err(lookup::unknown("topic", topic, names.iter()))
         }
         None => Err(Error::not_found(format!(
@@ -297,6 +332,29 @@ fn append(context: &Context, arguments: &WriteArguments) -> Result<()> {
     context
         .print
         .one(&format!("{} appended to {topic}", definitions::counted(count, "record")), &json!({"topic": topic, "appended": count}))
+}
+
+fn trim(context: &Context, arguments: &TrimArguments) -> Result<()> {
+    let topic = &arguments.topic;
+    let age = arguments.before.map(|before| Span(context.clock.now().0.saturating_sub(before.0).max(0)));
+    let keep = Retention { age, bytes: arguments.keep.as_deref().map(config::bytes).transpose()? };
+    let (records, bytes, unread) = match Client::of_running(context) {
+        Some(server) => {
+            let request = TrimRequest { topic: topic.clone(), age: keep.age.map(|age| age.0), bytes: keep.bytes };
+            let name = request.lay(&context.config.data)?;
+            let answer = server.post("/v1/admin/trim", &json!({"request": name}))?;
+            let of = |field: &str| answer[field].as_u64().unwrap_or_default();
+            (of("records"), of("bytes"), of("unread"))
+        }
+        None => {
+            let plan = definitions::in_force(context)?;
+            let trimmed = engine::trim_without_engine(&context.config, &plan, topic, keep, Arc::clone(&context.clock))?;
+            (trimmed.records, trimmed.bytes, trimmed.unread)
+        }
+    };
+    let waits = if unread > 0 { format!("; {unread} more stay until they are read") } else { String::new() };
+    let text = format!("{topic}: {} dropped, {bytes} bytes{waits}", definitions::counted(records as usize, "record"));
+    context.print.one(&text, &json!({"topic": topic, "records": records, "bytes": bytes, "unread": unread}))
 }
 
 fn lines(file: &str) -> Result<Vec<Vec<u8>>> {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::{Output, ReadyWhen};
 use crate::error::{Error, Result};
+use crate::record::Retention;
 use crate::time::Span;
 
 /// A setting: its key in `forebay.toml`, default and help.
@@ -49,7 +50,12 @@ pub const KEYS: &[Key] = &[
     key("state_memory", "1GiB", "what key states may take in memory"),
     key("flush_interval", "1s", "how often changed state is written"),
     key("offline_interval", "2s", "how often events are written to parquet"),
-    key("log_retention", "forever", "how long the embedded log keeps records"),
+    key("intake_memory", "256MiB", "what records may take in memory from their log to the state"),
+    key("outbox_max", "1GiB", "what may wait on disk for its topic before reading waits"),
+    key("retention.sources", "forever", "what the embedded log keeps of each partition of a source"),
+    key("retention.predictions", "forever", "the same of predictions"),
+    key("retention.drift", "forever", "the same of drift reports"),
+    key("retention.dead_letters", "30d 1GiB", "the same of dead letters"),
     key("request_max", "64MiB", "the largest body of a request"),
     key("ready_when", "caught_up", "ready once caught_up with what the logs held, or restored"),
     key("long_lookups_max", "64", "long lookups that may be in work or wait for it"),
@@ -131,12 +137,21 @@ pub fn timeout(text: &str) -> Result<Duration> {
     duration(text).and_then(|time| if time.is_zero() { Err(expected("a time longer than none", text)) } else { Ok(time) })
 }
 
-/// Reads `7 days` or `forever`.
-pub fn retention(text: &str) -> Result<Option<Span>> {
-    match text {
-        "forever" => Ok(None),
-        _ => Span::parse(text).map(Some).ok_or_else(|| expected("a time such as 7d, or forever", text)),
+/// Reads `forever`, `7 days`, `1GiB`, or both such as `30d 1GiB`.
+pub fn retention(text: &str) -> Result<Retention> {
+    let wrong = || expected("forever, a time, a size, or both, such as 30d 1GiB", text);
+    if text.trim() == "forever" {
+        return Ok(Retention::FOREVER);
     }
+    if let Some(age) = Span::parse(text) {
+        return Ok(Retention { age: Some(age), bytes: None });
+    }
+    if let Ok(bytes) = bytes(text) {
+        return Ok(Retention { age: None, bytes: Some(bytes) });
+    }
+    let both = |at: usize| Some((Span::parse(&text[..at])?, bytes(&text[at + 1..]).ok()?));
+    let (age, size) = text.match_indices([' ', ',']).find_map(|(at, _)| both(at)).ok_or_else(wrong)?;
+    Ok(Retention { age: Some(age), bytes: Some(size) })
 }
 
 pub fn number(text: &str) -> Result<usize> {

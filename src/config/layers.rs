@@ -5,7 +5,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use super::keys::{self, KEYS, Key};
-use super::{Checkpoint, Config, Kafka};
+use super::{Checkpoint, Config, Kafka, Retentions};
 use crate::error::{Error, Result};
 
 /// Where a setting came from.
@@ -48,6 +48,9 @@ pub struct Layers {
     pub flags: Vec<(&'static str, String)>,
 }
 
+/// Tables of free names.
+const KAFKA_OPTIONS: &str = "kafka.options.";
+const TOPICS: &str = "retention.topics.";
 /// The file that is read when none is named, if it is there.
 const FILE: &str = "forebay.toml";
 
@@ -63,7 +66,8 @@ impl Layers {
             Some(path) => read_file(path)?,
             None => BTreeMap::new(),
         };
-        let options = table(&mut file, "kafka.options.");
+        let options = table(&mut file, KAFKA_OPTIONS);
+        let topics = table(&mut file, TOPICS);
         let s3 = table(&mut file, "s3.");
         let folder = path.as_deref().and_then(Path::parent).unwrap_or(Path::new(""));
         let mut settings = Vec::with_capacity(KEYS.len());
@@ -75,8 +79,10 @@ impl Layers {
             return Err(Error::input(format!("{}: there is no setting '{unknown}'; there are {}", path.display(), known.join(", "))));
         }
         let origin = path.map_or(Origin::Default, Origin::File);
-        for (name, value) in &options {
-            settings.push(Setting { key: format!("kafka.options.{name}"), value: value.clone(), origin: origin.clone() });
+        for (table, entries) in [(KAFKA_OPTIONS, &options), (TOPICS, &topics)] {
+            let setting =
+                |(name, value): (&String, &String)| Setting { key: format!("{table}{name}"), value: value.clone(), origin: origin.clone() };
+            settings.extend(entries.iter().map(setting));
         }
         for (name, value) in &s3 {
             let is_secret = ["secret", "token", "key"].iter().any(|word| name.contains(word));
@@ -85,7 +91,7 @@ impl Layers {
         }
         let mut stores = self.object_stores();
         stores.extend(s3);
-        typed(settings, options, stores)
+        typed(settings, options, &topics, stores)
     }
 
     /// What the variables `AWS_*` say, by their names in lower case and without that prefix; not those of other programs.
@@ -161,7 +167,12 @@ fn flatten(prefix: &str, table: &toml::Table, values: &mut BTreeMap<String, Stri
     }
 }
 
-fn typed(settings: Vec<Setting>, options: BTreeMap<String, String>, s3: BTreeMap<String, String>) -> Result<Config> {
+fn typed(
+    settings: Vec<Setting>,
+    options: BTreeMap<String, String>,
+    topics: &BTreeMap<String, String>,
+    s3: BTreeMap<String, String>,
+) -> Result<Config> {
     fn read<T>(settings: &[Setting], key: &str, read: impl Fn(&str) -> Result<T>) -> Result<T> {
         let setting = settings.iter().find(|setting| setting.key == key);
         let setting = setting.ok_or_else(|| Error::internal(format!("setting {key} is not listed")))?;
@@ -174,6 +185,14 @@ fn typed(settings: Vec<Setting>, options: BTreeMap<String, String>, s3: BTreeMap
     let at_least_one = |text: &str| match keys::number(text)? {
         0 => Err(Error::input("expected at least 1, found '0'")),
         number => Ok(number),
+    };
+    let topic = |(name, _): (&String, &String)| Ok((name.clone(), read(&settings, &format!("{TOPICS}{name}"), keys::retention)?));
+    let retention = Retentions {
+        sources: read(&settings, "retention.sources", keys::retention)?,
+        predictions: read(&settings, "retention.predictions", keys::retention)?,
+        drift: read(&settings, "retention.drift", keys::retention)?,
+        dead_letters: read(&settings, "retention.dead_letters", keys::retention)?,
+        topics: topics.iter().map(topic).collect::<Result<_>>()?,
     };
     Ok(Config {
         data: read(&settings, "data", text)?.into(),
@@ -189,7 +208,9 @@ fn typed(settings: Vec<Setting>, options: BTreeMap<String, String>, s3: BTreeMap
         state_memory_bytes: read(&settings, "state_memory", keys::bytes)?,
         flush_interval: read(&settings, "flush_interval", keys::duration)?,
         offline_interval: read(&settings, "offline_interval", keys::duration)?,
-        log_retention: read(&settings, "log_retention", keys::retention)?,
+        intake_bytes: read(&settings, "intake_memory", keys::bytes)?,
+        outbox_bytes_max: read(&settings, "outbox_max", keys::bytes)?,
+        retention,
         request_bytes_max: read(&settings, "request_max", keys::bytes)?,
         ready_when: read(&settings, "ready_when", keys::ready_when)?,
         long_lookups_max: read(&settings, "long_lookups_max", at_least_one)?,

@@ -11,9 +11,9 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::time::Span;
+use crate::record::Retention;
 
-pub use keys::{KEYS, Key};
+pub use keys::{KEYS, Key, bytes};
 pub use layers::{Layers, Origin, Setting};
 
 /// All settings in force.
@@ -42,8 +42,12 @@ pub struct Config {
     pub flush_interval: Duration,
     /// How often committed events are written to Parquet.
     pub offline_interval: Duration,
-    /// How long the embedded log keeps records; `None` keeps them for ever.
-    pub log_retention: Option<Span>,
+    /// What records may take in memory from their log to the state, approximately.
+    pub intake_bytes: u64,
+    /// What may wait on disk for its topic before reading waits.
+    pub outbox_bytes_max: u64,
+    /// What the embedded log keeps.
+    pub retention: Retentions,
     /// The largest body of a request.
     pub request_bytes_max: u64,
     pub ready_when: ReadyWhen,
@@ -100,6 +104,17 @@ pub struct Checkpoint {
     pub keep: usize,
     /// How long a step of an object store is tried again.
     pub patience: Duration,
+}
+
+/// What the embedded log keeps of each partition, by what a topic is for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Retentions {
+    pub sources: Retention,
+    pub predictions: Retention,
+    pub drift: Retention,
+    pub dead_letters: Retention,
+    /// `[retention.topics]` in the file: by a topic's name, in which `*` stands for anything. Over all others.
+    pub topics: BTreeMap<String, Retention>,
 }
 
 /// How results are printed.

@@ -3,6 +3,7 @@ use std::time::Duration;
 
 use super::{Config, Layers, Origin, Output};
 use crate::error::ErrorKind;
+use crate::record::Retention;
 use crate::time::Span;
 
 fn with_file(text: &str, environment: &[(&str, &str)], flags: &[(&'static str, &str)]) -> crate::Result<Config> {
@@ -47,11 +48,24 @@ fn paths_of_the_file_are_of_its_folder_and_others_are_not() {
 
 #[test]
 fn sizes_and_times_are_read() {
-    let config = with_file("state_memory = '64 MB'\nlog_retention = '7 days'\nrequest_max = 5", &[], &[]).unwrap();
+    let config = with_file("state_memory = '64 MB'\nrequest_max = 5", &[], &[]).unwrap();
     assert_eq!(config.state_memory_bytes, 64_000_000);
-    assert_eq!(config.log_retention, Some(Span(7 * Span::DAY.0)));
     assert_eq!(config.request_bytes_max, 5);
-    assert_eq!(with_file("", &[], &[]).unwrap().log_retention, None);
+}
+
+#[test]
+fn retention_is_a_time_a_size_or_both_by_kind_and_by_topic() {
+    let file =
+        "[retention]\nsources = '7 days'\ndrift = '64MiB'\n[retention.topics]\n'payments.dead' = '30 days, 1GiB'\n'old*' = 'forever'";
+    let retention = with_file(file, &[("FOREBAY_RETENTION_PREDICTIONS", "90d 2GiB")], &[]).unwrap().retention;
+    let of = |days: Option<i64>, bytes| Retention { age: days.map(|days| Span(days * Span::DAY.0)), bytes };
+    assert_eq!((retention.sources, retention.drift), (of(Some(7), None), of(None, Some(64 << 20))));
+    assert_eq!((retention.predictions, retention.dead_letters), (of(Some(90), Some(2 << 30)), of(Some(30), Some(1 << 30))));
+    assert_eq!(retention.topics["payments.dead"], of(Some(30), Some(1 << 30)));
+    assert_eq!(retention.topics["old*"], Retention::FOREVER);
+    assert_eq!([retention.sources, retention.predictions, Retention::FOREVER].map(|kept| kept.to_string()), ["7d", "90d 2GiB", "forever"]);
+    let wrong = with_file("[retention.topics]\na = 'soon'", &[], &[]).unwrap_err().to_string();
+    assert!(wrong.starts_with("setting retention.topics.a (from") && wrong.ends_with("such as 30d 1GiB, found 'soon'"), "{wrong}");
 }
 
 #[test]

@@ -63,7 +63,7 @@ fn of_other_unit(source: &Source, read: &Reading, former: Option<&Plan>) -> Opti
 
 /// Which of these sources no start has read as they are declared now, though there is something to read.
 pub fn unread(store: &Store, plan: &Plan, log: &embedded::Log, sources: &BTreeSet<usize>) -> Result<Vec<String>> {
-    let (progress, readings, topics) = (store.progress()?, store.readings()?, log.topics()?);
+    let (progress, readings, topics) = (store.progress()?, store.readings()?, log.topics());
     let is_unread = |source: &&Source| {
         let reading = readings.get(&source.name);
         let is_elsewhere = |read: &Reading| (read.log, read.topic.as_str()) != (destination_of(source), source.topic());

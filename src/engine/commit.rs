@@ -6,14 +6,15 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, Sender, select};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, select};
 
 use super::Lanes;
 use super::accept::{Gate, IdsAt, Rules};
 use super::apply::{Done, Task};
 use super::aside;
 use super::clock::{self, Ahead, ClockWatch};
-use super::lane::{Lane, Taken};
+use super::intake::Held;
+use super::lane::{self, Lane, Taken};
 use super::reader::Incoming;
 use super::set_aside::SetAside;
 use super::shard::{FlushedRow, NOT_IN_ORDER};
@@ -34,6 +35,9 @@ const REPLAY_EVENTS_MAX: u64 = 200_000;
 const TICK: Duration = Duration::from_millis(20);
 /// A partition that gave no event for so long does not hold back trimming.
 const IDLE_AFTER: Duration = Duration::from_mins(5);
+
+/// A commit takes in no more once what it holds in memory reaches so many bytes.
+const BATCH_BYTES_MAX: u64 = 32 << 20;
 
 /// Channels and settings of a committer.
 pub struct Ports {
@@ -131,7 +135,7 @@ impl Committer {
     pub fn replay(&mut self, segments: Vec<Segment>, last: Seq, left_out: &Arc<LeftOut>) -> Result<()> {
         let score = last > self.progress.scored;
         let flush_before = self.flush_before();
-        self.send(segments, last, score, flush_before, Pass::Replay(Arc::clone(left_out)))?;
+        self.send(segments, Vec::new(), last, score, flush_before, Pass::Replay(Arc::clone(left_out)))?;
         self.settle()
     }
 
@@ -186,7 +190,7 @@ impl Committer {
     /// Folds events into the views that `left_out` is left out of, into these only, and writes their rows.
     pub fn rebuild(&mut self, segments: Vec<Segment>, left_out: &Arc<LeftOut>) -> Result<()> {
         let last = self.progress.flushed;
-        self.send(segments, last, false, Seq::MAX, Pass::Rebuild(Arc::clone(left_out)))?;
+        self.send(segments, Vec::new(), last, false, Seq::MAX, Pass::Rebuild(Arc::clone(left_out)))?;
         self.settle()
     }
 
@@ -216,7 +220,8 @@ impl Committer {
         while !self.shared.is_stopping() {
             clock::watch(&self.shared, &mut self.clock, Instant::now());
             let mut batch = Vec::new();
-            let open = self.in_flight < IN_FLIGHT_MAX;
+            // What waits for its topic is on disk, and bounded: reading waits until some of it was published.
+            let open = self.in_flight < IN_FLIGHT_MAX && !self.shared.outbox.is_full();
             let nothing = crossbeam_channel::never();
             let incoming = if open { &self.ports.incoming } else { &nothing };
             select! {
@@ -244,13 +249,16 @@ impl Committer {
     /// More of what is there already, up to the batch's size; waits for more only as long as the settings allow.
     fn gather(&self, batch: &mut Vec<Incoming>) {
         let started = Instant::now();
-        let mut events: usize = batch.iter().map(|incoming| incoming.times.len()).sum();
-        while events < self.ports.batch_events_max {
+        // Records that cannot be used take as much as others.
+        let mut records: usize = batch.iter().map(|incoming| incoming.run.records.len()).sum();
+        let mut bytes: u64 = batch.iter().filter_map(|incoming| incoming.held.as_ref()).map(|held| held.bytes).sum();
+        while records < self.ports.batch_events_max && bytes < BATCH_BYTES_MAX {
             let left = self.ports.commit_interval.saturating_sub(started.elapsed());
             let more = if left.is_zero() { self.ports.incoming.try_recv().ok() } else { self.ports.incoming.recv_timeout(left).ok() };
             match more {
                 Some(incoming) => {
-                    events += incoming.times.len();
+                    records += incoming.run.records.len();
+                    bytes += incoming.held.as_ref().map_or(0, |held| held.bytes);
                     batch.push(incoming);
                 }
                 None if left.is_zero() => return,
@@ -292,7 +300,9 @@ impl Committer {
         let mut ids = Vec::new();
         let mut segments = Vec::new();
         let arrived = !batch.is_empty();
-        for incoming in batch {
+        let mut shares = Vec::new();
+        for mut incoming in batch {
+            shares.extend(incoming.held.take());
             segments.extend(self.accept(incoming, &mut next_seq, now, &mut ids)?);
         }
         let last = Seq(next_seq - 1);
@@ -328,6 +338,7 @@ impl Committer {
             }
         }
         let published = !self.outputs.is_empty();
+        let output_bytes = self.outputs.iter().map(Output::bytes).sum();
         for output in self.outputs.drain(..) {
             store.put_output(&mut commit, self.progress.outputs, &output)?;
             self.progress.outputs += 1;
@@ -364,7 +375,7 @@ impl Committer {
         self.progress_moved = false;
         self.commits.push_back((Instant::now(), self.progress.committed));
         if published {
-            shared.outbox.committed(self.progress.outputs);
+            shared.outbox.committed(self.progress.outputs, output_bytes);
             // A full channel means that the publisher is awake already.
             let _ = self.ports.published.try_send(());
         }
@@ -375,7 +386,7 @@ impl Committer {
         self.show_progress();
         if arrived {
             let flush_before = self.flush_before();
-            self.send(segments, self.progress.committed, true, flush_before, Pass::New)?;
+            self.send(segments, shares, self.progress.committed, true, flush_before, Pass::New)?;
         }
         Ok(())
     }
@@ -401,7 +412,7 @@ impl Committer {
     }
 
     /// Hands a work to the applier.
-    fn send(&mut self, segments: Vec<Segment>, last: Seq, score: bool, flush_before: Seq, pass: Pass) -> Result<()> {
+    fn send(&mut self, segments: Vec<Segment>, held: Vec<Held>, last: Seq, score: bool, flush_before: Seq, pass: Pass) -> Result<()> {
         self.number += 1;
         self.move_horizons();
         let applied = Applied { work: self.number, seq: last, partitions: self.applied_partitions(), horizons: self.horizons.clone() };
@@ -415,6 +426,7 @@ impl Committer {
             durable: self.durable,
             awaited: Arc::clone(&self.awaited),
             horizons: self.horizons.clone(),
+            held,
         };
         self.ports.tasks.send(Task { work: Arc::new(work), applied, committed: Instant::now() }).map_err(|_| applier_gone())?;
         self.in_flight += 1;
@@ -440,9 +452,19 @@ impl Committer {
     }
 
     fn collect_one(&mut self) -> Result<()> {
-        let done = self.ports.done.recv().map_err(|_| applier_gone())??;
-        self.collect(done);
-        Ok(())
+        loop {
+            match self.ports.done.recv_timeout(TICK) {
+                Ok(done) => {
+                    self.collect(done?);
+                    return Ok(());
+                }
+                Err(RecvTimeoutError::Disconnected) => return Err(applier_gone()),
+                Err(RecvTimeoutError::Timeout) if self.shared.is_out_of_time() => {
+                    return Err(Error::unavailable("what was read last is applied at the next start"));
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+        }
     }
 
     /// Keys that last changed before this cut are due to be written behind.
@@ -462,7 +484,7 @@ impl Committer {
             let due = self.flush_before();
             if due > self.progress.flushed {
                 let last = self.progress.committed;
-                self.send(Vec::new(), last, false, due, Pass::New)?;
+                self.send(Vec::new(), Vec::new(), last, false, due, Pass::New)?;
             }
         }
         Ok(())
@@ -470,9 +492,10 @@ impl Committer {
 
     fn drain(mut self, mut set_aside: SetAside) -> Result<()> {
         self.settle()?;
-        if self.progress.flushed < self.progress.committed {
+        // What rows lack stays in blocks.
+        if self.progress.flushed < self.progress.committed && !self.shared.is_out_of_time() {
             let last = self.progress.committed;
-            self.send(Vec::new(), last, false, Seq::MAX, Pass::New)?;
+            self.send(Vec::new(), Vec::new(), last, false, Seq::MAX, Pass::New)?;
         }
         set_aside.look(&self.shared.plan().sources, &self.progress.ledgers, true);
         self.settle()
@@ -515,19 +538,7 @@ impl Committer {
                 self.lanes.entry((source, *partition)).or_insert_with(Lane::new);
             }
         }
-        let newest = |lanes: &Lanes, source: usize| {
-            lanes.range((source, Partition(0))..=(source, Partition(u32::MAX))).map(|(_, lane)| lane.last_event).max()
-        };
-        let silent: Vec<(usize, Partition)> = self
-            .lanes
-            .iter()
-            .filter(|((source, _), lane)| {
-                lane.idle_since.is_none()
-                    && newest(&self.lanes, *source).is_some_and(|newest| newest.duration_since(lane.last_event) > IDLE_AFTER)
-            })
-            .map(|(key, _)| *key)
-            .collect();
-        for key in silent {
+        for key in lane::silent(&self.lanes, IDLE_AFTER) {
             if let Some(lane) = self.lanes.get_mut(&key) {
                 lane.idle_since = Some(self.progress.committed);
                 tracing::info!(
@@ -578,16 +589,7 @@ impl Committer {
     /// The earliest time that lookups may ask for follows the lowest frontier, and never goes back.
     fn move_horizons(&mut self) {
         for (source, horizon) in self.horizons.iter_mut().enumerate() {
-            // A partition of which nothing was read yet may bring events that are older than all others.
-            let unread = |(partition, end): (&Partition, &Offset)| {
-                let lane = self.lanes.get(&(source, *partition));
-                lane.is_none_or(|lane| lane.gate.frontier.is_none() && lane.idle_since.is_none() && lane.next < *end)
-            };
-            if self.shared.awaited[source].lock().iter().any(unread) {
-                continue;
-            }
-            let lanes = self.lanes.range((source, Partition(0))..=(source, Partition(u32::MAX)));
-            let lowest = lanes.filter(|(_, lane)| lane.idle_since.is_none()).filter_map(|(_, lane)| lane.gate.frontier).min();
+            let lowest = lane::lowest_frontier(&self.lanes, source, &self.shared.awaited[source].lock());
             if let Some(lowest) = lowest {
                 *horizon = (*horizon).max(lowest.minus(self.shared.plan().sources[source].history));
             }

@@ -1,6 +1,7 @@
 //! Writes committed blocks to the Parquet log, behind the commits, and compacts what is there. A failure is a problem
 //! that the status shows; the blocks stay until Parquet holds them.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -8,6 +9,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, RecvTimeoutError};
 
 use super::problems::Kind;
+use super::retention;
 use super::shared::Shared;
 use crate::error::Result;
 use crate::event::EventBatch;
@@ -16,8 +18,9 @@ use crate::offline::Store;
 use crate::online;
 use crate::telemetry::names;
 
-/// Events that one round takes at most, so that its memory is bounded.
-const ROUND_EVENTS_MAX: usize = 500_000;
+/// Events, and bytes of them, that one round takes at most, so that its memory is bounded.
+const ROUND_EVENTS_MAX: usize = 250_000;
+const ROUND_BYTES_MAX: usize = 128 << 20;
 /// So many events do not wait for the interval: a backlog is written while it is read, not after it.
 const EVENTS_ENOUGH: u64 = 100_000;
 /// How often a backlog is looked for.
@@ -25,22 +28,16 @@ const LOOK: Duration = Duration::from_millis(50);
 /// Intervals between two compactions.
 const COMPACT_EVERY: u32 = 16;
 
-/// Drains every `interval`, or as soon as there is enough, until `stop` is closed, and once more then.
+/// Drains every `interval`, or as soon as there is enough, until `stop` is closed, and once more then, as far as there is time.
 pub fn drain(shared: &Arc<Shared>, offline: &Store, interval: Duration, stop: &Receiver<()>) {
     let mut tidied_at = Instant::now();
     shared.measures.tidied.set(shared.clock.now().0 as f64 / 1e6);
     shared.measures.offline_bytes.set(offline.bytes() as f64);
     tell_faults(shared, offline);
+    let mut tidy = Tidy::default();
     loop {
         let ended = wait(shared, interval, stop);
-        let drained = drain_all(shared, offline);
-        let tidied = if ended || tidied_at.elapsed() >= interval * COMPACT_EVERY {
-            tidied_at = Instant::now();
-            tidy(shared, offline)
-        } else {
-            Ok(())
-        };
-        match drained.and(tidied) {
+        match drain_all(shared, offline) {
             Ok(()) => shared.set_problem(Kind::Offline, "the Parquet log", None),
             Err(error) => {
                 shared.measures.offline_errors.inc();
@@ -49,6 +46,10 @@ pub fn drain(shared: &Arc<Shared>, offline: &Store, interval: Duration, stop: &R
         }
         if ended {
             return;
+        }
+        if tidied_at.elapsed() >= interval * COMPACT_EVERY {
+            tidied_at = Instant::now();
+            tidy.run(shared, offline);
         }
     }
 }
@@ -80,18 +81,36 @@ fn wait(shared: &Shared, interval: Duration, stop: &Receiver<()>) -> bool {
     }
 }
 
-/// Joins small files, and lets the embedded log forget what its retention does not keep.
-fn tidy(shared: &Shared, offline: &Store) -> Result<()> {
-    let now = shared.clock.now();
-    offline.compact(now)?;
-    shared.logs.embedded.trim(now)?;
-    shared.measures.tidied.set(now.0 as f64 / 1e6);
-    Ok(())
+/// What is done behind everything else. Each part's failure is a problem of its own, and keeps no other part from being done.
+#[derive(Default)]
+struct Tidy {
+    /// The topics and the files that have a problem.
+    topics: BTreeSet<String>,
+    files: BTreeSet<String>,
 }
 
-/// Writes all blocks that Parquet lacks, a bounded round at a time.
+impl Tidy {
+    /// Joins small files, and lets the embedded log forget what its retention does not keep.
+    fn run(&mut self, shared: &Shared, offline: &Store) {
+        let now = shared.clock.now();
+        let compacted = offline.compact(now, &|| !shared.is_stopping());
+        shared.set_problem(Kind::Offline, "joining Parquet files", compacted.err().map(|error| error.to_string()));
+        let unreadable = offline.unreadable();
+        for (file, problem) in &unreadable {
+            shared.set_problem(Kind::Offline, file, Some(problem.clone()));
+        }
+        for file in self.files.iter().filter(|file| !unreadable.contains_key(*file)) {
+            shared.set_problem(Kind::Offline, file, None);
+        }
+        self.files = unreadable.into_keys().collect();
+        retention::keep(shared, &mut self.topics);
+        shared.measures.tidied.set(now.0 as f64 / 1e6);
+    }
+}
+
+/// Writes all blocks that Parquet lacks, a bounded round at a time. What an engine that stops has no time for stays in blocks.
 pub fn drain_all(shared: &Shared, offline: &Store) -> Result<()> {
-    while drain_round(shared, offline)? {}
+    while !shared.is_out_of_time() && drain_round(shared, offline)? {}
     Ok(())
 }
 
@@ -117,10 +136,10 @@ fn write_round(store: &online::Store, offline: &Store) -> Result<(Vec<EventBatch
     let after = offline.upto();
     let mut batches: Vec<EventBatch> = Vec::new();
     let mut last = after;
-    let mut events = 0;
+    let (mut events, mut bytes) = (0, 0);
     let mut more = false;
     store.blocks_after(after, |_, block| {
-        if events >= ROUND_EVENTS_MAX {
+        if events >= ROUND_EVENTS_MAX || bytes >= ROUND_BYTES_MAX {
             more = true;
             return Ok(false);
         }
@@ -129,6 +148,7 @@ fn write_round(store: &online::Store, offline: &Store) -> Result<(Vec<EventBatch
                 last = last.max(Seq(*seq));
             }
             events += batch.len();
+            bytes += batch.rows.get_array_memory_size();
             batches.push(batch);
         }
         Ok(true)

@@ -36,6 +36,8 @@ impl Handle {
         let offline = shared.offline_upto.load(Ordering::Acquire);
         metrics.set(names::OFFLINE_PENDING, &[], (committed - offline as f64).max(0.0));
         metrics.set(names::OUTBOX_RECORDS, &[], shared.outbox.waiting() as f64);
+        metrics.set(names::OUTBOX_BYTES, &[], shared.outbox.bytes() as f64);
+        metrics.set(names::INTAKE_BYTES, &[], shared.bounds.intake.bytes() as f64);
         metrics.set(names::READY, &[], f64::from(self.is_ready()));
         let mut problems: BTreeMap<Kind, u32> = Kind::ALL.into_iter().map(|kind| (kind, 0)).collect();
         for (kind, _) in shared.problems() {

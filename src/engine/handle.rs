@@ -12,10 +12,13 @@ use super::gauges::lag;
 use super::models::Loaded;
 use super::problems::Kind;
 use super::push::{Frontiers, push};
+use super::retention;
 use super::shared::{Applied, Shared};
 use crate::error::{Error, Result};
 use crate::id::Partition;
+use crate::log::embedded::Trimmed;
 use crate::plan::{Plan, Vector};
+use crate::record::Retention;
 use crate::telemetry::Metrics;
 use crate::time::EventTime;
 
@@ -117,6 +120,16 @@ impl Handle {
         self.shared.check()?;
         let _one_at_a_time = self.shared.replaying.lock();
         dead_letters::replay(&self.shared.logs, source, &self.frontiers(index), asked)
+    }
+
+    /// Drops what `keep` does not keep of a topic of the embedded log, as far as it was read, and frees its space.
+    ///
+    /// # Errors
+    /// `NotFound` where there is no such topic.
+    pub fn trim(&self, topic: &str, keep: Retention) -> Result<Trimmed> {
+        let trimmed = retention::trim(&self.shared, topic, keep)?;
+        self.shared.logs.embedded.reclaim()?;
+        Ok(trimmed)
     }
 
     /// The version that each model scores with; `None` for one that did not load.

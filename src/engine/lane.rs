@@ -1,12 +1,14 @@
 //! One partition of one source: which rows of a run are events, which retract one, and what becomes of the others.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use arrow::array::UInt32Array;
 use arrow::compute::take_record_batch;
 use arrow::record_batch::RecordBatch;
 
+use super::Lanes;
 use super::accept::{Gate, Retraction, Rules, Verdict};
 use super::kept;
 use super::reader::{Incoming, turned_away};
@@ -28,6 +30,29 @@ pub struct Lane {
     pub last: Option<LastRead>,
     pub idle_since: Option<Seq>,
     pub last_event: Instant,
+}
+
+/// The lowest frontier of a source's partitions that are not set aside; `None` while one is `awaited` of which nothing was read
+/// yet: it may bring events that are older than all others.
+pub fn lowest_frontier(lanes: &Lanes, source: usize, awaited: &BTreeMap<Partition, Offset>) -> Option<EventTime> {
+    let unread = |(partition, end): (&Partition, &Offset)| {
+        let lane = lanes.get(&(source, *partition));
+        lane.is_none_or(|lane| lane.gate.frontier.is_none() && lane.idle_since.is_none() && lane.next < *end)
+    };
+    if awaited.iter().any(unread) {
+        return None;
+    }
+    let own = lanes.range((source, Partition(0))..=(source, Partition(u32::MAX)));
+    own.filter(|(_, lane)| lane.idle_since.is_none()).filter_map(|(_, lane)| lane.gate.frontier).min()
+}
+
+/// The partitions that gave nothing for so long while others of their source went on, and are not set aside yet.
+pub fn silent(lanes: &Lanes, idle_after: Duration) -> Vec<(usize, Partition)> {
+    let newest =
+        |source| lanes.range((source, Partition(0))..=(source, Partition(u32::MAX))).map(|(_, lane): (_, &Lane)| lane.last_event).max();
+    let is_silent = |source, lane: &Lane| newest(source).is_some_and(|newest| newest.duration_since(lane.last_event) > idle_after);
+    let silent = lanes.iter().filter(|((source, _), lane)| lane.idle_since.is_none() && is_silent(*source, lane));
+    silent.map(|(key, _)| *key).collect()
 }
 
 /// What became of a run.

@@ -29,6 +29,7 @@ mod drain;
 mod drift;
 mod gauges;
 mod handle;
+mod intake;
 mod kept;
 mod lane;
 mod lookup;
@@ -43,6 +44,7 @@ mod reaccept;
 mod reader;
 mod readiness;
 mod recover;
+mod retention;
 mod score;
 mod set_aside;
 mod shard;
@@ -80,6 +82,7 @@ pub use publish::WRITER as OUTBOX_WRITER;
 pub use push::Rehearsal;
 pub use reaccept::accepted_again;
 pub use recover::{check_continuity, recent_events};
+pub use retention::trim_without_engine;
 pub use summary::{SourceSummary, Summary};
 
 use apply::spawn;
@@ -97,8 +100,14 @@ use crate::time::Clock;
 
 /// Batches of one source that may wait for the committer.
 const INCOMING_MAX: usize = 4;
-/// How long outputs and Parquet may take to follow once every event is applied.
+/// How long none of the outputs may be published once every event is applied.
 const FOLLOW_WAIT: Duration = Duration::from_mins(10);
+/// How long threads may take to end, which look at the time themselves a little before.
+const STOP_WAIT: Duration = Duration::from_secs(4);
+/// How long the drain may take after all others before what it does to the log is ended.
+const DRAIN_WAIT: Duration = Duration::from_secs(1);
+/// How often it is looked whether a thread has ended.
+const LOOK: Duration = Duration::from_millis(2);
 
 /// A running engine. Stop it with `stop`; dropping it stops it too, without saying how that went.
 pub struct Engine {
@@ -137,7 +146,6 @@ impl Engine {
         for source in &plan.sources {
             if let Origin::Log { topic, partitions, .. } = &source.origin {
                 embedded.create_topic(topic, *partitions)?;
-                embedded.set_retention(topic, embedded::Retention { age: config.log_retention, bytes: None })?;
             }
         }
         let logs = logs(config, &plan, embedded);
@@ -145,6 +153,7 @@ impl Engine {
         let models = models::load(&plan);
         let (shared, restored) = recover::restore(config, plan, store, logs, models, Arc::clone(&clock), metrics)?;
         let _ = shared.offline.set(Arc::clone(&offline));
+        shared.outbox.committed(0, shared.store.outbox_bytes()?);
         shared.offline_upto.store(offline.upto().0, Ordering::Release);
 
         let began = summary::Began::new(&restored.progress, &shared.applied());
@@ -182,10 +191,10 @@ impl Engine {
         drop(incoming_sender);
         let committer = {
             let owned = Arc::clone(&shared);
-            spawn(&shared, "committer".to_owned(), move || {
-                if let Err(error) = committer.run() {
-                    owned.fail(error);
-                }
+            spawn(&shared, "committer".to_owned(), move || match committer.run() {
+                Err(error) if owned.is_out_of_time() => tracing::info!("stopping: {error}"),
+                Err(error) => owned.fail(error),
+                Ok(()) => {}
             })?
         };
         let publisher = {
@@ -252,14 +261,21 @@ impl Engine {
             has_begun && wanted.iter().all(|(key, end)| applied.partitions.get(key).is_some_and(|(next, _)| next >= end))
         })?;
         let target = self.shared.applied_seq();
-        let started = Instant::now();
+        let (mut moved, mut last) = (Instant::now(), None);
         loop {
             self.shared.check()?;
+            if self.shared.is_stopping() {
+                return Err(Error::unavailable("the engine stops; what is left goes on at the next start"));
+            }
             let progress = self.shared.store.progress()?;
-            if progress.scored >= target && self.shared.store.outputs(0, 1)?.is_empty() {
+            let waiting = self.shared.outbox.waiting();
+            if progress.scored >= target && waiting == 0 {
                 break;
             }
-            if started.elapsed() > FOLLOW_WAIT {
+            if last != Some((progress.scored, waiting)) {
+                (moved, last) = (Instant::now(), Some((progress.scored, waiting)));
+            }
+            if moved.elapsed() > FOLLOW_WAIT {
                 return Err(Error::unavailable("outputs are not published; see the problems in the status"));
             }
             std::thread::sleep(Duration::from_millis(5));
@@ -273,24 +289,66 @@ impl Engine {
         self.shared.check()
     }
 
-    /// Stops reading, makes durable what was read, publishes, writes state and Parquet, and ends every thread.
+    /// Stops reading, makes durable what was read, publishes, writes state and Parquet, and ends every thread, all within ten
+    /// seconds: what is left then goes on at the next start, as after a crash.
     pub fn stop(&self) -> Result<()> {
         let Some(running) = self.running.lock().take() else { return Ok(()) };
         self.shared.stop();
+        let until = Instant::now() + STOP_WAIT;
         let mut threads = running.readers;
         threads.push(running.committer);
         threads.extend(running.appliers);
         threads.push(running.publisher);
         drop(running.drain_stop);
-        let ended = |threads: Vec<JoinHandle<()>>| threads.into_iter().map(JoinHandle::join).filter(Result::is_err).count();
-        let panicked = ended(threads);
+        let mut ended = Ended::of(threads, until);
         // While the drain writes its last files.
-        let flushed = self.shared.store.flush();
-        let panicked = panicked + ended(vec![running.drain]);
-        if panicked > 0 {
-            return Err(Error::internal(format!("{panicked} threads of the engine panicked; see the log")));
+        let flushed = if ended.left.is_empty() { self.shared.store.flush() } else { Ok(()) };
+        let drain = running.drain;
+        let soon = (Instant::now() + DRAIN_WAIT).min(until);
+        while !drain.is_finished() && Instant::now() < soon {
+            std::thread::sleep(LOOK);
+        }
+        if !drain.is_finished() {
+            self.shared.logs.embedded.end_background_work();
+        }
+        ended.and(Ended::of(vec![drain], until));
+        if !ended.left.is_empty() {
+            tracing::warn!("stopping: still at work are {}; what they do goes on at the next start", ended.left.join(", "));
+        }
+        if ended.panicked > 0 {
+            return Err(Error::internal(format!("{} threads of the engine panicked; see the log", ended.panicked)));
         }
         self.shared.check().and(flushed)
+    }
+}
+
+/// How threads ended.
+#[derive(Default)]
+struct Ended {
+    panicked: usize,
+    /// Those that did not, in time.
+    left: Vec<String>,
+}
+
+impl Ended {
+    fn of(threads: Vec<JoinHandle<()>>, until: Instant) -> Self {
+        let mut ended = Self::default();
+        for thread in threads {
+            while !thread.is_finished() && Instant::now() < until {
+                std::thread::sleep(LOOK);
+            }
+            if !thread.is_finished() {
+                ended.left.push(thread.thread().name().unwrap_or("one").to_owned());
+            } else if thread.join().is_err() {
+                ended.panicked += 1;
+            }
+        }
+        ended
+    }
+
+    fn and(&mut self, other: Self) {
+        self.panicked += other.panicked;
+        self.left.extend(other.left);
     }
 }
 

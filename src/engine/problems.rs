@@ -21,6 +21,8 @@ pub enum Kind {
     Offline,
     /// Outputs that their topic does not take.
     Publishing,
+    /// A topic that does not forget what is not kept of it.
+    Retention,
     /// A model that gives no scores.
     Scores,
     /// A log that cannot be read.
@@ -34,7 +36,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Checkpoint,
         Self::Clock,
         Self::Drift,
@@ -42,6 +44,7 @@ impl Kind {
         Self::Model,
         Self::Offline,
         Self::Publishing,
+        Self::Retention,
         Self::Scores,
         Self::Source,
         Self::Table,
@@ -59,6 +62,7 @@ impl Kind {
             Self::Model => "model",
             Self::Offline => "offline",
             Self::Publishing => "publishing",
+            Self::Retention => "retention",
             Self::Scores => "scores",
             Self::Source => "source",
             Self::Table => "table",

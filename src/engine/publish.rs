@@ -15,6 +15,8 @@ use crate::record::{LogWriter, NewRecord};
 use crate::telemetry::{Counter, names};
 
 const BATCH: usize = 4096;
+/// Fewer where they are large.
+const BATCH_BYTES: u64 = 8 << 20;
 const RETRY_WAIT: Duration = Duration::from_millis(500);
 /// The name under which a log remembers which outputs it holds.
 pub const WRITER: &str = "forebay-outbox";
@@ -29,12 +31,15 @@ struct Publisher {
     published: HashMap<String, Counter>,
 }
 
-/// Publishes until `wake` is closed and the outbox is empty, or until it is closed and a log does not take records:
-/// those stay for the next start.
+/// Publishes until `wake` is closed and the outbox is empty, or until it is closed and a log does not take records, or not all
+/// of them in time: those stay for the next start.
 pub fn publish(shared: &Arc<Shared>, wake: &Receiver<()>) {
     let mut publisher = Publisher::default();
     let mut from = 0;
     loop {
+        if shared.is_out_of_time() {
+            return tracing::info!("{} outputs stay in the outbox until the next start", shared.outbox.waiting());
+        }
         match publish_some(shared, &mut publisher, &mut from) {
             Ok(0) => match wake.recv_timeout(RETRY_WAIT) {
                 Ok(()) | Err(RecvTimeoutError::Timeout) => {}
@@ -58,11 +63,12 @@ pub fn publish(shared: &Arc<Shared>, wake: &Receiver<()>) {
 /// Publishes the front of the outbox, up to a change of destination; returns how many.
 fn publish_some(shared: &Shared, publisher: &mut Publisher, from: &mut u64) -> Result<usize> {
     let Publisher { writers, published } = publisher;
-    let mut outputs = shared.store.outputs(*from, BATCH)?;
+    let mut outputs = shared.store.outputs(*from, BATCH, BATCH_BYTES)?;
     let Some(destination) = outputs.first().map(|(_, output)| output.destination) else { return Ok(0) };
     let same = outputs.iter().take_while(|(_, output)| output.destination == destination).count();
     outputs.truncate(same);
     let Some(last) = outputs.last().map(|(number, _)| *number) else { return Ok(0) };
+    let bytes = outputs.iter().map(|(_, output)| output.bytes()).sum();
     if !writers.contains_key(&destination) {
         writers.insert(destination, shared.logs.writer(destination, WRITER)?);
     }
@@ -87,7 +93,7 @@ fn publish_some(shared: &Shared, publisher: &mut Publisher, from: &mut u64) -> R
     }
     shared.store.delete_outputs_before(last + 1)?;
     *from = last + 1;
-    shared.outbox.published(*from);
+    shared.outbox.published(*from, bytes);
     Ok(same)
 }
 

@@ -12,6 +12,7 @@ use arrow::compute;
 use crossbeam_channel::Sender;
 
 use super::clock;
+use super::intake::Held;
 use super::problems::Kind;
 use super::shared::{Applied, Shared};
 use super::tables;
@@ -25,6 +26,8 @@ use crate::record::{LastRead, LogReader, NewRecord, RecordRun};
 
 const POLL_WAIT: Duration = Duration::from_millis(100);
 const RETRY_WAIT: Duration = Duration::from_millis(500);
+/// What each record takes beside its own bytes, roughly.
+const RECORD_BYTES: usize = 128;
 /// How often a source that never falls idle is asked where its partitions end, and which there are.
 const LOOK_EVERY: Duration = Duration::from_secs(10);
 
@@ -52,6 +55,17 @@ pub struct Incoming {
     pub records: Vec<u32>,
     /// The offset after the run.
     pub next: Offset,
+    /// Its share of the intake, once it has one.
+    pub held: Option<Held>,
+}
+
+impl Incoming {
+    /// Bytes of memory, roughly: the records, what was decoded of them and is made of that, and what goes to the dead letters.
+    fn bytes(&self) -> u64 {
+        let dead: usize = self.dead.iter().map(|(.., record)| record.bytes()).sum();
+        let decoded = self.prepared.own.get_array_memory_size();
+        (self.run.bytes.len() + 2 * decoded + dead + RECORD_BYTES * self.run.records.len()) as u64
+    }
 }
 
 /// How far the partitions of a source are read.
@@ -177,6 +191,10 @@ fn step(
         last.insert(run.partition, read);
         know_ends(shared, source, next);
         for mut batch in decode(shared, source, decoder, run, after)? {
+            batch.held = shared.bounds.intake.take(batch.bytes(), || shared.is_stopping());
+            if batch.held.is_none() {
+                return Ok(false);
+            }
             loop {
                 match incoming.send_timeout(batch, POLL_WAIT) {
                     Ok(()) => break,
@@ -274,6 +292,7 @@ pub fn decode(shared: &Shared, source: usize, decoder: &mut Decoder, run: Record
         records,
         run,
         next,
+        held: None,
     }])
 }
 

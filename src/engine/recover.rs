@@ -8,11 +8,13 @@ use super::Lanes;
 use super::apply;
 use super::clock::ClockWatch;
 use super::commit::{Committer, Restored};
+use super::intake::Intake;
 use super::lane::Lane;
 use super::models::Loaded;
 use super::outbox::Outbox;
 use super::past;
-use super::shared::{Applied, Definitions, Logs, Shared, contents_of};
+use super::retention::Kept;
+use super::shared::{Applied, Bounds, Definitions, Logs, Shared, contents_of};
 use super::work::{LeftOut, Pass, Segment, Work, fit_events, id_columns};
 use crate::config::Config;
 use crate::error::{Error, Result};
@@ -25,6 +27,8 @@ use crate::time::{Clock, EventTime};
 
 /// About so many events are applied again at once, so that the rows of their keys are read in one go.
 const AT_ONCE: usize = 250_000;
+/// Fewer where they are large.
+const AT_ONCE_BYTES: usize = 256 << 20;
 
 /// Reads back what a start needs to know before it applies anything.
 pub fn restore(
@@ -80,11 +84,12 @@ pub fn restore(
         horizons: horizons.clone(),
     };
     let shards = if config.shards == 0 { std::thread::available_parallelism().map_or(1, usize::from) } else { config.shards };
+    let bounds = Bounds { intake: Arc::new(Intake::new(config.intake_bytes)), kept: Kept::new(&config.retention, &plan) };
     let definitions = Definitions::new(Arc::new(plan), shards.min(256), usize::try_from(config.state_memory_bytes).unwrap_or(usize::MAX));
     let clock_watch = ClockWatch::new(store.committed_at()?, clock.now(), Instant::now());
-    let outbox = Outbox::new(store.outputs(0, 1)?.first().map(|(number, _)| *number), progress.outputs);
+    let outbox = Outbox::new(store.outputs(0, 1, 1)?.first().map(|(number, _)| *number), progress.outputs, config.outbox_bytes_max);
     let (definitions, folder) = (Arc::new(definitions), config.data.clone());
-    let shared = Shared::new(definitions, store, logs, models, applied, clock, metrics, folder, outbox, config.ready_when);
+    let shared = Shared::new(definitions, store, logs, models, applied, bounds, clock, metrics, folder, outbox, config.ready_when);
     let shared = Arc::new(shared);
     let awaited = awaited(&shared, &lanes)?;
     Ok((shared, Restored { progress, readings, lanes, blocks, horizons, awaited, clock: clock_watch }))
@@ -171,7 +176,8 @@ pub fn catch_up(shared: &Arc<Shared>, offline: &crate::offline::Store, committer
             // What is scored again is so block by block, as it was committed.
             let scores = last > progress.scored;
             let events: usize = waiting.iter().map(|segment: &Segment| segment.rows.len()).sum();
-            if (scores || events >= AT_ONCE) && !waiting.is_empty() {
+            let bytes: usize = waiting.iter().map(|segment| segment.prepared.own.get_array_memory_size()).sum();
+            if (scores || events >= AT_ONCE || bytes >= AT_ONCE_BYTES) && !waiting.is_empty() {
                 committer.replay(std::mem::take(&mut waiting), upto, &left_out)?;
             }
             waiting.extend(segments(shared.plan(), &batches, Seq(0))?);
@@ -261,6 +267,7 @@ pub fn apply_in_memory(shared: &Arc<Shared>, restored: Restored) -> Result<()> {
             durable: 0,
             awaited: Arc::default(),
             horizons: horizons.clone(),
+            held: Vec::new(),
         };
         apply::apply_here(shared, &work)?;
         Ok(true)

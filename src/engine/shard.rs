@@ -20,7 +20,7 @@ use crate::online::Store;
 use crate::plan::Plan;
 use crate::time::EventTime;
 use crate::value::Value;
-use crate::window::{ChunkId, KeyState, Known, read_empty};
+use crate::window::{ChunkId, KeyState, Known, Layout, read_empty};
 
 /// Rows that a replay reads with one call.
 const LOADED_AT_ONCE: usize = 1024;
@@ -111,8 +111,8 @@ pub struct Shard {
 
 struct Own {
     dirty: VecDeque<DirtyKey>,
-    /// One for each view with a `ttl`.
-    sweeps: Vec<Sweep>,
+    /// One for each view that does not need something of every key for ever.
+    sweeps: Vec<Option<Sweep>>,
     /// Keys that a sweep made empty, until their rows are gone from the store.
     swept: VecDeque<SweptKey>,
     bytes: usize,
@@ -151,8 +151,8 @@ fn own_folds<'a>((shard, shards): (usize, usize), work: &'a Work, segment: &'a S
 }
 
 impl Shard {
-    pub fn new(index: usize, shards: usize, plan: &Plan) -> Self {
-        let sweeps = plan.views.iter().enumerate().filter_map(|(view, of)| Some(Sweep::new(view, of.ttl?))).collect();
+    pub fn new(index: usize, shards: usize, plan: &Plan, layouts: &[Layout]) -> Self {
+        let sweeps = plan.views.iter().zip(layouts).enumerate().map(|(view, (of, layout))| Sweep::new(view, of, layout)).collect();
         let tables = plan.views.iter().map(|_| (index..SLOTS).step_by(shards).map(|_| RwLock::default()).collect()).collect();
         let own = Own { dirty: VecDeque::new(), sweeps, swept: VecDeque::new(), bytes: 0, keys: 0 };
         Self { index, tables, own: Mutex::new(own), bytes: AtomicUsize::new(0), keys: AtomicUsize::new(0) }
@@ -327,6 +327,11 @@ impl Shard {
         let Some(loaded) = spared(definitions, view, loaded)? else { return Ok(()) };
         let entry = Entry::of(key.into(), hash, loaded, work);
         own.took(&entry);
+        if entry.applied == Seq(0)
+            && let Some(Some(sweep)) = own.sweeps.get_mut(view)
+        {
+            sweep.came();
+        }
         change(own, table.insert(entry, work, keeps), outcome)
     }
 
@@ -412,8 +417,8 @@ impl Shard {
         Ok(own.dirty.front().map_or(work.last, |dirty| Seq(dirty.since.0 - 1)))
     }
 
-    /// Deletes the rows of some keys that fell silent for longer than their view's `ttl`: what flushing them would do, if
-    /// they ever changed again.
+    /// Deletes the rows of some keys that fell silent for so long that no value depends on them: what flushing them would do,
+    /// if they ever changed again.
     fn sweep(&self, own: &mut Own, step: &Step<'_>, outcome: &mut ShardOutcome) -> Result<()> {
         let Step { definitions, work, .. } = *step;
         // Until its row is gone, an empty state stands before it, so that nothing reads what is being deleted.
@@ -430,7 +435,7 @@ impl Shard {
             }
         }
         let mut sweeps = std::mem::take(&mut own.sweeps);
-        let swept = sweeps.iter_mut().try_for_each(|sweep| self.sweep_view(own, step, sweep, outcome));
+        let swept = sweeps.iter_mut().flatten().try_for_each(|sweep| self.sweep_view(own, step, sweep, outcome));
         own.sweeps = sweeps;
         swept
     }

@@ -11,10 +11,12 @@ use parking_lot::{Condvar, Mutex, RwLock};
 use tokio::sync::watch;
 
 use super::accept::IdColumns;
+use super::intake::Intake;
 use super::measures::Measures;
 use super::models::Loaded;
 use super::outbox::Outbox;
 use super::problems::{Kind, Problems};
+use super::retention::Kept;
 use super::shard::Shard;
 use super::work::id_columns;
 use crate::config::ReadyWhen;
@@ -165,9 +167,20 @@ impl Drop for Gather<'_> {
     }
 }
 
+/// What the settings bound.
+pub struct Bounds {
+    pub intake: Arc<Intake>,
+    /// What topics keep.
+    pub kept: Kept,
+}
+
+/// How long what was begun may take to end once the engine stops; what is left then goes on at the next start.
+const STOP_WAIT: Duration = Duration::from_secs(3);
+
 pub struct Shared {
     /// Only where the engine writes.
     pub offline: OnceLock<Arc<crate::offline::Store>>,
+    pub bounds: Bounds,
     pub definitions: Arc<Definitions>,
     pub store: Store,
     pub logs: Logs,
@@ -201,6 +214,8 @@ pub struct Shared {
     /// The error that ended the engine.
     failed: Mutex<Option<Error>>,
     stopping: AtomicBool,
+    /// Since when it is asked to stop.
+    stop_asked: OnceLock<Instant>,
     ready: AtomicBool,
     pub ready_when: ReadyWhen,
     /// For each source where its partitions with records ended when its reading began.
@@ -224,13 +239,15 @@ impl Shared {
         logs: Logs,
         models: Vec<Result<Loaded>>,
         applied: Applied,
+        bounds: Bounds,
         clock: Arc<dyn Clock>,
         metrics: Arc<Metrics>,
         folder: PathBuf,
         outbox: Outbox,
         ready_when: ReadyWhen,
     ) -> Self {
-        let shards = (0..definitions.shards).map(|index| Shard::new(index, definitions.shards, &definitions.plan)).collect();
+        let shards =
+            (0..definitions.shards).map(|index| Shard::new(index, definitions.shards, &definitions.plan, &definitions.layouts)).collect();
         let measures = Measures::new(&metrics, &definitions.plan, definitions.shards);
         let slow_reads = definitions.plan.vectors.iter().map(|_| AtomicU64::new(0)).collect();
         let starts = definitions.plan.sources.iter().map(|_| OnceLock::new()).collect();
@@ -239,6 +256,7 @@ impl Shared {
         let ends = definitions.plan.sources.iter().map(|_| Mutex::default()).collect();
         Self {
             offline: OnceLock::new(),
+            bounds,
             definitions,
             store,
             logs,
@@ -262,6 +280,7 @@ impl Shared {
             problems: Problems::default(),
             failed: Mutex::new(None),
             stopping: AtomicBool::new(false),
+            stop_asked: OnceLock::new(),
             ready: AtomicBool::new(false),
             ready_when,
             starts,
@@ -316,6 +335,9 @@ impl Shared {
         let step = Duration::from_millis(50);
         while !enough(&applied) {
             self.check()?;
+            if self.is_stopping() {
+                return Err(Error::unavailable("the engine stops; ask again when it runs"));
+            }
             if left.is_zero() {
                 return Err(Error::unavailable(format!(
                     "the events to wait for were not applied within {} ms; ask again",
@@ -369,8 +391,14 @@ impl Shared {
     }
 
     pub fn stop(&self) {
+        let _ = self.stop_asked.set(Instant::now());
         self.stopping.store(true, Ordering::SeqCst);
         self.cuts.send_replace(());
+    }
+
+    /// Whether stopping has taken so long that what is not done yet is left to the next start.
+    pub fn is_out_of_time(&self) -> bool {
+        self.stop_asked.get().is_some_and(|asked| asked.elapsed() > STOP_WAIT)
     }
 
     pub fn is_stopping(&self) -> bool {

@@ -1,22 +1,38 @@
-//! Which stored rows of a view with a `ttl` are looked at next, so that those of keys that fell silent go. A round looks at
-//! each row of a shard once, a few with every work; the next begins when event time went on by a share of the `ttl`, so that
-//! a row is looked at a bounded number of times. Must never change a value: it finds keys, and the shard forgets them.
+//! Which stored rows of a view are looked at next, so that those of keys go that no value depends on any more: where the view
+//! has a `ttl`, those that are silent for longer, and where nothing is kept of forgotten events, those that no window reaches. A
+//! round looks at each row of a shard once, a few with every work; the next begins when event time went on by a share of
+//! that time, so that a row is looked at a bounded number of times. Must never change a value: it finds keys, and the shard
+//! forgets them.
 
 use crate::error::Result;
 use crate::id::Identity;
 use crate::online::Store;
+use crate::plan::View;
 use crate::time::{EventTime, Span};
 use crate::window::{KeyState, Layout};
 
-/// How many rows, and slots, are looked at with one work.
-const LOOKS_MAX: usize = 256;
-/// Rounds within the time of one `ttl`.
+/// How many rows, and slots, of a view with a `ttl` are looked at with one work.
+const LOOKS_WITH_TTL: usize = 256;
+/// The same of other views, where silent keys cost room and no more than that; and how many for each key that is new beside it,
+/// so that as many can go as come.
+const LOOKS: usize = 16;
+const LOOKS_PER_NEW_KEY: usize = 2;
+/// The most with one work; what is left is looked at with the next.
+const LOOKS_MAX: usize = 4096;
+/// Rounds within the time after which a key may go.
 const ROUNDS: i64 = 8;
+/// The shortest time from one round to the next.
+const BETWEEN_ROUNDS_MIN: Span = Span::MINUTE;
 
 /// The rounds over the rows of one view.
 pub struct Sweep {
     pub view: usize,
-    ttl: Span,
+    /// How long before the earliest time that windows reach a key's last event must be.
+    silence: Span,
+    between_rounds: Span,
+    looks: usize,
+    /// Looks that new keys have given and that were not used yet.
+    owed: usize,
     /// The slot that is looked at, and the last key that was. Between rounds there is none.
     at: Option<(u8, Option<Box<[u8]>>)>,
     /// The horizon at which the next round begins.
@@ -24,16 +40,28 @@ pub struct Sweep {
 }
 
 impl Sweep {
-    pub fn new(view: usize, ttl: Span) -> Self {
-        Self { view, ttl, at: None, next: EventTime::MIN }
+    /// `None` for a view that needs something of every key for ever.
+    pub fn new(view: usize, of: &View, layout: &Layout) -> Option<Self> {
+        let (silence, looks) = match of.ttl {
+            _ if layout.forgets_all() => (Span(0), of.ttl.map_or(LOOKS, |_| LOOKS_WITH_TTL)),
+            Some(ttl) => (ttl, LOOKS_WITH_TTL),
+            None => return None,
+        };
+        let between_rounds = Span((silence.0.max(of.window_max().0) / ROUNDS).max(BETWEEN_ROUNDS_MIN.0));
+        Some(Self { view, silence, between_rounds, looks, owed: 0, at: None, next: EventTime::MIN })
     }
 
     /// Whether a key with this last event is not silent yet.
     pub fn speaks(&self, last: EventTime, horizon: EventTime) -> bool {
-        last >= horizon.minus(self.ttl)
+        last >= horizon.minus(self.silence)
     }
 
-    /// The next stored keys whose last event is more than the `ttl` before `horizon`, among the slots of a shard.
+    /// Notes that a key was seen for the first time.
+    pub fn came(&mut self) {
+        self.owed += LOOKS_PER_NEW_KEY;
+    }
+
+    /// The next stored keys that are silent for too long at `horizon`, among the slots of a shard.
     pub fn silent(
         &mut self,
         store: &Store,
@@ -44,10 +72,12 @@ impl Sweep {
         let mut found = Vec::new();
         if self.at.is_none() && horizon >= self.next {
             self.at = Some((0, None));
-            self.next = horizon.plus(Span(self.ttl.0 / ROUNDS));
+            self.next = horizon.plus(self.between_rounds);
         }
-        let ttl = self.ttl;
-        let mut looks = LOOKS_MAX;
+        let silence = self.silence;
+        let more = if self.at.is_some() { self.owed.min(LOOKS_MAX) } else { 0 };
+        self.owed -= more;
+        let mut looks = self.looks + more;
         while looks > 0 {
             let Some((slot, after)) = self.at.take() else { break };
             let mut last = after;
@@ -55,7 +85,7 @@ impl Sweep {
             if usize::from(slot) % shards == shard {
                 let from = last.clone();
                 seen = store.rows_of_slot(view, slot, from.as_deref(), looks, |key, row| {
-                    if KeyState::last_event_of(layout, row)?.is_some_and(|last| last < horizon.minus(ttl)) {
+                    if KeyState::last_event_of(layout, row)?.is_some_and(|last| last < horizon.minus(silence)) {
                         found.push(key.into());
                     }
                     last = Some(key.into());

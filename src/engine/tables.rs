@@ -114,7 +114,8 @@ pub fn files_of(path: &Path) -> Result<Vec<PathBuf>> {
 /// Appends the rows of a file that are not in the log. `false` when the engine stops before the last.
 fn load(shared: &Shared, source: &Source, path: &Path) -> Result<bool> {
     let named = |name: &str| shared.logs.writer(Destination::Embedded, name);
-    let (file, content) = (remembered_as(source, path), content_of(path)?);
+    let Some(content) = content_of(path, &|| shared.is_stopping())? else { return Ok(false) };
+    let file = remembered_as(source, path);
     let mut writer = named(&file)?;
     let last = writer.appended_upto()?.map_or((0, 0), |upto| (upto >> ROWS_BITS, upto & WHOLE));
     let content_at = |count: u64| named(&format!("{file} {count} {content}"));
@@ -175,12 +176,15 @@ pub fn taken_with(source: &Source, of_time: Epoch) -> Identity {
     Identity::of(&taken.join("\n"))
 }
 
-/// A file's length and the hash of its bytes.
-fn content_of(path: &Path) -> Result<String> {
+/// A file's length and the hash of its bytes; `None` where it `stops` before.
+fn content_of(path: &Path, stops: &dyn Fn() -> bool) -> Result<Option<String>> {
     let failed = |error: std::io::Error| Error::input(format!("{}: cannot be read: {error}", path.display()));
     let mut file = File::open(path).map_err(failed)?;
     let (mut hash, mut length, mut buffer) = (Xxh3Default::new(), 0, vec![0; 1 << 20]);
     loop {
+        if stops() {
+            return Ok(None);
+        }
         match file.read(&mut buffer).map_err(failed)? {
             0 => break,
             bytes => {
@@ -189,7 +193,7 @@ fn content_of(path: &Path) -> Result<String> {
             }
         }
     }
-    Ok(format!("{length} {:032x}", hash.digest128()))
+    Ok(Some(format!("{length} {:032x}", hash.digest128())))
 }
 
 /// Waits until all that the logs of tables hold now is applied, so that the first event already sees it.

@@ -12,6 +12,7 @@ use arrow::record_batch::RecordBatch;
 use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 
 use super::accept::IdColumns;
+use super::intake::Held;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::{EventBatch, SYSTEM_COLUMNS};
 use crate::id::{Offset, Partition, Position, Seq};
@@ -547,4 +548,7 @@ pub struct Work {
     pub awaited: Arc<Vec<Vec<Partition>>>,
     /// For each source, no event before this time is needed by any lookup; windows reach further back.
     pub horizons: Vec<EventTime>,
+    /// What its events take of the intake, until the last who has the work lets it go.
+    #[expect(dead_code, reason = "given back when it goes")]
+    pub held: Vec<Held>,
 }

@@ -135,7 +135,7 @@ fn copy_ids(old: &Store, made: &Store) -> Result<()> {
 fn copy_outputs(old: &Store, made: &Store) -> Result<()> {
     let mut from = 0;
     loop {
-        let outputs = old.outputs(from, AT_ONCE)?;
+        let outputs = old.outputs(from, AT_ONCE, 16 << 20)?;
         let Some((last, _)) = outputs.last() else { return Ok(()) };
         from = last + 1;
         let mut commit = made.begin();

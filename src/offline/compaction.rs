@@ -16,10 +16,13 @@ use crate::time::{IngestTime, Span};
 
 /// Files of at least this many rows are left as they are.
 const SMALL_ROWS: u64 = 256 * 1024;
+/// And those of at least so many bytes in memory.
+const SMALL_BYTES: u64 = 128 << 20;
 /// How many files of a similar size are merged at once; so each event is rewritten about log4 of `SMALL_ROWS` times.
 const MERGED_FILES_MIN: usize = 4;
-/// The most rows that one merge holds in memory.
+/// The most rows, and bytes of them, that one merge holds in memory.
 const MERGED_ROWS_MAX: u64 = 1024 * 1024;
+const MERGED_BYTES_MAX: u64 = 512 << 20;
 /// A merged file stays so long, for readers that opened an older manifest.
 const GRACE: Span = Span(10 * Span::MINUTE.0);
 
@@ -34,16 +37,29 @@ pub struct CompactionReport {
 }
 
 impl Store {
-    /// Merges small files and removes those that earlier calls merged long enough ago. `now` is the engine's clock.
-    pub fn compact(&self, now: IngestTime) -> Result<CompactionReport> {
+    /// Merges small files, as long as it may go on, and removes those that earlier calls merged long enough ago. A file that
+    /// cannot be read stays as it is, see `unreadable`, and the others of its group are merged without it; what else fails of
+    /// one group fails after the others are done. `now` is the engine's clock.
+    pub fn compact(&self, now: IngestTime, go_on: &dyn Fn() -> bool) -> Result<CompactionReport> {
         let writing = self.writing()?;
         let _turn = writing.turn.lock();
         let current = self.manifest.read().clone();
         let mut next = Manifest::clone(&current);
         let mut made = Made::default();
         let mut report = CompactionReport::default();
+        let mut failed = None;
+        let is_there = |path: &String| current.files.iter().any(|file| located(&self.folder, &file.path).display().to_string() == *path);
+        self.unreadable.lock().retain(|path, _| is_there(path));
         for group in merges(&current.files) {
-            self.merge(&mut next, &mut made, &group, now, &mut report)?;
+            if !go_on() {
+                break;
+            }
+            let before = next.files.len();
+            if let Err(error) = self.merge(&mut next, &mut made, &group, now, &mut report) {
+                // What it made of the group is no part of the log: the group still is.
+                next.files.truncate(before);
+                failed.get_or_insert(error);
+            }
         }
         let copied = Arc::strong_count(&writing.copied) > 1;
         let keep = |file: &Retired| copied || now.0.saturating_sub(file.at.0) < GRACE.0;
@@ -58,15 +74,32 @@ impl Store {
             match fs::remove_file(&path) {
                 Ok(()) => report.files_removed += 1,
                 Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-                Err(error) => return Err(io_error("remove", &path, &error)),
+                Err(error) => drop(failed.get_or_insert(io_error("remove", &path, &error))),
             }
         }
-        Ok(report)
+        failed.map_or(Ok(report), Err)
     }
 
-    fn read(&self, file: &FileEntry) -> Result<RecordBatch> {
+    /// The files that could not be read when they were to be joined with others, by path, and why.
+    #[must_use]
+    pub fn unreadable(&self) -> BTreeMap<String, String> {
+        self.unreadable.lock().clone()
+    }
+
+    /// The rows of a file; `None` where it cannot be read, which is noted.
+    fn readable(&self, file: &FileEntry) -> Option<RecordBatch> {
         let path = located(&self.folder, &file.path);
-        part::read(&path, &open(&self.folder, file)?)
+        let mut unreadable = self.unreadable.lock();
+        match open(&self.folder, file).and_then(|checked| part::read(&path, &checked)) {
+            Ok(rows) => {
+                unreadable.remove(&path.display().to_string());
+                Some(rows)
+            }
+            Err(error) => {
+                unreadable.insert(path.display().to_string(), format!("it is not joined with others: {error}"));
+                None
+            }
+        }
     }
 
     fn merge(
@@ -77,7 +110,11 @@ impl Store {
         now: IngestTime,
         report: &mut CompactionReport,
     ) -> Result<()> {
-        let rows: Vec<RecordBatch> = group.iter().map(|file| self.read(file)).collect::<Result<_>>()?;
+        let (group, rows): (Vec<&FileEntry>, Vec<RecordBatch>) =
+            group.iter().filter_map(|file| Some((*file, self.readable(file)?))).unzip();
+        if group.len() < 2 {
+            return Ok(());
+        }
         let Some(schema) = part::union_schema(&rows.iter().map(RecordBatch::schema).collect::<Vec<_>>()) else {
             return Ok(()); // a field has changed its type: training says so, and the files stay apart
         };
@@ -103,20 +140,21 @@ impl Store {
 /// Which files are merged with which: small ones of one source, date, event time and size class, oldest first.
 fn merges(files: &[FileEntry]) -> Vec<Vec<&FileEntry>> {
     let mut classes: BTreeMap<(&str, &str, &str, u32), Vec<&FileEntry>> = BTreeMap::new();
-    for file in files.iter().filter(|file| file.rows < SMALL_ROWS) {
+    for file in files.iter().filter(|file| file.rows < SMALL_ROWS && file.memory < SMALL_BYTES) {
         let class = file.rows.max(1).ilog(4);
         classes.entry((&file.source, &file.date, &file.event_time, class)).or_default().push(file);
     }
     let mut merges = Vec::new();
     for class in classes.into_values().filter(|class| class.len() >= MERGED_FILES_MIN) {
         let mut group: Vec<&FileEntry> = Vec::new();
-        let mut rows = 0;
+        let (mut rows, mut bytes) = (0, 0);
         for file in class {
-            if rows + file.rows > MERGED_ROWS_MAX && !group.is_empty() {
+            if (rows + file.rows > MERGED_ROWS_MAX || bytes + file.memory > MERGED_BYTES_MAX) && !group.is_empty() {
                 merges.push(std::mem::take(&mut group));
-                rows = 0;
+                (rows, bytes) = (0, 0);
             }
             rows += file.rows;
+            bytes += file.memory;
             group.push(file);
         }
         merges.push(group);

@@ -86,6 +86,9 @@ pub struct FileEntry {
     /// Of the file's bytes; `None` where it was written before there were any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub checksums: Option<Checksums>,
+    /// Bytes of memory that the rows take, roughly; 0 where a version wrote it that did not say.
+    #[serde(default)]
+    pub memory: u64,
 }
 
 /// A file that is no longer part of the log.

@@ -16,7 +16,7 @@ mod rebuild;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -51,6 +51,8 @@ pub struct Store {
     folder: PathBuf,
     /// What readers see. Replaced as a whole.
     manifest: RwLock<Arc<Manifest>>,
+    /// Why files could not be joined with others, which go on without them.
+    unreadable: Mutex<BTreeMap<String, String>>,
     /// `None` for readers. Held while files are made and a manifest takes their place.
     writing: Option<Writing>,
 }
@@ -79,7 +81,12 @@ impl Store {
         let (first, learnt) = (manifest.generation == 0, next.event_times != manifest.event_times);
         let tables = sources.iter().filter(|source| source.files.is_some()).map(|source| source.name.clone()).collect();
         let writing = Writing { turn: Mutex::new(()), tables, copied: Arc::default() };
-        let store = Self { folder: folder.to_owned(), manifest: RwLock::new(Arc::new(manifest)), writing: Some(writing) };
+        let store = Self {
+            folder: folder.to_owned(),
+            manifest: RwLock::new(Arc::new(manifest)),
+            unreadable: Mutex::default(),
+            writing: Some(writing),
+        };
         if first || learnt {
             store.replace(next, &Made::default())?;
         }
@@ -105,7 +112,7 @@ impl Store {
     /// Opens the log beside a process that may be writing it. A folder without a log reads as an empty one.
     pub fn open_read_only(folder: &Path) -> Result<Self> {
         let manifest = load(folder)?;
-        Ok(Self { folder: folder.to_owned(), manifest: RwLock::new(Arc::new(manifest)), writing: None })
+        Ok(Self { folder: folder.to_owned(), manifest: RwLock::new(Arc::new(manifest)), unreadable: Mutex::default(), writing: None })
     }
 
     /// Reads the manifest again: what another process has written since.
@@ -208,6 +215,7 @@ impl Store {
                 time_max: EventTime(times[end - 1]),
                 seq_min: Seq(range.iter().copied().min().unwrap_or_default()),
                 seq_max: Seq(range.iter().copied().max().unwrap_or_default()),
+                memory: part::memory(&rows.slice(start, end - start)),
                 schema,
                 retractions: retracts.as_ref().map_or(0, |retracts| {
                     let range = retracts.slice(start, end - start);

@@ -5,7 +5,7 @@ use std::fs::{self, File};
 use std::path::Path;
 use std::sync::Arc;
 
-use arrow::array::{Array, AsArray, RecordBatch, UInt32Array, new_null_array};
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, UInt32Array, new_null_array};
 use arrow::compute::{concat_batches, take_record_batch};
 use arrow::datatypes::{DataType as ArrowType, Field, Schema, SchemaRef, TimestampMicrosecondType, UInt32Type, UInt64Type};
 use parquet::arrow::ArrowWriter;
@@ -72,6 +72,12 @@ pub fn sorted(rows: RecordBatch, event_time: &str) -> Result<RecordBatch> {
 /// The named column, or an error when the rows have none.
 pub fn column<'a>(rows: &'a RecordBatch, name: &str) -> Result<&'a dyn Array> {
     rows.column_by_name(name).map(AsRef::as_ref).ok_or_else(|| Error::internal(format!("events without a column {name}")))
+}
+
+/// Bytes of memory that rows take, roughly: what lists and texts hold, and a word for every other value.
+pub fn memory(rows: &RecordBatch) -> u64 {
+    let of = |column: &ArrayRef| column.to_data().get_slice_memory_size().unwrap_or_else(|_| column.get_array_memory_size());
+    rows.columns().iter().map(of).sum::<usize>() as u64
 }
 
 /// Writes rows to a new file, synced, and returns its length in bytes and its checksums. Nothing is left behind where that

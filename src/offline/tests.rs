@@ -107,7 +107,7 @@ fn rows_of_tables_lie_by_year() {
     }
     assert_eq!(seen(folder.path(), &source), (40..2000).collect::<Vec<_>>());
     let files = store.snapshot().files(&source).unwrap().len();
-    store.compact(IngestTime(0)).unwrap();
+    store.compact(IngestTime(0), &|| true).unwrap();
     assert_eq!(seen(folder.path(), &source), (40..2000).collect::<Vec<_>>());
     assert!(store.snapshot().files(&source).unwrap().len() < files);
     assert!(folder.path().join("payments/year=1971").is_dir());
@@ -166,7 +166,7 @@ fn compaction_keeps_every_event_once_and_old_readers_whole() {
     }
     let old = Store::open_read_only(folder.path()).unwrap().snapshot();
     let files_before = old.files(&source).unwrap().len();
-    let report = store.compact(IngestTime(0)).unwrap();
+    let report = store.compact(IngestTime(0), &|| true).unwrap();
     assert_eq!((report.files_merged, report.rows, report.files_removed), (files_before, 48, 0));
     assert_eq!(seen(folder.path(), &source), (1..49).collect::<Vec<_>>());
     for file in old.files(&source).unwrap() {
@@ -175,8 +175,8 @@ fn compaction_keeps_every_event_once_and_old_readers_whole() {
     drop(store);
     let store = Store::open(folder.path(), std::slice::from_ref(&source)).unwrap();
     assert!(old.read_stored(old.files(&source).unwrap()[0]).is_ok(), "the grace outlives a restart");
-    assert_eq!(store.compact(IngestTime(Span::MINUTE.0)).unwrap(), CompactionReport::default());
-    let report = store.compact(IngestTime(Span::HOUR.0)).unwrap();
+    assert_eq!(store.compact(IngestTime(Span::MINUTE.0), &|| true).unwrap(), CompactionReport::default());
+    let report = store.compact(IngestTime(Span::HOUR.0), &|| true).unwrap();
     assert_eq!(report.files_removed, files_before);
     assert_eq!(parts(folder.path()).len(), store.snapshot().files(&source).unwrap().len());
     assert_eq!(seen(folder.path(), &source), (1..49).collect::<Vec<_>>());
@@ -205,7 +205,7 @@ fn an_added_field_is_null_in_older_files_also_once_merged() {
     let store = Store::open(folder.path(), std::slice::from_ref(&new)).unwrap();
     store.write(&[one_day(&new, 9..13)], Seq(12)).unwrap();
     store.write(&[one_day(&new, 13..17)], Seq(16)).unwrap();
-    let report = store.compact(IngestTime(0)).unwrap();
+    let report = store.compact(IngestTime(0), &|| true).unwrap();
     assert_eq!((report.files_merged, report.files_made), (4, 1));
     let snapshot = store.snapshot();
     let files = snapshot.files(&new).unwrap();
@@ -232,7 +232,7 @@ fn retractions_are_counted_and_files_of_before_them_are_read() {
     }
     let counted = |store: &Store| store.snapshot().files(&source).unwrap().iter().map(|file| file.retractions).sum::<u64>();
     assert_eq!(counted(&store), 4);
-    assert_eq!(store.compact(IngestTime(0)).unwrap().files_made, 1);
+    assert_eq!(store.compact(IngestTime(0), &|| true).unwrap().files_made, 1);
     assert_eq!(counted(&Store::open_read_only(folder.path()).unwrap()), 4);
     let snapshot = store.snapshot();
     let read = |file| EventBatch { source: source.name.clone(), rows: snapshot.read(file, &source).unwrap() };
@@ -370,7 +370,7 @@ fn files_without_checksums_are_read_and_gain_them_when_they_are_merged() {
     assert_eq!(seen(folder.path(), &source), (1..33).collect::<Vec<_>>());
     assert!(Manifest::faults(folder.path()).unwrap().is_empty());
     let store = Store::open(folder.path(), std::slice::from_ref(&source)).unwrap();
-    store.compact(IngestTime(0)).unwrap();
+    store.compact(IngestTime(0), &|| true).unwrap();
     assert!(store.snapshot().all_files().iter().all(|file| file.checksums.is_some()));
     assert_eq!(seen(folder.path(), &source), (1..33).collect::<Vec<_>>());
 }

@@ -3,7 +3,8 @@
 
 use rocksdb::{IteratorMode, ReadOptions};
 
-use super::{AcceptedIds, BLOCKS, CHUNKS, FAMILIES, IDS, META, OUTBOX, OUTPUT_VERSION, STATE, Store, StoredOutput, block, failure};
+use super::outbox::{OUTPUT_VERSION, StoredOutput};
+use super::{AcceptedIds, BLOCKS, CHUNKS, FAMILIES, IDS, META, OUTBOX, STATE, Store, block, failure};
 use crate::codec;
 use crate::error::{Error, Result};
 use crate::id::Identity;

@@ -7,6 +7,7 @@ mod copy;
 mod drift;
 mod ids;
 mod ledger;
+mod outbox;
 mod reading;
 mod snapshot;
 
@@ -24,6 +25,7 @@ pub use self::drift::DriftRow;
 use self::ids::ids_key;
 pub use self::ids::{AcceptedIds, Place};
 pub use self::ledger::{Ledger, Spans, TOO_FAR_AHEAD, TOO_LATE};
+pub use self::outbox::{Destination, Output};
 pub use self::reading::{PartitionReading, Reading};
 pub use self::snapshot::{ReadRows, Snapshot};
 use crate::codec;
@@ -33,7 +35,6 @@ use crate::files::Files;
 use crate::id::{Identity, Seq};
 use crate::key::slot_of;
 use crate::plan::Contents;
-use crate::record::NewRecord;
 use crate::time::IngestTime;
 
 const META: &str = "meta";
@@ -52,7 +53,6 @@ const SOURCES_VERSION: u8 = 1;
 const PROGRESS_VERSION: u8 = 2;
 /// That of a version without ledgers, which is still read.
 const PROGRESS_VERSION_FIRST: u8 = 1;
-const OUTPUT_VERSION: u8 = 1;
 
 /// The way out where the store is not what was written.
 const DAMAGED_REMEDY: &str = "stop the server and run `forebay rebuild state`, or restore the folder from a copy";
@@ -107,32 +107,6 @@ pub struct PartitionProgress {
     pub frontier: Option<i64>,
     /// Since this cut the partition does not hold back trimming, because it fell silent.
     pub idle_since: Option<Seq>,
-}
-
-/// A record on its way to a topic.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Output {
-    pub destination: Destination,
-    pub record: NewRecord,
-}
-
-/// Which log an output goes to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub enum Destination {
-    Embedded,
-    Kafka,
-}
-
-/// The stored form of `Output`.
-#[derive(Serialize, Deserialize)]
-struct StoredOutput {
-    destination: Destination,
-    topic: String,
-    partition: Option<u32>,
-    timestamp: Option<i64>,
-    key: Option<Vec<u8>>,
-    value: Option<Vec<u8>>,
-    headers: Vec<(String, Vec<u8>)>,
 }
 
 /// One atomic step: everything in it is there after a crash, or nothing.
@@ -474,51 +448,6 @@ impl Store {
             bytes += chunk.len() as u64;
         }
         Ok(bytes)
-    }
-
-    /// Puts an output; outputs leave in the order of their numbers, which rise by one.
-    pub fn put_output(&self, commit: &mut Commit, number: u64, output: &Output) -> Result<()> {
-        let record = &output.record;
-        let stored = StoredOutput {
-            destination: output.destination,
-            topic: record.topic.clone(),
-            partition: record.partition.map(|partition| partition.0),
-            timestamp: record.timestamp,
-            key: record.key.clone(),
-            value: record.value.clone(),
-            headers: record.headers.clone(),
-        };
-        commit.batch.put_cf(self.family(OUTBOX)?, number.to_be_bytes(), codec::encode(OUTPUT_VERSION, &stored)?);
-        Ok(())
-    }
-
-    /// Up to `most` outputs with a number of at least `from`, in order.
-    pub fn outputs(&self, from: u64, most: usize) -> Result<Vec<(u64, Output)>> {
-        let mut outputs = Vec::new();
-        let start = from.to_be_bytes();
-        for entry in self.db.iterator_cf(self.family(OUTBOX)?, IteratorMode::From(&start, Direction::Forward)).take(most) {
-            let (key, value) = entry.map_err(|error| failure(&self.folder, &error))?;
-            let stored: StoredOutput = codec::decode(OUTPUT_VERSION, &value, "outbox")?;
-            let record = NewRecord {
-                topic: stored.topic,
-                partition: stored.partition.map(crate::id::Partition),
-                timestamp: stored.timestamp,
-                key: stored.key,
-                value: stored.value,
-                headers: stored.headers,
-            };
-            outputs.push((number(&key), Output { destination: stored.destination, record }));
-        }
-        Ok(outputs)
-    }
-
-    /// Forgets published outputs, those before this number. Not synced: after a crash they may be published again,
-    /// never lost.
-    pub fn delete_outputs_before(&self, before: u64) -> Result<()> {
-        let mut batch = WriteBatch::default();
-        batch.delete_range_cf(self.family(OUTBOX)?, 0_u64.to_be_bytes(), before.to_be_bytes());
-        let _writing = self.writing.lock();
-        self.db.write(batch).map_err(|error| failure(&self.folder, &error))
     }
 }
 

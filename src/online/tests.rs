@@ -5,6 +5,7 @@ use arrow::datatypes::{DataType, Field, Schema};
 use arrow::record_batch::RecordBatch;
 
 use super::*;
+use crate::record::NewRecord;
 
 fn batch(first: u64, count: u64) -> EventBatch {
     let schema = Arc::new(Schema::new(vec![Field::new("x", DataType::Int64, true)]));
@@ -73,12 +74,12 @@ fn outputs_leave_in_order() {
         store.put_output(&mut commit, number, &output(topic)).unwrap();
     }
     store.commit(commit).unwrap();
-    let outputs = store.outputs(0, 10).unwrap();
+    let outputs = store.outputs(0, 10, u64::MAX).unwrap();
     let topics: Vec<_> = outputs.iter().map(|(number, output)| (*number, output.record.topic.as_str())).collect();
     assert_eq!(topics, [(1, "a"), (2, "b"), (300, "c")]);
-    assert_eq!(store.outputs(2, 1).unwrap()[0].0, 2);
+    assert_eq!(store.outputs(2, 1, u64::MAX).unwrap()[0].0, 2);
     store.delete_outputs_before(3).unwrap();
-    assert_eq!(store.outputs(0, 10).unwrap().len(), 1);
+    assert_eq!(store.outputs(0, 10, u64::MAX).unwrap().len(), 1);
 }
 
 #[test]

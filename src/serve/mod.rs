@@ -25,6 +25,7 @@ mod score;
 mod state;
 #[cfg(test)]
 mod tests;
+mod trim;
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -40,6 +41,7 @@ pub use dead_letters::{replay_answer, replay_body, replay_ends};
 pub use exact::read_exact;
 pub use limits::Limits;
 pub use presence::Presence;
+pub use trim::TrimRequest;
 
 /// A bound port, which answers once `run` is called.
 pub struct Listener(TcpListener);

@@ -59,6 +59,9 @@ fn operation(plan: &Plan, place: usize, route: &Route) -> Json {
         routes::SCORE => Some(lookup_body(plan.models.iter().map(|model| (&model.name, &plan.vectors[model.vector])))),
         routes::EVENTS => Some(events_body(plan)),
         routes::REPLAY => Some(json!({"application/json": {"schema": reference("ReplayRequest")}})),
+        routes::TRIM => Some(json!({"application/json": {"schema": {
+            "type": "object", "required": ["request"], "properties": {"request": {"type": "string"}},
+        }}})),
         _ => None,
     };
     if let Some(content) = body {
@@ -76,12 +79,13 @@ fn responses(place: usize) -> Json {
     let answered = |schema: &str| json!({"description": "answered", "content": {"application/json": {"schema": reference(schema)}}});
     let refused = |description: &str| json!({"description": description, "content": {"application/json": {"schema": reference("Error")}}});
     match place {
-        routes::LOOKUP | routes::SCORE | routes::EVENTS | routes::COPY | routes::REPLAY => {
+        routes::LOOKUP | routes::SCORE | routes::EVENTS | routes::COPY | routes::REPLAY | routes::TRIM => {
             let schema = match place {
                 routes::LOOKUP => "LookupAnswer",
                 routes::SCORE => "ScoreAnswer",
                 routes::COPY => "CopyAnswer",
                 routes::REPLAY => "ReplayAnswer",
+                routes::TRIM => "TrimAnswer",
                 _ => "PushAnswer",
             };
             let mut responses = json!({

@@ -11,7 +11,7 @@ use axum::routing::{MethodRouter, get, post};
 use super::door::Course;
 use super::error::Refusal;
 use super::state::{State, UNKNOWN};
-use super::{catalog, copy, dead_letters, events, health, lookup, openapi, score};
+use super::{catalog, copy, dead_letters, events, health, lookup, openapi, score, trim};
 
 /// One thing that can be asked for.
 #[derive(Clone, Copy)]
@@ -39,9 +39,10 @@ pub(super) const METRICS: usize = 7;
 pub(super) const OPENAPI: usize = 8;
 pub(super) const COPY: usize = 9;
 pub(super) const REPLAY: usize = 10;
+pub(super) const TRIM: usize = 11;
 
 /// Every route, at the place that its constant says.
-pub(super) const ROUTES: [Route; 11] = [
+pub(super) const ROUTES: [Route; 12] = [
     post_route("/v1/vectors/{vector}/lookup", "the values of a vector for one or more rows of keys, at one cut"),
     post_route("/v1/models/{model}/score", "a model's scores for one or more rows of keys, with the values they were made from"),
     post_route("/v1/sources/{source}/events", "appends records to a source's log; answered when they are durable"),
@@ -53,6 +54,7 @@ pub(super) const ROUTES: [Route; 11] = [
     get_route("/openapi.json", "this document"),
     post_route("/v1/admin/copy", "copies the data folder beside itself, for `forebay checkpoint`, which holds its lock"),
     post_route("/v1/sources/{source}/deadletters/replay", "puts dead letters of a source back that are events by now, each once"),
+    post_route("/v1/admin/trim", "drops records of a topic, for `forebay topics trim`, which writes to the data folder"),
 ];
 
 const fn post_route(path: &'static str, summary: &'static str) -> Route {
@@ -76,6 +78,7 @@ pub(super) fn router(state: Arc<State>) -> Router {
         get(openapi::answer),
         post(copy::answer),
         post(dead_letters::replay),
+        post(trim::answer),
     ];
     let router = ROUTES.into_iter().zip(handlers).fold(Router::new(), |router, (route, handler)| {
         let not_allowed = move |Shared(state): Shared<Arc<State>>, request: Request| async move { not_allowed(&state, &route, &request) };

@@ -51,6 +51,8 @@ metrics! {
     UNAPPLIED_EVENTS Gauge "forebay_unapplied_events" [] "events committed and not applied yet"
     UNSCORED_EVENTS Gauge "forebay_unscored_events" [] "events committed whose predictions are not committed yet"
     OUTBOX_RECORDS Gauge "forebay_outbox_records" [] "output records committed and not published yet"
+    OUTBOX_BYTES Gauge "forebay_outbox_bytes" [] "bytes of these; reading waits while they are more than the setting outbox_max"
+    INTAKE_BYTES Gauge "forebay_intake_bytes" [] "memory of records on their way from their log to the state, bounded by the setting intake_memory"
     OFFLINE_PENDING Gauge "forebay_offline_pending_events" [] "events committed that parquet does not hold yet"
     // Commits and state.
     COMMITS Counter "forebay_commits_total" [] "durable commits"

@@ -255,6 +255,12 @@ impl Layout {
         keeps_rows || self.base_parts.iter().any(|part| self.ttl.is_some() || !self.tiled[*part])
     }
 
+    /// Whether nothing is kept of events that were forgotten, so that a state without others is that of a key never seen.
+    #[must_use]
+    pub fn forgets_all(&self) -> bool {
+        self.base_parts.is_empty() && self.last_rows.is_empty() && self.runs.is_empty()
+    }
+
     /// What a tile keeps of no events, one per part.
     pub(super) fn empty_tile(&self) -> impl Iterator<Item = Partial> {
         self.parts.iter().zip(&self.tiled).map(|(part, tiled)| if *tiled { part.empty() } else { Partial::Absent })

@@ -61,6 +61,7 @@ impl Inner {
 
     pub(super) fn append<R: Outgoing>(&self, records: &[R], writer: Option<(&str, u64)>) -> Result<Vec<(Partition, Offset)>> {
         let _change = self.change_guard()?;
+        let writer = writer.filter(|(_, upto)| *upto > 0);
         if let Some((name, upto)) = writer
             && self.remembered(name)?.is_some_and(|remembered| upto <= remembered)
         {

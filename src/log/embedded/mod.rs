@@ -24,16 +24,19 @@ use crate::copying::{Copying, Way};
 use crate::error::{Error, ErrorKind, Result};
 use crate::files::Files;
 use crate::id::{Offset, Partition};
-use crate::record::{LogReader, LogWriter, Outgoing, RecordRun};
+use crate::record::{LogReader, LogWriter, Outgoing, RecordRun, Retention};
 use crate::time::{Clock, IngestTime};
 
+pub use retain::Trimmed;
 use topic::{Extent, Topic};
-pub use topic::{PartitionInfo, Retention, TopicInfo};
+pub use topic::{PartitionInfo, TopicInfo};
 
 /// The version of the layout in the store.
 const FORMAT: u32 = 1;
 /// Memory for records that are not in a file yet; they are in the synced write-ahead log as well.
 const WRITE_BUFFER_BYTES: usize = 32 << 20;
+/// How much of a file may wait in the system's memory before it goes to the disk.
+const SYNC_BYTES: u64 = 1 << 20;
 
 /// How the log is opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,8 +59,11 @@ struct Inner {
     store: DB,
     clock: Arc<dyn Clock>,
     topics: RwLock<BTreeMap<String, Arc<Topic>>>,
-    /// Held by who changes the store: appends, new topics, trims.
+    /// Held by who changes the store: appends, new topics, and the step of a trim that moves a start. Nothing that takes longer
+    /// than a synced write may be done under it.
     change: Mutex<()>,
+    /// What was trimmed and still takes space; held by who trims.
+    trimmed: Mutex<Vec<retain::Gone>>,
 }
 
 impl Log {
@@ -65,7 +71,15 @@ impl Log {
     /// process has it open for writing; not found when it is opened read-only and is not there.
     pub fn open(folder: &Path, mode: Mode, clock: Arc<dyn Clock>) -> Result<Self> {
         let store = open_store(folder, mode)?;
-        let inner = Inner { folder: folder.to_owned(), mode, store, clock, topics: RwLock::default(), change: Mutex::new(()) };
+        let inner = Inner {
+            folder: folder.to_owned(),
+            mode,
+            store,
+            clock,
+            topics: RwLock::default(),
+            change: Mutex::new(()),
+            trimmed: Mutex::default(),
+        };
         inner.check_format()?;
         inner.load_topics()?;
         Ok(Self { inner: Arc::new(inner) })
@@ -84,8 +98,9 @@ impl Log {
     }
 
     /// Every topic, by name.
-    pub fn topics(&self) -> Result<Vec<TopicInfo>> {
-        Ok(self.inner.topics.read().values().map(|topic| topic.info()).collect())
+    #[must_use]
+    pub fn topics(&self) -> Vec<TopicInfo> {
+        self.inner.topics.read().values().map(|topic| topic.info()).collect()
     }
 
     /// One topic. Not found when there is none of that name.
@@ -263,16 +278,19 @@ fn open_store(folder: &Path, mode: Mode) -> Result<DB> {
     options.set_max_log_file_size(1 << 20);
     options.set_max_open_files(Files::now().of_log());
     options.set_max_total_wal_size(4 * WRITE_BUFFER_BYTES as u64);
+    // What is written in the background goes to the disk as it comes: an append's sync would wait for all of it at once.
+    options.set_bytes_per_sync(SYNC_BYTES);
+    options.set_wal_bytes_per_sync(SYNC_BYTES);
     options.create_if_missing(true);
     options.create_missing_column_families(true);
-    // Blocks go to blob files: written once, never again by a compaction, and dropped whole when trimmed.
+    // Blocks go to blob files: written once, and dropped whole when all in them is trimmed. Compactions do not collect what is
+    // left in others: they would write the oldest quarter of the log again and again; `retain` says when it is worth it.
     let mut blocks = Options::default();
     blocks.set_compression_type(DBCompressionType::None);
     blocks.set_write_buffer_size(WRITE_BUFFER_BYTES);
     blocks.set_enable_blob_files(true);
     blocks.set_min_blob_size(1024);
     blocks.set_blob_file_size(64 << 20);
-    blocks.set_enable_blob_gc(true);
     let families = || {
         let mut rows = Options::default();
         rows.set_compression_type(DBCompressionType::None);

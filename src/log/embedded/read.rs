@@ -10,16 +10,22 @@ use crate::error::{Error, Result};
 use crate::id::{Offset, Partition};
 use crate::record::{LastRead, LogReader, RecordRun};
 
-/// A run is closed once its keys and payloads reach so many bytes.
-const RUN_BYTES_MAX: usize = 32 << 20;
+/// A poll ends once the keys and payloads of its runs together reach so many bytes.
+const POLL_BYTES_MAX: usize = 8 << 20;
+/// And one read of a partition.
+const READ_BYTES_MAX: usize = 32 << 20;
 
 impl Inner {
     /// At most `max` records of a partition from `from` on.
     pub(super) fn read(&self, topic: &Topic, partition: Partition, from: u64, max: usize) -> Result<RecordRun> {
+        self.read_some(topic, partition, from, max, READ_BYTES_MAX)
+    }
+
+    fn read_some(&self, topic: &Topic, partition: Partition, from: u64, max: usize, bytes_max: usize) -> Result<RecordRun> {
         let mut run = RecordRun { topic: topic.name.clone(), partition, ..RecordRun::default() };
         let mut blocks = self.store.raw_iterator_cf_opt(self.blocks()?, Self::scan_options());
         blocks.seek(keys::block(topic.id, partition, from));
-        while run.records.len() < max && run.bytes.len() < RUN_BYTES_MAX {
+        while run.records.len() < max && run.bytes.len() < bytes_max {
             let Some((key, value)) = blocks.item() else { break };
             if !keys::is_of(key, topic.id, partition) {
                 break;
@@ -110,7 +116,7 @@ impl LogReader for Reader {
 
     fn poll(&mut self, max_records: usize, max_wait: Duration) -> Result<Vec<RecordRun>> {
         let mut runs = Vec::new();
-        let mut left = max_records.max(1);
+        let (mut left, mut bytes_left) = (max_records.max(1), POLL_BYTES_MAX);
         for partition in self.wait(max_wait) {
             let Some(next) = self.next.get(&partition).copied() else { continue };
             let start = self.topic.extent(partition)?.start;
@@ -123,14 +129,15 @@ impl LogReader for Reader {
                     start - 1
                 ));
             }
-            let run = self.log.read(&self.topic, partition, next.max(start), left)?;
+            let run = self.log.read_some(&self.topic, partition, next.max(start), left, bytes_left)?;
             self.next.insert(partition, run.records.last().map_or(next.max(start), |record| record.offset.0 + 1));
             self.last = Some(partition);
             left -= run.records.len();
+            bytes_left = bytes_left.saturating_sub(run.bytes.len());
             if !run.records.is_empty() {
                 runs.push(run);
             }
-            if left == 0 {
+            if left == 0 || bytes_left == 0 {
                 break;
             }
         }

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
-use super::{Log, Mode, Retention, block, store_error};
+use super::{Log, Mode, Trimmed, block, store_error};
 use crate::error::ErrorKind;
 use crate::id::{Offset, Partition};
-use crate::record::{NewRecord, RecordRun};
+use crate::record::{NewRecord, RecordRun, Retention};
 use crate::time::{Clock, IngestTime, Span};
 
 struct Hand(AtomicI64);
@@ -58,10 +58,10 @@ fn everything_survives_a_reopening() {
     let log = open(folder.path());
     log.create_topic("t", 3).unwrap();
     let places = log.append(&(0..3000).map(|i| record("t", Some(&i.to_string()), Some("x"))).collect::<Vec<_>>()).unwrap();
-    let before = log.topics().unwrap();
+    let before = log.topics();
     drop(log);
     let log = open(folder.path());
-    assert_eq!(log.topics().unwrap(), before);
+    assert_eq!(log.topics(), before);
     log.create_topic("t", 2).unwrap();
     assert_eq!(log.topic("t").unwrap().partitions.len(), 3);
     for (i, (partition, offset)) in places.iter().enumerate() {
@@ -137,7 +137,10 @@ fn a_writer_remembers_what_it_appended() {
     assert_eq!(writer.appended_upto().unwrap(), Some(5));
     assert!(writer.append(&[record("t", None, Some("again"))], 4).unwrap().is_empty());
     writer.append(&[record("t", None, Some("b"))], 6).unwrap();
-    assert_eq!(log.writer("other").unwrap().appended_upto().unwrap(), None);
+    // One that remembers nothing appends whatever it is given.
+    let mut other = log.writer("other").unwrap();
+    assert_eq!([1, 2].map(|_| other.append(&[record("free", None, Some("c"))], 0).unwrap().len()), [1, 1]);
+    assert_eq!(other.appended_upto().unwrap(), None);
     assert_eq!(values(&log.read("t", Partition(0), Offset(0), 10).unwrap()), ["a", "b"]);
 }
 
@@ -156,6 +159,19 @@ fn a_second_writer_is_a_conflict_and_a_reader_beside_sees_everything() {
     assert_eq!(nowhere.kind(), ErrorKind::NotFound);
 }
 
+fn aged(age: i64) -> Retention {
+    Retention { age: Some(Span(age)), bytes: None }
+}
+
+fn sized(bytes: u64) -> Retention {
+    Retention { age: None, bytes: Some(bytes) }
+}
+
+/// Trims topic `t`, all of whose records were read; how many went.
+fn trim(log: &Log, keep: Retention, now: i64) -> u64 {
+    log.trim("t", keep, IngestTime(now), &|_| Offset(u64::MAX)).unwrap().records
+}
+
 #[test]
 fn retention_drops_whole_blocks_and_keeps_the_end() {
     let folder = tempfile::tempdir().unwrap();
@@ -163,25 +179,87 @@ fn retention_drops_whole_blocks_and_keeps_the_end() {
     for time in 0..10 {
         log.append(&[NewRecord { timestamp: Some(time), ..record("t", None, Some("v")) }]).unwrap();
     }
-    assert_eq!(log.trim(IngestTime(1_000)).unwrap(), 0);
+    assert_eq!(trim(&log, Retention::FOREVER, 1_000), 0);
     let mut reader = log.reader("t").unwrap();
     reader.seek(Partition(0), Offset(2)).unwrap();
-    log.set_retention("t", Retention { age: Some(Span(5)), bytes: None }).unwrap();
-    assert_eq!(log.trim(IngestTime(9)).unwrap(), 4);
+    assert_eq!(trim(&log, aged(5), 9), 4);
+    assert_eq!(log.oldest("t", Partition(0)).unwrap(), Some(IngestTime(4)));
     assert_eq!(reader.poll(10, Duration::ZERO).unwrap()[0].records[0].offset, Offset(4));
     let problems = reader.take_problems();
     assert!(problems[0].contains("offsets 2 to 3"), "{problems:?}");
-    log.set_retention("t", Retention { age: None, bytes: Some(1) }).unwrap();
-    assert_eq!(log.trim(IngestTime(9)).unwrap(), 5);
-    log.set_retention("t", Retention { age: Some(Span(0)), bytes: None }).unwrap();
-    assert_eq!(log.trim(IngestTime(100)).unwrap(), 1);
+    assert_eq!(trim(&log, sized(1), 9), 5);
+    log.set_retention("t", aged(0)).unwrap();
+    assert_eq!(trim(&log, aged(0), 100), 1);
+    log.reclaim().unwrap();
     drop(reader);
     drop(log);
     let log = open(folder.path());
     let info = log.topic("t").unwrap();
-    assert_eq!((info.partitions[0].start, info.partitions[0].end), (Offset(10), Offset(10)));
-    assert_eq!(info.retention, Retention { age: Some(Span(0)), bytes: None });
+    assert_eq!((info.partitions[0].start, info.partitions[0].end, info.partitions[0].bytes), (Offset(10), Offset(10), 0));
+    assert_eq!(info.retention, aged(0));
     assert_eq!(log.append(&[record("t", None, None)]).unwrap()[0].1, Offset(10));
+}
+
+#[test]
+fn what_was_not_read_is_never_trimmed() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = open(folder.path());
+    for time in 0..10 {
+        log.append(&[NewRecord { timestamp: Some(time), ..record("t", None, Some("v")) }]).unwrap();
+    }
+    let trimmed = log.trim("t", aged(0), IngestTime(100), &|_| Offset(6)).unwrap();
+    assert_eq!((trimmed.records, trimmed.unread), (5, 4));
+    let again = log.trim("t", sized(0), IngestTime(100), &|_| Offset(6)).unwrap();
+    assert_eq!(again, Trimmed { records: 0, bytes: 0, unread: 4 });
+    assert_eq!(log.read("t", Partition(0), Offset(0), 10).unwrap().records.len(), 5);
+}
+
+/// Bytes that do not compress.
+fn noise(bytes: usize, seed: u64) -> Vec<u8> {
+    let mut state = seed | 1;
+    let mut next = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state
+    };
+    (0..bytes / 8).flat_map(|_| next().to_le_bytes()).collect()
+}
+
+fn bytes_on_disk(folder: &Path) -> u64 {
+    let files = std::fs::read_dir(folder).unwrap().map(|file| file.unwrap());
+    files.filter(|file| file.file_name().to_string_lossy().ends_with(".blob")).map(|file| file.metadata().unwrap().len()).sum()
+}
+
+#[test]
+fn appends_go_on_while_space_is_reclaimed_and_files_shared_with_others_shrink() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = open(folder.path());
+    // Of each eight records seven go to `t`, the others stay: every blob file holds some of both.
+    let append = |count: u64| {
+        for index in 0..count {
+            let topic = if index % 8 == 0 { "kept" } else { "t" };
+            let value = Some(noise(512 << 10, index + 1));
+            log.append(&[NewRecord { timestamp: Some(index as i64), value, ..record(topic, None, None) }]).unwrap();
+        }
+    };
+    append(800);
+    let before = bytes_on_disk(folder.path());
+    assert!(before > 300 << 20, "{before}");
+    assert_eq!(trim(&log, aged(0), 10_000), 700);
+    std::thread::scope(|scope| {
+        let reclaimed = scope.spawn(|| log.reclaim());
+        let mut appended = 0;
+        while !reclaimed.is_finished() {
+            log.append(&[record("beside", None, Some("v"))]).unwrap();
+            appended += 1;
+        }
+        reclaimed.join().unwrap().unwrap();
+        assert!(appended > 3, "{appended} appends while space was reclaimed");
+    });
+    let after = bytes_on_disk(folder.path());
+    assert!(after < before / 3, "{before} bytes became {after}");
+    assert_eq!(log.read("kept", Partition(0), Offset(0), 1_000).unwrap().value(0), Some(noise(512 << 10, 1).as_slice()));
 }
 
 #[test]

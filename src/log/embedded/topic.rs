@@ -4,16 +4,8 @@ use parking_lot::{Condvar, Mutex};
 
 use crate::error::{Error, Result};
 use crate::id::{Offset, Partition};
+use crate::record::Retention;
 use crate::time::Span;
-
-/// How long and how much of each partition is kept; `None` is without limit. Whole blocks are dropped, so a partition
-/// may hold a little more.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Retention {
-    pub age: Option<Span>,
-    /// Stored (compressed) bytes of one partition.
-    pub bytes: Option<u64>,
-}
 
 /// A topic as it is now.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,14 +20,17 @@ pub struct TopicInfo {
 pub struct PartitionInfo {
     pub start: Offset,
     pub end: Offset,
+    /// Stored (compressed) bytes of these.
+    pub bytes: u64,
 }
 
-/// Where a partition starts and ends, and the stored bytes ever appended to it.
+/// Where a partition starts and ends, the stored bytes ever appended to it, and those of them before its start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Extent {
     pub start: u64,
     pub end: u64,
     pub bytes: u64,
+    pub dropped: u64,
 }
 
 #[derive(Debug)]
@@ -55,7 +50,11 @@ impl Topic {
     }
 
     pub fn info(&self) -> TopicInfo {
-        let info = |extent: &Extent| PartitionInfo { start: Offset(extent.start), end: Offset(extent.end) };
+        let info = |extent: &Extent| PartitionInfo {
+            start: Offset(extent.start),
+            end: Offset(extent.end),
+            bytes: extent.bytes.saturating_sub(extent.dropped),
+        };
         let partitions = self.extents.lock().iter().map(info).collect();
         TopicInfo { name: self.name.clone(), partitions, retention: *self.retention.lock() }
     }

@@ -17,7 +17,7 @@ use crate::id::{Offset, Partition};
 use crate::record::{Header, LastRead, LogReader, RecordRun};
 
 /// A poll ends once its runs together hold so many bytes.
-const POLL_BYTES_MAX: usize = 64 << 20;
+const POLL_BYTES_MAX: usize = 8 << 20;
 /// How long a broker is asked whether it is there, after something went wrong and nothing was read.
 const PROBE_MIN: Duration = Duration::from_millis(100);
 const PROBE_MAX: Duration = Duration::from_secs(1);
