@@ -122,7 +122,7 @@ features windows of thing from events (
   n = count(*) over 1h,
   lately = last_n(x, 3) over 2h,
   oldest = first(x) over 1h offset 30m,
-  gap = seconds_since_last(x) over 2h default -1,
+  gap = seconds_since_last() over 2h default -1,
 );
 features lasting of thing from events (total = count(*), newest = last(x));
 features visits of thing from events (visit = count(*) over session 10m);
