@@ -4,9 +4,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use axum::body::Bytes;
-use axum::extract::State as Shared;
-use axum::extract::rejection::BytesRejection;
+use axum::extract::{Request, State as Shared};
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value as Json, json};
@@ -16,6 +14,7 @@ use crate::log::embedded::Trimmed;
 use crate::record::Retention;
 use crate::time::Span;
 
+use super::asked::{Asked, Takes};
 use super::error::Refusal;
 use super::routes::TRIM;
 use super::state::{Answer, State, json as answered};
@@ -55,12 +54,13 @@ impl TrimRequest {
     }
 }
 
-pub(super) async fn answer(Shared(state): Shared<Arc<State>>, body: Result<Bytes, BytesRejection>) -> Response {
-    state.measured(TRIM, trimmed(&state, body)).await
+pub(super) async fn answer(Shared(state): Shared<Arc<State>>, request: Request) -> Response {
+    let asked = state.asked(request, Takes::Json).await;
+    state.measured(TRIM, trimmed(&state, asked)).await
 }
 
-async fn trimmed(state: &Arc<State>, body: Result<Bytes, BytesRejection>) -> Answer {
-    let body: Json = serde_json::from_slice(&state.body(body)?).unwrap_or_default();
+async fn trimmed(state: &Arc<State>, asked: Result<Asked, Refusal>) -> Answer {
+    let body: Json = serde_json::from_slice(asked?.body.bytes()).unwrap_or_default();
     let Some(request) = body["request"].as_str().map(str::to_owned) else {
         let message = "expected {\"request\": \"..\"}, the name of a file in the data folder";
         return Err(Refusal::bad("invalid", "request".to_owned(), message));
