@@ -234,6 +234,8 @@ fn schemas(plan: &Plan) -> Json {
     add("CopyRequest", object(&["nonce"], json!({"nonce": {"type": "string"}})));
     let paused = json!({"paused_ms": {"type": "number", "description": "how long writers waited"}});
     add("CopyAnswer", object(&["paused_ms"], paused));
+    let trimmed = json!({"records": {"type": "integer"}, "bytes": {"type": "integer"}, "unread": {"type": "integer"}});
+    add("TrimAnswer", object(&["records", "bytes", "unread"], trimmed));
     add(
         "PushAnswer",
         object(
