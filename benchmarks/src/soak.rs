@@ -35,7 +35,7 @@ vector v on payments (of_user.n_1m, of_user.n_5m, of_user.s_1m, of_merchant.n_5m
 model linear from 'linear_4.onnx' takes v score payments into topic 'scores';
 ";
 
-const SETTINGS: &str = "log_retention = \"5m\"\n";
+const SETTINGS: &str = "[retention]\nsources = \"5m\"\npredictions = \"5m\"\n";
 
 /// What one kind of request took, and how often it failed.
 struct Waits {

@@ -156,6 +156,7 @@ fn what_waits_and_what_fails_is_counted() {
     assert!(server.metric("forebay_state_keys", "") >= 7.0);
     for topic in ["topic=\"events\"", "topic=\"predictions\""] {
         assert_eq!(server.metric("forebay_topic_records", topic), 500.0);
+        assert!(server.metric("forebay_topic_bytes", topic) > 1_000.0);
     }
     let wrong = |path: &str, count: usize| (0..count).for_each(|_| assert!(server.post(path, &json!({"keys": [{"nothing": 1}]})).0 >= 400));
     wrong("/v1/vectors/v/lookup", 2);

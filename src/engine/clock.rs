@@ -62,7 +62,8 @@ impl ClockWatch {
         Some(if step.0 > 0 {
             format!(
                 "it was set ahead by {size}, to {now}: where that is wrong, windows of lookups that name no as_of are that much too \
-                 late and may be empty; set the clock right (a machine that slept shows the same)"
+                 late and may be empty; set the clock right (a machine that slept shows the same). Until that was told for an hour, \
+                 the log forgets nothing by age"
             )
         } else {
             format!(
@@ -88,6 +89,7 @@ pub fn watch(shared: &Shared, watch: &mut ClockWatch, at: Instant) {
 /// Says which steps stand.
 pub fn tell(shared: &Shared, watch: &ClockWatch) {
     shared.measures.clock_step.set(watch.step().0 as f64 / 1e6);
+    shared.set_clock_is_ahead(watch.step().0 > 0);
     shared.set_problem(Kind::Clock, "the clock", watch.problem());
 }
 

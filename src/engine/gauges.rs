@@ -98,7 +98,9 @@ fn disk(shared: &Shared) {
     for topic in shared.logs.embedded.topics().unwrap_or_default() {
         let labels = [("topic", topic.name.as_str())];
         let records: u64 = topic.partitions.iter().map(|partition| partition.end.0 - partition.start.0).sum();
+        let bytes: u64 = topic.partitions.iter().map(|partition| partition.bytes).sum();
         metrics.set(names::TOPIC_RECORDS, &labels, records as f64);
+        metrics.set(names::TOPIC_BYTES, &labels, bytes as f64);
     }
     let mut sized = shared.views_sized.lock();
     if sized.is_none_or(|at| at.elapsed() > SIZES_AGE) {

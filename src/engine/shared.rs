@@ -214,6 +214,8 @@ pub struct Shared {
     /// The error that ended the engine.
     failed: Mutex<Option<Error>>,
     stopping: AtomicBool,
+    /// Whether the clock was set ahead lately: by it everything is old.
+    clock_is_ahead: AtomicBool,
     /// Since when it is asked to stop.
     stop_asked: OnceLock<Instant>,
     ready: AtomicBool,
@@ -280,6 +282,7 @@ impl Shared {
             problems: Problems::default(),
             failed: Mutex::new(None),
             stopping: AtomicBool::new(false),
+            clock_is_ahead: AtomicBool::new(false),
             stop_asked: OnceLock::new(),
             ready: AtomicBool::new(false),
             ready_when,
@@ -388,6 +391,14 @@ impl Shared {
             Some(error) => Err(error.clone().context("the engine has stopped")),
             None => Ok(()),
         }
+    }
+
+    pub fn set_clock_is_ahead(&self, ahead: bool) {
+        self.clock_is_ahead.store(ahead, Ordering::Relaxed);
+    }
+
+    pub fn is_clock_ahead(&self) -> bool {
+        self.clock_is_ahead.load(Ordering::Relaxed)
     }
 
     pub fn stop(&self) {
