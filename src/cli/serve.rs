@@ -16,8 +16,8 @@ use super::context::Context;
 use super::definitions::{self, Applied};
 use super::plan::against_applied;
 use super::progress::Progress;
-use super::summary;
 use super::signals::Signals;
+use super::summary;
 use super::{DONE, FAILED, Outcome};
 
 /// How often it is looked whether the engine still runs.

@@ -95,7 +95,7 @@ fn disk(shared: &Shared) {
     for part in ["log", "online"] {
         metrics.set(names::DATA_BYTES, &[("part", part)], bytes_of(&shared.folder.join(part)) as f64);
     }
-    for topic in shared.logs.embedded.topics().unwrap_or_default() {
+    for topic in shared.logs.embedded.topics() {
         let labels = [("topic", topic.name.as_str())];
         let records: u64 = topic.partitions.iter().map(|partition| partition.end.0 - partition.start.0).sum();
         let bytes: u64 = topic.partitions.iter().map(|partition| partition.bytes).sum();

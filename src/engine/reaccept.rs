@@ -6,11 +6,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::accept::Rules;
+use super::intake::Intake;
 use super::lane::{Lane, Taken};
 use super::models::Loaded;
 use super::outbox::Outbox;
 use super::reader;
-use super::shared::{Applied, Definitions, Shared};
+use super::retention::Kept;
+use super::shared::{Applied, Bounds, Definitions, Shared};
 use super::work::events_of;
 use super::{embedded, logs};
 use crate::config::Config;
@@ -41,6 +43,7 @@ pub fn accepted_again(
     let logs = logs(config, plan, log);
     let unloaded = |model: &Model| -> Result<Loaded> { Err(Error::internal(format!("model {} scores nothing here", model.name))) };
     let models = plan.models.iter().map(unloaded).collect();
+    let bounds = Bounds { intake: Arc::new(Intake::new(config.intake_bytes)), kept: Kept::new(&config.retention, plan) };
     let definitions = Arc::new(Definitions::new(Arc::new(plan.clone()), 1, usize::MAX));
     let shared = Arc::new(Shared::new(
         definitions,
@@ -48,10 +51,11 @@ pub fn accepted_again(
         logs,
         models,
         Applied::default(),
+        bounds,
         clock,
         Metrics::new(),
         config.data.clone(),
-        Outbox::new(None, 0),
+        Outbox::new(None, 0, config.outbox_bytes_max),
         config.ready_when,
     ));
     let declared = &plan.sources[source];

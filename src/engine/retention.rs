@@ -84,7 +84,8 @@ pub fn keep(shared: &Shared, told: &mut BTreeSet<String>) {
         }
         // By a clock that was set ahead just now everything is old.
         let age = wanted.age.filter(|_| !shared.is_clock_ahead());
-        let trimmed = log.trim(&topic.name, Retention { age, ..wanted }, now, &read_upto(shared.plan(), &topic.name, applied_upto(&applied)))?;
+        let trimmed =
+            log.trim(&topic.name, Retention { age, ..wanted }, now, &read_upto(shared.plan(), &topic.name, applied_upto(&applied)))?;
         if trimmed.records > 0 {
             tracing::debug!(topic = topic.name, "retention of {wanted} dropped {} records, {} bytes", trimmed.records, trimmed.bytes);
         }
