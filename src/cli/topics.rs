@@ -23,7 +23,6 @@ use crate::time::{EventTime, Span};
 use super::Outcome;
 use super::client::{Client, escaped};
 use super::context::Context;
-use super::in_force::{self, Asked, Choice};
 use super::logs::{self, System};
 use super::output::write;
 use super::{definitions, lookup};
@@ -348,7 +347,7 @@ fn trim(context: &Context, arguments: &TrimArguments) -> Result<()> {
             (of("records"), of("bytes"), of("unread"))
         }
         None => {
-            let plan = in_force::plan(context, Choice::default(), Asked::Stored)?;
+            let plan = definitions::applied_or_current(context)?;
             let trimmed = engine::trim_without_engine(&context.config, &plan, topic, keep, Arc::clone(&context.clock))?;
             (trimmed.records, trimmed.bytes, trimmed.unread)
         }

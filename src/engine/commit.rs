@@ -33,8 +33,6 @@ const IN_FLIGHT_MAX: usize = 2;
 const REPLAY_EVENTS_MAX: u64 = 200_000;
 /// How long the committer waits for something to do before it looks after flushes.
 const TICK: Duration = Duration::from_millis(20);
-/// A partition that gave no event for so long does not hold back trimming.
-const IDLE_AFTER: Duration = Duration::from_mins(5);
 
 /// A commit takes in no more once what it holds in memory reaches so many bytes.
 const BATCH_BYTES_MAX: u64 = 32 << 20;
@@ -538,7 +536,7 @@ impl Committer {
                 self.lanes.entry((source, *partition)).or_insert_with(Lane::new);
             }
         }
-        for key in lane::silent(&self.lanes, IDLE_AFTER) {
+        for key in lane::silent(&self.lanes) {
             if let Some(lane) = self.lanes.get_mut(&key) {
                 lane.idle_since = Some(self.progress.committed);
                 tracing::info!(

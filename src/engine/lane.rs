@@ -46,11 +46,14 @@ pub fn lowest_frontier(lanes: &Lanes, source: usize, awaited: &BTreeMap<Partitio
     own.filter(|(_, lane)| lane.idle_since.is_none()).filter_map(|(_, lane)| lane.gate.frontier).min()
 }
 
+/// A partition that gave no event for so long does not hold back trimming.
+const IDLE_AFTER: Duration = Duration::from_mins(5);
+
 /// The partitions that gave nothing for so long while others of their source went on, and are not set aside yet.
-pub fn silent(lanes: &Lanes, idle_after: Duration) -> Vec<(usize, Partition)> {
+pub fn silent(lanes: &Lanes) -> Vec<(usize, Partition)> {
     let newest =
         |source| lanes.range((source, Partition(0))..=(source, Partition(u32::MAX))).map(|(_, lane): (_, &Lane)| lane.last_event).max();
-    let is_silent = |source, lane: &Lane| newest(source).is_some_and(|newest| newest.duration_since(lane.last_event) > idle_after);
+    let is_silent = |source, lane: &Lane| newest(source).is_some_and(|newest| newest.duration_since(lane.last_event) > IDLE_AFTER);
     let silent = lanes.iter().filter(|((source, _), lane)| lane.idle_since.is_none() && is_silent(*source, lane));
     silent.map(|(key, _)| *key).collect()
 }
