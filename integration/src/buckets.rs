@@ -116,7 +116,12 @@ impl Buckets {
     fn request(&self, method: &str, path: &str, body: &[u8]) -> Option<Vec<u8>> {
         let agent: ureq::Agent = ureq::Agent::config_builder().proxy(None).build().into();
         let url = format!("http://{}{path}", self.address);
-        let mut answer = if method == "PUT" { agent.put(url).send(body).ok()? } else { agent.get(url).call().ok()? };
+        // Who asks without a signature is not shown an object; the store does not look at what is signed.
+        let signed = "AWS4-HMAC-SHA256 Credential=one/20260101/us-east-1/s3/aws4_request, SignedHeaders=host, Signature=0";
+        let mut answer = match method {
+            "PUT" => agent.put(url).header("authorization", signed).send(body).ok()?,
+            _ => agent.get(url).header("authorization", signed).call().ok()?,
+        };
         answer.body_mut().read_to_vec().ok()
     }
 }
