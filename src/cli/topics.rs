@@ -41,6 +41,9 @@ pub(super) enum Command {
     #[command(after_help = "Examples:\n  forebay topics write payments payments.ndjson")]
     Write(WriteArguments),
     /// Drop the oldest records of a topic of the embedded log, as far as they were read
+    #[command(
+        after_help = "Examples:\n  forebay topics trim payments.dead --before 2026-01-31T00:00:00Z\n  forebay topics trim predictions --keep 500MiB"
+    )]
     Trim(TrimArguments),
 }
 
