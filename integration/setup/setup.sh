@@ -229,27 +229,24 @@ watching() {
   mark watching "$what"
 }
 
-# ---- an object store --------------------------------------------------------------------------------------------
+# ---- parts that have a Python environment of their own ------------------------------------------------------------
 
-schemathesis() {
+# The requirements of part `$1` into `$1-venv`, whose command `$2` shows that it is whole.
+own_python() {
   local what
-  what=$(cat "$here/requirements-schemathesis.txt")
-  [ -e "$(stamp schemathesis "$what")" ] && [ -x "$cache/schemathesis-venv/bin/schemathesis" ] && return 0
-  say "schemathesis $(sed -n 's/^schemathesis==//p' "$here/requirements-schemathesis.txt"), for tests, into $cache/schemathesis-venv"
-  venv schemathesis-venv
-  pip_install schemathesis-venv --requirement "$here/requirements-schemathesis.txt"
-  mark schemathesis "$what"
+  what=$(cat "$here/requirements-$1.txt")
+  [ -e "$(stamp "$1" "$what")" ] && [ -x "$cache/$1-venv/bin/$2" ] && return 0
+  say "$(grep -v '^#' "$here/requirements-$1.txt" | tr '\n' ' ')for tests, into $cache/$1-venv"
+  venv "$1-venv"
+  pip_install "$1-venv" --requirement "$here/requirements-$1.txt"
+  mark "$1" "$what"
 }
 
-moto() {
-  local what
-  what=$(cat "$here/requirements-moto.txt")
-  [ -e "$(stamp moto "$what")" ] && [ -x "$cache/moto-venv/bin/moto_server" ] && return 0
-  say "an object store for tests into $cache/moto-venv: $(grep -v '^#' "$here/requirements-moto.txt" | tr '\n' ' ')"
-  venv moto-venv
-  pip_install moto-venv --requirement "$here/requirements-moto.txt"
-  mark moto "$what"
-}
+# What asks the server everything that its document allows and forbids.
+schemathesis() { own_python schemathesis schemathesis; }
+
+# An object store.
+moto() { own_python moto moto_server; }
 
 # ---- peers -----------------------------------------------------------------------------------------------------
 

@@ -11,6 +11,26 @@ use crate::answers::read_json;
 /// How long an answer is waited for.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// A small project to send them to.
+pub const DEFINITIONS: &str = "
+source events (k bigint, x double, t timestamp)
+from log 'events'
+event time t
+lateness '1 day' history '30 days';
+
+entity thing (k bigint);
+
+features things of thing from events (
+  n = count(*) over 1d,
+);
+
+vector v (things.*);
+";
+
+/// What lookups and pushes of it are sent to.
+pub const LOOKUP: &str = "/v1/vectors/v/lookup";
+pub const EVENTS: &str = "/v1/sources/events/events";
+
 /// A connection.
 pub struct Raw(TcpStream);
 

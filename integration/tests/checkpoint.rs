@@ -205,6 +205,13 @@ fn an_engine_goes_on_from_a_checkpoint_that_was_made_while_events_came() {
     }
 }
 
+/// What the status says of checkpoints that are not made.
+fn problem(server: &Server) -> Option<String> {
+    let status = read_json(&server.get("/v1/status").1);
+    let mut problems = status["problems"].as_array().into_iter().flatten().filter_map(Json::as_str);
+    problems.find(|text| text.starts_with("checkpoints: ")).map(str::to_owned)
+}
+
 /// A stopped project with a checkpoint of two moments in `backup`.
 fn with_two() -> Project {
     let project = project();
@@ -433,22 +440,12 @@ fn a_running_server_makes_them_by_itself_and_keeps_so_many() {
     // A place that cannot be written is a problem until it can be again.
     fs::rename(project.path("backup"), project.path("kept")).expect("a folder");
     fs::write(project.path("backup"), "in the way").expect("a file");
-    let problem = || {
-        let status = read_json(&server.get("/v1/status").1);
-        status["problems"]
-            .as_array()
-            .into_iter()
-            .flatten()
-            .filter_map(Json::as_str)
-            .find(|text| text.starts_with("checkpoints: "))
-            .map(str::to_owned)
-    };
-    let said = wait_for("a problem", problem);
+    let said = wait_for("a problem", || problem(&server));
     assert!(said.contains("backup"), "{said}");
     let _ = server.push("events", &records(100, 200));
     fs::remove_file(project.path("backup")).expect("a file");
     fs::rename(project.path("kept"), project.path("backup")).expect("a folder");
-    wait_for("the problem to go", || problem().is_none().then_some(()));
+    wait_for("the problem to go", || problem(&server).is_none().then_some(()));
     assert_eq!(server.stop(), Some(0));
 }
 

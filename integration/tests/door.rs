@@ -4,26 +4,8 @@
 use std::time::{Duration, Instant};
 
 use forebay_integration::harness::{Project, Server, wait_for};
-use forebay_integration::raw::{Raw, post};
+use forebay_integration::raw::{DEFINITIONS, EVENTS, LOOKUP, Raw, post};
 use serde_json::{Value as Json, json};
-
-const DEFINITIONS: &str = "
-source events (k bigint, x double, t timestamp)
-from log 'events'
-event time t
-lateness '1 day' history '30 days';
-
-entity thing (k bigint);
-
-features things of thing from events (
-  n = count(*) over 1d,
-);
-
-vector v (things.*);
-";
-
-const LOOKUP: &str = "/v1/vectors/v/lookup";
-const EVENTS: &str = "/v1/sources/events/events";
 
 fn events() -> Project {
     Project::new(DEFINITIONS)

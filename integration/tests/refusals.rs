@@ -2,25 +2,8 @@
 //! and a message, and the server answers on.
 
 use forebay_integration::harness::{Project, Server};
-use forebay_integration::raw::{Answer, Raw};
+use forebay_integration::raw::{Answer, DEFINITIONS, EVENTS, LOOKUP, Raw};
 
-const DEFINITIONS: &str = "
-source events (k bigint, x double, t timestamp)
-from log 'events'
-event time t
-lateness '1 day' history '30 days';
-
-entity thing (k bigint);
-
-features things of thing from events (
-  n = count(*) over 1d,
-);
-
-vector v (things.*);
-";
-
-const LOOKUP: &str = "/v1/vectors/v/lookup";
-const EVENTS: &str = "/v1/sources/events/events";
 const POSTS: [&str; 2] = [LOOKUP, EVENTS];
 const GETS: [&str; 6] = ["/v1/catalog", "/v1/status", "/health/live", "/health/ready", "/metrics", "/openapi.json"];
 

@@ -90,16 +90,6 @@ fn a_store_that_is_away_slow_or_refuses_is_said_and_disturbs_nothing() {
     let shown = project.run(&["config"]).ok();
     assert!(shown.stdout.contains("s3.region") && !shown.stdout.contains("two\n"), "secrets are not shown: {}", shown.stdout);
     let server = project.serve();
-    let problem = || {
-        let status = read_json(&server.get("/v1/status").1);
-        status["problems"]
-            .as_array()
-            .into_iter()
-            .flatten()
-            .filter_map(Json::as_str)
-            .find(|text| text.starts_with("checkpoints: "))
-            .map(str::to_owned)
-    };
     let mut next = 0;
     let mut push = || {
         let started = Instant::now();
@@ -110,11 +100,11 @@ fn a_store_that_is_away_slow_or_refuses_is_said_and_disturbs_nothing() {
     for door in [Door::Shut, Door::Silent] {
         push();
         store.door(door);
-        let said = wait_for("a problem", problem);
+        let said = wait_for("a problem", || problem(&server));
         assert!(said.contains(&place), "{said}");
         push();
         store.door(Door::Open);
-        wait_for("the problem to go", || problem().is_none().then_some(()));
+        wait_for("the problem to go", || problem(&server).is_none().then_some(()));
     }
     // While one waits for a store that says nothing, a stop is soon over.
     store.door(Door::Silent);

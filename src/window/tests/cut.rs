@@ -1,7 +1,7 @@
 //! What was cut out of a state, read while the state goes on: it is what it was, whatever is inserted, taken out, stored
 //! anew and forgotten since.
 
-use super::fixture::{Events, Store, narrowed, random};
+use super::fixture::{Events, Store, in_chunks, of_long_windows, random};
 use super::{queries, same};
 use crate::time::EventTime;
 use crate::window::{Inputs, KeyState, Layout};
@@ -19,17 +19,11 @@ fn copy(store: &Store) -> Store {
 
 #[test]
 fn a_cut_stays_what_it_was() {
-    let view = narrowed(|feature| ["_10", "_1000_open", "_all", "_excluding", "_offset"].iter().any(|end| feature.name.ends_with(end)));
+    let view = of_long_windows();
     let layout = Layout::new(&view);
     for seed in [3, 5] {
         let mut next = random(seed);
-        let mut now = 0;
-        let rows: Vec<(i64, u32, u64)> = (0..4_000)
-            .map(|_| {
-                now += if next().is_multiple_of(50) { 3_000 } else { (next() % 4) as i64 };
-                (now, (next() % 3) as u32, next())
-            })
-            .collect();
+        let rows = in_chunks(&mut next, 4_000);
         let events = Events::new(&rows);
         let inputs = Inputs::evaluate(&view, &events.batch()).unwrap();
         let (mut state, mut store) = (KeyState::new(&layout), Store::default());

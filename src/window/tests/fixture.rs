@@ -218,6 +218,21 @@ pub(super) fn all_features(layout: &Layout) -> Vec<usize> {
     (0..layout.features.len()).collect()
 }
 
+/// The features that read chunks of a key's events in different ways.
+pub(super) fn of_long_windows() -> View {
+    narrowed(|feature| ["_10", "_1000_open", "_all", "_excluding", "_offset"].iter().any(|end| feature.name.ends_with(end)))
+}
+
+/// Rows of one key, so many that most lie in chunks, with gaps and equal times among them.
+pub(super) fn in_chunks(next: &mut impl FnMut() -> u64, count: usize) -> Vec<(i64, u32, u64)> {
+    let mut now = 0;
+    let row = |_| {
+        now += if next().is_multiple_of(50) { 3_000 } else { (next() % 4) as i64 };
+        (now, (next() % 3) as u32, next())
+    };
+    (0..count).map(row).collect()
+}
+
 /// Numbers of a xorshift generator.
 pub(super) fn random(seed: u64) -> impl FnMut() -> u64 {
     let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;

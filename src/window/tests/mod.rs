@@ -9,7 +9,7 @@ mod scan;
 
 use proptest::prelude::*;
 
-use self::fixture::{Events, Store, all_features, layout, narrowed, random, view};
+use self::fixture::{Events, Store, all_features, layout, narrowed, of_long_windows, random, view};
 use super::*;
 use crate::aggregate::Partial;
 use crate::id::Places;
@@ -191,7 +191,7 @@ fn a_long_history_survives_where_tiles_leave_parts_out() {
 }
 
 fn long_history(left_out: u64, ttl: Option<Span>) {
-    let view = narrowed(|feature| ["_10", "_1000_open", "_all", "_excluding", "_offset"].iter().any(|end| feature.name.ends_with(end)));
+    let view = of_long_windows();
     let view = View { ttl, ..view };
     let layout = layout(&view, left_out);
     let mut next = random(7);

@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use super::fixture::{Events, Store, narrowed, random, view};
+use super::fixture::{Events, Store, in_chunks, of_long_windows, random, view};
 use super::{events, layout, left_out, queries, same, ttl};
 use crate::id::{Offset, Position};
 use crate::plan::View;
@@ -58,16 +58,10 @@ proptest! {
 
 #[test]
 fn events_are_taken_out_of_chunks() {
-    let view = narrowed(|feature| ["_10", "_1000_open", "_all", "_excluding", "_offset"].iter().any(|end| feature.name.ends_with(end)));
+    let view = of_long_windows();
     let layout = Layout::new(&view);
     let mut next = random(11);
-    let mut now = 0;
-    let rows: Vec<(i64, u32, u64)> = (0..9_000)
-        .map(|_| {
-            now += if next().is_multiple_of(50) { 3_000 } else { (next() % 4) as i64 };
-            (now, (next() % 3) as u32, next())
-        })
-        .collect();
+    let rows = in_chunks(&mut next, 9_000);
     let events = Events::new(&rows);
     let inputs = Inputs::evaluate(&view, &events.batch()).unwrap();
     let (mut state, mut store) = (KeyState::new(&layout), Store::default());
