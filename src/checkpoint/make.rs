@@ -11,6 +11,7 @@ use super::files::{below, failed, hash, is_never_changed};
 use super::manifest::{FileSum, Manifest};
 use super::target::{Target, Watch};
 use crate::error::{Error, ErrorKind, Result};
+use crate::log::embedded;
 use crate::online;
 use crate::time::IngestTime;
 
@@ -92,13 +93,7 @@ fn known(path: &PathBuf) -> Result<Known> {
 
 /// Whose copy it is and how far, which also tells whether it can be opened at all.
 fn look_at(copy: &Path, manifest: &mut Manifest) -> Result<()> {
-    let about = copy.join("folder.json");
-    if about.exists() {
-        let bytes = fs::read(&about).map_err(|error| failed("read", &about, &error))?;
-        let value: serde_json::Value =
-            serde_json::from_slice(&bytes).map_err(|error| Error::corrupt(format!("{} is damaged: {error}", about.display())))?;
-        manifest.folder = value["identity"].as_str().map(str::to_owned);
-    }
+    manifest.folder = embedded::identity(&copy.join("log"))?;
     let online = copy.join("online");
     if online.join("CURRENT").exists() {
         manifest.seq = Some(online::Store::open_read_only(&online, 8 << 20)?.progress()?.committed.0);

@@ -20,7 +20,7 @@ pub struct Manifest {
     pub made_at: String,
     /// The version of Forebay that made it.
     pub forebay: String,
-    /// The identity of the data folder; `None` of one of a version that gave none.
+    /// What the data folder is known by: its log's identity; `None` of one without a log.
     pub folder: Option<String>,
     /// The last event that was committed; `None` where no event ever was.
     pub seq: Option<u64>,

@@ -12,7 +12,7 @@ use crate::copying::Way;
 use crate::error::{Error, Result};
 
 /// The parts of a data folder, and the lock of each that has one.
-const PARTS: [(&str, bool); 5] = [("online", true), ("log", true), ("offline", false), ("definitions", false), ("folder.json", false)];
+const PARTS: [(&str, bool); 4] = [("online", true), ("log", true), ("offline", false), ("definitions", false)];
 
 /// Copies into a folder that is there and empty.
 ///
@@ -33,8 +33,6 @@ pub fn copy_stopped(data: &Path, into: &Path) -> Result<()> {
                 place(&file, &located(&to, &path), way)?;
             }
             is_empty = false;
-        } else if from.exists() {
-            place(&from, &to, Way::Copies)?;
         }
     }
     drop(locks);

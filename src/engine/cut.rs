@@ -13,9 +13,6 @@ use crate::error::{Error, Result};
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Pause(pub Duration);
 
-/// Files of a data folder that are neither log nor online nor offline store.
-const ALONGSIDE: [&str; 2] = ["definitions", "folder.json"];
-
 /// Copies into `folder`, which is there and empty.
 ///
 /// # Errors
@@ -41,9 +38,7 @@ pub fn cut(shared: &Shared, folder: &Path) -> Result<Pause> {
     online.finish()?;
     log.finish()?;
     parquet.copy_into(&folder.join("offline"), way)?;
-    for name in ALONGSIDE {
-        copy(&shared.folder.join(name), &folder.join(name))?;
-    }
+    copy(&shared.folder.join("definitions"), &folder.join("definitions"))?;
     Ok(Pause(paused))
 }
 

@@ -271,6 +271,19 @@ impl Inner {
     }
 }
 
+/// What a log is known by, in a copy of it too: RocksDB gave it when the log was made. `None` where there is no log.
+///
+/// # Errors
+/// Those of opening a log to read.
+pub fn identity(folder: &Path) -> Result<Option<String>> {
+    if !folder.join("CURRENT").exists() {
+        return Ok(None);
+    }
+    let identity = open_store(folder, Mode::ReadOnly)?.get_db_identity();
+    let identity = identity.map_err(|error| store_error(folder, "reading what the log is known by", error.as_ref()))?;
+    Ok(Some(String::from_utf8_lossy(&identity).into_owned()))
+}
+
 fn open_store(folder: &Path, mode: Mode) -> Result<DB> {
     let mut options = Options::default();
     options.set_compression_type(DBCompressionType::None);
