@@ -99,24 +99,19 @@ pub fn spawn(shared: &Arc<Shared>, name: String, body: impl FnOnce() + Send + 's
 
 fn apply(shared: &Shared, workers: &[(Sender<(Arc<Work>, bool)>, Receiver<Reply>)], scorer: &mut Scorer, task: Task) -> Result<Done> {
     let Task { work, applied, committed } = task;
-    let gone = || Error::internal("a shard's thread has ended; see the log for its panic");
-    let mut outcomes = Vec::with_capacity(workers.len());
-    {
+    let outcomes = {
         let keeps = shared.lookups_come();
         let whole = (!keeps).then(|| shared.epoch.write());
-        for (sender, _) in workers {
-            sender.send((Arc::clone(&work), keeps)).map_err(|_| gone())?;
-        }
-        for (_, replies) in workers {
-            outcomes.push(replies.recv().map_err(|_| gone())?);
-        }
+        let outcomes = by_shards(workers, &work, keeps);
         let _next = whole.unwrap_or_else(|| shared.epoch.write());
-        if outcomes.iter().all(Result::is_ok) {
-            shared.publish_applied(applied);
+        match &outcomes {
+            Ok(_) => shared.publish_applied(applied),
+            // Before anybody reads what is applied by half.
+            Err(error) => shared.fail(error.clone()),
         }
-    }
+        outcomes?
+    };
     shared.measures.apply_seconds.record(committed.elapsed());
-    let outcomes = outcomes.into_iter().collect::<Result<Vec<ShardOutcome>>>()?;
     let flushed = outcomes.iter().map(|outcome| outcome.flushed).min().unwrap_or(work.last);
     let loads = outcomes.iter().map(|outcome| outcome.loads).sum();
     let mut rows = Vec::new();
@@ -131,4 +126,14 @@ fn apply(shared: &Shared, workers: &[(Sender<(Arc<Work>, bool)>, Receiver<Reply>
     let outputs = scorer.score(shared, &work, reads)?;
     let drift = scorer.drift_rows(shared)?;
     Ok(Done { number: work.number, last: work.last, outputs, rows, drift, flushed, disordered })
+}
+
+/// What each shard makes of a work; an error once all have ended with it.
+fn by_shards(workers: &[(Sender<(Arc<Work>, bool)>, Receiver<Reply>)], work: &Arc<Work>, keeps: bool) -> Result<Vec<ShardOutcome>> {
+    let gone = || Error::internal("a shard's thread has ended; see the log for its panic");
+    for (sender, _) in workers {
+        sender.send((Arc::clone(work), keeps)).map_err(|_| gone())?;
+    }
+    let replies: Vec<Reply> = workers.iter().map(|(_, replies)| replies.recv().unwrap_or_else(|_| Err(gone()))).collect();
+    replies.into_iter().collect()
 }

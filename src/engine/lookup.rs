@@ -12,9 +12,9 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::api::{LookupAnswer, LookupRequest, LookupRow};
 use super::handle::Handle;
-use super::shard::{NOT_IN_ORDER, ReadAt, shard_of};
+use super::shard::{NOT_IN_ORDER, shard_of};
 use super::shared::{Applied, Shared};
-use super::stored::{StoredChunks, read_stored};
+use super::stored::{StoredChunks, stored_state};
 use crate::error::{Error, Result};
 use crate::key::append_key_value;
 use crate::online::ReadRows;
@@ -36,7 +36,7 @@ const MANY: u64 = 16_384;
 /// What became of a lookup that nobody must wait for.
 pub enum Tried {
     Answered(Result<LookupAnswer>),
-    /// The next cut is being made: `lookup` waits for that, which is not long.
+    /// The next cut is being made: `lookup_waiting` waits for that, which is not long.
     Busy,
     /// It takes long: `lookup_long`.
     Long,
@@ -104,6 +104,16 @@ impl Handle {
     /// The same for a thread that others wait for, with `after` passed already.
     #[must_use]
     pub fn try_lookup(&self, request: &LookupRequest) -> Tried {
+        self.tried(request, false)
+    }
+
+    /// The same for a thread that may wait for the next cut: never `Busy`.
+    #[must_use]
+    pub fn lookup_waiting(&self, request: &LookupRequest) -> Tried {
+        self.tried(request, true)
+    }
+
+    fn tried(&self, request: &LookupRequest, waits: bool) -> Tried {
         if request.rows.len() > QUICK_ROWS {
             return Tried::Long;
         }
@@ -113,9 +123,12 @@ impl Handle {
         };
         let started = Instant::now();
         self.shared.lookup_came();
-        let guard = match self.shared.gathers.load(Ordering::SeqCst) {
-            0 => self.shared.epoch.try_read(),
-            _ => self.shared.epoch.try_read_recursive(),
+        let (epoch, gathers) = (&self.shared.epoch, self.shared.gathers.load(Ordering::SeqCst));
+        let guard = match (waits, gathers) {
+            (true, 0) => Some(epoch.read()),
+            (true, _) => Some(epoch.read_recursive()),
+            (false, 0) => epoch.try_read(),
+            (false, _) => epoch.try_read_recursive(),
         };
         let Some(guard) = guard else { return Tried::Busy };
         let found = self.found_quickly(&asked, started);
@@ -172,6 +185,8 @@ impl Handle {
     /// Under the guard: what is in the store is read as it is now. `None` where it takes long.
     fn found_quickly(&self, asked: &Asked<'_>, started: Instant) -> Result<Option<(std::sync::Arc<Applied>, Found)>> {
         let shared = &*self.shared;
+        // Behind a work that failed half-way there is no cut.
+        shared.check()?;
         let applied = shared.applied();
         self.check_history(asked.vector, &applied, asked.q)?;
         let mut found = Found::default();
@@ -197,10 +212,15 @@ impl Handle {
             let cut = cut.map_err(|error| shared.definitions.failed(view, error))?;
             let known = match cut {
                 Place::Read(known) => Ok(known),
-                Place::Absent => {
-                    let at = ReadAt { view, key: bytes, hash: key.hash, q: asked.q, current: &[] };
-                    read_stored(&shared.definitions, &shared.store, &at, features, values)
-                }
+                Place::Absent => match stored_state(&shared.definitions, &shared.store, view, bytes) {
+                    Ok(Some(state)) if state.events(layout) >= MANY && asked.is_slow(shared) => return Ok(None),
+                    Ok(Some(state)) => asked.timed(shared, &state, view, || state.read(layout, asked.q, &[], features, &chunks, values)),
+                    Ok(None) => {
+                        read_empty(layout, asked.q, features, values);
+                        Ok(Known::All)
+                    }
+                    Err(error) => Err(error),
+                },
                 Place::Cut(state) => asked.timed(shared, &state, view, || state.read(layout, asked.q, &[], features, &chunks, values)),
                 Place::Long => return Ok(None),
             };
@@ -219,6 +239,7 @@ impl Handle {
         let guard = shared.epoch.read();
         // Small ones pass meanwhile, also where the next cut waits for this guard.
         let gathering = shared.gather();
+        shared.check()?;
         let applied = shared.applied();
         self.check_history(asked.vector, &applied, asked.q)?;
         let cut = |wanted: &Wanted| {
@@ -259,11 +280,14 @@ impl Handle {
             return Err(aside.clone());
         }
         let mut unread = BTreeMap::new();
-        for place in &found.lost {
-            let view = &plan.views[asked.of(&asked.wanted[*place]).0].name;
-            let reads = vector.reads.len();
-            for cell in (0..asked.cells.len()).filter(|cell| asked.cells[*cell] as usize == *place) {
-                unread.entry(cell / reads).or_insert_with(|| Error::unavailable(format!("view {view}: {NOT_IN_ORDER}")));
+        if !found.lost.is_empty() {
+            for (cell, place) in asked.cells.iter().enumerate() {
+                // They are in the order in which they were read.
+                if found.lost.binary_search(&(*place as usize)).is_ok() {
+                    let view = &plan.views[asked.of(&asked.wanted[*place as usize]).0].name;
+                    let error = || Error::unavailable(format!("view {view}: {NOT_IN_ORDER}"));
+                    unread.entry(cell / vector.reads.len()).or_insert_with(error);
+                }
             }
         }
         if asked.rows > 0
@@ -359,11 +383,12 @@ impl<'a> Asked<'a> {
         values: &mut Vec<Value>,
     ) -> Result<Known> {
         let ((view, features), bytes) = (self.of(wanted), &self.bytes[key.bytes.clone()]);
-        let Some(state) = state else {
-            let at = ReadAt { view, key: bytes, hash: key.hash, q: self.q, current: &[] };
-            return read_stored(&shared.definitions, store, &at, features, values);
-        };
         let layout = &shared.definitions.layouts[view];
+        let stored = || stored_state(&shared.definitions, store, view, bytes).transpose();
+        let Some(state) = state.map(Ok).or_else(stored).transpose()? else {
+            read_empty(layout, self.q, features, values);
+            return Ok(Known::All);
+        };
         let chunks = StoredChunks { store, definitions: &shared.definitions, view, key: bytes };
         self.timed(shared, &state, view, || state.read(layout, self.q, &[], features, &chunks, values))
     }

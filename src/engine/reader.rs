@@ -91,6 +91,7 @@ pub fn read(
     {
         return shared.fail(error.context(&about));
     }
+    let began = Instant::now();
     let mut reader: Option<Box<dyn LogReader>> = None;
     let mut decoder = Decoder::new(declared);
     let mut looked = Instant::now();
@@ -108,7 +109,7 @@ pub fn read(
             Err(error) if matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::NotFound) => {
                 shared.measures.sources[source].log_errors.inc();
                 shared.set_problem(Kind::Source, &about, Some(error.to_string()));
-                shared.pass_over(source);
+                shared.pass_over(source, began);
                 // A topic that is gone may come back as another one: what was read last tells.
                 if error.kind() == ErrorKind::NotFound {
                     reader = None;

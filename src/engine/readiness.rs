@@ -2,7 +2,7 @@
 //! reached holds nothing back for long: what is known is better than nothing, and every answer says how old it is.
 
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::api::{Readiness, Waiting};
 use super::handle::Handle;
@@ -47,9 +47,9 @@ impl Shared {
         let _ = self.starts[source].set(ends);
     }
 
-    /// Goes on without a log that cannot be read.
-    pub fn pass_over(&self, source: usize) {
-        if self.started.elapsed() > PATIENCE && self.starts[source].get().is_none() {
+    /// Goes on without a log that could not be read since then.
+    pub fn pass_over(&self, source: usize, since: Instant) {
+        if since.elapsed() > PATIENCE && self.starts[source].get().is_none() {
             tracing::warn!(
                 source = self.plan().sources[source].name,
                 "ready without this log, which cannot be read: its events are not in"

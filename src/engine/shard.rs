@@ -117,6 +117,8 @@ struct Own {
     swept: VecDeque<SweptKey>,
     bytes: usize,
     keys: usize,
+    /// The last work kept what was before it.
+    kept: bool,
 }
 
 /// What a work is applied with.
@@ -154,7 +156,7 @@ impl Shard {
     pub fn new(index: usize, shards: usize, plan: &Plan, layouts: &[Layout]) -> Self {
         let sweeps = plan.views.iter().zip(layouts).enumerate().map(|(view, (of, layout))| Sweep::new(view, of, layout)).collect();
         let tables = plan.views.iter().map(|_| (index..SLOTS).step_by(shards).map(|_| RwLock::default()).collect()).collect();
-        let own = Own { dirty: VecDeque::new(), sweeps, swept: VecDeque::new(), bytes: 0, keys: 0 };
+        let own = Own { dirty: VecDeque::new(), sweeps, swept: VecDeque::new(), bytes: 0, keys: 0, kept: false };
         Self { index, tables, own: Mutex::new(own), bytes: AtomicUsize::new(0), keys: AtomicUsize::new(0) }
     }
 
@@ -213,6 +215,10 @@ impl Shard {
         let Step { definitions, store, work, .. } = *step;
         let mut outcome = ShardOutcome::default();
         definitions.views_aside().for_each(|(view, _)| self.forget_keys(own, view));
+        if own.kept && !step.keeps {
+            self.tables.iter().flatten().for_each(|table| table.write().drop_before(false));
+        }
+        own.kept = step.keeps;
         if matches!(work.pass, Pass::Replay(_)) {
             self.load_all(own, step, &mut outcome.loads)?;
         }

@@ -26,6 +26,13 @@ impl<S: ReadRows> Chunks for StoredChunks<'_, S> {
     }
 }
 
+/// The state of a key that is not in memory; `None` of one without a row.
+pub fn stored_state<S: ReadRows>(definitions: &Definitions, store: &S, view: usize, key: &[u8]) -> Result<Option<KeyState>> {
+    let (layout, declared) = (&definitions.layouts[view], &definitions.plan.views[view]);
+    let row = store.state(declared.id, key)?;
+    row.map(|row| Ok(decode_row(layout, &declared.name, &row)?.0)).transpose()
+}
+
 /// The features of a key that is not in memory, appended to `out`.
 pub fn read_stored<S: ReadRows>(
     definitions: &Definitions,
@@ -34,11 +41,11 @@ pub fn read_stored<S: ReadRows>(
     features: &[usize],
     out: &mut Vec<Value>,
 ) -> Result<Known> {
-    let (layout, view) = (&definitions.layouts[at.view], &definitions.plan.views[at.view]);
-    match store.state(view.id, at.key)? {
-        Some(row) => {
+    let layout = &definitions.layouts[at.view];
+    match stored_state(definitions, store, at.view, at.key)? {
+        Some(state) => {
             let chunks = StoredChunks { store, definitions, view: at.view, key: at.key };
-            decode_row(layout, &view.name, &row)?.0.read(layout, at.q, at.current, features, &chunks, out)
+            state.read(layout, at.q, at.current, features, &chunks, out)
         }
         None => {
             read_empty(layout, at.q, features, out);

@@ -87,7 +87,7 @@ impl Table {
     }
 
     /// A work that nobody looks on at needs nothing of what was before it, nor of what was before an earlier one.
-    fn drop_before(&mut self, keeps: bool) {
+    pub fn drop_before(&mut self, keeps: bool) {
         if !keeps && self.work != 0 {
             (self.before, self.work) = (HashTable::new(), 0);
         }

@@ -47,16 +47,19 @@ pub(super) async fn look_up<T: Send + 'static>(
     absent: Absent,
     then: impl FnOnce(LookupAnswer) -> T + Send + 'static,
 ) -> Result<T, Refusal> {
-    let request = read(state, vector, body, absent).await?;
+    let mut request = read(state, vector, body, absent).await?;
     wait_after(state, &request).await?;
-    let (owned, as_of) = (Arc::clone(state), request.as_of);
-    let answered = match state.handle.try_lookup(&request) {
+    let as_of = request.as_of;
+    let mut tried = state.handle.try_lookup(&request);
+    if matches!(tried, Tried::Busy) {
+        let owned = Arc::clone(state);
+        let waited = tokio::task::spawn_blocking(move || (owned.handle.lookup_waiting(&request), request)).await;
+        (tried, request) = waited.map_err(|error| Error::internal(format!("a lookup ended before its answer: {error}")))?;
+    }
+    let owned = Arc::clone(state);
+    let answered = match tried {
         Tried::Answered(answer) => answer.map(then),
-        Tried::Busy => {
-            let waited = tokio::task::spawn_blocking(move || owned.handle.lookup(&request).map(then)).await;
-            waited.unwrap_or_else(|error| Err(Error::internal(format!("a lookup ended before its answer: {error}"))))
-        }
-        Tried::Long => state.long.run(move || owned.handle.lookup_long(&request).map(then)).await?,
+        Tried::Busy | Tried::Long => state.long.run(move || owned.handle.lookup_long(&request).map(then)).await?,
     };
     answered.map_err(|error| request::placed(error, as_of, || state.handle.horizon(&state.handle.plan().vectors[vector])))
 }

@@ -238,7 +238,7 @@ impl KeyState {
     }
 
     /// What the state is now, to be read while this one goes on: what is in trees is shared until it changes here, so that a
-    /// cut costs no more than a copy of `LEAF_MAX` events. It must not be changed or encoded.
+    /// cut costs no more than a copy of `LEAF_MAX` events, or of as many as have one time. It must not be changed or encoded.
     #[must_use]
     pub fn cut(&self) -> Self {
         Self {

@@ -32,7 +32,7 @@ impl Inner {
             }
             block::decode(value, from, max - run.records.len(), &mut run).map_err(|error| {
                 let at = format!("topic {} partition {} in {}", topic.name, partition.0, self.folder.display());
-                error.context(format!("{at}: restore the folder from a copy, or let retention drop the block"))
+                error.context(format!("{at}: restore the folder from a copy"))
             })?;
             blocks.next();
         }

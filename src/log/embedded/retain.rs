@@ -44,18 +44,23 @@ impl Log {
     /// goes when its newest record is too old, or when what follows it holds the bytes to keep. `reclaim` frees the space.
     ///
     /// # Errors
-    /// `NotFound` where there is no such topic; `Corrupt` where a block cannot be read, which stays with all behind it.
+    /// `NotFound` where there is no such topic; `Corrupt` where a block cannot be read, which stays with all behind it in its partition; the
+    /// other partitions are trimmed.
     pub fn trim(&self, topic: &str, keep: Retention, now: IngestTime, read: &dyn Fn(Partition) -> Offset) -> Result<Trimmed> {
         let topic = self.inner.topic(topic)?;
         let partitions = topic.extents.lock().len() as u32;
-        let mut trimmed = Trimmed::default();
+        let (mut trimmed, mut failed) = (Trimmed::default(), None);
         for partition in (0..partitions).map(Partition) {
-            let own = self.inner.trim(&topic, partition, keep, now, read(partition).0)?;
-            trimmed.records += own.records;
-            trimmed.bytes += own.bytes;
-            trimmed.unread += own.unread;
+            match self.inner.trim(&topic, partition, keep, now, read(partition).0) {
+                Ok(own) => {
+                    trimmed.records += own.records;
+                    trimmed.bytes += own.bytes;
+                    trimmed.unread += own.unread;
+                }
+                Err(error) => failed = failed.or(Some(error)),
+            }
         }
-        Ok(trimmed)
+        failed.map_or(Ok(trimmed), Err)
     }
 
     /// Frees the space of what was trimmed. Takes as long as it takes; appends and reads go on beside it.

@@ -58,7 +58,7 @@ fn a_cut_stays_what_it_was() {
         }
         // Nothing is read of a cut before the state has gone on, and forgotten.
         before.chunks.clear();
-        state.trim(&layout, EventTime(now / 2), &store).unwrap();
+        state.trim(&layout, EventTime(rows[rows.len() - 1].0 / 2), &store).unwrap();
         store.put(&layout, &mut state);
         assert!(cuts.len() > 5, "{}", cuts.len());
         for Cut { state, store, kept } in cuts {
