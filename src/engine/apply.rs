@@ -86,10 +86,15 @@ pub fn apply_here(shared: &Shared, work: &Work) -> Result<()> {
     Ok(())
 }
 
+/// Where cores are short, who asks comes before who takes in: how much, in the system's measure of 0 to 19.
+const NICENESS: i32 = 5;
+
 /// Starts a thread of the engine. Its panic ends the engine with an error: nobody would notice that it is gone.
 pub fn spawn(shared: &Arc<Shared>, name: String, body: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>> {
     let (owned, told) = (Arc::clone(shared), name.clone());
     let watched = move || {
+        // Where the system refuses it, answers only wait a little longer.
+        let _ = rustix::process::nice(NICENESS);
         if catch_unwind(AssertUnwindSafe(body)).is_err() {
             owned.fail(Error::internal(format!("the thread {told} panicked; report it with the message above")));
         }
