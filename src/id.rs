@@ -22,6 +22,12 @@ pub struct Seq(pub u64);
 impl Seq {
     /// The cut that holds every event.
     pub const MAX: Self = Self(u64::MAX);
+
+    /// The one after it.
+    #[must_use]
+    pub fn next(self) -> Self {
+        Self(self.0 + 1)
+    }
 }
 
 impl fmt::Display for Seq {
@@ -97,7 +103,8 @@ impl Position {
     }
 }
 
-/// The hash of a normalised meaning (first 16 bytes of SHA-256): equal for definitions that mean the same.
+/// The hash of a normalised meaning (first 16 bytes of SHA-256), equal for definitions that mean the same; of a data folder 16
+/// random bytes.
 #[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Identity(pub [u8; 16]);
 
@@ -110,6 +117,13 @@ impl Identity {
         let mut bytes = [0; 16];
         bytes.copy_from_slice(&digest[..16]);
         Self(bytes)
+    }
+
+    /// What `Display` wrote; `None` for anything else.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let number = u128::from_str_radix(text, 16).ok().filter(|_| text.len() == 32 && !text.starts_with('+'))?;
+        Some(Self(number.to_be_bytes()))
     }
 }
 

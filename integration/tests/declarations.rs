@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
 use forebay_integration::answers::{read_json, read_ndjson};
+use forebay_integration::folders::copy;
 use forebay_integration::harness::{Ended, Project, rows};
 use forebay_integration::records::read_topic;
 use parquet::arrow::ArrowWriter;
@@ -145,26 +146,34 @@ fn a_source_without_events_may_move() {
 
 #[test]
 fn a_log_that_was_replaced_is_not_read_on() {
-    for records in [3, 5, 9] {
-        let project = Project::new(&declared("log 'ev'", LONG));
-        let _ = project.push("ev", &events(1..=5)).ok();
-        project.catch_up();
-        fs::rename(project.path("data/log"), project.path("data/log.old")).expect("a log");
-        let _ = project.push("ev", &events(11..=10 + records)).ok();
-        let refused = serve(&project);
-        assert_eq!(refused.code, Some(1), "{records}: {refused:?}");
-        let said = if records < 5 { "read up to 5" } else { "the record at offset 4 is not the one that was read there" };
-        assert!(refused.stderr.contains(said), "{records}: {refused:?}");
-        assert!(
-            refused.stderr.contains("restore the whole data folder") || refused.stderr.contains("bring the old topic back"),
-            "{refused:?}"
-        );
-        fs::remove_dir_all(project.path("data/log")).expect("a log");
-        fs::rename(project.path("data/log.old"), project.path("data/log")).expect("a log");
-        let _ = project.push("ev", &events(6..=7)).ok();
-        project.catch_up();
-        assert_eq!(value(&project, 1, LATER)["n"], json!(7));
-    }
+    let project = Project::new(&declared("log 'ev'", LONG));
+    let _ = project.push("ev", &events(1..=3)).ok();
+    let [log, older] = ["data/log", "older"].map(|name| project.path(name));
+    copy(&log, &older);
+    let _ = project.push("ev", &events(4..=5)).ok();
+    project.catch_up();
+    let whole = project.path("whole");
+    fs::rename(&log, &whole).expect("a log");
+    let refused = |said: &str| {
+        for refused in [serve(&project), project.push("ev", &events(11..=20)), project.run(&["verify"])] {
+            assert!(refused.code == Some(1) && refused.stderr.contains(said), "{said}: {refused:?}");
+            assert!(refused.stderr.contains("restore the whole data folder from one copy"), "{refused:?}");
+        }
+    };
+    // A push would begin another log in the place of the one that is gone.
+    refused("log/ is missing: put it back");
+    let other = Project::new(&declared("log 'ev'", LONG));
+    let _ = other.push("ev", &events(11..=20)).ok();
+    copy(&other.path("data/log"), &log);
+    refused("log/ is of the data folder");
+    fs::remove_dir_all(&log).expect("a log");
+    copy(&older, &log);
+    refused("ends at offset 3, but was already read up to 5");
+    fs::remove_dir_all(&log).expect("a log");
+    fs::rename(&whole, &log).expect("a log");
+    let _ = project.push("ev", &events(6..=7)).ok();
+    project.catch_up();
+    assert_eq!(value(&project, 1, LATER)["n"], json!(7));
 }
 
 /// Between `apply` and the next start, rows answer for definitions that they hold everything of, and for no others.

@@ -17,6 +17,7 @@ const ROOMS: &[(&str, u8, &[&str])] = &[
     ("id", 0, &["*"]),
     ("json", 0, &["*"]),
     ("key", 0, &["*"]),
+    ("mark", 0, &["*"]),
     ("record", 0, &["*"]),
     ("copying", 0, &["*"]),
     ("time", 0, &["*"]),
@@ -33,6 +34,8 @@ const ROOMS: &[(&str, u8, &[&str])] = &[
     ("online", 5, &[]),
     ("offline", 5, &[]),
     ("model", 5, &[]),
+    // The parts of a data folder together: the only room beside assembly that knows several adapters.
+    ("folder", 6, &[]),
     ("telemetry", 6, &[]),
     ("config", 6, &[]),
     ("training", 7, &[]),

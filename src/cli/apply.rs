@@ -3,7 +3,7 @@
 use clap::Args;
 
 use crate::error::Result;
-use crate::serve::Presence;
+use crate::folder::Presence;
 
 use super::Outcome;
 use super::context::Context;

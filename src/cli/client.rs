@@ -7,7 +7,8 @@ use serde_json::Value as Json;
 use ureq::Agent;
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::serve::{Presence, read_exact};
+use crate::folder::{Presence, Running};
+use crate::serve::{RUN_HEADER, read_exact};
 
 use super::context::Context;
 
@@ -40,18 +41,20 @@ impl From<Answer> for Result<Json> {
 pub(super) struct Client {
     agent: Agent,
     address: SocketAddr,
+    /// What the server of this data folder knows itself by.
+    run: String,
 }
 
 impl Client {
     /// The server of this data folder; `None` when none runs.
     pub fn of_running(context: &Context) -> Option<Self> {
-        let address = Presence::find(&context.config.data)?;
+        let Running { address, run } = Presence::find(&context.config.data)?;
         let agent = Agent::config_builder().timeout_global(Some(ANSWER)).http_status_as_error(false).proxy(None).build().into();
-        Some(Self { agent, address })
+        Some(Self { agent, address, run })
     }
 
     pub fn get(&self, path: &str) -> Result<Json> {
-        self.answer(self.agent.get(self.url(path)).call())?.into()
+        self.answer(self.agent.get(self.url(path)).header(RUN_HEADER, &self.run).call())?.into()
     }
 
     /// Posts a JSON document.
@@ -61,7 +64,8 @@ impl Client {
 
     /// Posts a body of another type.
     pub fn send(&self, path: &str, content_type: &str, body: &[u8]) -> Result<Json> {
-        let send = || self.answer(self.agent.post(self.url(path)).header("content-type", content_type).send(body));
+        let send =
+            || self.answer(self.agent.post(self.url(path)).header("content-type", content_type).header(RUN_HEADER, &self.run).send(body));
         let mut answer = send()?;
         for _ in 1..TRIES_MAX {
             if let Answer::Given(json) = answer {

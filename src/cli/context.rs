@@ -21,11 +21,6 @@ impl Context {
         Self { config, clock, print }
     }
 
-    /// The embedded log's folder.
-    pub fn log_folder(&self) -> PathBuf {
-        self.config.data.join("log")
-    }
-
     /// The folder of the event log in Parquet.
     pub fn offline_folder(&self) -> PathBuf {
         self.config.data.join("offline")

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::error::Result;
+use crate::folder::{Folder, Stored, Written};
 use crate::log::embedded::{Log, Mode};
 use crate::log::kafka::Kafka;
 use crate::record::{LogReader, LogWriter};
@@ -12,9 +13,21 @@ use super::context::Context;
 /// The name under which the commands write.
 const WRITER: &str = "forebay-cli";
 
-/// The embedded log. For writing when no server has it.
-pub(super) fn embedded(context: &Context, mode: Mode) -> Result<Log> {
-    Log::open(&context.log_folder(), mode, Arc::clone(&context.clock))
+/// The embedded log of a data folder, with the folder where it is open to write.
+pub(super) struct Embedded {
+    pub log: Log,
+    _folder: Option<Folder>,
+}
+
+/// The embedded log, where there is one or it is to be written. For writing when no server has it.
+pub(super) fn embedded(context: &Context, mode: Mode) -> Result<Option<Embedded>> {
+    let data = &context.config.data;
+    match mode {
+        Mode::ReadWrite => {
+            Written::log(data, Arc::clone(&context.clock)).map(|(folder, log, _)| Some(Embedded { log, _folder: Some(folder) }))
+        }
+        Mode::ReadOnly => Ok(Stored::open(data, 8 << 20)?.log.map(|log| Embedded { log, _folder: None })),
+    }
 }
 
 pub(super) fn kafka(context: &Context) -> Kafka {
@@ -23,21 +36,21 @@ pub(super) fn kafka(context: &Context) -> Kafka {
 
 /// A topic's system.
 pub(super) enum System {
-    Embedded(Log),
+    Embedded(Embedded),
     Kafka(Kafka),
 }
 
 impl System {
     pub fn reader(&self, topic: &str) -> Result<Box<dyn LogReader>> {
         match self {
-            Self::Embedded(log) => log.reader(topic),
+            Self::Embedded(embedded) => embedded.log.reader(topic),
             Self::Kafka(kafka) => kafka.reader(topic),
         }
     }
 
     pub fn writer(&self) -> Result<Box<dyn LogWriter>> {
         match self {
-            Self::Embedded(log) => log.writer(WRITER),
+            Self::Embedded(embedded) => embedded.log.writer(WRITER),
             Self::Kafka(kafka) => kafka.writer(WRITER),
         }
     }

@@ -8,7 +8,7 @@ use crate::checkpoint::{self, Schedule, Turn};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::files::Files;
-use crate::serve::{self, Limits, Listener, Presence};
+use crate::serve::{self, Limits, Listener};
 use crate::telemetry::Metrics;
 
 use super::checkpoint::{alongside, options};
@@ -89,7 +89,7 @@ pub(super) fn run(context: &Context, arguments: &Arguments) -> Result<Outcome> {
 /// Serves until a signal comes or the engine ends by itself, and then finishes what was asked.
 async fn listen(context: &Context, engine: &Arc<Engine>, listener: Listener, limits: Limits, mut stop: Signals) -> Result<()> {
     let address = listener.address()?;
-    let _presence = Presence::announce(&context.config.data, address)?;
+    let _presence = engine.folder().announce(address)?;
     tracing::info!("listening on http://{address}");
     let watched = Arc::clone(engine);
     let ended = async move {

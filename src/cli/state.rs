@@ -4,7 +4,7 @@ use clap::Args;
 use serde_json::{Value as Json, json};
 
 use crate::engine;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::key::values_of;
 use crate::plan::{Plan, View};
 use crate::proof::{Inventory, inventory};
@@ -33,11 +33,7 @@ pub(super) fn run(context: &Context, arguments: &Arguments) -> Result<Outcome> {
     {
         return Err(unknown("view", name, plan.views.iter().map(|view| &view.name)));
     }
-    if !engine::has_state(&context.config.data) {
-        let data = context.config.data.display();
-        return Err(Error::not_found(format!("{data} holds no state yet: run forebay serve, or name the folder with --data")));
-    }
-    let store = engine::open_rows(&context.config, &plan)?;
+    let store = engine::open_rows(&context.config, &plan)?.store;
     let mut found = Vec::new();
     for (index, view) in plan.views.iter().enumerate() {
         if arguments.view.as_ref().is_none_or(|name| view.name == *name) {

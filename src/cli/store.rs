@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::engine::{self, Engine, Handle, LookupAnswer, LookupRequest};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::event::EventBatch;
 use crate::offline;
 use crate::plan::Plan;
@@ -13,10 +13,6 @@ use super::context::Context;
 
 /// The state as of its last commit.
 pub(super) fn state(context: &Context, plan: Plan) -> Result<Handle> {
-    if !engine::has_state(&context.config.data) {
-        let data = context.config.data.display();
-        return Err(Error::not_found(format!("{data} holds no state yet: run forebay serve, or name the folder with --data")));
-    }
     Engine::open_read_only(&context.config, plan, Arc::clone(&context.clock), Metrics::new())
 }
 
@@ -28,10 +24,5 @@ pub(super) fn lookup(context: &Context, plan: Plan, request: &LookupRequest) -> 
 /// All committed events: the Parquet log, and those that it did not hold when it was opened. The log is to be read
 /// again (`reload`) before its files are used, since events may have moved there meanwhile.
 pub(super) fn events(context: &Context, plan: &Plan) -> Result<(offline::Store, Vec<EventBatch>)> {
-    let store = offline::Store::open_read_only(&context.offline_folder())?;
-    let recent = match engine::has_state(&context.config.data) {
-        true => engine::recent_events(&context.config, plan, store.upto())?,
-        false => Vec::new(),
-    };
-    Ok((store, recent))
+    engine::events(&context.config, plan)
 }

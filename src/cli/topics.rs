@@ -136,8 +136,8 @@ pub(super) fn run(context: &Context, command: &Command) -> Result<Outcome> {
 
 fn list(context: &Context, which: &Which) -> Result<()> {
     let mut rows = Vec::new();
-    if !which.kafka && context.log_folder().exists() {
-        let log = logs::embedded(context, Mode::ReadOnly)?;
+    let embedded = if which.kafka { None } else { logs::embedded(context, Mode::ReadOnly)? };
+    if let Some(logs::Embedded { log, .. }) = &embedded {
         for topic in log.topics() {
             for (partition, extent) in (0..).zip(&topic.partitions) {
                 // One whose first block is damaged is listed all the same.
@@ -190,13 +190,12 @@ fn system_of(context: &Context, topic: &str, which: &Which, mode: Mode) -> Resul
         return Ok(System::Kafka(logs::kafka(context)));
     }
     let known = |log: &Log| log.topics().iter().any(|known| known.name == topic);
-    let log = if mode == Mode::ReadWrite || context.log_folder().exists() { Some(logs::embedded(context, mode)?) } else { None };
-    match log {
-        Some(log) if known(&log) => Ok(System::Embedded(log)),
+    match logs::embedded(context, mode)? {
+        Some(embedded) if known(&embedded.log) => Ok(System::Embedded(embedded)),
         _ if !kafka_topics(context).is_empty() => Ok(System::Kafka(logs::kafka(context))),
-        Some(log) if mode == Mode::ReadWrite => Ok(System::Embedded(log)),
-        Some(log) => {
-            let names: Vec<_> = log.topics().into_iter().map(|topic| topic.name).collect();
+        Some(embedded) if mode == Mode::ReadWrite => Ok(System::Embedded(embedded)),
+        Some(embedded) => {
+            let names: Vec<_> = embedded.log.topics().into_iter().map(|topic| topic.name).collect();
             Err(lookup::unknown("topic", topic, names.iter()))
         }
         None => Err(Error::not_found(format!(
@@ -211,7 +210,7 @@ fn read(context: &Context, arguments: &ReadArguments) -> Result<()> {
     let mut reader = system.reader(&arguments.topic)?;
     let ends: BTreeMap<Partition, Offset> = reader.ends()?.into_iter().collect();
     let starts = match &system {
-        System::Embedded(log) => log.topic(&arguments.topic)?.partitions.iter().map(|extent| extent.start).collect(),
+        System::Embedded(embedded) => embedded.log.topic(&arguments.topic)?.partitions.iter().map(|extent| extent.start).collect(),
         System::Kafka(_) => Vec::new(),
     };
     for (partition, end) in &ends {

@@ -1,7 +1,6 @@
 //! `forebay training-set`
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
@@ -70,7 +69,7 @@ pub(super) fn made(context: &Context, plan: &Plan, vector: &str, arguments: &Spi
     }
     if let Some(vector) = plan.vector(vector) {
         let event = arguments.event.as_deref().and_then(|name| plan.source(name)).map(|(index, _)| index);
-        engine::check_read(&context.config, plan, vector, event, Arc::clone(&context.clock))?;
+        engine::check_read(&context.config, plan, vector, event)?;
     }
     let (events, recent) = store::events(context, plan)?;
     let request = Request {

@@ -2,15 +2,15 @@
 
 use std::sync::Arc;
 
+use super::PushReceipt;
 use super::logs;
 use super::push::{self, Frontiers};
 use super::shared::Logs;
-use super::{PushReceipt, has_state};
 use crate::config::Config;
 use crate::error::{Error, Result};
+use crate::folder::{Folder, Written};
 use crate::id::Partition;
-use crate::log::embedded::{Log, Mode};
-use crate::online::Store;
+use crate::online::Progress;
 use crate::plan::{Plan, Source};
 use crate::time::{Clock, EventTime};
 
@@ -19,20 +19,24 @@ pub struct Appender {
     logs: Logs,
     source: Source,
     frontiers: Frontiers,
+    /// Open to write for as long as this is there.
+    _folder: Folder,
 }
 
 impl Appender {
     /// Opens the log, and asks what was committed how far each partition of the source has come.
     ///
     /// # Errors
-    /// `NotFound` for an unknown source; `Conflict` when another process has the folder open.
+    /// `NotFound` for an unknown source; `Conflict` when another process has the folder open, or its
+    /// parts do not belong together.
     pub fn open(config: &Config, plan: &Plan, source: &str, clock: Arc<dyn Clock>) -> Result<Self> {
         let Some((_, source)) = plan.source(source) else {
             let known: Vec<&str> = plan.sources.iter().map(|source| source.name.as_str()).collect();
             return Err(Error::not_found(format!("there is no source {source}; there are: {}", known.join(", "))));
         };
-        let embedded = Log::open(&config.data.join("log"), Mode::ReadWrite, clock)?;
-        Ok(Self { logs: logs(config, plan, embedded), source: source.clone(), frontiers: stored_frontiers(config, &source.name)? })
+        let (folder, log, progress) = Written::log(&config.data, clock)?;
+        let frontiers = stored_frontiers(progress, &source.name);
+        Ok(Self { logs: logs(config, plan, log), source: source.clone(), frontiers, _folder: folder })
     }
 
     /// Appends records; durable when it returns.
@@ -52,12 +56,8 @@ pub fn push_without_engine<P: AsRef<[u8]>>(
     Appender::open(config, plan, source, clock)?.push(payloads)
 }
 
-/// The frontiers of a source's partitions as of the last commit; none where there is no state.
-pub fn stored_frontiers(config: &Config, source: &str) -> Result<Frontiers> {
-    if !has_state(&config.data) {
-        return Ok(Frontiers::new());
-    }
-    let progress = Store::open_read_only(&config.data.join("online"), 8 << 20)?.progress()?;
+/// The frontiers of a source's partitions as of the last commit; none where there was none.
+pub fn stored_frontiers(progress: Progress, source: &str) -> Frontiers {
     let of_source = progress.partitions.into_iter().filter(|partition| partition.source == source);
-    Ok(of_source.filter_map(|partition| Some((Partition(partition.partition), EventTime(partition.frontier?)))).collect())
+    of_source.filter_map(|partition| Some((Partition(partition.partition), EventTime(partition.frontier?)))).collect()
 }

@@ -17,9 +17,10 @@ use super::work::times_of;
 use crate::config::Config;
 use crate::decode::{self, Decoder};
 use crate::error::{Error, ErrorKind, Result};
+use crate::folder::{Folder, Stored, Written};
 use crate::id::{Offset, Partition};
-use crate::log::embedded::{Log, Mode};
-use crate::online::{Destination, TOO_LATE};
+use crate::log::embedded::Mode;
+use crate::online::{Destination, Progress, TOO_LATE};
 use crate::plan::{Origin, Plan, Source};
 use crate::record::{Header, LogReader, NewRecord, RecordRun};
 use crate::time::{Clock, EventTime, Span};
@@ -132,16 +133,27 @@ pub struct Replayed {
 
 /// The logs of a data folder where no engine runs, to look at dead letters, or to put them back.
 pub struct DeadLetters {
-    config: Config,
     logs: Logs,
+    /// As of the last commit.
+    progress: Progress,
+    /// Open to write for as long as this is there.
+    _folder: Option<Folder>,
 }
 
 impl DeadLetters {
     /// # Errors
     /// `Conflict` when it is to be written and another process has the folder open; `NotFound` where there is no log.
     pub fn open(config: &Config, plan: &Plan, mode: Mode, clock: Arc<dyn Clock>) -> Result<Self> {
-        let embedded = Log::open(&config.data.join("log"), mode, clock)?;
-        Ok(Self { config: config.clone(), logs: logs(config, plan, embedded) })
+        let (folder, log, progress) = match mode {
+            Mode::ReadWrite => Written::log(&config.data, clock).map(|(folder, log, progress)| (Some(folder), log, progress))?,
+            Mode::ReadOnly => {
+                let Stored { log, online, .. } = Stored::open(&config.data, 8 << 20)?;
+                let data = config.data.display();
+                let log = log.ok_or_else(|| Error::not_found(format!("no log in {data}: name the right data folder with --data")))?;
+                (None, log, online.map_or(Ok(Progress::default()), |online| online.progress())?)
+            }
+        };
+        Ok(Self { logs: logs(config, plan, log), progress, _folder: folder })
     }
 
     /// Every dead letter of a source, and whether it was put back.
@@ -159,7 +171,7 @@ impl DeadLetters {
 
     /// Puts some back.
     pub fn replay(&self, source: &Source, asked: &ReplayRequest) -> Result<Replayed> {
-        replay(&self.logs, source, &stored_frontiers(&self.config, &source.name)?, asked)
+        replay(&self.logs, source, &stored_frontiers(self.progress.clone(), &source.name), asked)
     }
 }
 

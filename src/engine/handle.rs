@@ -38,6 +38,12 @@ impl Handle {
         self.shared.plan()
     }
 
+    /// What no other start of a process has: requests for this data folder alone carry it.
+    #[must_use]
+    pub fn run(&self) -> &str {
+        self.shared.run.get().map_or("", String::as_str)
+    }
+
     #[must_use]
     pub fn metrics(&self) -> &Arc<Metrics> {
         &self.shared.metrics

@@ -78,10 +78,9 @@ pub use cut::Pause;
 pub use dead_letters::{DeadLetter, DeadLetters, Ends, ReplayRequest, Replayed};
 pub use handle::Handle;
 pub use lookup::Tried;
-pub use publish::WRITER as OUTBOX_WRITER;
 pub use push::Rehearsal;
 pub use reaccept::accepted_again;
-pub use recover::{check_continuity, recent_events};
+pub use recover::{events, recent_events};
 pub use retention::trim_without_engine;
 pub use summary::{SourceSummary, Summary};
 
@@ -91,6 +90,7 @@ use shared::{Logs, Shared};
 
 use crate::config::Config;
 use crate::error::{Error, Result};
+use crate::folder::{Folder, Stored, Written};
 use crate::id::{Offset, Partition};
 use crate::log::{embedded, kafka};
 use crate::online::Store;
@@ -117,6 +117,8 @@ pub struct Engine {
     began: summary::Began,
     /// What is waited for: the places that partitions have to reach.
     wanted: Mutex<Vec<((usize, Partition), Offset)>>,
+    /// Open to write for as long as the engine is there.
+    folder: Folder,
 }
 
 /// Threads in the order in which they end.
@@ -138,11 +140,9 @@ impl Engine {
     /// `Conflict` when another process uses the data folder, `Unavailable` when the disk does not take it, `Corrupt`
     /// when it holds what cannot be read, `Input` when stored events do not fit the definitions.
     pub fn start(config: &Config, plan: Plan, definitions: &str, clock: Arc<dyn Clock>, metrics: Arc<Metrics>) -> Result<Self> {
-        let store = Store::open(&config.data.join("online"), 256 << 20, 128 << 20)?;
-        let offline = Arc::new(crate::offline::Store::open(&config.data.join("offline"), &plan.sources)?);
-        recover::check_continuity(&store, &offline)?;
+        let Written { folder, log: embedded, online: store, offline } = Written::open(&config.data, &plan.sources, Arc::clone(&clock))?;
+        let offline = Arc::new(offline);
         refuse(&adopt::objections(Some(&store), &offline, &plan, None)?)?;
-        let embedded = embedded::Log::open(&config.data.join("log"), embedded::Mode::ReadWrite, Arc::clone(&clock))?;
         for source in &plan.sources {
             if let Origin::Log { topic, partitions, .. } = &source.origin {
                 embedded.create_topic(topic, *partitions)?;
@@ -155,6 +155,7 @@ impl Engine {
         let _ = shared.offline.set(Arc::clone(&offline));
         shared.outbox.committed(0, shared.store.outbox_bytes()?);
         shared.offline_upto.store(offline.upto().0, Ordering::Release);
+        let _ = shared.run.set(folder.run().to_owned());
 
         let began = summary::Began::new(&restored.progress, &shared.applied());
         let (incoming_sender, incoming) = bounded(INCOMING_MAX);
@@ -207,7 +208,7 @@ impl Engine {
             spawn(&shared, "drain".to_owned(), move || drain::drain(&owned, &offline, interval, &stop))?
         };
         let running = Running { readers, committer, appliers, publisher, drain, drain_stop };
-        Ok(Self { shared, offline, running: Mutex::new(Some(running)), began, wanted: Mutex::default() })
+        Ok(Self { shared, offline, running: Mutex::new(Some(running)), began, wanted: Mutex::default(), folder })
     }
 
     /// Opens the state of a data folder as of its last commit, to look vectors up only: nothing is read from logs, nothing is
@@ -216,9 +217,8 @@ impl Engine {
     /// # Errors
     /// `NotFound` when the folder holds no state; those of `open_rows`.
     pub fn open_read_only(config: &Config, plan: Plan, clock: Arc<dyn Clock>, metrics: Arc<Metrics>) -> Result<Handle> {
-        let store = open_rows(config, &plan)?;
-        let embedded = embedded::Log::open(&config.data.join("log"), embedded::Mode::ReadOnly, Arc::clone(&clock))?;
-        let logs = logs(config, &plan, embedded);
+        let Events { store, log, .. } = open_rows(config, &plan)?;
+        let logs = logs(config, &plan, log);
         let unloaded = |model: &crate::plan::Model| Err(Error::internal(format!("model {} is not loaded to look vectors up", model.name)));
         let models = plan.models.iter().map(unloaded).collect();
         let (shared, restored) = recover::restore(config, plan, store, logs, models, clock, metrics)?;
@@ -226,6 +226,12 @@ impl Engine {
         shared.set_ready();
         shared.nothing_to_catch_up();
         Ok(Handle::new(shared))
+    }
+
+    /// The data folder that the engine has open to write.
+    #[must_use]
+    pub fn folder(&self) -> &Folder {
+        &self.folder
     }
 
     #[must_use]
@@ -369,24 +375,42 @@ fn logs(config: &Config, plan: &Plan, embedded: embedded::Log) -> Logs {
 /// Why a start over the data folder would refuse these definitions, each with the way out; none where it would not. `former`
 /// are the definitions of before, for a folder of a version that did not note what it read.
 pub fn objections(config: &Config, plan: &Plan, former: Option<&Plan>) -> Result<Vec<String>> {
-    let store = if has_state(&config.data) { Some(Store::open_read_only(&config.data.join("online"), 8 << 20)?) } else { None };
-    adopt::objections(store.as_ref(), &crate::offline::Store::open_read_only(&config.data.join("offline"))?, plan, former)
+    let stored = Stored::open(&config.data, READ_CACHE_BYTES)?;
+    adopt::objections(stored.online.as_ref(), &stored.offline, plan, former)
+}
+
+/// Of the online store, what is cached of it where it is only read.
+const READ_CACHE_BYTES: usize = 64 << 20;
+
+/// What a data folder holds of events and state, open to read.
+pub struct Events {
+    pub store: Store,
+    pub log: embedded::Log,
+    pub offline: crate::offline::Store,
 }
 
 /// Opens what a data folder holds of events and state, to read only: for definitions that its events go together with.
-fn open_events(config: &Config, plan: &Plan) -> Result<Store> {
-    let store = Store::open_read_only(&config.data.join("online"), 64 << 20)?;
-    refuse(&adopt::objections(Some(&store), &crate::offline::Store::open_read_only(&config.data.join("offline"))?, plan, None)?)?;
-    Ok(store)
+///
+/// # Errors
+/// `NotFound` where there is no state; `Conflict` where the parts of the folder do not belong together; `Input` where the
+/// events are of other definitions.
+pub fn open_events(config: &Config, plan: &Plan) -> Result<Events> {
+    let Stored { log, online, offline, .. } = Stored::open(&config.data, READ_CACHE_BYTES)?;
+    let (Some(log), Some(store)) = (log, online) else {
+        let data = config.data.display();
+        return Err(Error::not_found(format!("{data} holds no state yet: run forebay serve, or name the folder with --data")));
+    };
+    refuse(&adopt::objections(Some(&store), &offline, plan, None)?)?;
+    Ok(Events { store, log, offline })
 }
 
 /// The same for readers of rows: what they hold must be what these definitions read.
 ///
 /// # Errors
 /// `Conflict` where rows are of other definitions; `Input` where the events are.
-pub fn open_rows(config: &Config, plan: &Plan) -> Result<Store> {
-    let store = open_events(config, plan)?;
-    let recover::Rows::Rebuild(views) = recover::compare(&store.progress()?.views, plan) else { return Ok(store) };
+pub fn open_rows(config: &Config, plan: &Plan) -> Result<Events> {
+    let events = open_events(config, plan)?;
+    let recover::Rows::Rebuild(views) = recover::compare(&events.store.progress()?.views, plan) else { return Ok(events) };
     let names: Vec<&str> = views.iter().map(|view| plan.views[*view].name.as_str()).collect();
     Err(Error::conflict(format!(
         "the state in {} is not of these definitions: what they need of {} is not in it yet; run `forebay serve --until-caught-up`, or \
@@ -401,12 +425,11 @@ pub fn open_rows(config: &Config, plan: &Plan) -> Result<Store> {
 ///
 /// # Errors
 /// `Conflict` names the sources, and the way out.
-pub fn check_read(config: &Config, plan: &Plan, vector: &Vector, event: Option<usize>, clock: Arc<dyn Clock>) -> Result<()> {
+pub fn check_read(config: &Config, plan: &Plan, vector: &Vector, event: Option<usize>) -> Result<()> {
     if !has_state(&config.data) {
         return Ok(());
     }
-    let store = open_events(config, plan)?;
-    let log = embedded::Log::open(&config.data.join("log"), embedded::Mode::ReadOnly, clock)?;
+    let Events { store, log, .. } = open_events(config, plan)?;
     let sources = vector.reads.iter().flat_map(|read| plan.views[read.view].rows.sources()).chain(event).collect();
     let unread = adopt::unread(&store, plan, &log, &sources)?;
     if unread.is_empty() {

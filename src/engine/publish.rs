@@ -10,6 +10,7 @@ use hashbrown::HashMap;
 use super::problems::Kind;
 use super::shared::Shared;
 use crate::error::{ErrorKind, Result};
+use crate::folder::OUTBOX_WRITER;
 use crate::online::Destination;
 use crate::record::{LogWriter, NewRecord};
 use crate::telemetry::{Counter, names};
@@ -18,8 +19,6 @@ const BATCH: usize = 4096;
 /// Fewer where they are large.
 const BATCH_BYTES: u64 = 8 << 20;
 const RETRY_WAIT: Duration = Duration::from_millis(500);
-/// The name under which a log remembers which outputs it holds.
-pub const WRITER: &str = "forebay-outbox";
 /// Bytes of its value that an output keeps when its topic does not take it whole.
 const CUT_SHORT: usize = 64 << 10;
 
@@ -70,7 +69,7 @@ fn publish_some(shared: &Shared, publisher: &mut Publisher, from: &mut u64) -> R
     let Some(last) = outputs.last().map(|(number, _)| *number) else { return Ok(0) };
     let bytes = outputs.iter().map(|(_, output)| output.bytes()).sum();
     if !writers.contains_key(&destination) {
-        writers.insert(destination, shared.logs.writer(destination, WRITER)?);
+        writers.insert(destination, shared.logs.writer(destination, OUTBOX_WRITER)?);
     }
     let Some(writer) = writers.get_mut(&destination) else { return Ok(0) };
     // Numbers start at 0; what a log remembers is the number after the last one it holds.
@@ -91,7 +90,7 @@ fn publish_some(shared: &Shared, publisher: &mut Publisher, from: &mut u64) -> R
             published.entry_ref(topic).or_insert_with(counter).inc();
         }
     }
-    shared.store.delete_outputs_before(last + 1)?;
+    shared.store.delete_outputs_before(last + 1, destination)?;
     *from = last + 1;
     shared.outbox.published(*from, bytes);
     Ok(same)

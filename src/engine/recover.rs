@@ -17,8 +17,9 @@ use super::retention::Kept;
 use super::shared::{Applied, Bounds, Definitions, Logs, Shared, contents_of};
 use super::work::{LeftOut, Pass, Segment, Work, fit_events, id_columns};
 use crate::config::Config;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::event::EventBatch;
+use crate::folder::Stored;
 use crate::id::{Identity, Offset, Partition, Seq};
 use crate::online::Store;
 use crate::plan::{Contents, Plan};
@@ -103,19 +104,6 @@ fn awaited(shared: &Shared, lanes: &Lanes) -> Result<Vec<Vec<Partition>>> {
         None => lanes.keys().filter(|(of, _)| *of == index).map(|(_, partition)| *partition).collect(),
     };
     Ok(shared.plan().sources.iter().enumerate().map(of_source).collect())
-}
-
-/// Whether every committed event is in Parquet or in a block: a folder that was restored without the other is not.
-pub fn check_continuity(store: &Store, offline: &crate::offline::Store) -> Result<()> {
-    let (upto, committed) = (offline.upto(), store.progress()?.committed);
-    let next = store.block_firsts()?.first().map_or(committed.0 + 1, |first| first.0);
-    if upto > committed || upto.0 + 1 < next {
-        return Err(Error::corrupt(format!(
-            "the folders online (events up to seq {committed}, blocks from {next}) and offline (up to {upto}) of the data folder do not fit \
-             together; restore both from the same copy"
-        )));
-    }
-    Ok(())
 }
 
 fn horizon(plan: &Plan, lanes: &Lanes, source: usize) -> EventTime {
@@ -283,11 +271,29 @@ pub fn apply_in_memory(shared: &Arc<Shared>, restored: Restored) -> Result<()> {
 /// # Errors
 /// `Input` where the stored events and the definitions do not go together.
 pub fn recent_events(config: &Config, plan: &Plan, after: Seq) -> Result<Vec<EventBatch>> {
-    let mut recent = Vec::new();
-    if !super::has_state(&config.data) {
-        return Ok(recent);
+    match super::has_state(&config.data) {
+        true => recent_of(&super::open_events(config, plan)?.store, plan, after),
+        false => Ok(Vec::new()),
     }
-    super::open_events(config, plan)?.blocks_after(after, |_, batches| {
+}
+
+/// All committed events, also beside a running engine: the Parquet log, and those that it did not hold when it was opened. The
+/// log is to be read again (`reload`) before its files are used, since events may have moved there meanwhile.
+///
+/// # Errors
+/// Those of `open_events`.
+pub fn events(config: &Config, plan: &Plan) -> Result<(crate::offline::Store, Vec<EventBatch>)> {
+    if !super::has_state(&config.data) {
+        return Ok((Stored::open(&config.data, super::READ_CACHE_BYTES)?.offline, Vec::new()));
+    }
+    let super::Events { store, offline, .. } = super::open_events(config, plan)?;
+    let recent = recent_of(&store, plan, offline.upto())?;
+    Ok((offline, recent))
+}
+
+fn recent_of(store: &Store, plan: &Plan, after: Seq) -> Result<Vec<EventBatch>> {
+    let mut recent = Vec::new();
+    store.blocks_after(after, |_, batches| {
         for batch in batches {
             let batch = batch.between(after, Seq::MAX)?;
             if let (false, Some((_, source))) = (batch.is_empty(), plan.source(&batch.source)) {

@@ -8,9 +8,9 @@ use super::problems::Kind;
 use super::shared::{Applied, Shared};
 use crate::config::{self, Config};
 use crate::error::{Error, Result};
+use crate::folder::{Folder, Part, Written};
 use crate::id::{Offset, Partition};
-use crate::log::embedded::{Log, Mode, Trimmed};
-use crate::online::Store;
+use crate::log::embedded::Trimmed;
 use crate::plan::{Origin, Plan};
 use crate::record::Retention;
 use crate::time::Clock;
@@ -119,16 +119,11 @@ pub fn trim(shared: &Shared, topic: &str, keep: Retention) -> Result<Trimmed> {
 /// # Errors
 /// `Conflict` where one does; `NotFound` where there is no such topic.
 pub fn trim_without_engine(config: &Config, plan: &Plan, topic: &str, keep: Retention, clock: Arc<dyn Clock>) -> Result<Trimmed> {
-    let progress = match super::has_state(&config.data) {
-        true => Store::open_read_only(&config.data.join("online"), 8 << 20)?.progress()?,
-        false => crate::online::Progress::default(),
-    };
-    let folder = config.data.join("log");
-    if !folder.exists() {
-        return Err(Error::not_found(format!("no log in {}: name the right data folder with --data", folder.display())));
+    if !Folder::open_read_only(&config.data)?.has(Part::Log) {
+        return Err(Error::not_found(format!("no log in {}: name the right data folder with --data", config.data.display())));
     }
     let now = clock.now();
-    let log = Log::open(&folder, Mode::ReadWrite, clock)?;
+    let (_folder, log, progress) = Written::log(&config.data, clock)?;
     let next = |source: usize, partition: Partition| {
         let name = &plan.sources[source].name;
         let known = progress.partitions.iter().find(|known| known.source == *name && known.partition == partition.0);

@@ -206,6 +206,8 @@ pub struct Shared {
     pub slow_reads: Vec<AtomicU64>,
     /// One per model; a model that did not load says why.
     pub models: Vec<Result<Loaded>>,
+    /// What no other start of a process has; empty where the folder is open to read.
+    pub run: OnceLock<String>,
     applied: Mutex<Arc<Applied>>,
     applied_more: Condvar,
     /// The same for those who wait without a thread: changes with every cut, and when the engine ends.
@@ -276,6 +278,7 @@ impl Shared {
             started: Instant::now(),
             slow_reads,
             models,
+            run: OnceLock::new(),
             applied: Mutex::new(Arc::new(applied)),
             applied_more: Condvar::new(),
             cuts: watch::Sender::new(()),

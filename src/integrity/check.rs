@@ -5,8 +5,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::config::Config;
-use crate::engine;
 use crate::error::{Error, ErrorKind, Result};
+use crate::folder;
 use crate::id::Identity;
 use crate::log::embedded;
 use crate::offline;
@@ -120,7 +120,7 @@ fn check_offline(folder: &Path, store: Option<&online::Store>, each: &mut impl F
         if let Some(store) = store {
             // What a server beside wrote since.
             log.reload()?;
-            faults.extend(engine::check_continuity(store, &log).err());
+            faults.extend(folder::events_belong(store, &log).err());
         }
         let unverified = (without > 0).then(|| {
             format!(

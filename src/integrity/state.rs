@@ -10,9 +10,9 @@ use arrow::array::Array;
 use super::aside::Replacement;
 use super::{Lost, Rebuilt};
 use crate::config::Config;
-use crate::engine;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 use crate::event::EventBatch;
+use crate::folder::next_output;
 use crate::id::Seq;
 use crate::log::embedded;
 use crate::offline;
@@ -178,11 +178,7 @@ fn from_events(made: &Store, offline: &offline::Store, log: &embedded::Log, prog
     let of = |((source, partition), (next, frontier))| PartitionProgress { source, partition, next, frontier, idle_since: None };
     reached.partitions = partitions.into_iter().map(of).collect();
     // What a log remembers is the number behind the last output that it holds: a lower one would never be published.
-    reached.outputs = match log.writer(engine::OUTBOX_WRITER)?.appended_upto() {
-        Ok(held) => held.unwrap_or_default(),
-        Err(error) if error.kind() == ErrorKind::NotFound => 0,
-        Err(error) => return Err(error),
-    };
+    reached.outputs = next_output(log)?;
     let mut commit = made.begin();
     made.put_progress(&mut commit, &reached)?;
     made.commit(commit)?;

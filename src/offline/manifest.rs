@@ -28,6 +28,9 @@ pub const COPY: &str = "manifest.copy.json";
 /// One state of the event log.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Manifest {
+    /// The data folder that the log is a part of; none of a version before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub folder: Option<String>,
     /// Counts the manifests of this folder, from 0 for the one that is not written yet.
     pub generation: u64,
     /// Every event with a `seq` up to this one is in `files`, once.
@@ -103,6 +106,7 @@ pub struct Retired {
 impl Default for Manifest {
     fn default() -> Self {
         Self {
+            folder: None,
             generation: 0,
             upto: Seq(0),
             next_part: 1,

@@ -38,7 +38,7 @@ pub use self::reading::PartFile;
 pub use self::rebuild::{Builder, Survey};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::{EventBatch, SYSTEM_COLUMNS};
-use crate::id::Seq;
+use crate::id::{Identity, Seq};
 use crate::plan::Source;
 use crate::time::{EventTime, Span};
 
@@ -107,6 +107,24 @@ impl Store {
         let mut next = Manifest::clone(&current);
         next.event_times.extend(event_times(sources));
         if next.event_times == current.event_times { Ok(()) } else { self.replace(next, &Made::default()) }
+    }
+
+    /// The data folder that the log is a part of; `None` for one of a version before.
+    pub fn folder(&self) -> Option<Identity> {
+        self.manifest.read().folder.as_deref().and_then(Identity::parse)
+    }
+
+    /// Makes the log a part of a data folder.
+    pub fn belong_to(&self, folder: Identity) -> Result<()> {
+        let writing = self.writing()?;
+        let _turn = writing.turn.lock();
+        let current = self.manifest.read().clone();
+        if self.folder() == Some(folder) {
+            return Ok(());
+        }
+        let mut next = Manifest::clone(&current);
+        next.folder = Some(folder.to_string());
+        self.replace(next, &Made::default())
     }
 
     /// Opens the log beside a process that may be writing it. A folder without a log reads as an empty one.

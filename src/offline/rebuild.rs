@@ -101,6 +101,7 @@ impl Builder {
         let of_before = &survey.manifest;
         next.event_times.extend(of_before.event_times.clone());
         next.schemas.clone_from(&of_before.schemas);
+        next.folder.clone_from(&of_before.folder);
         next.lost.clone_from(&of_before.lost);
         // Never a name that stood for another file.
         next.next_part = of_before.next_part.max(1);

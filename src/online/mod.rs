@@ -7,7 +7,9 @@ mod copy;
 mod drift;
 mod ids;
 mod ledger;
+mod opening;
 mod outbox;
+mod part;
 mod reading;
 mod snapshot;
 
@@ -15,11 +17,10 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use parking_lot::Mutex;
-use rocksdb::{
-    BlockBasedOptions, Cache, ColumnFamilyDescriptor, DB, DBCompressionType, DBPinnableSlice, Direction, FlushOptions, IteratorMode,
-    Options, Range, WriteBatch, WriteOptions,
-};
+use rocksdb::{Cache, DB, DBPinnableSlice, Direction, FlushOptions, IteratorMode, Range, WriteBatch, WriteOptions};
 use serde::{Deserialize, Serialize};
+
+use self::opening::{Committed, commits, database_options, failure, families, lost, probe};
 
 pub use self::drift::DriftRow;
 use self::ids::ids_key;
@@ -31,9 +32,9 @@ pub use self::snapshot::{ReadRows, Snapshot};
 use crate::codec;
 use crate::error::{Error, Result};
 use crate::event::EventBatch;
-use crate::files::Files;
 use crate::id::{Identity, Seq};
 use crate::key::slot_of;
+use crate::mark::{self, Mark};
 use crate::plan::Contents;
 use crate::time::IngestTime;
 
@@ -49,6 +50,12 @@ const PROGRESS: &[u8] = b"progress";
 const DEFINITIONS: &[u8] = b"definitions/";
 const SOURCES: &[u8] = b"sources";
 const COMMITTED_AT: &[u8] = b"committed_at";
+/// The data folder that the store is a part of.
+const FOLDER: &[u8] = b"folder";
+/// How many commits there were; each says so itself.
+const COMMITS: &[u8] = b"commits";
+/// The number after the last output that the embedded log was given for sure.
+const PUBLISHED: &[u8] = b"published";
 const SOURCES_VERSION: u8 = 1;
 const PROGRESS_VERSION: u8 = 2;
 /// That of a version without ledgers, which is still read.
@@ -142,6 +149,8 @@ pub struct Store {
     folder: PathBuf,
     /// Held by every write.
     writing: Mutex<()>,
+    /// Of a store that is open to write.
+    committed: Option<Committed>,
 }
 
 impl Store {
@@ -154,17 +163,23 @@ impl Store {
         std::fs::create_dir_all(folder).map_err(|error| {
             Error::unavailable(format!("cannot make the folder {}: {error}; choose another with --data", folder.display()))
         })?;
-        let mut options = database_options();
-        options.create_if_missing(true);
-        options.create_missing_column_families(true);
-        options.set_db_write_buffer_size(buffer_bytes);
-        // What a crash left in the write-ahead log stays there and in memory: writing tables of it would hold up the start.
-        let options = options
-            .get_options_from_string("avoid_flush_during_recovery=true")
-            .map_err(|error| Error::internal(format!("the options of RocksDB: {error}")))?;
         let cache = Cache::new_hyper_clock_cache(cache_bytes, 0);
-        let db = DB::open_cf_descriptors(&options, folder, families(&cache, buffer_bytes)).map_err(|error| failure(folder, &error))?;
-        Ok(Self { db, folder: folder.to_owned(), writing: Mutex::default() })
+        let open = |recovery| {
+            let mut options = database_options(recovery);
+            options.create_if_missing(true);
+            options.create_missing_column_families(true);
+            options.set_db_write_buffer_size(buffer_bytes);
+            // What a crash left in the write-ahead log stays there and in memory: writing tables of it would hold up the start,
+            // and a start that is refused changes nothing.
+            let options = options
+                .get_options_from_string("avoid_flush_during_recovery=true")
+                .map_err(|error| Error::internal(format!("the options of RocksDB: {error}")))?;
+            DB::open_cf_descriptors(&options, folder, families(&cache, buffer_bytes)).map_err(|error| failure(folder, &error))
+        };
+        let probe = |recovery| probe(folder, &cache, &|_| true, recovery);
+        let db = mark::open_whole(folder, open, probe, |db| commits(folder, db), |number| lost(folder, number))?;
+        let committed = Some(Committed { commits: Mutex::new(commits(folder, &db)?), mark: Mark::open(folder)? });
+        Ok(Self { db, folder: folder.to_owned(), committed, writing: Mutex::default() })
     }
 
     /// Opens what is there as of now, also while another process writes.
@@ -188,10 +203,16 @@ impl Store {
 
     fn open_some(folder: &Path, cache_bytes: usize, wanted: impl Fn(&str) -> bool) -> Result<Self> {
         let cache = Cache::new_hyper_clock_cache(cache_bytes, 0);
-        let families = families(&cache, 8 << 20).into_iter().filter(|family| wanted(family.name()));
-        let db =
-            DB::open_cf_descriptors_read_only(&database_options(), folder, families, false).map_err(|error| failure(folder, &error))?;
-        Ok(Self { db, folder: folder.to_owned(), writing: Mutex::default() })
+        let probe = |recovery| probe(folder, &cache, &wanted, recovery);
+        let open = || mark::open_whole(folder, probe, probe, |db| commits(folder, db), |number| lost(folder, number));
+        let mut opened = open();
+        // A writer beside may drop a file between the manifest's reading and the file's opening: look again.
+        for _ in 0..3 {
+            if opened.is_err() {
+                opened = open();
+            }
+        }
+        Ok(Self { db: opened?, folder: folder.to_owned(), committed: None, writing: Mutex::default() })
     }
 
     fn family(&self, name: &str) -> Result<&rocksdb::ColumnFamily> {
@@ -215,11 +236,23 @@ impl Store {
     }
 
     /// Makes a commit durable: when this returns, it survives a crash.
-    pub fn commit(&self, commit: Commit) -> Result<()> {
+    pub fn commit(&self, mut commit: Commit) -> Result<()> {
+        let committed = self.committed.as_ref().ok_or_else(|| Error::internal(format!("{} is open to read", self.folder.display())))?;
         let mut options = WriteOptions::default();
         options.set_sync(true);
         let _writing = self.writing.lock();
-        self.db.write_opt(commit.batch, &options).map_err(|error| failure(&self.folder, &error))
+        let mut commits = committed.commits.lock();
+        commit.batch.put_cf(self.family(META)?, COMMITS, (*commits + 1).to_be_bytes());
+        self.db.write_opt(commit.batch, &options).map_err(|error| failure(&self.folder, &error))?;
+        *commits += 1;
+        committed.mark.set(*commits);
+        Ok(())
+    }
+
+    /// The first event that a block holds; `None` where there is no block.
+    pub fn first_block(&self) -> Result<Option<Seq>> {
+        let first = self.db.iterator_cf(self.family(BLOCKS)?, IteratorMode::Start).next();
+        Ok(first.transpose().map_err(|error| failure(&self.folder, &error))?.map(|(key, _)| Seq(number(&key))))
     }
 
     /// Writes tables of what only the write-ahead log holds, so that whoever opens the store next has nothing to replay.
@@ -462,65 +495,6 @@ fn range_of(slot: u8, view: Identity) -> (Vec<u8>, Vec<u8>) {
 
 fn number(bytes: &[u8]) -> u64 {
     bytes.iter().fold(0, |number, byte| (number << 8) | u64::from(*byte))
-}
-
-fn database_options() -> Options {
-    let mut options = Options::default();
-    options.set_max_background_jobs(2);
-    options.set_max_open_files(Files::now().of_state());
-    options.set_bytes_per_sync(1 << 20);
-    options.set_wal_bytes_per_sync(1 << 20);
-    options.set_max_total_wal_size(256 << 20);
-    options.set_keep_log_file_num(4);
-    options
-}
-
-fn families(cache: &Cache, buffer_bytes: usize) -> Vec<ColumnFamilyDescriptor> {
-    let descriptor = |name: &&str| {
-        let mut table = BlockBasedOptions::default();
-        table.set_block_cache(cache);
-        table.set_block_size(16 << 10);
-        table.set_format_version(6);
-        if matches!(*name, STATE | CHUNKS) {
-            table.set_bloom_filter(10.0, false);
-            table.set_cache_index_and_filter_blocks(true);
-            table.set_pin_l0_filter_and_index_blocks_in_cache(true);
-        }
-        let mut options = Options::default();
-        if *name == STATE {
-            // Most keys that are looked for here are new ones.
-            options.set_memtable_prefix_bloom_ratio(0.02);
-            options.set_memtable_whole_key_filtering(true);
-        }
-        options.set_block_based_table_factory(&table);
-        options.set_write_buffer_size((buffer_bytes / 4).max(4 << 20));
-        // Blocks are compressed before they come here.
-        options.set_compression_type(if *name == BLOCKS { DBCompressionType::None } else { DBCompressionType::Lz4 });
-        ColumnFamilyDescriptor::new(*name, options)
-    };
-    FAMILIES.iter().map(descriptor).collect()
-}
-
-/// Says what a failure of RocksDB means for the person who runs this.
-fn failure(folder: &Path, error: &rocksdb::Error) -> Error {
-    let text = error.to_string();
-    let folder = folder.display();
-    if text.contains("lock") && (text.contains("LOCK") || text.contains("No locks available")) {
-        return Error::conflict(format!(
-            "the data folder {folder} is in use by another process; end that process or choose another folder with --data"
-        ));
-    }
-    if text.contains("No space left") || text.contains("File too large") || text.contains("Disk quota") {
-        return Error::unavailable(format!(
-            "no space left for {folder} ({text}); free some space and start again: nothing that was acknowledged is lost"
-        ));
-    }
-    let is_missing = text.contains("No such file");
-    match error.kind() {
-        _ if is_missing => Error::corrupt(format!("{folder}: a file of it is missing ({text}); {DAMAGED_REMEDY}")),
-        rocksdb::ErrorKind::Corruption => Error::corrupt(format!("{folder}: {text}; {DAMAGED_REMEDY}")),
-        _ => Error::unavailable(format!("{folder}: {text}")),
-    }
 }
 
 #[cfg(test)]

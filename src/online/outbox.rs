@@ -3,7 +3,7 @@
 use rocksdb::{Direction, IteratorMode, WriteBatch};
 use serde::{Deserialize, Serialize};
 
-use super::{Commit, OUTBOX, Store, failure, number};
+use super::{Commit, META, OUTBOX, PUBLISHED, Store, failure, number};
 use crate::codec;
 use crate::error::Result;
 use crate::record::NewRecord;
@@ -103,11 +103,14 @@ impl Store {
         Ok(())
     }
 
-    /// Forgets published outputs, those before this number. Not synced: after a crash they may be published again,
-    /// never lost.
-    pub fn delete_outputs_before(&self, before: u64) -> Result<()> {
+    /// Forgets outputs that were published to that log, those before this number. Not synced: after a crash they may be
+    /// published again, never lost.
+    pub fn delete_outputs_before(&self, before: u64, published_to: Destination) -> Result<()> {
         let mut batch = WriteBatch::default();
         batch.delete_range_cf(self.family(OUTBOX)?, 0_u64.to_be_bytes(), before.to_be_bytes());
+        if published_to == Destination::Embedded {
+            batch.put_cf(self.family(META)?, PUBLISHED, before.to_be_bytes());
+        }
         let _writing = self.writing.lock();
         self.db.write(batch).map_err(|error| failure(&self.folder, &error))
     }

@@ -78,7 +78,7 @@ fn outputs_leave_in_order() {
     let topics: Vec<_> = outputs.iter().map(|(number, output)| (*number, output.record.topic.as_str())).collect();
     assert_eq!(topics, [(1, "a"), (2, "b"), (300, "c")]);
     assert_eq!(store.outputs(2, 1, u64::MAX).unwrap()[0].0, 2);
-    store.delete_outputs_before(3).unwrap();
+    store.delete_outputs_before(3, Destination::Embedded).unwrap();
     assert_eq!(store.outputs(0, 10, u64::MAX).unwrap().len(), 1);
 }
 

@@ -17,7 +17,6 @@ mod limits;
 mod long;
 mod lookup;
 mod openapi;
-mod presence;
 mod process;
 mod request;
 mod routes;
@@ -40,7 +39,7 @@ pub use answer::{lookup_answer, score_answer, status_answer};
 pub use dead_letters::{replay_answer, replay_body, replay_ends};
 pub use exact::read_exact;
 pub use limits::Limits;
-pub use presence::Presence;
+pub use routes::RUN_HEADER;
 pub use trim::TrimRequest;
 
 /// A bound port, which answers once `run` is called.

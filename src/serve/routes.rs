@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::{Request, State as Shared};
 use axum::http::{HeaderValue, StatusCode, header};
+use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get, post};
 
@@ -84,7 +85,22 @@ pub(super) fn router(state: Arc<State>) -> Router {
         let not_allowed = move |Shared(state): Shared<Arc<State>>, request: Request| async move { not_allowed(&state, &route, &request) };
         router.route(route.path, handler.fallback(not_allowed))
     });
-    router.fallback(unknown).with_state(state)
+    let owner = middleware::from_fn_with_state(Arc::clone(&state), of_this_folder);
+    router.fallback(unknown).layer(owner).with_state(state)
+}
+
+/// What a request carries that is meant for the server of one data folder alone.
+pub const RUN_HEADER: &str = "forebay-run";
+
+/// Refuses a request that is meant for the server of another data folder: the one that it was answers here no more.
+async fn of_this_folder(Shared(state): Shared<Arc<State>>, request: Request, next: Next) -> Response {
+    let run = request.headers().get(RUN_HEADER);
+    if run.is_some_and(|run| run.as_bytes() != state.handle.run().as_bytes()) {
+        leave_unread(&request);
+        let message = "this server has another data folder than the request is meant for: ask again".to_owned();
+        return Refusal { status: StatusCode::CONFLICT, ..Refusal::unknown("another_folder", message) }.into_response();
+    }
+    next.run(request).await
 }
 
 async fn unknown(Shared(state): Shared<Arc<State>>, request: Request) -> Response {

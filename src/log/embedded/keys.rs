@@ -8,6 +8,12 @@ pub(super) const BLOCKS: &str = "blocks";
 /// The version of the whole layout, as 4 bytes, big endian.
 pub(super) const FORMAT: &[u8] = b"v";
 
+/// The data folder that the log is a part of, 16 bytes.
+pub(super) const FOLDER: &[u8] = b"i";
+
+/// How many writes the log was given, 8 bytes, big endian; each write says so itself.
+pub(super) const WRITES: &[u8] = b"a";
+
 /// A block: topic id, partition and the offset of its *last* record, big endian, so that a seek to an offset finds
 /// the block that holds it.
 pub(super) fn block(topic: u32, partition: Partition, last: u64) -> [u8; 16] {

@@ -18,12 +18,16 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use parking_lot::{Mutex, MutexGuard, RwLock};
-use rocksdb::{ColumnFamily, ColumnFamilyDescriptor, DB, DBCompressionType, Options, ReadOptions, WriteBatch, WriteOptions};
+use rocksdb::{
+    ColumnFamily, ColumnFamilyDescriptor, DB, DBCompressionType, DBRecoveryMode, FlushOptions, Options, ReadOptions, WriteBatch,
+    WriteOptions,
+};
 
 use crate::copying::{Copying, Way};
 use crate::error::{Error, ErrorKind, Result};
 use crate::files::Files;
-use crate::id::{Offset, Partition};
+use crate::id::{Identity, Offset, Partition};
+use crate::mark::{self, Mark, Recovery};
 use crate::record::{LogReader, LogWriter, Outgoing, RecordRun, Retention};
 use crate::time::{Clock, IngestTime};
 
@@ -64,6 +68,14 @@ struct Inner {
     change: Mutex<()>,
     /// What was trimmed and still takes space; held by who trims.
     trimmed: Mutex<Vec<retain::Gone>>,
+    /// Of a log that is open to write.
+    written: Option<Written>,
+}
+
+/// How many writes the log was given.
+struct Written {
+    writes: Mutex<u64>,
+    mark: Mark,
 }
 
 impl Log {
@@ -71,6 +83,10 @@ impl Log {
     /// process has it open for writing; not found when it is opened read-only and is not there.
     pub fn open(folder: &Path, mode: Mode, clock: Arc<dyn Clock>) -> Result<Self> {
         let store = open_store(folder, mode)?;
+        let written = match mode {
+            Mode::ReadWrite => Some(Written { writes: Mutex::new(writes(folder, &store)?), mark: Mark::open(folder)? }),
+            Mode::ReadOnly => None,
+        };
         let inner = Inner {
             folder: folder.to_owned(),
             mode,
@@ -79,6 +95,7 @@ impl Log {
             topics: RwLock::default(),
             change: Mutex::new(()),
             trimmed: Mutex::default(),
+            written,
         };
         inner.check_format()?;
         inner.load_topics()?;
@@ -89,6 +106,28 @@ impl Log {
     #[must_use]
     pub fn now(&self) -> IngestTime {
         self.inner.clock.now()
+    }
+
+    /// The data folder that the log is a part of; `None` for one of a version before.
+    pub fn folder(&self) -> Result<Option<Identity>> {
+        let Some(row) = self.inner.get(keys::FOLDER)? else { return Ok(None) };
+        let identity = row.try_into().map_err(|_| Error::corrupt("the identity in the log has the wrong length"))?;
+        Ok(Some(Identity(identity)))
+    }
+
+    /// Makes the log a part of a data folder.
+    pub fn belong_to(&self, folder: Identity) -> Result<()> {
+        if self.folder()? == Some(folder) {
+            return Ok(());
+        }
+        let mut batch = WriteBatch::default();
+        batch.put(keys::FOLDER, folder.0);
+        self.inner.write("giving the log its identity", batch)
+    }
+
+    /// The largest `upto` that a writer of that name was given.
+    pub fn remembered(&self, writer: &str) -> Result<Option<u64>> {
+        self.inner.remembered(writer)
     }
 
     /// Makes a topic, or gives it more partitions. Does nothing where it has as many or more.
@@ -145,6 +184,18 @@ impl Log {
     }
 }
 
+impl Drop for Inner {
+    fn drop(&mut self) {
+        let Some(written) = &self.written else { return };
+        // So that whoever opens the log next has no write-ahead log to read. One that stays is read.
+        let families: Vec<_> = ["default", keys::BLOCKS].iter().filter_map(|name| self.store.cf_handle(name)).collect();
+        if let Err(error) = self.store.flush_cfs_opt(&families, &FlushOptions::default()) {
+            tracing::debug!("closing the log in {}: {error}", self.folder.display());
+        }
+        written.mark.sync();
+    }
+}
+
 impl Inner {
     fn writable(&self) -> Result<()> {
         match self.mode {
@@ -173,7 +224,7 @@ impl Inner {
     fn blocks(&self) -> Result<&ColumnFamily> {
         self.store
             .cf_handle(keys::BLOCKS)
-            .ok_or_else(|| Error::corrupt(format!("the log in {} has no blocks: restore the folder from a copy", self.folder.display())))
+            .ok_or_else(|| Error::corrupt(format!("the log in {} has no blocks: {REMEDY}", self.folder.display())))
     }
 
     /// What a block iterator reads: not through the cache, because it reads everything once.
@@ -187,10 +238,17 @@ impl Inner {
         store_error(&self.folder, doing, error.as_ref())
     }
 
-    fn write(&self, doing: &str, batch: WriteBatch) -> Result<()> {
+    fn write(&self, doing: &str, mut batch: WriteBatch) -> Result<()> {
+        self.writable()?;
+        let Some(written) = &self.written else { return Ok(()) };
         let mut options = WriteOptions::default();
         options.set_sync(true);
-        self.store.write_opt(batch, &options).map_err(|error| self.failed(doing, &error))
+        let mut writes = written.writes.lock();
+        batch.put(keys::WRITES, (*writes + 1).to_be_bytes());
+        self.store.write_opt(batch, &options).map_err(|error| self.failed(doing, &error))?;
+        *writes += 1;
+        written.mark.set(*writes);
+        Ok(())
     }
 
     fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>> {
@@ -284,8 +342,48 @@ pub fn identity(folder: &Path) -> Result<Option<String>> {
     Ok(Some(String::from_utf8_lossy(&identity).into_owned()))
 }
 
+/// How many writes the store was given, as it says itself.
+fn writes(folder: &Path, store: &DB) -> Result<u64> {
+    let Some(row) = store.get(keys::WRITES).map_err(|error| store_error(folder, "reading", error.as_ref()))? else { return Ok(0) };
+    let row: [u8; 8] = row.try_into().map_err(|_| Error::corrupt("the number of writes in the log has the wrong length"))?;
+    Ok(u64::from_be_bytes(row))
+}
+
+/// Opens a store that holds everything that was acknowledged.
 fn open_store(folder: &Path, mode: Mode) -> Result<DB> {
+    if mode == Mode::ReadWrite {
+        std::fs::create_dir_all(folder).map_err(|error| store_error(folder, "making the folder", &error.to_string()))?;
+    } else if !folder.join("CURRENT").exists() {
+        let message = format!("no log in {}: name the right data folder, or start one with `forebay serve`", folder.display());
+        return Err(Error::not_found(message));
+    }
+    let lost = |writes| {
+        Error::corrupt(format!(
+            "the last {writes} acknowledged writes to the log in {} are gone: its write-ahead log was cut or damaged; {REMEDY}",
+            folder.display()
+        ))
+    };
+    let open = |mode: Mode| move |recovery| open_rocks(folder, mode, recovery);
+    let open_whole = || mark::open_whole(folder, open(mode), open(Mode::ReadOnly), |store| writes(folder, store), lost);
+    let mut opened = open_whole();
+    // A writer beside may drop a file between the manifest's reading and the file's opening: look again.
+    for _ in 0..3 {
+        if mode == Mode::ReadOnly && opened.is_err() {
+            opened = open_whole();
+        }
+    }
+    opened
+}
+
+/// What is to be done about a log that is not whole.
+const REMEDY: &str = "restore the whole data folder from one copy (`forebay restore`), or begin another with --data";
+
+fn open_rocks(folder: &Path, mode: Mode, recovery: Recovery) -> Result<DB> {
     let mut options = Options::default();
+    options.set_wal_recovery_mode(match recovery {
+        Recovery::Strict => DBRecoveryMode::AbsoluteConsistency,
+        Recovery::UpToTheDamage => DBRecoveryMode::PointInTime,
+    });
     options.set_compression_type(DBCompressionType::None);
     options.set_keep_log_file_num(2);
     options.set_max_log_file_size(1 << 20);
@@ -311,24 +409,13 @@ fn open_store(folder: &Path, mode: Mode) -> Result<DB> {
     };
     let opened = match mode {
         Mode::ReadWrite => {
-            std::fs::create_dir_all(folder).map_err(|error| store_error(folder, "making the folder", &error.to_string()))?;
+            // What a crash left in the write-ahead log stays there, so that a start that is refused has changed nothing.
+            let options = options
+                .get_options_from_string("avoid_flush_during_recovery=true")
+                .map_err(|error| Error::internal(format!("the options of RocksDB: {error}")))?;
             DB::open_cf_descriptors(&options, folder, families())
         }
-        Mode::ReadOnly => {
-            if !folder.join("CURRENT").exists() {
-                let message = format!("no log in {}: name the right data folder, or start one with `forebay serve`", folder.display());
-                return Err(Error::not_found(message));
-            }
-            // A writer beside may drop a file between the manifest's reading and the file's opening: look again.
-            let mut opened = DB::open_cf_descriptors_read_only(&options, folder, families(), false);
-            for _ in 0..3 {
-                if opened.is_ok() {
-                    break;
-                }
-                opened = DB::open_cf_descriptors_read_only(&options, folder, families(), false);
-            }
-            opened
-        }
+        Mode::ReadOnly => DB::open_cf_descriptors_read_only(&options, folder, families(), false),
     };
     opened.map_err(|error| store_error(folder, "opening the log", error.as_ref()))
 }
@@ -347,7 +434,7 @@ fn store_error(folder: &Path, doing: &str, message: &str) -> Error {
     } else if is(&["permission denied", "read-only file system"]) {
         (ErrorKind::Input, "give this user the right to write there, or choose another folder with --data")
     } else if is(&["corruption", "checksum", "no such file"]) {
-        (ErrorKind::Corrupt, "restore the folder from a copy, or choose another with --data")
+        (ErrorKind::Corrupt, REMEDY)
     } else {
         (ErrorKind::Unavailable, "see that the disk is in order and try again")
     };
