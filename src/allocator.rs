@@ -1,6 +1,6 @@
 //! The allocator of the binaries: mimalloc, for Rust's own memory; `malloc` stays the system's
-//! ([decision 36](../docs/decisions/0036-malloc-stays-the-systems.md)). Holds the one line of this crate that the compiler
-//! cannot check ([decision 14](../docs/decisions/0014-freed-memory-stays-for-a-while.md)).
+//! ([decision 36](../docs/decisions/0036-malloc-stays-the-systems.md)). Holds a line that the compiler cannot
+//! check ([decision 14](../docs/decisions/0014-freed-memory-stays-for-a-while.md)).
 
 use libmimalloc_sys::{mi_option_set, mi_option_t};
 

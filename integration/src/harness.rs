@@ -5,6 +5,7 @@ use std::fs::{self, File};
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value as Json, json};
@@ -217,9 +218,9 @@ impl Project {
         let log = self.path("server.log");
         let output = File::options().create(true).append(true).open(&log).expect("a file for the server's words");
         command.stdin(Stdio::null()).stdout(output.try_clone().expect("a second handle")).stderr(output);
-        let mut server = Server { child: command.spawn().expect("the server can be started"), address: String::new(), log, agent: agent() };
-        server.address = wait_for("the server's address", || {
-            server.assert_running();
+        let mut server =
+            Server { child: Mutex::new(command.spawn().expect("the server can be started")), address: String::new(), log, agent: agent() };
+        server.address = server.wait("its address", || {
             let text = fs::read_to_string(&announced).ok()?;
             let announced: Json = serde_json::from_str(&text).ok()?;
             Some(announced["listen"].as_str()?.to_owned())
@@ -230,7 +231,7 @@ impl Project {
 
 /// A running server; killed when dropped.
 pub struct Server {
-    child: Child,
+    child: Mutex<Child>,
     /// `127.0.0.1:port`
     pub address: String,
     log: PathBuf,
@@ -240,7 +241,7 @@ pub struct Server {
 impl Server {
     #[must_use]
     pub fn pid(&self) -> u32 {
-        self.child.id()
+        self.child().id()
     }
 
     /// What the server has said so far.
@@ -249,14 +250,31 @@ impl Server {
         fs::read_to_string(&self.log).unwrap_or_default()
     }
 
-    fn assert_running(&mut self) {
-        if let Ok(Some(status)) = self.child.try_wait() {
+    fn child(&self) -> MutexGuard<'_, Child> {
+        self.child.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn assert_running(&self) {
+        if let Ok(Some(status)) = self.child().try_wait() {
             panic!("the server ended by itself ({status}); it said:\n{}", self.said());
         }
     }
 
+    /// Waits until `ready` gives something, for as long as the server runs.
+    fn wait<T>(&self, what: &str, mut ready: impl FnMut() -> Option<T>) -> T {
+        let start = Instant::now();
+        loop {
+            if let Some(value) = ready() {
+                return value;
+            }
+            self.assert_running();
+            assert!(start.elapsed() < PATIENCE, "waited {PATIENCE:?} for {what}; it said:\n{}", self.said());
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
     pub fn wait_until_restored(&self) {
-        wait_for(&format!("its state; it said:\n{}", self.said()), || {
+        self.wait("its state", || {
             let (status, body) = self.try_get("/health/ready")?;
             (status == 200 || body.contains("\"catching_up\"")).then_some(())
         });
@@ -264,7 +282,7 @@ impl Server {
 
     /// Until what its logs held at the start is applied.
     pub fn wait_until_ready(&self) {
-        wait_for(&format!("readiness; it said:\n{}", self.said()), || (self.try_get("/health/ready")?.0 == 200).then_some(()));
+        self.wait("readiness", || (self.try_get("/health/ready")?.0 == 200).then_some(()));
     }
 
     #[must_use]
@@ -326,7 +344,7 @@ impl Server {
 
     /// Waits until so many events are applied.
     pub fn wait_for_seq(&self, seq: usize) {
-        wait_for(&format!("event {seq}; it said:\n{}", self.said()), || {
+        self.wait(&format!("event {seq}"), || {
             let status = crate::answers::read_json(&self.try_get("/v1/status")?.1);
             (status["seq"].as_u64()? >= seq as u64).then_some(())
         });
@@ -353,13 +371,13 @@ impl Server {
     pub fn stop(mut self) -> Option<i32> {
         let status = Command::new("kill").args(["-TERM", &self.pid().to_string()]).status().expect("kill is there");
         assert!(status.success(), "the server was gone already; it said:\n{}", self.said());
-        wait_for("a graceful end", || self.child.try_wait().expect("its own child")).code()
+        wait_for("a graceful end", || self.child().try_wait().expect("its own child")).code()
     }
 
     fn end(&mut self) {
         // Both fail only when the process has ended already.
-        drop(self.child.kill());
-        drop(self.child.wait());
+        drop(self.child().kill());
+        drop(self.child().wait());
     }
 }
 

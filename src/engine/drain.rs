@@ -47,10 +47,19 @@ pub fn drain(shared: &Arc<Shared>, offline: &Store, interval: Duration, stop: &R
         if ended {
             return;
         }
+        tell_damage(shared);
         if tidied_at.elapsed() >= interval * COMPACT_EVERY {
             tidied_at = Instant::now();
             tidy.run(shared, offline);
         }
+    }
+}
+
+/// What the state's compactions have met keeps nobody from writing.
+fn tell_damage(shared: &Shared) {
+    let met = shared.store.damage().unwrap_or_else(Some);
+    if let Some(damage) = met {
+        shared.set_problem(Kind::State, "the online store", Some(damage.to_string()));
     }
 }
 

@@ -27,6 +27,8 @@ pub enum Kind {
     Scores,
     /// A log that cannot be read.
     Source,
+    /// Tables of the online store.
+    State,
     /// Files of a table.
     Table,
     /// Times of a source that are probably not meant.
@@ -36,7 +38,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Checkpoint,
         Self::Clock,
         Self::Drift,
@@ -47,6 +49,7 @@ impl Kind {
         Self::Retention,
         Self::Scores,
         Self::Source,
+        Self::State,
         Self::Table,
         Self::Times,
         Self::View,
@@ -65,6 +68,7 @@ impl Kind {
             Self::Retention => "retention",
             Self::Scores => "scores",
             Self::Source => "source",
+            Self::State => "state",
             Self::Table => "table",
             Self::Times => "times",
             Self::View => "view",

@@ -1,6 +1,7 @@
 //! The online store: one RocksDB that holds commits (blocks of accepted events, progress, outbox) and state rows.
 //! The only room that knows RocksDB beside the embedded log. Must never compute a feature.
 
+mod background;
 mod block;
 mod check;
 mod copy;
@@ -20,6 +21,7 @@ use parking_lot::Mutex;
 use rocksdb::{Cache, DB, DBPinnableSlice, Direction, FlushOptions, IteratorMode, Range, WriteBatch, WriteOptions};
 use serde::{Deserialize, Serialize};
 
+use self::background::Damage;
 use self::opening::{Committed, commits, database_options, failure, families, lost, probe};
 
 pub use self::drift::DriftRow;
@@ -151,6 +153,7 @@ pub struct Store {
     writing: Mutex<()>,
     /// Of a store that is open to write.
     committed: Option<Committed>,
+    damage: Damage,
 }
 
 impl Store {
@@ -164,8 +167,10 @@ impl Store {
             Error::unavailable(format!("cannot make the folder {}: {error}; choose another with --data", folder.display()))
         })?;
         let cache = Cache::new_hyper_clock_cache(cache_bytes, 0);
+        let damage = Damage::default();
         let open = |recovery| {
             let mut options = database_options(recovery);
+            damage.listen(&mut options);
             options.create_if_missing(true);
             options.create_missing_column_families(true);
             options.set_db_write_buffer_size(buffer_bytes);
@@ -179,7 +184,7 @@ impl Store {
         let probe = |recovery| probe(folder, &cache, &|_| true, recovery);
         let db = mark::open_whole(folder, open, probe, |db| commits(folder, db), |number| lost(folder, number))?;
         let committed = Some(Committed { commits: Mutex::new(commits(folder, &db)?), mark: Mark::open(folder)? });
-        Ok(Self { db, folder: folder.to_owned(), committed, writing: Mutex::default() })
+        Ok(Self { db, folder: folder.to_owned(), committed, damage, writing: Mutex::default() })
     }
 
     /// Opens what is there as of now, also while another process writes.
@@ -212,7 +217,7 @@ impl Store {
                 opened = open();
             }
         }
-        Ok(Self { db: opened?, folder: folder.to_owned(), committed: None, writing: Mutex::default() })
+        Ok(Self { db: opened?, folder: folder.to_owned(), committed: None, damage: Damage::default(), writing: Mutex::default() })
     }
 
     fn family(&self, name: &str) -> Result<&rocksdb::ColumnFamily> {
@@ -253,6 +258,17 @@ impl Store {
     pub fn first_block(&self) -> Result<Option<Seq>> {
         let first = self.db.iterator_cf(self.family(BLOCKS)?, IteratorMode::Start).next();
         Ok(first.transpose().map_err(|error| failure(&self.folder, &error))?.map(|(key, _)| Seq(number(&key))))
+    }
+
+    /// What is damaged of the store's tables, as far as its compactions have met it; these are given up then, until the next
+    /// start: each would meet it again. Nothing that can be read is lost by that, but deleted rows take space.
+    pub fn damage(&self) -> Result<Option<Error>> {
+        let Some(met) = self.damage.met() else { return Ok(None) };
+        for name in FAMILIES {
+            let stopped = self.db.set_options_cf(self.family(name)?, &[("disable_auto_compactions", "true")]);
+            stopped.map_err(|error| failure(&self.folder, &error))?;
+        }
+        Ok(Some(Error::corrupt(format!("a table is damaged ({met}); {DAMAGED_REMEDY}"))))
     }
 
     /// Writes tables of what only the write-ahead log holds, so that whoever opens the store next has nothing to replay.

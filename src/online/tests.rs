@@ -190,3 +190,40 @@ fn keys(store: &Store, view: Identity) -> usize {
         .unwrap();
     keys
 }
+
+/// A table of state rows is damaged, and the next compaction reads it: the store takes writes all the same, and says it.
+#[test]
+fn a_compaction_that_meets_damage_ends_no_writing() {
+    let folder = tempfile::tempdir().unwrap();
+    let put = |store: &Store, value: u8| {
+        let mut commit = store.begin();
+        for key in 0..200_u32 {
+            store.put_state(&mut commit, Identity([1; 16]), &key.to_be_bytes(), &[value; 64]).unwrap();
+        }
+        store.commit(commit).unwrap();
+        store.flush().unwrap();
+    };
+    let store = Store::open(folder.path(), 8 << 20, 16 << 20).unwrap();
+    put(&store, 1);
+    drop(store);
+    let tables = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().path());
+    let of_state = |bytes: &[u8]| bytes.windows(9).any(|at| at == b"namestate");
+    for table in tables.filter(|path| path.extension().is_some_and(|kind| kind == "sst")) {
+        let mut bytes = std::fs::read(&table).unwrap();
+        if of_state(&bytes) {
+            bytes[10..60].iter_mut().for_each(|byte| *byte ^= 0x55);
+            std::fs::write(&table, bytes).unwrap();
+        }
+    }
+    let store = Store::open(folder.path(), 8 << 20, 16 << 20).unwrap();
+    assert!(store.damage().unwrap().is_none(), "nothing has read it yet");
+    let until = std::time::Instant::now() + std::time::Duration::from_secs(60);
+    let met = (2..=u8::MAX).find_map(|value| {
+        assert!(std::time::Instant::now() < until, "no compaction met the damage");
+        put(&store, value);
+        std::thread::sleep(std::time::Duration::from_millis(50));
+        store.damage().unwrap()
+    });
+    assert!(met.is_some_and(|met| met.to_string().contains("forebay rebuild state")));
+    put(&store, 0);
+}
