@@ -360,7 +360,7 @@ impl Server {
     }
 
     /// SIGKILL: no chance to say goodbye.
-    pub fn kill(mut self) {
+    pub fn kill(self) {
         self.end();
     }
 
@@ -368,13 +368,13 @@ impl Server {
     ///
     /// # Panics
     /// When the signal cannot be sent.
-    pub fn stop(mut self) -> Option<i32> {
+    pub fn stop(self) -> Option<i32> {
         let status = Command::new("kill").args(["-TERM", &self.pid().to_string()]).status().expect("kill is there");
         assert!(status.success(), "the server was gone already; it said:\n{}", self.said());
         wait_for("a graceful end", || self.child().try_wait().expect("its own child")).code()
     }
 
-    fn end(&mut self) {
+    fn end(&self) {
         // Both fail only when the process has ended already.
         drop(self.child().kill());
         drop(self.child().wait());
