@@ -68,6 +68,8 @@ pub enum Recovery {
     Strict,
     /// It takes what comes before.
     UpToTheDamage,
+    /// It takes what can be read, before it and behind it.
+    PastTheDamage,
 }
 
 /// Opens a store of which everything that was acknowledged is there. `open` opens it, `probe` without changing anything;

@@ -134,3 +134,66 @@ fn a_damaged_write_ahead_log_loses_nothing_in_silence() {
     }
     assert!(refused > 0, "nothing was refused, {kept} were kept");
 }
+
+/// Records of one push: enough for a block that lies in a file of blobs.
+const EACH: u64 = 200;
+
+/// What a damaged log is without what cannot be read of it: the command says what that is, drops it only when it is given up, and
+/// all goes on behind it.
+#[test]
+fn a_damaged_log_is_made_again_without_what_it_says() {
+    for (read_all, kind) in [(true, "log"), (false, "log"), (true, "blob"), (false, "blob")] {
+        let project = Project::new(DEFINITIONS);
+        for step in 0..20 {
+            let _ = project.push("ev", &events(step * EACH..(step + 1) * EACH)).ok();
+        }
+        let _ = project.run(&["rebuild", "log"]).ok();
+        if read_all {
+            project.catch_up();
+        }
+        if kind == "log" {
+            // Killed, so that what was written last lies in the write-ahead log.
+            let server = project.serve();
+            for step in 20..40 {
+                let _ = server.push("ev", &events(step * EACH..(step + 1) * EACH));
+            }
+            server.wait_for_seq(40 * EACH as usize);
+            server.kill();
+        }
+        damage(&project, kind);
+        let events_before = if kind == "log" { 40 * EACH } else { 20 * EACH };
+        let refused = project.run(&["rebuild", "log"]);
+        assert_eq!(refused.code, Some(1), "{read_all} {kind}: {refused:?}");
+        assert!(
+            refused.stderr.contains("forebay rebuild log --give-up") && refused.stderr.contains("topic ev partition 0 offsets"),
+            "{refused:?}"
+        );
+        let dropped = project.run(&["rebuild", "log", "--give-up", "--output", "json"]).ok();
+        let dropped: Json = serde_json::from_str(&dropped.stdout).expect("an object");
+        let told: Vec<&str> =
+            dropped["lost"].as_array().expect("what was lost").iter().filter_map(|lost| lost["meaning"].as_str()).collect();
+        let unread: u64 = told.iter().filter_map(|meaning| meaning.split_once(" of them were not read yet")?.0.parse::<u64>().ok()).sum();
+        assert_eq!(unread > 0, !read_all && kind == "blob", "{dropped}");
+        let _ = project.run(&["check-data"]).ok();
+        let _ = project.push("ev", &events(40 * EACH..41 * EACH)).ok();
+        project.catch_up();
+        let counted = project.run(&["sources", "--output", "json"]).ok();
+        let counted: Json = serde_json::from_str(&counted.stdout).expect("sources");
+        assert_eq!(counted[0]["accepted"], json!(events_before - unread + EACH), "{read_all} {kind}: {dropped}");
+        let _ = project.run(&["verify"]).ok();
+        let _ = project.run(&["check-data"]).ok();
+        let nothing = project.run(&["rebuild", "log"]).ok();
+        assert!(nothing.stdout.contains("nothing was changed"), "{nothing:?}");
+    }
+}
+
+/// Flips bytes of the log in the middle of its largest file of that kind.
+fn damage(project: &Project, kind: &str) {
+    let files = fs::read_dir(project.data().join("log")).expect("a log").map(|entry| entry.expect("a file").path());
+    let of_kind = files.filter(|path| path.extension().is_some_and(|extension| extension == kind));
+    let file = of_kind.max_by_key(|path| fs::metadata(path).expect("a file").len()).expect("a file of that kind");
+    let mut bytes = fs::read(&file).expect("a file");
+    let middle = bytes.len() / 2;
+    bytes[middle..middle + 8].iter_mut().for_each(|byte| *byte ^= 0x5a);
+    fs::write(&file, bytes).expect("a file");
+}

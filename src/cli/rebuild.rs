@@ -18,6 +18,8 @@ pub(super) enum Command {
     /// Build the state again from the events: those in Parquet, those that wait for it, and the logs
     #[command(after_help = "Examples:\n  forebay rebuild state")]
     State,
+    /// Make the log again without what of it cannot be read, which is in no other place: says what that is
+    Log(LogArguments),
     /// Build the event log in Parquet again: what is whole of it, and what is missing from online and the logs
     Offline(OfflineArguments),
 }
@@ -30,9 +32,18 @@ pub(super) struct OfflineArguments {
     give_up: bool,
 }
 
+#[derive(Args)]
+#[command(after_help = "Examples:\n  forebay rebuild log")]
+pub(super) struct LogArguments {
+    /// Drop what cannot be read
+    #[arg(long)]
+    give_up: bool,
+}
+
 pub(super) fn run(context: &Context, command: &Command) -> Result<Outcome> {
     match command {
         Command::State => state(context),
+        Command::Log(arguments) => log(context, arguments.give_up),
         Command::Offline(arguments) => offline(context, arguments.give_up),
     }
 }
@@ -46,7 +57,16 @@ fn offline(context: &Context, gives_up: bool) -> Result<Outcome> {
         progress.at(read, None);
     })?;
     drop(progress);
-    print(context, "the event log", "offline", &rebuilt)
+    print(context, &again("the event log", &rebuilt), "offline", &rebuilt)
+}
+
+fn log(context: &Context, gives_up: bool) -> Result<Outcome> {
+    let rebuilt = integrity::rebuild_log(&context.config, context.clock.clone(), gives_up)?;
+    if rebuilt.lost.is_empty() && rebuilt.kept.is_none() {
+        context.print.one("all of the log can be read: nothing was changed", &json!({"rebuilt": null}))?;
+        return Ok(Outcome::Done);
+    }
+    print(context, "the log is made again", "log", &rebuilt)
 }
 
 fn state(context: &Context) -> Result<Outcome> {
@@ -57,12 +77,15 @@ fn state(context: &Context) -> Result<Outcome> {
     // A start over a store without rows builds them.
     let text = definitions::text(&files);
     Engine::start(&context.config, plan, &text, context.clock.clone(), Metrics::new())?.stop()?;
-    print(context, "the state", "online", &rebuilt)
+    print(context, &again("the state", &rebuilt), "online", &rebuilt)
 }
 
-fn print(context: &Context, what: &str, part: &str, rebuilt: &Rebuilt) -> Result<Outcome> {
-    let events = counted(usize::try_from(rebuilt.events).unwrap_or(usize::MAX), "event");
-    let mut text = format!("{what} of {events} is built again");
+fn again(what: &str, rebuilt: &Rebuilt) -> String {
+    format!("{what} of {} is built again", counted(usize::try_from(rebuilt.events).unwrap_or(usize::MAX), "event"))
+}
+
+fn print(context: &Context, done: &str, part: &str, rebuilt: &Rebuilt) -> Result<Outcome> {
+    let mut text = done.to_owned();
     for lost in &rebuilt.lost {
         text += &format!("\n{}: {}", lost.what, lost.meaning);
     }

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 pub use self::belonging::{Extent, LogPart, OfflinePart, OnlinePart, Parts, ReadPosition, Stands, objections};
 pub use self::owner::{Presence, Running};
-pub use self::parts::{OUTBOX_WRITER, Stored, Written, events_belong, next_output};
+pub use self::parts::{OUTBOX_WRITER, Stored, Written, faults, next_output};
 
 use self::about::About;
 use self::owner::Lock;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::about::new_identity;
 use super::belonging::{Extent, LogPart, OfflinePart, OnlinePart, Parts, ReadPosition, Stands, objections};
 use super::{Folder, Part};
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::id::{Offset, Partition};
 use crate::log::embedded::{Log, Mode};
 use crate::offline;
@@ -155,16 +155,15 @@ pub fn next_output(log: &Log) -> Result<u64> {
     Ok(log.remembered(OUTBOX_WRITER)?.unwrap_or_default())
 }
 
-/// Whether every committed event is in Parquet or in a block.
-///
-/// # Errors
-/// `Conflict` where some are not.
-pub fn events_belong(online: &Store, offline: &offline::Store) -> Result<()> {
-    let upto = offline.upto();
-    let part = OfflinePart { identity: offline.folder(), before: upto.min(online.progress()?.committed), after: upto };
-    let found =
-        objections(&Parts { online: Some(of_online(online, None)?), offline: Some(part), is_written_beside: true, ..Parts::default() });
-    if found.is_empty() { Ok(()) } else { Err(Error::conflict(found.join("; "))) }
+/// What is wrong with a folder as a whole: not with what a part holds, but with whether they belong together.
+#[must_use]
+pub fn faults(path: &Path) -> Vec<Error> {
+    let opened = Folder::open_read_only(path).and_then(|_| match Stored::open(path, 8 << 20) {
+        Err(error) if error.kind() == ErrorKind::Conflict => Err(error),
+        // Each part says itself what of it is damaged.
+        _ => Ok(()),
+    });
+    opened.err().into_iter().collect()
 }
 
 fn none_missing(folder: &Folder) -> Result<()> {

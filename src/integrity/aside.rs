@@ -38,6 +38,11 @@ impl Replacement {
         &self.made
     }
 
+    /// What was made is not wanted.
+    pub fn give_up(self) -> Result<()> {
+        fs::remove_dir_all(&self.made).map_err(|error| failed("remove", &self.made, &error))
+    }
+
     /// Says that all of it is made and durable, and puts it in the part's place. Where the part is now; `None` where there was
     /// none.
     pub fn finish(self) -> Result<Option<PathBuf>> {
@@ -76,7 +81,7 @@ fn sync(folder: &Path) -> std::io::Result<()> {
     fs::File::open(folder)?.sync_all()
 }
 
-fn failed(doing: &str, path: &Path, error: &std::io::Error) -> Error {
+pub(super) fn failed(doing: &str, path: &Path, error: &std::io::Error) -> Error {
     Error::unavailable(format!(
         "cannot {doing} {}: {error}; see that there is room and that it may be written, and begin again",
         path.display()

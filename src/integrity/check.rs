@@ -44,13 +44,15 @@ pub fn check(config: &Config, plan: Option<&Plan>, clock: Arc<dyn Clock>, mut pr
         progress(read);
     };
     let log = check_log(&config.data.join("log"), clock, &mut each);
-    let (online, store) = check_online(&config.data.join("online"), plan, &mut each);
-    let offline = check_offline(&config.data.join("offline"), store.as_ref(), &mut each);
-    vec![log, online, offline]
+    let online = check_online(&config.data.join("online"), plan, &mut each);
+    let offline = check_offline(&config.data.join("offline"), &mut each);
+    let mut folder = PartCheck::new("folder", None);
+    folder.faults = folder::faults(&config.data);
+    vec![folder, log, online, offline]
 }
 
 fn check_log(folder: &Path, clock: Arc<dyn Clock>, each: &mut impl FnMut(u64)) -> PartCheck {
-    let mut found = PartCheck::new("log", None);
+    let mut found = PartCheck::new("log", Some(("forebay rebuild log", "what can be read of it, and says first what cannot")));
     match embedded::Log::open(folder, embedded::Mode::ReadOnly, clock) {
         Ok(log) => {
             found.faults = log.faults(|bytes| {
@@ -64,7 +66,7 @@ fn check_log(folder: &Path, clock: Arc<dyn Clock>, each: &mut impl FnMut(u64)) -
     found
 }
 
-fn check_online(folder: &Path, plan: Option<&Plan>, each: &mut impl FnMut(u64)) -> (PartCheck, Option<online::Store>) {
+fn check_online(folder: &Path, plan: Option<&Plan>, each: &mut impl FnMut(u64)) -> PartCheck {
     let mut found = PartCheck::new("online", Some(("forebay rebuild state", "offline and log")));
     let store = match online::Store::open_read_only(folder, 32 << 20) {
         Ok(store) => store,
@@ -72,7 +74,7 @@ fn check_online(folder: &Path, plan: Option<&Plan>, each: &mut impl FnMut(u64)) 
             if error.kind() != ErrorKind::NotFound || folder.exists() {
                 found.faults.push(error);
             }
-            return (found, None);
+            return found;
         }
     };
     let layouts: HashMap<Identity, (&str, Layout)> =
@@ -88,10 +90,10 @@ fn check_online(folder: &Path, plan: Option<&Plan>, each: &mut impl FnMut(u64)) 
         },
         is_readable,
     );
-    (found, Some(store))
+    found
 }
 
-fn check_offline(folder: &Path, store: Option<&online::Store>, each: &mut impl FnMut(u64)) -> PartCheck {
+fn check_offline(folder: &Path, each: &mut impl FnMut(u64)) -> PartCheck {
     let mut found = PartCheck::new("offline", Some(("forebay rebuild offline", "what is whole of it, online and log")));
     let mut count = |bytes: u64| {
         found.bytes += bytes;
@@ -117,11 +119,6 @@ fn check_offline(folder: &Path, store: Option<&online::Store>, each: &mut impl F
             }
         }
         faults.extend(snapshot.miscounted());
-        if let Some(store) = store {
-            // What a server beside wrote since.
-            log.reload()?;
-            faults.extend(folder::events_belong(store, &log).err());
-        }
         let unverified = (without > 0).then(|| {
             format!(
                 "{without} files were written before there were checksums: they can be decoded, and no more is known; `forebay rebuild offline` \

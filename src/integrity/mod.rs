@@ -4,6 +4,7 @@
 
 mod aside;
 mod check;
+mod log;
 mod offline;
 mod order;
 mod state;
@@ -11,6 +12,7 @@ mod state;
 use std::path::PathBuf;
 
 pub use check::{PartCheck, check};
+pub use log::rebuild_log;
 pub use offline::rebuild_offline;
 pub use state::rebuild_state;
 

@@ -15,6 +15,7 @@ use crate::config::Config;
 use crate::engine;
 use crate::error::{Error, Result};
 use crate::event::{EventBatch, SYSTEM_COLUMNS};
+use crate::folder::{Folder, Part};
 use crate::id::Seq;
 use crate::log::embedded;
 use crate::offline::{Builder, FileEntry, Survey};
@@ -33,14 +34,14 @@ pub fn rebuild_offline(
     gives_up: bool,
     mut progress: impl FnMut(u64),
 ) -> Result<Rebuilt> {
-    let open_log = || embedded::Log::open(&config.data.join("log"), embedded::Mode::ReadWrite, Arc::clone(&clock));
-    // Held to the end: nobody else writes meanwhile.
-    let log = open_log().map_err(|error| error.context("rebuilding the event log"))?;
-    let part = config.data.join("offline");
+    let folder = Folder::open_to_write(&config.data).map_err(|error| error.context("rebuilding the event log"))?;
+    let open_log = || embedded::Log::open(&folder.part(Part::Log), embedded::Mode::ReadWrite, Arc::clone(&clock));
+    let log = open_log()?;
+    let part = folder.part(Part::Offline);
     let Some(replacement) = Replacement::begin(&part)? else { return Ok(Rebuilt::default()) };
     let survey = Survey::of(&part, &mut progress)?;
     let unsummed = survey.whole.iter().filter(|file| file.checksums.is_none()).count();
-    let online = online::Store::open_read_only(&config.data.join("online"), 32 << 20);
+    let online = online::Store::open_read_only(&folder.part(Part::Online), 32 << 20);
     let mut again = Again::new(plan, &survey, online.as_ref().ok())?;
     if survey.damaged.is_empty() && survey.found.is_none() && unsummed == 0 && !survey.is_manifest_damaged {
         return Ok(Rebuilt { events: again.upto.0, ..Rebuilt::default() });

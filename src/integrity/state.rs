@@ -12,7 +12,7 @@ use super::{Lost, Rebuilt};
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::event::EventBatch;
-use crate::folder::next_output;
+use crate::folder::{Folder, Part, next_output};
 use crate::id::Seq;
 use crate::log::embedded;
 use crate::offline;
@@ -28,10 +28,10 @@ const CACHE_BYTES: usize = 32 << 20;
 /// # Errors
 /// `Conflict` where a server runs; `Corrupt` where events that are needed are damaged too.
 pub fn rebuild_state(config: &Config, clock: Arc<dyn Clock>, mut progress: impl FnMut(u64)) -> Result<Rebuilt> {
-    let log = embedded::Log::open(&config.data.join("log"), embedded::Mode::ReadWrite, clock)
-        .map_err(|error| error.context("rebuilding the state"))?;
-    let offline = offline::Store::open_read_only(&config.data.join("offline"))?;
-    let part = config.data.join("online");
+    let folder = Folder::open_to_write(&config.data).map_err(|error| error.context("rebuilding the state"))?;
+    let log = embedded::Log::open(&folder.part(Part::Log), embedded::Mode::ReadWrite, clock)?;
+    let offline = offline::Store::open_read_only(&folder.part(Part::Offline))?;
+    let part = folder.part(Part::Online);
     let Some(replacement) = Replacement::begin(&part)? else { return Ok(Rebuilt::default()) };
     let made = Store::open(replacement.folder(), CACHE_BYTES, 64 << 20)?;
     let old = Store::open_read_only(&part, CACHE_BYTES).or_else(|_| Store::open_without_state(&part, CACHE_BYTES));

@@ -47,7 +47,7 @@ pub(super) fn database_options(recovery: Recovery) -> Options {
     let mut options = Options::default();
     options.set_wal_recovery_mode(match recovery {
         Recovery::Strict => DBRecoveryMode::AbsoluteConsistency,
-        Recovery::UpToTheDamage => DBRecoveryMode::PointInTime,
+        Recovery::UpToTheDamage | Recovery::PastTheDamage => DBRecoveryMode::PointInTime,
     });
     options.set_max_background_jobs(2);
     options.set_max_open_files(Files::now().of_state());

@@ -85,6 +85,7 @@ impl Inner {
                     extent.bytes += packed.len() as u64;
                     batch.put_cf(self.blocks()?, keys::block(share.topic.id, Partition(partition), extent.end - 1), packed);
                 }
+                extent.held = extent.end;
                 changes.push(Change { topic: Arc::clone(&share.topic), partition, extent });
             }
         }

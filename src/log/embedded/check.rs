@@ -1,11 +1,13 @@
 //! Reading all of the log, for its checksums and for offsets without a gap. Must never change anything, and goes on behind a
 //! block that is damaged.
 
-use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use super::{Log, block, keys};
+use super::topic::Topic;
+use super::walk::Found;
+use super::{Inner, Log};
 use crate::error::{Error, Result};
-use crate::record::RecordRun;
+use crate::id::Partition;
 
 /// How many faults are told one by one.
 const TOLD_MAX: usize = 20;
@@ -21,70 +23,68 @@ impl Log {
                 more += 1;
             }
         };
-        let topics: BTreeMap<u32, String> = self.inner.topics.read().values().map(|topic| (topic.id, topic.name.clone())).collect();
-        if let Err(error) = self.read_rows() {
-            note(error);
+        let topics: Vec<Arc<Topic>> = self.inner.topics.read().values().cloned().collect();
+        self.inner.read_rows().unwrap_or_else(&mut note);
+        for topic in topics {
+            let partitions = topic.extents.lock().len() as u32;
+            for partition in (0..partitions).map(Partition) {
+                self.inner.check(&topic, partition, &mut each, &mut note).unwrap_or_else(&mut note);
+            }
         }
-        if let Err(error) = self.read_blocks(&topics, &mut each, &mut note) {
-            note(error);
+        match self.inner.strays() {
+            Ok(strays) if strays.is_empty() => {}
+            Ok(_) => note(Error::corrupt(format!("{}: there are blocks of a topic that is not there", self.inner.folder.display()))),
+            Err(error) => note(error),
         }
         if more > 0 {
             faults.push(Error::corrupt(format!("{}: {more} more", self.inner.folder.display())));
         }
         faults
     }
+}
 
+impl Inner {
     /// What is not blocks: topics, starts, what writers remember.
     fn read_rows(&self) -> Result<()> {
-        let mut rows = self.inner.store.raw_iterator();
+        let mut rows = self.store.raw_iterator();
         rows.seek_to_first();
         while rows.valid() {
             rows.next();
         }
-        rows.status().map_err(|error| self.inner.failed("reading topics", &error))
+        rows.status().map_err(|error| self.failed("reading topics", &error))
     }
 
-    fn read_blocks(&self, topics: &BTreeMap<u32, String>, each: &mut impl FnMut(u64), note: &mut impl FnMut(Error)) -> Result<()> {
-        let mut blocks = self.inner.store.raw_iterator_cf_opt(self.inner.blocks()?, super::Inner::scan_options());
-        let (mut of, mut expected, mut run) = (None, None, RecordRun::default());
-        blocks.seek_to_first();
-        while let Some((key, value)) = blocks.item() {
-            each((key.len() + value.len()) as u64);
-            let Some((topic, partition, last)) = keys::parts(key) else {
-                note(Error::corrupt("a block of the log has a key that is none"));
-                blocks.next();
-                continue;
-            };
-            if of != Some((topic, partition)) {
-                (of, expected) = (Some((topic, partition)), None);
+    fn check(&self, topic: &Topic, partition: Partition, each: &mut impl FnMut(u64), note: &mut impl FnMut(Error)) -> Result<()> {
+        let (lost, mut expected) = (self.lost(topic.id, partition)?, None);
+        let at = |from: u64, upto: u64| {
+            format!("topic {} partition {} offsets {from} to {upto} in {}", topic.name, partition.0, self.folder.display())
+        };
+        self.walk((topic, partition), each, |found| {
+            // What was given up is no fault.
+            while let Some(behind) = expected.and_then(|expected| lost.get(&expected)) {
+                expected = Some(*behind);
             }
-            let name = topics.get(&topic).map_or("that is not there", String::as_str);
-            let at = |from: Option<u64>| {
-                let from = from.map_or(String::new(), |from| format!("{from} to "));
-                format!("topic {name} partition {} offsets {from}{last} in {}", partition.0, self.inner.folder.display())
-            };
-            run.records.clear();
-            run.bytes.clear();
-            let read = block::Head::read(value).and_then(|head| block::decode(value, 0, usize::MAX, &mut run).map(|()| head));
-            match read {
-                Ok(head) if head.end() != last + 1 || expected.is_some_and(|expected| expected != head.base) => {
-                    let missing = expected.map_or(String::new(), |expected| format!(", and {expected} is the next that should be there"));
-                    note(Error::corrupt(format!("{}: it holds offsets {} to {}{missing}", at(None), head.base, head.end() - 1)));
+            match found {
+                Found::Records { base, last } => {
+                    if let Some(expected) = expected.filter(|expected| *expected != base) {
+                        note(Error::corrupt(format!("{}: {expected} is the next that should be there", at(base, last))));
+                    }
+                    expected = Some(last + 1);
                 }
-                Ok(_) => {}
-                Err(error) => note(error.context(at(expected))),
+                Found::Damage { from, to, error } => {
+                    note(error.context(at(expected.unwrap_or(from), to - 1)));
+                    expected = None;
+                }
             }
-            expected = Some(last + 1);
-            blocks.next();
-        }
-        blocks.status().map_err(|error| self.inner.failed("reading the log", &error))
+            Ok(())
+        })
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::keys;
     use super::*;
-    use crate::id::Partition;
 
     #[test]
     fn a_block_key_is_taken_apart_as_it_was_made() {

@@ -48,6 +48,11 @@ pub(super) fn start(topic: u32, partition: Partition) -> Vec<u8> {
     [b"s".as_slice(), &topic.to_be_bytes(), &partition.0.to_be_bytes()].concat()
 }
 
+/// Offsets of a partition that nothing holds any more, from this one on: before which other, 8 bytes, big endian.
+pub(super) fn lost(topic: u32, partition: Partition, from: u64) -> Vec<u8> {
+    [b"l".as_slice(), &topic.to_be_bytes(), &partition.0.to_be_bytes(), &from.to_be_bytes()].concat()
+}
+
 /// What a writer remembers, by its name.
 pub(super) fn writer(name: &str) -> Vec<u8> {
     [b"w".as_slice(), name.as_bytes()].concat()

@@ -7,11 +7,13 @@ mod append;
 mod block;
 mod check;
 mod keys;
+mod mend;
 mod read;
 mod retain;
 #[cfg(test)]
 mod tests;
 mod topic;
+mod walk;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -31,6 +33,7 @@ use crate::mark::{self, Mark, Recovery};
 use crate::record::{LogReader, LogWriter, Outgoing, RecordRun, Retention};
 use crate::time::{Clock, IngestTime};
 
+pub use mend::{Known, Loss, Mended};
 pub use retain::Trimmed;
 use topic::{Extent, Topic};
 pub use topic::{PartitionInfo, TopicInfo};
@@ -87,18 +90,9 @@ impl Log {
             Mode::ReadWrite => Some(Written { writes: Mutex::new(writes(folder, &store)?), mark: Mark::open(folder)? }),
             Mode::ReadOnly => None,
         };
-        let inner = Inner {
-            folder: folder.to_owned(),
-            mode,
-            store,
-            clock,
-            topics: RwLock::default(),
-            change: Mutex::new(()),
-            trimmed: Mutex::default(),
-            written,
-        };
+        let inner = Inner::new(folder, mode, store, clock, written);
         inner.check_format()?;
-        inner.load_topics()?;
+        inner.load_topics(|topic, partition| inner.extent(topic, partition))?;
         Ok(Self { inner: Arc::new(inner) })
     }
 
@@ -197,6 +191,11 @@ impl Drop for Inner {
 }
 
 impl Inner {
+    fn new(folder: &Path, mode: Mode, store: DB, clock: Arc<dyn Clock>, written: Option<Written>) -> Self {
+        let (topics, change, trimmed) = Default::default();
+        Self { folder: folder.to_owned(), mode, store, clock, topics, change, trimmed, written }
+    }
+
     fn writable(&self) -> Result<()> {
         match self.mode {
             Mode::ReadWrite => Ok(()),
@@ -271,7 +270,8 @@ impl Inner {
         }
     }
 
-    fn load_topics(&self) -> Result<()> {
+    /// Learns which topics there are; `extent` says where a partition starts and ends.
+    fn load_topics(&self, extent: impl Fn(u32, Partition) -> Result<Extent>) -> Result<()> {
         let mut rows = self.store.raw_iterator();
         rows.seek(keys::TOPIC_PREFIX);
         let mut topics = self.topics.write();
@@ -279,7 +279,7 @@ impl Inner {
             let Some(name) = key.strip_prefix(keys::TOPIC_PREFIX) else { break };
             let name = String::from_utf8_lossy(name).into_owned();
             let (id, partitions, retention) = Topic::decode(row).map_err(|error| error.context(format!("topic {name}")))?;
-            let extents = (0..partitions).map(|partition| self.extent(id, Partition(partition))).collect::<Result<_>>()?;
+            let extents = (0..partitions).map(|partition| extent(id, Partition(partition))).collect::<Result<_>>()?;
             topics.insert(name.clone(), Arc::new(Topic::new(id, &name, retention, extents)));
             rows.next();
         }
@@ -288,20 +288,19 @@ impl Inner {
 
     /// Where a stored partition starts and ends.
     fn extent(&self, topic: u32, partition: Partition) -> Result<Extent> {
-        let mut extent = Extent::default();
-        if let Some(row) = self.get(&keys::start(topic, partition))? {
-            extent = retain::decode_start(&row)?;
-        }
+        let mut extent = self.start(topic, partition)?;
         let mut blocks = self.store.raw_iterator_cf_opt(self.blocks()?, Self::scan_options());
         blocks.seek_for_prev(keys::block(topic, partition, u64::MAX));
         match blocks.item() {
             Some((key, block)) if keys::is_of(key, topic, partition) => {
                 let head = block::Head::read(block)?;
-                extent.end = head.end();
+                (extent.end, extent.held) = (head.end(), head.end());
                 extent.bytes = head.bytes_before + block.len() as u64;
             }
             _ => blocks.status().map_err(|error| self.failed("reading the ends of topics", &error))?,
         }
+        // No offset that is lost stands for another record.
+        extent.end = extent.end.max(self.lost(topic, partition)?.into_values().max().unwrap_or_default());
         Ok(extent)
     }
 
@@ -383,6 +382,7 @@ fn open_rocks(folder: &Path, mode: Mode, recovery: Recovery) -> Result<DB> {
     options.set_wal_recovery_mode(match recovery {
         Recovery::Strict => DBRecoveryMode::AbsoluteConsistency,
         Recovery::UpToTheDamage => DBRecoveryMode::PointInTime,
+        Recovery::PastTheDamage => DBRecoveryMode::SkipAnyCorruptedRecord,
     });
     options.set_compression_type(DBCompressionType::None);
     options.set_keep_log_file_num(2);

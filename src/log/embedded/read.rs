@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::topic::Topic;
+use super::topic::{Extent, Topic};
 use super::{Inner, Mode, block, keys};
 use crate::error::{Error, Result};
 use crate::id::{Offset, Partition};
@@ -57,7 +57,7 @@ impl Reader {
     }
 
     /// The partitions that hold something new, those behind the last one read first.
-    fn ready(&self, extents: &[super::Extent]) -> Vec<Partition> {
+    fn ready(&self, extents: &[Extent]) -> Vec<Partition> {
         let ahead = |(partition, next): (&Partition, &u64)| {
             let extent = extents.get(partition.0 as usize)?;
             (extent.end > *next).then_some(*partition)
@@ -109,7 +109,7 @@ impl LogReader for Reader {
             return Ok(());
         }
         match self.log.read(&self.topic, partition, last.offset.0, 1)?.last() {
-            Some(found) if found != last => Err(last.replaced(&self.topic.name, partition)),
+            Some(found) if found.offset == last.offset && found != last => Err(last.replaced(&self.topic.name, partition)),
             _ => Ok(()),
         }
     }
@@ -119,7 +119,7 @@ impl LogReader for Reader {
         let (mut left, mut bytes_left) = (max_records.max(1), POLL_BYTES_MAX);
         for partition in self.wait(max_wait) {
             let Some(next) = self.next.get(&partition).copied() else { continue };
-            let start = self.topic.extent(partition)?.start;
+            let Extent { start, end, .. } = self.topic.extent(partition)?;
             if next < start {
                 self.problems.push(format!(
                     "topic {} partition {}: offsets {next} to {} were trimmed by retention before they were read; \
@@ -130,7 +130,13 @@ impl LogReader for Reader {
                 ));
             }
             let run = self.log.read_some(&self.topic, partition, next.max(start), left, bytes_left)?;
-            self.next.insert(partition, run.records.last().map_or(next.max(start), |record| record.offset.0 + 1));
+            if let Some(first) = run.records.first().map(|record| record.offset.0).filter(|first| *first > next.max(start)) {
+                let (topic, partition, from, upto) = (&self.topic.name, partition.0, next.max(start), first - 1);
+                self.problems
+                    .push(format!("topic {topic} partition {partition}: offsets {from} to {upto} are lost; reading goes on at {first}"));
+            }
+            // Where there is none, what is left up to the end is lost.
+            self.next.insert(partition, run.records.last().map_or(end, |record| record.offset.0 + 1));
             self.last = Some(partition);
             left -= run.records.len();
             bytes_left = bytes_left.saturating_sub(run.bytes.len());
@@ -146,13 +152,13 @@ impl LogReader for Reader {
 
     fn ends(&mut self) -> Result<Vec<(Partition, Offset)>> {
         let extents = self.topic.extents.lock();
-        Ok((0..).zip(extents.iter()).map(|(partition, extent)| (Partition(partition), Offset(extent.end))).collect())
+        Ok((0..).zip(extents.iter()).map(|(partition, extent)| (Partition(partition), Offset(extent.held))).collect())
     }
 
     fn record_ends(&mut self) -> Result<Vec<(Partition, Offset)>> {
         let extents = self.topic.extents.lock();
-        let held = (0..).zip(extents.iter()).filter(|(_, extent)| extent.start < extent.end);
-        Ok(held.map(|(partition, extent)| (Partition(partition), Offset(extent.end))).collect())
+        let held = (0..).zip(extents.iter()).filter(|(_, extent)| extent.start < extent.held);
+        Ok(held.map(|(partition, extent)| (Partition(partition), Offset(extent.held))).collect())
     }
 
     fn take_problems(&mut self) -> Vec<String> {

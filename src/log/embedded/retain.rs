@@ -199,5 +199,5 @@ pub(super) fn decode_start(row: &[u8]) -> Result<Extent> {
     let row: &[u8; 16] = row.try_into().map_err(|_| Error::corrupt("the stored start of a partition has the wrong length"))?;
     let half = |half: &[u8]| half.iter().fold(0, |number, byte| number << 8 | u64::from(*byte));
     let (start, bytes) = (half(&row[..8]), half(&row[8..]));
-    Ok(Extent { start, end: start, bytes, dropped: bytes })
+    Ok(Extent { start, end: start, held: start, bytes, dropped: bytes })
 }

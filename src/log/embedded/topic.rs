@@ -24,11 +24,13 @@ pub struct PartitionInfo {
     pub bytes: u64,
 }
 
-/// Where a partition starts and ends, the stored bytes ever appended to it, and those of them before its start.
+/// Where a partition starts and ends, the offset behind its last record (what follows up to the end is lost), the stored bytes
+/// ever appended to it, and those of them before its start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Extent {
     pub start: u64,
     pub end: u64,
+    pub held: u64,
     pub bytes: u64,
     pub dropped: u64,
 }
