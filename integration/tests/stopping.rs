@@ -99,6 +99,48 @@ fn while_it_starts_and_while_it_catches_up() {
     assert_eq!(lookup(&project), before);
 }
 
+/// Nobody waits for an answer that cannot come yet, and no answer is of half a state.
+#[test]
+fn while_it_starts_it_says_so() {
+    let project = Project::new(DEFINITIONS);
+    let _ = project.push("events", &events(150_000)).ok();
+    project.catch_up();
+    project.write("features/test.bay", DEFINITIONS.replace("things", "objects"));
+    let free = std::net::TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address").to_string();
+    let server = project.command(&["serve", "--listen", &free]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+    let server = server.expect("it can be started");
+    let agent: ureq::Agent = ureq::Agent::config_builder().http_status_as_error(false).build().into();
+    let get = |path: &str| {
+        let mut answer = agent.get(format!("http://{free}{path}")).call().ok()?;
+        Some((answer.status().as_u16(), answer.body_mut().read_to_string().ok()?))
+    };
+    let look = || {
+        let request = json!({"keys": [{"k": 7}], "as_of": "2024-05-02T17:00:00Z"}).to_string();
+        let mut answer =
+            agent.post(format!("http://{free}/v1/vectors/v/lookup")).header("content-type", "application/json").send(&request).ok()?;
+        Some((answer.status().as_u16(), answer.body_mut().read_to_string().ok()?))
+    };
+    let (mut said, mut seen) = (Vec::new(), Vec::new());
+    let value = wait_for("its state", || {
+        let (live, (ready, state)) = (get("/health/live")?.0, get("/health/ready")?);
+        assert_eq!(live, 200);
+        if !said.contains(&state) {
+            said.push(state.clone());
+        }
+        let (status, text) = look()?;
+        if status == 200 {
+            seen.push(text);
+        } else {
+            assert!(status == 503 && text.contains("starting"), "{status} {text}");
+        }
+        (ready == 200).then(|| look().expect("an answer").1)
+    });
+    assert!(said.iter().any(|state| state.contains("restoring")), "{said:?}");
+    let values = |text: &str| read_json(text)["values"].clone();
+    assert!(seen.iter().all(|seen| values(seen) == values(&value)), "{seen:?} {value}");
+    assert_eq!(terminated(server), Some(0));
+}
+
 #[test]
 fn a_lookup_that_waits_holds_nothing_up_and_a_second_signal_ends_at_once() {
     let project = Project::new(DEFINITIONS);

@@ -57,8 +57,14 @@ pub(super) fn run(context: &Context, arguments: &Arguments) -> Result<Outcome> {
         let text = definitions::text(&files);
         let mut begun = Progress::new("restoring the state", "records");
         let starting = blocking(move || Engine::start(&config, plan, &text, clock, metrics));
-        let engine = tokio::select! {
-            engine = starting => engine?,
+        let starting = async {
+            Ok::<_, Error>(match listener {
+                Some(listener) => listener.answer_until(starting).await.map(|(listener, engine)| (Some(listener), engine))?,
+                None => (None, starting.await),
+            })
+        };
+        let (listener, engine) = tokio::select! {
+            started = starting => started?,
             // What a start has not finished begins again at the next, as after a crash.
             () = stop.wait() => {
                 tracing::info!("stopped while starting: the next start begins anew");
@@ -66,6 +72,7 @@ pub(super) fn run(context: &Context, arguments: &Arguments) -> Result<Outcome> {
             }
         };
         // The engine holds the folder now; what it started with is in force, down to clauses that change no identity.
+        let engine = engine?;
         Applied::store(context, &files, engine.handle().plan())?;
         let engine = Arc::new(engine);
         begun.hide();

@@ -21,6 +21,7 @@ mod process;
 mod request;
 mod routes;
 mod score;
+mod starting;
 mod state;
 #[cfg(test)]
 mod tests;
@@ -59,6 +60,18 @@ impl Listener {
             _ => Error::input(format!("cannot listen on {address}: {error}; choose another address with --listen")),
         })?;
         Ok(Self(listener))
+    }
+
+    /// Says to who asks that the engine starts, until it is there, and gives back what became of it.
+    ///
+    /// # Errors
+    /// `Internal` where the system gives no second handle of the socket.
+    pub async fn answer_until<T>(self, engine: impl Future<Output = T>) -> Result<(Self, T)> {
+        let failed = |error| Error::internal(format!("a listening socket cannot be shared: {error}"));
+        let own = self.0.into_std().map_err(failed)?;
+        let meanwhile = TcpListener::from_std(own.try_clone().map_err(failed)?).map_err(failed)?;
+        let engine = starting::answer(meanwhile, engine).await;
+        Ok((Self(TcpListener::from_std(own).map_err(failed)?), engine))
     }
 
     /// Where it listens: the port that was chosen, where 0 was asked for.

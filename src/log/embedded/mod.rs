@@ -375,7 +375,7 @@ fn open_store(folder: &Path, mode: Mode) -> Result<DB> {
 }
 
 /// What is to be done about a log that is not whole.
-const REMEDY: &str = "restore the whole data folder from one copy (`forebay restore`), or begin another with --data";
+const REMEDY: &str = "restore the whole data folder from one copy (`forebay restore`), or see with `forebay rebuild log` what of it cannot be read, and can be given up";
 
 fn open_rocks(folder: &Path, mode: Mode, recovery: Recovery) -> Result<DB> {
     let mut options = Options::default();

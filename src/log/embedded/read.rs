@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::topic::{Extent, Topic};
-use super::{Inner, Mode, block, keys};
+use super::{Inner, Mode, REMEDY, block, keys};
 use crate::error::{Error, Result};
 use crate::id::{Offset, Partition};
 use crate::record::{LastRead, LogReader, RecordRun};
@@ -32,7 +32,7 @@ impl Inner {
             }
             block::decode(value, from, max - run.records.len(), &mut run).map_err(|error| {
                 let at = format!("topic {} partition {} in {}", topic.name, partition.0, self.folder.display());
-                error.context(format!("{at}: restore the folder from a copy"))
+                error.context(format!("{at}: {REMEDY}"))
             })?;
             blocks.next();
         }
