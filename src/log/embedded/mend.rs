@@ -9,7 +9,7 @@ use rocksdb::WriteBatch;
 
 use super::topic::{Extent, Topic};
 use super::walk::Found;
-use super::{Inner, Log, Mode, Written, keys, open_rocks, retain, writes};
+use super::{Inner, Log, Mode, Written, keys, open_rocks, retain, wal, writes};
 use crate::error::{Error, Result};
 use crate::id::{Offset, Partition};
 use crate::mark::{Mark, Recovery, acknowledged};
@@ -53,6 +53,7 @@ impl Log {
     /// `Corrupt` where RocksDB itself cannot read on: then nothing but a copy helps.
     pub fn mend(folder: &Path, clock: Arc<dyn Clock>, known: &Known) -> Result<Mended> {
         let acknowledged = acknowledged(folder)?.unwrap_or_default();
+        wal::keep_whole_records(folder)?;
         let store = open_rocks(folder, Mode::ReadWrite, Recovery::PastTheDamage)?;
         let held = writes(folder, &store)?;
         let written = Some(Written { writes: parking_lot::Mutex::new(held.max(acknowledged)), mark: Mark::open(folder)? });

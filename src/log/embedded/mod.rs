@@ -13,6 +13,7 @@ mod retain;
 #[cfg(test)]
 mod tests;
 mod topic;
+mod wal;
 mod walk;
 
 use std::collections::BTreeMap;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
-use super::{Log, Mode, Trimmed, block, store_error};
+use super::{Known, Log, Mended, Mode, Trimmed, block, store_error};
 use crate::error::ErrorKind;
 use crate::id::{Offset, Partition};
 use crate::record::{NewRecord, RecordRun, Retention};
@@ -325,4 +325,58 @@ fn a_full_disk_may_be_tried_again() {
     let error = store_error(Path::new("/data/log"), "appending to the log", "IO error: No space left on device: While appending");
     assert_eq!(error.kind(), ErrorKind::Unavailable);
     assert!(error.to_string().starts_with("appending to the log in /data/log: the disk is full; free some space"));
+}
+
+/// A killed log's write-ahead log, with a byte flipped at many places: a strict start refuses it or has every record, and a log that
+/// is mended has every record but those that it says are lost.
+#[test]
+fn a_mended_log_lacks_what_it_says_and_nothing_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = open(folder.path());
+    let payload =
+        |seed: u64| (0..30_000_u64).map(|at| xxhash_rust::xxh3::xxh3_64(&(at / 8 + seed * 1_000_003).to_le_bytes()) as u8).collect();
+    for seed in 0..20 {
+        log.append(&[NewRecord { value: Some(payload(seed)), ..record("t", None, None) }]).unwrap();
+    }
+    let read = |log: &Log| {
+        let run = log.read("t", Partition(0), Offset(0), 100).unwrap();
+        run.records.iter().map(|record| record.offset.0).collect::<Vec<_>>()
+    };
+    let size = wal(folder.path()).1.len();
+    let mut refused = 0;
+    for at in (100..size).step_by(size / 25) {
+        let killed = tempfile::tempdir().unwrap();
+        for file in std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap()).filter(|entry| entry.file_name() != "LOCK") {
+            std::fs::copy(file.path(), killed.path().join(file.file_name())).unwrap();
+        }
+        let (path, mut bytes) = wal(killed.path());
+        bytes[at] ^= 0x10;
+        std::fs::write(path, bytes).unwrap();
+        let clock = || Arc::new(Hand(AtomicI64::new(1_000)));
+        match Log::open(killed.path(), Mode::ReadOnly, clock()) {
+            Ok(log) => assert_eq!(read(&log).len(), 20, "{at}"),
+            Err(error) => {
+                assert_eq!(error.kind(), ErrorKind::Corrupt, "{at}: {error}");
+                refused += 1;
+            }
+        }
+        let known = Known { next: [(("t".to_owned(), Partition(0)), Offset(20))].into(), written: None };
+        let Mended { log, lost, strays, .. } = Log::mend(killed.path(), clock(), &known).unwrap();
+        let gone: Vec<u64> = lost.iter().flat_map(|loss| loss.from.0..loss.to.0).collect();
+        assert_eq!([read(&log), gone.clone()].concat().into_iter().collect::<std::collections::BTreeSet<_>>(), (0..20).collect(), "{at}");
+        assert!(gone.len() <= 2 && read(&log).len() + gone.len() == 20 && !strays, "{at}: {gone:?}");
+        drop(log);
+        let log = open(killed.path());
+        assert_eq!(log.append(&[record("t", None, Some("next"))]).unwrap(), [(Partition(0), Offset(20))], "{at}");
+        assert!(log.faults(|_| ()).is_empty(), "{at}");
+    }
+    assert!(refused > 10, "{refused}");
+}
+
+/// The write-ahead log that holds the most.
+fn wal(folder: &Path) -> (std::path::PathBuf, Vec<u8>) {
+    let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let logs =
+        files.filter(|path| path.extension().is_some_and(|kind| kind == "log")).map(|path| (path.clone(), std::fs::read(path).unwrap()));
+    logs.max_by_key(|(_, bytes)| bytes.len()).unwrap()
 }
