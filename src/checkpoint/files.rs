@@ -123,7 +123,12 @@ pub fn remove(folder: &Path) -> Result<()> {
 }
 
 pub fn failed(doing: &str, path: &Path, error: &io::Error) -> Error {
-    let remedy = if error.kind() == io::ErrorKind::StorageFull { "; free some space and try again" } else { "" };
+    use io::ErrorKind as Io;
+    let remedy = match error.kind() {
+        Io::StorageFull | Io::QuotaExceeded => "; free some space and try again",
+        Io::PermissionDenied | Io::ReadOnlyFilesystem => "; give this user the right to do that, or choose another folder",
+        _ => "",
+    };
     Error::unavailable(format!("cannot {doing} {}: {error}{remedy}", path.display()))
 }
 

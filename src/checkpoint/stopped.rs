@@ -10,6 +10,7 @@ use super::files::{copy, failed, is_never_changed, is_of_a_process, located, mak
 use super::target::Watch;
 use crate::copying::Way;
 use crate::error::{Error, Result};
+use crate::folder::{Folder, none_missing};
 
 /// The parts of a data folder, and the lock of each that has one.
 const PARTS: [(&str, bool); 4] = [("online", true), ("log", true), ("offline", false), ("definitions", false)];
@@ -17,8 +18,10 @@ const PARTS: [(&str, bool); 4] = [("online", true), ("log", true), ("offline", f
 /// Copies into a folder that is there and empty.
 ///
 /// # Errors
-/// `Conflict` while a process has the folder open; `NotFound` when there is nothing to copy.
+/// `Conflict` while a process has the folder open, and where a part of it is missing; `NotFound` when there is nothing to copy.
 pub fn copy_stopped(data: &Path, into: &Path) -> Result<()> {
+    // A copy of a folder that lost a part is none that anybody could go on from.
+    none_missing(&Folder::open_read_only(data)?)?;
     let mut locks = Vec::new();
     for (part, _) in PARTS.iter().filter(|(_, is_locked)| *is_locked) {
         locks.extend(lock(data, &data.join(part).join("LOCK"))?);

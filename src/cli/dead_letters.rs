@@ -179,9 +179,9 @@ fn object(letter: &DeadLetter, is_done: bool) -> Json {
 fn replay(context: &Context, plan: &Plan, source: &Source, mut request: ReplayRequest) -> Result<()> {
     let server = Client::of_running(context);
     let letters = match (&server, &source.origin) {
-        (None, Origin::Log { .. }) => Some(open(context, plan, Mode::ReadWrite)?),
-        // Another process may have the embedded log open, of which nothing is needed.
-        (None, Origin::Kafka { .. }) => Some(open(context, plan, Mode::ReadOnly)?),
+        (None, Origin::Log { .. }) if !request.dry_run => Some(open(context, plan, Mode::ReadWrite)?),
+        // Nothing is written, or nothing of the embedded log is needed, which another process may have open.
+        (None, _) => Some(open(context, plan, Mode::ReadOnly)?),
         (Some(_), _) => None,
     };
     let mut progress = Progress::new("putting back", "records");

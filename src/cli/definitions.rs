@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::codec;
 use crate::error::{Error, Result};
+use crate::folder::io_error;
 use crate::language::{self, Compiled, Severity, SourceFile};
 use crate::model::Inspector;
 use crate::plan::{Inspection, Model, ModelFiles, Plan, Vector};
@@ -139,9 +140,7 @@ impl Applied {
             .map_or(Ok(()), fs::create_dir_all)
             .and_then(|()| fs::write(&partial, text))
             .and_then(|()| fs::rename(&partial, &path));
-        written.map_err(|error| {
-            Error::unavailable(format!("cannot write {}: {error}; free space or choose another folder with --data", path.display()))
-        })
+        written.map_err(|error| io_error("write", &path, &error))
     }
 
     /// When, to the second.

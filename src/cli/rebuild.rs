@@ -81,7 +81,10 @@ fn state(context: &Context) -> Result<Outcome> {
 }
 
 fn again(what: &str, rebuilt: &Rebuilt) -> String {
-    format!("{what} of {} is built again", counted(usize::try_from(rebuilt.events).unwrap_or(usize::MAX), "event"))
+    match rebuilt.events {
+        Some(events) => format!("{what} of {} is built again", counted(usize::try_from(events).unwrap_or(usize::MAX), "event")),
+        None => format!("{what} was built by a run that was ended before it was in its place, where it is now"),
+    }
 }
 
 fn print(context: &Context, done: &str, part: &str, rebuilt: &Rebuilt) -> Result<Outcome> {

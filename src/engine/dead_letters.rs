@@ -276,8 +276,8 @@ impl Receipts {
         Ok(receipts)
     }
 
-    /// Learns from the source's topic what an append that was cut off has put back.
-    fn settle(&mut self, logs: &Logs, source: &Source) -> Result<()> {
+    /// Learns from the source's topic what an append that was cut off has put back, and notes it where that may be written.
+    fn settle(&mut self, logs: &Logs, source: &Source, writes: bool) -> Result<()> {
         let Some(from) = self.begun.take() else { return Ok(()) };
         let mut found = BTreeSet::new();
         scan(logs, source, source.topic(), &from, |run| {
@@ -288,7 +288,9 @@ impl Receipts {
             Ok(())
         })?;
         found.retain(|letter| !self.done.contains(letter));
-        self.append(logs, source, &Receipt::Replayed(runs_of(&found)))?;
+        if writes {
+            self.append(logs, source, &Receipt::Replayed(runs_of(&found)))?;
+        }
         self.done.extend(found);
         Ok(())
     }
@@ -367,7 +369,7 @@ pub(super) fn replay(logs: &Logs, source: &Source, frontiers: &Frontiers, asked:
         return Err(Error::input(format!("{} is a table, whose rows come from its files: mend them there", source.name)));
     }
     let mut receipts = Receipts::read(logs, source)?;
-    receipts.settle(logs, source)?;
+    receipts.settle(logs, source, !asked.dry_run)?;
     let mut done = Replayed::default();
     let mut earliest = Earliest::default();
     let mut decoder = Decoder::new(source);

@@ -10,9 +10,10 @@ mod tests;
 
 use std::path::{Path, PathBuf};
 
+pub use self::about::io_error;
 pub use self::belonging::{Extent, LogPart, OfflinePart, OnlinePart, Parts, ReadPosition, Stands, objections};
 pub use self::owner::{Presence, Running};
-pub use self::parts::{OUTBOX_WRITER, Stored, Written, faults, next_output};
+pub use self::parts::{OUTBOX_WRITER, Stored, Written, faults, next_output, none_missing};
 
 use self::about::About;
 use self::owner::Lock;

@@ -166,7 +166,9 @@ pub fn faults(path: &Path) -> Vec<Error> {
     opened.err().into_iter().collect()
 }
 
-fn none_missing(folder: &Folder) -> Result<()> {
+/// # Errors
+/// `Conflict` where a part of the folder is missing that was made there.
+pub fn none_missing(folder: &Folder) -> Result<()> {
     refuse(folder.path(), &objections(&of_folder(folder)))
 }
 

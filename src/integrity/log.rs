@@ -55,7 +55,7 @@ pub fn rebuild_log(config: &Config, clock: Arc<dyn Clock>, gives_up: bool) -> Re
             said.join("\n")
         )));
     }
-    Ok(Rebuilt { events: 0, lost: said, kept: replacement.finish()? })
+    Ok(Rebuilt { events: None, lost: said, kept: replacement.finish()? })
 }
 
 /// What the online store knows of the log; nothing where it is damaged itself, and to be built again after the log.

@@ -19,8 +19,8 @@ pub use state::rebuild_state;
 /// What was built again.
 #[derive(Clone, Debug, Default)]
 pub struct Rebuilt {
-    /// How many events it reaches up to.
-    pub events: u64,
+    /// How many events it reaches up to; `None` where a run that was killed had built it, which now is in its place.
+    pub events: Option<u64>,
     pub lost: Vec<Lost>,
     /// Where what was there before is now.
     pub kept: Option<PathBuf>,

@@ -44,7 +44,7 @@ pub fn rebuild_offline(
     let online = online::Store::open_read_only(&folder.part(Part::Online), 32 << 20);
     let mut again = Again::new(plan, &survey, online.as_ref().ok())?;
     if survey.damaged.is_empty() && survey.found.is_none() && unsummed == 0 && !survey.is_manifest_damaged {
-        return Ok(Rebuilt { events: again.upto.0, ..Rebuilt::default() });
+        return Ok(Rebuilt { events: Some(again.upto.0), ..Rebuilt::default() });
     }
     for file in &survey.whole {
         again.know(&file.source, &survey.read(&part, file)?)?;
@@ -99,7 +99,7 @@ pub fn rebuild_offline(
     }
     builder.finish(again.upto, given_up)?;
     drop(log);
-    Ok(Rebuilt { events: again.upto.0, lost, kept: replacement.finish()? })
+    Ok(Rebuilt { events: Some(again.upto.0), lost, kept: replacement.finish()? })
 }
 
 /// Rows that the logs gave again, or why there are not as many as are missing.

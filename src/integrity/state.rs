@@ -51,12 +51,12 @@ pub fn rebuild_state(config: &Config, clock: Arc<dyn Clock>, mut progress: impl 
             let events = from_events(&made, &offline, &log, &mut progress)?;
             made.flush()?;
             drop((made, old));
-            return Ok(Rebuilt { events, lost, kept: replacement.finish()? });
+            return Ok(Rebuilt { events: Some(events), lost, kept: replacement.finish()? });
         }
     };
     made.flush()?;
     drop((made, old));
-    Ok(Rebuilt { events, lost, kept: replacement.finish()? })
+    Ok(Rebuilt { events: Some(events), lost, kept: replacement.finish()? })
 }
 
 const PROGRESS_LOST: &str = "it is that of the events in Parquet now, and records behind these are read from the logs again: those \
