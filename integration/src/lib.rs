@@ -11,6 +11,7 @@ pub mod buckets;
 mod calls;
 pub mod cases;
 pub mod chance;
+pub mod documents;
 pub mod folders;
 pub mod golden;
 pub mod harness;

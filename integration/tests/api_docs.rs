@@ -2,56 +2,10 @@
 //! says, and the runbook of late events, command by command.
 
 use std::fs;
-use std::path::Path;
-use std::process::{Command, Output};
 
 use forebay_integration::answers::read_json;
-use forebay_integration::folders::here;
+use forebay_integration::documents::{blocks, document, initial, runbook, shell};
 use forebay_integration::golden::mask;
-use forebay_integration::harness::{Project, binary};
-
-fn document(name: &str) -> String {
-    fs::read_to_string(here("../docs").join(name)).expect("a document")
-}
-
-/// The project that `forebay init` writes.
-fn initial() -> Project {
-    let project = Project::new("");
-    fs::remove_dir_all(project.path("features")).expect("a folder");
-    let made = Command::new(binary()).arg("init").current_dir(project.path("")).output().expect("the binary can be started");
-    assert!(made.status.success(), "{made:?}");
-    project
-}
-
-/// A line for the shell, with the binary on its path.
-fn shell(folder: &Path, line: &str) -> Output {
-    let binary = binary();
-    let path = format!("{}:{}", binary.parent().expect("a folder").display(), std::env::var("PATH").unwrap_or_default());
-    let mut command = Command::new("sh");
-    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("FOREBAY_")) {
-        command.env_remove(name);
-    }
-    command.args(["-ec", line]).env("PATH", path).current_dir(folder).output().expect("a shell can be started")
-}
-
-/// The blocks of a language below a heading, up to the next one of the same depth or less.
-fn blocks(text: &str, heading: &str, language: &str) -> Vec<String> {
-    let level = heading.split(' ').next().unwrap_or_default();
-    let below = text.split(&format!("\n{heading}\n")).nth(1).unwrap_or_else(|| panic!("there is no {heading}"));
-    let end =
-        below.lines().position(|line| line.starts_with('#') && line.split(' ').next().is_some_and(|hashes| hashes.len() <= level.len()));
-    let lines: Vec<&str> = below.lines().take(end.unwrap_or(usize::MAX)).collect();
-    let (mut found, mut open): (Vec<String>, Option<String>) = (Vec::new(), None);
-    for line in lines {
-        match &mut open {
-            None if line.trim() == format!("```{language}") => open = Some(String::new()),
-            Some(_) if line.trim() == "```" => found.extend(open.take()),
-            Some(block) => block.push_str(&format!("{}\n", line.trim_start())),
-            None => {}
-        }
-    }
-    found
-}
 
 /// Each command of a session with what it is to print.
 fn session(block: &str) -> Vec<(String, String)> {
@@ -103,8 +57,7 @@ fn curl_lines_answer_as_documented() {
 #[test]
 fn the_runbook_of_late_events_brings_them_back() {
     let project = initial();
-    let text = document("operations.md");
-    let steps = blocks(&text, "### Events too late", "sh");
+    let steps = runbook("Events too late");
     assert_eq!(steps.len(), 4, "{steps:?}");
     let folder = project.path("");
     let run = |line: &str| {

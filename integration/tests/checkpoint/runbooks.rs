@@ -1,27 +1,15 @@
 //! The commands of the runbooks that are about checkpoints, as `docs/operations.md` has them.
 
-use forebay_integration::folders::workspace;
+use forebay_integration::documents::{runbook, shell};
 
 use super::*;
 
-/// The shell blocks below a heading.
-fn commands(heading: &str) -> String {
-    let text = fs::read_to_string(workspace().join("docs/operations.md")).expect("the page");
-    let section = text.split("\n### ").find(|section| section.lines().next() == Some(heading));
-    let section = section.unwrap_or_else(|| panic!("docs/operations.md has no runbook {heading}"));
-    let blocks = section.split("```sh\n").skip(1).filter_map(|block| block.split_once("```"));
-    let commands: String = blocks.map(|(block, _)| block).collect();
-    assert!(!commands.is_empty(), "{heading} has no commands");
-    commands
-}
-
 /// Runs them in a project's folder, each of which has to succeed.
 fn follow(project: &Project, heading: &str) {
-    let folder = binary().parent().expect("a folder").display().to_string();
-    let script = format!("set -eu\nexport PATH={folder}:$PATH\n{}", commands(heading));
-    let mut command = Command::new("bash");
-    command.arg("-c").arg(script).current_dir(project.path(""));
-    let _ = ended(&mut command).ok();
+    for step in runbook(heading) {
+        let output = shell(&project.path(""), &step);
+        assert!(output.status.success(), "{heading}: {step}: {output:?}");
+    }
 }
 
 #[test]
