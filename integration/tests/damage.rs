@@ -265,7 +265,9 @@ fn damage_is_named_or_changes_nothing() {
                 let ended = project.run(rebuild);
                 let keeps_predictions = kind.part != "log";
                 let is_as_before = |after: &Answers| {
-                    let predictions = after.predictions == before.predictions || !keeps_predictions;
+                    // Where it is not known how far scoring had come, some come once more.
+                    let mut predictions = before.predictions.lines();
+                    let predictions = !keeps_predictions || predictions.all(|line| after.predictions.lines().any(|own| own == line));
                     after.lookups == before.lookups && after.training == before.training && predictions
                 };
                 match (ended.code, ask(&project)) {

@@ -4,6 +4,7 @@ use clap::Args;
 use serde_json::{Value as Json, json};
 
 use crate::error::Error;
+use crate::folder::{Folder, Part};
 use crate::integrity::{self, PartCheck};
 
 use super::Outcome;
@@ -24,10 +25,18 @@ pub(super) fn run(context: &Context, _arguments: &Arguments) -> Result<Outcome> 
     }
     let mut definitions = PartCheck { part: "definitions", bytes: 0, faults: Vec::new(), unverified: Vec::new(), rebuilt: None };
     let plan = match Applied::load(context) {
-        Ok(applied) => applied.and_then(|applied| {
+        Ok(Some(applied)) => {
             definitions.bytes = applied.files.iter().map(|file| file.text.len() as u64).sum();
             applied.plan()
-        }),
+        }
+        Ok(None) => {
+            if Folder::open_read_only(data).is_ok_and(|folder| folder.has(Part::Online)) {
+                definitions
+                    .faults
+                    .push(Error::corrupt("what was applied is missing: run `forebay apply` with the definitions of the state"));
+            }
+            None
+        }
         Err(error) => {
             definitions.faults.push(error);
             None

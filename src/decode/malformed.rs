@@ -34,7 +34,9 @@ fn advice(text: &str) -> Option<&'static str> {
                     return match bytes[at + 1..].trim_ascii() {
                         [] => None,
                         [b',', ..] => Some("take out the comma behind the object: each line is a record by itself"),
-                        _ => Some("something stands behind the object: write each record in a line of its own (curl -d joins the lines of a file, --data-binary keeps them)"),
+                        _ => Some(
+                            "something stands behind the object: write each record in a line of its own (curl -d joins the lines of a file, --data-binary keeps them)",
+                        ),
                     };
                 }
             }
