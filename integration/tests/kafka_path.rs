@@ -3,11 +3,13 @@
 //! prediction once. Skipped, with a line that says so, where Java or Kafka's jars are missing.
 
 use std::collections::{BTreeMap, HashSet};
-use std::time::Duration;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
 
 use forebay::log::kafka::Kafka;
 use forebay::{NewRecord, Offset, Partition};
 use forebay_integration::answers::{read_json, read_ndjson};
+use forebay_integration::chance::Chance;
 use forebay_integration::folders::{here, onnx_runtime};
 use forebay_integration::harness::{Project, ndjson, wait_for};
 use forebay_integration::kafka::Broker;
@@ -171,6 +173,7 @@ fn payments_in_predictions_and_drift_out() {
     assert_eq!(server.stop(), Some(0));
 
     replayed(&project, &predictions);
+    dead_letters_are_put_back_once(&kafka, &broker);
 
     // Another topic of that name, with more records than were read: nothing of it is taken for what comes next.
     broker.delete_topic("payments");
@@ -203,4 +206,76 @@ fn replayed(project: &Project, predictions: &[(BTreeMap<String, String>, Json)])
             assert_eq!(row[name].to_string(), prediction["features"][name].to_string(), "{name} of {prediction}");
         }
     }
+}
+
+/// So many payments come too late, of the topic `late`.
+const LATE: usize = 300;
+
+/// Dead letters of a topic of Kafka, put back by commands that are killed, and by the server: each once, in the order of their
+/// times.
+fn dead_letters_are_put_back_once(kafka: &Kafka, broker: &Broker) {
+    kafka.create_topic("late", 2).expect("a topic");
+    let definitions = |lateness: &str| {
+        let source = "source late (id bigint, k bigint, x double, t timestamp) from kafka topic 'late' format json event time t";
+        let features = "entity thing (k bigint);\nfeatures things of thing from late (n = count(*) over 1h, spend = sum(x) over 1h);";
+        format!("{source} lateness '{lateness}' history '30 days';\n{features}\nvector v on late (things.*);\n")
+    };
+    let project = Project::new(&definitions("1 minute"));
+    project.write("forebay.toml", format!("[kafka]\nbootstrap = \"{}\"\n", broker.bootstrap()));
+    let record = |value: Vec<u8>, partition| NewRecord {
+        topic: "late".into(),
+        partition: Some(Partition(partition)),
+        value: Some(value),
+        ..NewRecord::default()
+    };
+    // The newest of each partition first, then what is too late for it, in no order, and what is no event by any declaration.
+    let mut records: Vec<_> = (0..2).map(|at| record(payment(3_000 + at as usize).to_string().into_bytes(), at)).collect();
+    records.extend((0..LATE).map(|id| record(payment(id * 7 % LATE).to_string().into_bytes(), (id * 7 % LATE % 2) as u32)));
+    records.push(record(b"rubbish".to_vec(), 1));
+    kafka.writer("test").expect("a writer").append(&records, 0).expect("an append");
+    project.catch_up();
+    let letters = wait_for("every dead letter", || Some(read(kafka, "late.dead")).filter(|dead| dead.len() > LATE));
+    assert_eq!(letters.len(), LATE + 1);
+
+    let listed = read_json(&project.run(&["deadletters", "list", "late", "--output", "json"]).ok().stdout);
+    let counts: Vec<_> = listed.as_array().expect("rows").iter().map(|row| (row["reason"].clone(), row["records"].clone())).collect();
+    assert_eq!(counts, [(json!("malformed"), json!(1)), (json!("too_late"), json!(LATE))]);
+    let replay = |more: &[&str]| {
+        let ended = project.run(&[&["deadletters", "replay", "late", "--output", "json"], more].concat()).ok();
+        read_json(&ended.stdout)
+    };
+    let refused = replay(&["--dry-run"]);
+    assert_eq!((&refused["replayed"], &refused["left"]["too_late"]["records"]), (&json!(0), &json!(LATE)), "{refused}");
+    project.write("features/test.bay", definitions("1 day"));
+    project.catch_up();
+    let would = replay(&["--dry-run"]);
+    assert_eq!((&would["replayed"], &would["left"]["malformed"]["records"]), (&json!(LATE), &json!(1)), "{would}");
+    assert!(read(kafka, "late.dead.replayed").is_empty() && read(kafka, "late").len() == records.len(), "nothing was written");
+
+    let mut chance = Chance::for_test(31);
+    let start = Instant::now();
+    replay(&["--dry-run"]);
+    let whole_run = usize::try_from(start.elapsed().as_millis()).expect("a short time") + 300;
+    for _ in 0..6 {
+        let mut command = project.command(&["deadletters", "replay", "late", "--reason", "too_late"]);
+        let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("it starts");
+        std::thread::sleep(Duration::from_millis(chance.below(whole_run) as u64));
+        child.kill().expect("its own child");
+        child.wait().expect("its own child");
+    }
+    let server = project.serve();
+    let done = replay(&[]);
+    assert_eq!(done["replayed"].as_u64().zip(done["already"].as_u64()).map(|(now, before)| now + before), Some(LATE as u64), "{done}");
+    let again = replay(&[]);
+    assert_eq!((&again["replayed"], &again["already"]), (&json!(0), &json!(LATE)), "{again}");
+    server.wait_for_seq(LATE + 2);
+    let back = read(kafka, "late").into_iter().filter(|(headers, _)| headers.contains_key("forebay.replayed"));
+    let mut ids: Vec<u64> = back.map(|(_, value)| value["id"].as_u64().expect("an id")).collect();
+    ids.sort_unstable();
+    assert_eq!(ids, (0..LATE as u64).collect::<Vec<_>>(), "each once");
+    let keys: Vec<Json> = (0..17).map(|k| json!({"k": k})).collect();
+    let counted = server.lookup("v", &json!({"keys": keys, "as_of": rfc3339(START + LATE as i64 * 1_000_000)}));
+    let total: u64 = counted.iter().map(|row| row["n_1h"].as_u64().expect("a count")).sum();
+    assert_eq!(total, LATE as u64);
+    assert_eq!(server.stop(), Some(0));
 }
