@@ -8,6 +8,7 @@
 
 // What the binaries allocate from.
 pub mod allocator;
+mod background;
 
 // How many files they may have open.
 mod files;

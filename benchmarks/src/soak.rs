@@ -31,7 +31,7 @@ entity user (user_id bigint);
 entity merchant (merchant_id text);
 features of_user of user from payments (n = count(*) over 1m, 5m, s = sum(amount) over 1m, 5m, m = count_distinct(merchant_id) over 5m);
 features of_merchant of merchant from payments (n = count(*) over 1m, 5m, a = avg(amount) over 5m);
-vector v on payments (of_user.n_1m, of_user.n_5m, of_user.s_1m, of_merchant.n_5m);
+vector v on payments (of_user.n_1m, of_user.n_5m, of_user.s_1m, of_merchant.a_5m);
 model linear from 'linear_4.onnx' takes v score payments into topic 'scores';
 ";
 

@@ -197,3 +197,51 @@ fn damage(project: &Project, kind: &str) {
     bytes[middle..middle + 8].iter_mut().for_each(|byte| *byte ^= 0x5a);
     fs::write(&file, bytes).expect("a file");
 }
+
+/// The same where small blocks of several partitions and topics lie in one block of a table.
+#[test]
+fn a_damaged_table_of_the_log_costs_what_it_held() {
+    let project = Project::new(&DEFINITIONS.replace("from log 'ev'", "from log 'ev' partitions 2"));
+    let server = project.serve();
+    for id in 0..300 {
+        let _ = server.push("ev", &events(id..id + 1));
+        if id % 10 == 0 {
+            let _ = server.push("ev", &[json!({"id": "none"})]);
+        }
+    }
+    server.wait_for_seq(300);
+    assert_eq!(server.stop(), Some(0));
+    let whole = project.path("whole");
+    fs::rename(project.data(), &whole).expect("the folder");
+    let files = fs::read_dir(whole.join("log")).expect("a log").map(|entry| entry.expect("a file").path());
+    let tables: Vec<_> = files.filter(|path| path.extension().is_some_and(|kind| kind == "sst")).collect();
+    let mut mended = 0;
+    for table in &tables {
+        let bytes = fs::read(table).expect("a table");
+        for part in 0..4 {
+            let _ = fs::remove_dir_all(project.data());
+            copy(&whole, &project.data());
+            let mut bad = bytes.clone();
+            bad[bytes.len() * part / 4 + 20] ^= 0x10;
+            fs::write(project.data().join("log").join(table.file_name().expect("a name")), bad).expect("a file");
+            let about = format!("{} {part}", table.display());
+            let refused = project.run(&["rebuild", "log"]);
+            let made = project.run(&["rebuild", "log", "--give-up"]);
+            if made.code != Some(0) {
+                // What says which topics there are: only a copy helps, and both say so.
+                assert!(refused.stderr.contains("restore") && made.stderr.contains("restore"), "{about}: {refused:?} {made:?}");
+                continue;
+            }
+            mended += usize::from(refused.code != Some(0));
+            let _ = project.run(&["check-data"]).ok();
+            let _ = project.push("ev", &events(300..320)).ok();
+            project.catch_up();
+            let counted: Json = serde_json::from_str(&project.run(&["sources", "--output", "json"]).ok().stdout).expect("sources");
+            assert_eq!(counted[0]["accepted"], json!(320), "{about}");
+            let _ = project.run(&["verify"]).ok();
+            let nothing = project.run(&["rebuild", "log"]).ok();
+            assert!(nothing.stdout.contains("nothing was changed"), "{about}: {nothing:?}");
+        }
+    }
+    assert!(mended > 0, "no damage of {tables:?} was met");
+}

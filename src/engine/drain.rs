@@ -55,11 +55,12 @@ pub fn drain(shared: &Arc<Shared>, offline: &Store, interval: Duration, stop: &R
     }
 }
 
-/// What the state's compactions have met keeps nobody from writing.
+/// What compactions have met keeps nobody from writing.
 fn tell_damage(shared: &Shared) {
-    let met = shared.store.damage().unwrap_or_else(Some);
-    if let Some(damage) = met {
-        shared.set_problem(Kind::State, "the online store", Some(damage.to_string()));
+    for (about, met) in [("the online store", shared.store.damage()), ("the log", shared.logs.embedded.damage())] {
+        if let Some(damage) = met.unwrap_or_else(Some) {
+            shared.set_problem(Kind::State, about, Some(damage.to_string()));
+        }
     }
 }
 

@@ -27,7 +27,7 @@ pub enum Kind {
     Scores,
     /// A log that cannot be read.
     Source,
-    /// Tables of the online store.
+    /// Tables of the online store or of the log.
     State,
     /// Files of a table.
     Table,

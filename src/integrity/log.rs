@@ -33,9 +33,15 @@ pub fn rebuild_log(config: &Config, clock: Arc<dyn Clock>, gives_up: bool) -> Re
         Err(error) if error.kind() == ErrorKind::NotFound => return Err(error),
         _ => {}
     }
-    copy(&part, replacement.folder())?;
-    let Mended { log, lost, strays, writes } = Log::mend(replacement.folder(), clock, &known)?;
+    let damaged = replacement.folder().join("damaged");
+    copy(&part, &damaged)?;
+    let Mended { log, lost, strays, writes } = Log::mend(&damaged, replacement.folder(), clock, &known)?;
+    let still = log.faults(|_| ());
     drop(log);
+    fs::remove_dir_all(&damaged).map_err(|error| failed("remove", &damaged, &error))?;
+    if let Some(fault) = still.into_iter().next() {
+        return Err(fault.context("the log that was made of what can be read cannot be read either: see to the disk"));
+    }
     let mut said: Vec<Lost> = lost.iter().map(|loss| told(loss, &known)).collect();
     if strays {
         said.push(Lost::new("records of a topic whose name is lost", "none of them is kept"));
@@ -105,6 +111,7 @@ fn told(loss: &Loss, known: &Known) -> Lost {
 
 /// Files that RocksDB never changes are linked where that can be done, all others copied.
 fn copy(from: &Path, to: &Path) -> Result<()> {
+    fs::create_dir_all(to).map_err(|error| failed("make", to, &error))?;
     for entry in fs::read_dir(from).map_err(|error| failed("read", from, &error))? {
         let path = entry.map_err(|error| failed("read", from, &error))?.path();
         let Some(name) = path.file_name().filter(|name| path.is_file() && *name != "LOCK") else { continue };

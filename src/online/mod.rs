@@ -1,7 +1,6 @@
 //! The online store: one RocksDB that holds commits (blocks of accepted events, progress, outbox) and state rows.
 //! The only room that knows RocksDB beside the embedded log. Must never compute a feature.
 
-mod background;
 mod block;
 mod check;
 mod copy;
@@ -21,7 +20,6 @@ use parking_lot::Mutex;
 use rocksdb::{Cache, DB, DBPinnableSlice, Direction, FlushOptions, IteratorMode, Range, WriteBatch, WriteOptions};
 use serde::{Deserialize, Serialize};
 
-use self::background::Damage;
 use self::opening::{Committed, commits, database_options, failure, families, lost, probe};
 
 pub use self::drift::DriftRow;
@@ -31,6 +29,7 @@ pub use self::ledger::{Ledger, Spans, TOO_FAR_AHEAD, TOO_LATE};
 pub use self::outbox::{Destination, Output};
 pub use self::reading::{PartitionReading, Reading};
 pub use self::snapshot::{ReadRows, Snapshot};
+use crate::background::Damage;
 use crate::codec;
 use crate::error::{Error, Result};
 use crate::event::EventBatch;
@@ -260,15 +259,10 @@ impl Store {
         Ok(first.transpose().map_err(|error| failure(&self.folder, &error))?.map(|(key, _)| Seq(number(&key))))
     }
 
-    /// What is damaged of the store's tables, as far as its compactions have met it; these are given up then, until the next
-    /// start: each would meet it again. Nothing that can be read is lost by that, but deleted rows take space.
+    /// What is damaged of the store's tables, as far as its compactions have met it.
     pub fn damage(&self) -> Result<Option<Error>> {
-        let Some(met) = self.damage.met() else { return Ok(None) };
-        for name in FAMILIES {
-            let stopped = self.db.set_options_cf(self.family(name)?, &[("disable_auto_compactions", "true")]);
-            stopped.map_err(|error| failure(&self.folder, &error))?;
-        }
-        Ok(Some(Error::corrupt(format!("a table is damaged ({met}); {DAMAGED_REMEDY}"))))
+        let met = self.damage.met(&self.db, &FAMILIES).map_err(|error| failure(&self.folder, &error))?;
+        Ok(met.map(|met| Error::corrupt(format!("a table is damaged ({met}); {DAMAGED_REMEDY}"))))
     }
 
     /// Writes tables of what only the write-ahead log holds, so that whoever opens the store next has nothing to replay.

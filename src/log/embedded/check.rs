@@ -31,9 +31,9 @@ impl Log {
                 self.inner.check(&topic, partition, &mut each, &mut note).unwrap_or_else(&mut note);
             }
         }
-        match self.inner.strays() {
-            Ok(strays) if strays.is_empty() => {}
-            Ok(_) => note(Error::corrupt(format!("{}: there are blocks of a topic that is not there", self.inner.folder.display()))),
+        match self.inner.has_strays() {
+            Ok(false) => {}
+            Ok(true) => note(Error::corrupt(format!("{}: there are blocks of a topic that is not there", self.inner.folder.display()))),
             Err(error) => note(error),
         }
         if more > 0 {
@@ -59,13 +59,13 @@ impl Inner {
         let at = |from: u64, upto: u64| {
             format!("topic {} partition {} offsets {from} to {upto} in {}", topic.name, partition.0, self.folder.display())
         };
-        self.walk((topic, partition), each, |found| {
+        self.walk((topic, partition, topic.extent(partition)?.end), each, |found| {
             // What was given up is no fault.
             while let Some(behind) = expected.and_then(|expected| lost.get(&expected)) {
                 expected = Some(*behind);
             }
             match found {
-                Found::Records { base, last } => {
+                Found::Records { base, last, .. } => {
                     if let Some(expected) = expected.filter(|expected| *expected != base) {
                         note(Error::corrupt(format!("{}: {expected} is the next that should be there", at(base, last))));
                     }

@@ -1,7 +1,8 @@
-//! The log without what of it cannot be read any more: blocks that are damaged go, and offsets that nothing holds are noted as
+//! The log without what of it cannot be read any more: blocks that are whole go into another one, and offsets that nothing holds are noted as
 //! lost, so that readers go on behind them and no offset stands for two records. Must never be done by itself.
 
 use std::collections::BTreeMap;
+use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -9,11 +10,17 @@ use rocksdb::WriteBatch;
 
 use super::topic::{Extent, Topic};
 use super::walk::Found;
-use super::{Inner, Log, Mode, Written, keys, open_rocks, retain, wal, writes};
+use super::{Inner, Log, Mode, keys, open_rocks, retain, wal, writes};
+use crate::background::Damage;
 use crate::error::{Error, Result};
 use crate::id::{Offset, Partition};
-use crate::mark::{Mark, Recovery, acknowledged};
+use crate::mark::{Recovery, acknowledged};
 use crate::time::Clock;
+
+/// The file of what RocksDB knows a store by.
+const IDENTITY: &str = "IDENTITY";
+/// Bytes that go with one write.
+const COPIED_AT_ONCE: usize = 8 << 20;
 
 /// Offsets that nothing holds: from `from` on, before `to`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,64 +54,79 @@ pub struct Mended {
 type Lost = BTreeMap<u64, u64>;
 
 impl Log {
-    /// Mends the log in a folder.
+    /// Writes what can be read of a damaged log into an empty folder. The damaged one is a copy: it is changed.
     ///
     /// # Errors
-    /// `Corrupt` where RocksDB itself cannot read on: then nothing but a copy helps.
-    pub fn mend(folder: &Path, clock: Arc<dyn Clock>, known: &Known) -> Result<Mended> {
-        let acknowledged = acknowledged(folder)?.unwrap_or_default();
-        wal::keep_whole_records(folder)?;
-        let store = open_rocks(folder, Mode::ReadWrite, Recovery::PastTheDamage)?;
-        let held = writes(folder, &store)?;
-        let written = Some(Written { writes: parking_lot::Mutex::new(held.max(acknowledged)), mark: Mark::open(folder)? });
-        let inner = Inner::new(folder, Mode::ReadWrite, store, clock, written);
-        inner.check_format()?;
+    /// `Corrupt` where RocksDB does not open it, or what says which topics there are cannot be read: then nothing but a copy helps.
+    pub fn mend(damaged: &Path, made: &Path, clock: Arc<dyn Clock>, known: &Known) -> Result<Mended> {
+        let acknowledged = acknowledged(damaged)?.unwrap_or_default();
+        wal::keep_whole_records(damaged)?;
+        let store = open_rocks(damaged, Mode::ReadWrite, Recovery::PastTheDamage, &Damage::default())?;
+        let held = writes(damaged, &store)?;
+        let old = Inner::new(damaged, Mode::ReadOnly, store, Arc::clone(&clock), None, Damage::default());
+        old.check_format()?;
         // Ends are not read yet: what they are read from may be damaged.
-        inner.load_topics(|_, _| Ok(Extent::default()))?;
-        let (mut lost, mut batch) = (Vec::new(), WriteBatch::default());
-        let topics: Vec<Arc<Topic>> = inner.topics.read().values().cloned().collect();
+        old.load_topics(|_, _| Ok(Extent::default()))?;
+        // What RocksDB knows the log by stays.
+        let identity = fs::copy(damaged.join(IDENTITY), made.join(IDENTITY));
+        identity.map_err(|error| Error::unavailable(format!("cannot copy {}: {error}", damaged.join(IDENTITY).display())))?;
+        let log = Self::open(made, Mode::ReadWrite, clock)?;
+        let new = &log.inner;
+        if let Some(written) = &new.written {
+            *written.writes.lock() = held.max(acknowledged);
+        }
+        old.copy_rows(new)?;
+        let mut lost = Vec::new();
+        let topics: Vec<Arc<Topic>> = old.topics.read().values().cloned().collect();
         for topic in &topics {
             let partitions = topic.extents.lock().len() as u32;
             for partition in (0..partitions).map(Partition) {
-                inner.drop_unreadable(topic, partition, &mut batch, &mut lost)?;
+                let known = known.next.get(&(topic.name.clone(), partition)).map_or(0, |next| next.0);
+                let end = old.extent(topic.id, partition).map_or(known, |extent| extent.end.max(known));
+                old.copy_blocks(new, (topic, partition, end), &mut lost)?;
             }
         }
-        let strays = inner.strays()?;
-        for (from, to) in &strays {
-            batch.delete_range_cf(inner.blocks()?, from, to);
-        }
-        if !batch.is_empty() {
-            inner.write("mending the log", batch)?;
-        }
-        inner.load_topics(|topic, partition| inner.extent(topic, partition))?;
-        inner.reach(known, &mut lost)?;
-        let (strays, writes) = (!strays.is_empty(), acknowledged.saturating_sub(held));
-        Ok(Mended { log: Self { inner: Arc::new(inner) }, lost, strays, writes })
+        new.load_topics(|topic, partition| new.extent(topic, partition))?;
+        new.reach(known, &mut lost)?;
+        Ok(Mended { strays: old.has_strays()?, writes: acknowledged.saturating_sub(held), lost, log })
     }
 }
 
 impl Inner {
-    /// Walks over every block; what cannot be read goes, and the offsets that are missing then are lost.
-    fn drop_unreadable(&self, topic: &Topic, partition: Partition, batch: &mut WriteBatch, lost: &mut Vec<Loss>) -> Result<()> {
-        let blocks = self.blocks()?;
+    /// What is not blocks.
+    fn copy_rows(&self, new: &Self) -> Result<()> {
+        let (mut batch, mut rows) = (WriteBatch::default(), self.store.raw_iterator());
+        rows.seek_to_first();
+        while let Some((key, row)) = rows.item() {
+            batch.put(key, row);
+            rows.next();
+        }
+        rows.status().map_err(|error| self.failed("reading topics", &error))?;
+        new.write("mending the log", batch)
+    }
+
+    /// The blocks that can be read; the offsets that are missing then are lost.
+    fn copy_blocks(&self, new: &Self, (topic, partition, end): (&Topic, Partition, u64), lost: &mut Vec<Loss>) -> Result<()> {
+        let blocks = new.blocks()?;
         let mut expected = self.start(topic.id, partition)?.start;
-        let mut behind = expected;
-        self.walk((topic, partition), &mut |_| (), |found| {
+        let (mut behind, mut batch) = (expected, WriteBatch::default());
+        self.walk((topic, partition, end), &mut |_| (), |found| {
             match found {
-                Found::Records { base, last } => {
-                    self.lose(batch, lost, (topic, partition), expected, base)?;
-                    expected = last + 1;
-                    behind = expected;
+                Found::Records { base, last, block } => {
+                    self.lose(&mut batch, lost, (topic, partition), expected, base)?;
+                    (expected, behind) = (last + 1, last + 1);
+                    batch.put_cf(blocks, keys::block(topic.id, partition, last), block);
+                    if batch.size_in_bytes() > COPIED_AT_ONCE {
+                        new.write("mending the log", std::mem::take(&mut batch))?;
+                    }
                 }
                 // What it held shows as a gap before the next block, or before the end.
-                Found::Damage { from, to, .. } => {
-                    batch.delete_range_cf(blocks, keys::block(topic.id, partition, from), keys::block(topic.id, partition, to));
-                    behind = to;
-                }
+                Found::Damage { to, .. } => behind = to,
             }
             Ok(())
         })?;
-        self.lose(batch, lost, (topic, partition), expected, behind)
+        self.lose(&mut batch, lost, (topic, partition), expected, behind)?;
+        if batch.is_empty() { Ok(()) } else { new.write("mending the log", batch) }
     }
 
     /// Notes that offsets are lost which were not before.

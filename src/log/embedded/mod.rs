@@ -26,6 +26,7 @@ use rocksdb::{
     WriteOptions,
 };
 
+use crate::background::Damage;
 use crate::copying::{Copying, Way};
 use crate::error::{Error, ErrorKind, Result};
 use crate::files::Files;
@@ -74,6 +75,7 @@ struct Inner {
     trimmed: Mutex<Vec<retain::Gone>>,
     /// Of a log that is open to write.
     written: Option<Written>,
+    damage: Damage,
 }
 
 /// How many writes the log was given.
@@ -86,12 +88,13 @@ impl Log {
     /// Opens the log in a folder of its own. `clock` stamps records that bring no timestamp. Conflict when another
     /// process has it open for writing; not found when it is opened read-only and is not there.
     pub fn open(folder: &Path, mode: Mode, clock: Arc<dyn Clock>) -> Result<Self> {
-        let store = open_store(folder, mode)?;
+        let damage = Damage::default();
+        let store = open_store(folder, mode, &damage)?;
         let written = match mode {
             Mode::ReadWrite => Some(Written { writes: Mutex::new(writes(folder, &store)?), mark: Mark::open(folder)? }),
             Mode::ReadOnly => None,
         };
-        let inner = Inner::new(folder, mode, store, clock, written);
+        let inner = Inner::new(folder, mode, store, clock, written, damage);
         inner.check_format()?;
         inner.load_topics(|topic, partition| inner.extent(topic, partition))?;
         Ok(Self { inner: Arc::new(inner) })
@@ -118,6 +121,13 @@ impl Log {
         let mut batch = WriteBatch::default();
         batch.put(keys::FOLDER, folder.0);
         self.inner.write("giving the log its identity", batch)
+    }
+
+    /// What is damaged of the log's tables, as far as its compactions have met it.
+    pub fn damage(&self) -> Result<Option<Error>> {
+        let met = self.inner.damage.met(&self.inner.store, &["default", keys::BLOCKS]);
+        let met = met.map_err(|error| self.inner.failed("ending compactions", &error))?;
+        Ok(met.map(|met| Error::corrupt(format!("a table is damaged ({met}); {REMEDY}"))))
     }
 
     /// The largest `upto` that a writer of that name was given.
@@ -192,9 +202,9 @@ impl Drop for Inner {
 }
 
 impl Inner {
-    fn new(folder: &Path, mode: Mode, store: DB, clock: Arc<dyn Clock>, written: Option<Written>) -> Self {
+    fn new(folder: &Path, mode: Mode, store: DB, clock: Arc<dyn Clock>, written: Option<Written>, damage: Damage) -> Self {
         let (topics, change, trimmed) = Default::default();
-        Self { folder: folder.to_owned(), mode, store, clock, topics, change, trimmed, written }
+        Self { folder: folder.to_owned(), mode, store, clock, topics, change, trimmed, written, damage }
     }
 
     fn writable(&self) -> Result<()> {
@@ -337,7 +347,7 @@ pub fn identity(folder: &Path) -> Result<Option<String>> {
     if !folder.join("CURRENT").exists() {
         return Ok(None);
     }
-    let identity = open_store(folder, Mode::ReadOnly)?.get_db_identity();
+    let identity = open_store(folder, Mode::ReadOnly, &Damage::default())?.get_db_identity();
     let identity = identity.map_err(|error| store_error(folder, "reading what the log is known by", error.as_ref()))?;
     Ok(Some(String::from_utf8_lossy(&identity).into_owned()))
 }
@@ -350,7 +360,7 @@ fn writes(folder: &Path, store: &DB) -> Result<u64> {
 }
 
 /// Opens a store that holds everything that was acknowledged.
-fn open_store(folder: &Path, mode: Mode) -> Result<DB> {
+fn open_store(folder: &Path, mode: Mode, damage: &Damage) -> Result<DB> {
     if mode == Mode::ReadWrite {
         std::fs::create_dir_all(folder).map_err(|error| store_error(folder, "making the folder", &error.to_string()))?;
     } else if !folder.join("CURRENT").exists() {
@@ -363,7 +373,7 @@ fn open_store(folder: &Path, mode: Mode) -> Result<DB> {
             folder.display()
         ))
     };
-    let open = |mode: Mode| move |recovery| open_rocks(folder, mode, recovery);
+    let open = |mode: Mode| move |recovery| open_rocks(folder, mode, recovery, damage);
     let open_whole = || mark::open_whole(folder, open(mode), open(Mode::ReadOnly), |store| writes(folder, store), lost);
     let mut opened = open_whole();
     // A writer beside may drop a file between the manifest's reading and the file's opening: look again.
@@ -378,8 +388,9 @@ fn open_store(folder: &Path, mode: Mode) -> Result<DB> {
 /// What is to be done about a log that is not whole.
 const REMEDY: &str = "restore the whole data folder from one copy (`forebay restore`), or see with `forebay rebuild log` what of it cannot be read, and can be given up";
 
-fn open_rocks(folder: &Path, mode: Mode, recovery: Recovery) -> Result<DB> {
+fn open_rocks(folder: &Path, mode: Mode, recovery: Recovery, damage: &Damage) -> Result<DB> {
     let mut options = Options::default();
+    damage.listen(&mut options);
     options.set_wal_recovery_mode(match recovery {
         Recovery::Strict => DBRecoveryMode::AbsoluteConsistency,
         Recovery::UpToTheDamage => DBRecoveryMode::PointInTime,

@@ -360,13 +360,14 @@ fn a_mended_log_lacks_what_it_says_and_nothing_else() {
                 refused += 1;
             }
         }
+        let made = tempfile::tempdir().unwrap();
         let known = Known { next: [(("t".to_owned(), Partition(0)), Offset(20))].into(), written: None };
-        let Mended { log, lost, strays, .. } = Log::mend(killed.path(), clock(), &known).unwrap();
+        let Mended { log, lost, strays, .. } = Log::mend(killed.path(), made.path(), clock(), &known).unwrap();
         let gone: Vec<u64> = lost.iter().flat_map(|loss| loss.from.0..loss.to.0).collect();
         assert_eq!([read(&log), gone.clone()].concat().into_iter().collect::<std::collections::BTreeSet<_>>(), (0..20).collect(), "{at}");
         assert!(gone.len() <= 2 && read(&log).len() + gone.len() == 20 && !strays, "{at}: {gone:?}");
         drop(log);
-        let log = open(killed.path());
+        let log = open(made.path());
         assert_eq!(log.append(&[record("t", None, Some("next"))]).unwrap(), [(Partition(0), Offset(20))], "{at}");
         assert!(log.faults(|_| ()).is_empty(), "{at}");
     }

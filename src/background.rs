@@ -1,7 +1,6 @@
 //! What RocksDB's own threads meet. A compaction that reads damage changes nothing (what it would have replaced stays), but
 //! RocksDB takes no write after it until it is opened anew, which would end with the next start's compaction again. Here such
-//! an error is noted in place of that. Holds the lines of the store that the compiler cannot check: the bindings have no
-//! listener.
+//! an error is noted in place of that. Holds lines that the compiler cannot check: the bindings have no listener.
 
 use std::ffi::{CStr, c_char, c_void};
 use std::ptr::null_mut;
@@ -9,19 +8,29 @@ use std::sync::Arc;
 
 use librocksdb_sys as ffi;
 use parking_lot::Mutex;
-use rocksdb::{AsRawPtr, Options};
+use rocksdb::{AsRawPtr, DB, Options};
 
 /// `BackgroundErrorReason::kCompaction` of RocksDB's `listener.h`.
 const COMPACTION: u32 = 1;
 
 /// The damage that compactions met; shared with the listener.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Damage(Arc<Mutex<Option<String>>>);
+pub struct Damage(Arc<Mutex<Option<String>>>);
 
 impl Damage {
-    /// What was met first; `None` where nothing was.
-    pub fn met(&self) -> Option<String> {
-        self.0.lock().clone()
+    /// What was met first; `None` where nothing was. The store's compactions are given up then, until it is opened again: each
+    /// would meet it again. Nothing that can be read is lost by that, but deleted rows take space.
+    ///
+    /// # Errors
+    /// What RocksDB says.
+    pub fn met(&self, store: &DB, families: &[&str]) -> Result<Option<String>, rocksdb::Error> {
+        let met = self.0.lock().clone();
+        if met.is_some() {
+            for family in families.iter().filter_map(|name| store.cf_handle(name)) {
+                store.set_options_cf(family, &[("disable_auto_compactions", "true")])?;
+            }
+        }
+        Ok(met)
     }
 
     /// Lets a store that is opened with these options go on after damage that its compactions meet.
