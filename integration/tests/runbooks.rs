@@ -7,7 +7,7 @@ use std::process::Command;
 
 use forebay_integration::answers::read_json;
 use forebay_integration::chance::Chance;
-use forebay_integration::documents::{document, initial, runbook, shell};
+use forebay_integration::documents::{blocks, document, initial, runbook, shell};
 use forebay_integration::folders::here;
 use forebay_integration::harness::{Project, ndjson};
 use forebay_integration::oracle::cell::rfc3339;
@@ -179,4 +179,18 @@ mount -o remount,size=400m data
     let accepted = sources[0]["accepted"].as_u64().expect("a number");
     assert!((pushed * 1_000..=(pushed + 1) * 1_000).contains(&accepted), "{accepted} of {pushed} pushes: {}", said());
     assert!(project.read("said").contains("free some space"), "{}", said());
+}
+
+#[test]
+fn topics_are_trimmed_as_shown() {
+    let project = project();
+    assert_eq!(project.push("payments", &[json!({"payment_id": 1})]).code, Some(1), "it goes to the dead letters");
+    project.catch_up();
+    let _ = project.run_with_input(&["topics", "write", "predictions", "-"], b"{\"score\":1}\n").ok();
+    let shown = blocks(&document("operations.md"), "### What grows, and what bounds it", "sh").concat();
+    let any_time = shown.replace("--before 2026-01-31", "--before 2999-01-31");
+    assert_ne!(shown, any_time);
+    let said = step(&project, &any_time, 0);
+    assert!(said.contains("payments.dead: 1 record dropped") && said.contains("predictions: 0 records dropped"), "{said}");
+    let _ = step(&project, &shown, 0);
 }
