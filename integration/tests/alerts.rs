@@ -101,12 +101,16 @@ fn rules_name_what_a_server_shows_from_its_start() {
         "forebay_events_rejected_total{source=\"events\",reason=\"too_late\"} 0",
         "forebay_http_requests_total{route=\"unknown\",status=\"404\"} 1",
         "forebay_http_errors_total{route=\"unknown\",code=\"unknown_route\"} 1",
+        "forebay_long_requests_done_total 0",
+        "forebay_long_requests{state=\"running\"} 0.0",
+        "forebay_long_requests{state=\"waiting\"} 0.0",
         "forebay_lookup_rows_total{vector=\"v\"} 0",
         "forebay_offline_pending_events 0.0",
         "forebay_outputs_published_total{topic=\"events.dead\"} 0",
         "forebay_predictions_total{model=\"m\",outcome=\"failed\"} 0",
         "forebay_problems{kind=\"clock\"} 0.0",
         "forebay_ready 1.0",
+        "forebay_waiting_lookups 0.0",
     ];
     for line in zero {
         assert!(text.lines().any(|shown| shown == line), "{line} is not in\n{text}");

@@ -110,6 +110,60 @@ fn long_and_small_answers_are_the_same() {
     assert_eq!((long.0, long), (400, server.post("/v1/vectors/both/lookup", &small)));
 }
 
+/// Events of the one busy key: reading them takes many times what a lookup may take on a socket's thread.
+const BUSY: u64 = 60_000;
+
+/// A key that is slow to read is left to the threads of long lookups once that is known, in the store as in memory. What a work keeps
+/// of how it was before counts as state.
+#[test]
+fn a_busy_key_is_a_long_lookup_also_after_a_restart() {
+    let project = Project::new(DEFINITIONS);
+    let of_one_bucket = |id: u64| {
+        let mut event = event(id);
+        (event["bucket"], event["x"]) = (json!(0), json!(id.wrapping_mul(2_654_435_761) % 1_000_003));
+        event
+    };
+    let request = json!({"keys": [{"bucket": 0}], "as_of": AS_OF});
+    let done = |server: &Server| server.metric("forebay_long_requests_done_total", "");
+    // The first finds out on the spot how long it takes.
+    let asked = |server: &Server| {
+        let before = done(server);
+        let answers = [server.lookup("buckets", &request), server.lookup("buckets", &request), server.lookup("buckets", &request)];
+        assert!(answers.iter().all(|answer| *answer == answers[0]), "{answers:?}");
+        assert_eq!(done(server) - before, 2.0, "the second and the third are long");
+        answers[0].clone()
+    };
+    // Nothing leaves memory by itself.
+    project.write("forebay.toml", "flush_interval = \"1h\"\n");
+    let server = project.serve();
+    for from in (0..BUSY).step_by(10_000) {
+        server.push("events", &(from..from + 10_000).map(of_one_bucket).collect::<Vec<_>>());
+    }
+    let push_one = |id: u64| {
+        server.push("events", &[of_one_bucket(id)]);
+        server.wait_for_seq(id as usize + 1);
+        server.metric("forebay_state_bytes", "")
+    };
+    server.wait_for_seq(BUSY as usize);
+    let bytes = push_one(BUSY);
+    let _ = asked(&server);
+    // Since lookups look on, each work keeps what the keys that it changes were before.
+    let mut next = BUSY + 1..;
+    wait_for("what was before a work to count", || {
+        let _ = server.lookup("buckets", &request);
+        (push_one(next.next()?) > 1.3 * bytes).then_some(())
+    });
+    let in_memory = server.lookup("buckets", &request);
+    assert_eq!(server.stop(), Some(0));
+
+    let server = project.serve();
+    server.wait_until_ready();
+    assert_eq!(server.metric("forebay_state_keys", ""), 0.0, "nothing is in memory");
+    assert_eq!(asked(&server), in_memory);
+    assert_eq!(server.metric("forebay_state_keys", ""), 0.0, "a lookup takes no key into memory");
+    assert_eq!(server.stop(), Some(0));
+}
+
 /// Waiting takes no thread, ends when the time is over with how far the partition is, and is bounded; what can never come is
 /// refused at once. The second source's broker is away: what is waited for there may still come.
 #[test]
@@ -153,10 +207,12 @@ fn waiting_is_bounded_and_what_cannot_come_is_refused() {
             let message = answer["error"]["message"].as_str()?;
             (status == 503 && message.contains("raise waiting_lookups_max")).then_some(())
         });
+        wait_for("all that wait", || (server.metric("forebay_waiting_lookups", "") == 40.0).then_some(()));
         assert_eq!(server.get("/health/live").0, 200);
         assert_eq!(ask(receipt["positions"].clone(), 0).0, 200, "what is in already need not wait");
         seen.store(true, Ordering::SeqCst);
     });
+    assert_eq!(server.metric("forebay_waiting_lookups", ""), 0.0);
     // A log that cannot be reached does not hold readiness back for ever.
     let readiness = || read_json(&server.get("/health/ready").1);
     server.wait_until_ready();

@@ -337,3 +337,34 @@ fn a_damaged_state_is_named_and_its_server_goes_on() {
     let Asked::Answers(after) = ask(&project) else { panic!("what was built again answers") };
     assert_eq!((after.lookups, after.training), (before.lookups, before.training));
 }
+
+/// Events that a lost Parquet file held and no log holds any more: nothing is changed before they are given up, and then it is said
+/// how many are missing, where they are and whenever they could be read; the state answers as before.
+#[test]
+fn events_that_nothing_holds_are_given_up_only_when_asked() {
+    if !onnx_runtime() {
+        return;
+    }
+    let project = project();
+    spine(&project);
+    let Asked::Answers(before) = ask(&project) else { panic!("a whole folder answers") };
+    let _ = project.run(&["topics", "trim", "events", "--keep", "0"]).ok();
+    let file = files_below(&project.data().join("offline")).into_iter().find(|path| path.extension().is_some_and(|kind| kind == "parquet"));
+    fs::remove_file(file.expect("a Parquet file")).expect("it can be deleted");
+    let refused = project.run(&["rebuild", "offline"]);
+    assert!(refused.code == Some(1) && refused.stderr.contains("forebay rebuild offline --give-up"), "{refused:?}");
+    let missing: usize = refused.stderr.split_once("error: ").and_then(|(_, said)| said.split_once(' ')?.0.parse().ok()).expect("how many");
+    assert!((1..EVENTS).contains(&missing), "{refused:?}");
+    assert_eq!(project.run(&["check-data"]).code, Some(1), "nothing was changed");
+    let given_up = project.run(&["rebuild", "offline", "--give-up", "--output", "json"]).ok();
+    let what = read_json(&given_up.stdout)["lost"][0]["what"].to_string();
+    assert!(what.contains(&format!("{missing} events are given up")), "{given_up:?}");
+    let _ = project.run(&["check-data"]).ok();
+    let made = project.run(&["training-set", "everything", "--spine", "spine.ndjson", "--out", "set.ndjson", "--time", "q"]).ok();
+    assert!(made.stderr.contains(&format!("{missing} events of events were given up")), "{made:?}");
+    assert_ne!(project.read("set.ndjson"), before.training, "they are missing");
+    let Asked::Answers(after) = ask(&project) else { panic!("what was built again answers") };
+    assert_eq!((after.lookups, after.predictions), (before.lookups, before.predictions));
+    let again = project.run(&["rebuild", "offline"]).ok();
+    assert!(!again.stdout.contains("given up"), "what was given up is not missed again: {again:?}");
+}

@@ -60,6 +60,14 @@ fn bodies_that_are_something_else_are_refused_on_every_route() {
     assert_eq!((&receipt["rejected"], receipt["positions"][0]["offset"].is_u64()), (&serde_json::json!(2), true), "{receipt}");
     let curl = ask(&server, with("POST", EVENTS, "content-type: application/x-www-form-urlencoded\r\n", "{}{}"));
     assert!(curl.body.contains("--data-binary"), "{curl:?}");
+    // `-d @FILE` takes the line breaks out, whatever the head says.
+    for content_type in ["", "content-type: application/json\r\n", "content-type: application/x-ndjson\r\n"] {
+        for (body, joined) in [("{\"k\":\"}{\"}{}", true), ("{\"k\":\"}{\"}", false), ("{}}", false), ("{}\n{}\n", false)] {
+            let answer = ask(&server, with("POST", EVENTS, content_type, body));
+            refused(&answer, 422, "nothing_accepted", body);
+            assert_eq!(answer.body.contains("--data-binary"), joined, "{content_type}{body}: {answer:?}");
+        }
+    }
     assert_eq!(server.stop(), Some(0));
 }
 

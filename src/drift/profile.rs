@@ -1,4 +1,5 @@
-//! The reference: bins and categories made from a training set, with its counts. Stored as JSON with a version.
+//! The reference: bins and categories made from a training set, with its counts. Stored as JSON with a version, and a checksum
+//! of everything before it.
 
 use std::collections::HashMap;
 
@@ -6,6 +7,7 @@ use arrow::array::{Array, ArrayRef, AsArray, Float64Array};
 use arrow::datatypes::DataType as ArrowType;
 use arrow::record_batch::RecordBatch;
 use serde::{Deserialize, Serialize};
+use xxhash_rust::xxh3::xxh3_64;
 
 use super::SCORE;
 use super::observed::{bin_of, each_number};
@@ -18,6 +20,8 @@ use crate::value::DataType;
 const VERSION: u32 = 2;
 /// That of a version without origin, types and descriptions, which is still read.
 const VERSION_FIRST: u32 = 1;
+/// What stands before the checksum, which ends the stored form: XXH3 (64 bits) of all bytes before this, 16 hexadecimal digits.
+const CHECKSUM: &str = ",\n\"checksum\":\"";
 /// Bins of the population stability index: deciles of the reference.
 const COARSE_BINS: usize = 10;
 /// Bins of the Kolmogorov-Smirnov statistic: percentiles of the reference, of which the deciles are a part.
@@ -160,6 +164,7 @@ impl Profile {
                 format!("a drift profile of version {}, but this forebay reads up to version {VERSION}; make it again", header.version);
             return Err(Error::input(message));
         }
+        check_sum(json)?;
         let profile: Self = sonic_rs::from_slice(json).map_err(unreadable)?;
         profile.columns.iter().chain([&profile.scores]).try_for_each(ColumnProfile::check)?;
         Ok(profile)
@@ -172,8 +177,9 @@ impl Profile {
         let scores = serde_json::to_string(&self.scores).map_err(failed)?;
         let origin = serde_json::to_string(&self.origin).map_err(failed)?;
         let (version, rows, columns) = (self.version, self.rows, columns.join(",\n"));
-        Ok(format!("{{\"version\":{version},\"origin\":{origin},\n\"rows\":{rows},\"columns\":[\n{columns}\n],\n\"scores\":{scores}}}\n")
-            .into_bytes())
+        let said =
+            format!("{{\"version\":{version},\"origin\":{origin},\n\"rows\":{rows},\"columns\":[\n{columns}\n],\n\"scores\":{scores}");
+        Ok(format!("{said}{CHECKSUM}{:016x}\"}}\n", xxh3_64(said.as_bytes())).into_bytes())
     }
 
     /// Rows of the reference.
@@ -203,6 +209,19 @@ impl Profile {
         let gone = self.columns.iter().filter(is_gone).map(|reference| Misfit::NotInVector(reference.name.clone()));
         of_vector.chain(gone).collect()
     }
+}
+
+/// Whether the bytes are those that were written, as far as that is known: a profile of an earlier version has no checksum.
+fn check_sum(json: &[u8]) -> Result<()> {
+    let text = String::from_utf8_lossy(json);
+    let Some((said, sum)) = text.rsplit_once(CHECKSUM) else { return Ok(()) };
+    if sum.trim_end() == format!("{:016x}\"}}", xxh3_64(said.as_bytes())) {
+        return Ok(());
+    }
+    Err(Error::input(
+        "a drift profile that is not what was written: its checksum differs; fetch it from where it is kept, or make it again with \
+         `forebay models profile`",
+    ))
 }
 
 impl Bins {

@@ -315,6 +315,19 @@ fn a_stored_profile_comes_back_to_the_bit() {
     let profile = profile_of(&[rows], &scores).unwrap();
     let json = profile.to_json().unwrap();
     assert_eq!(Profile::parse(&json).unwrap(), profile);
+    // One of another byte is the same or none, and one of a version without checksums is read.
+    for place in 0..json.len() {
+        for bit in [0, 3] {
+            let mut damaged = json.clone();
+            damaged[place] ^= 1 << bit;
+            assert!(Profile::parse(&damaged).is_ok_and(|read| read == profile) || Profile::parse(&damaged).is_err(), "byte {place}");
+        }
+    }
+    let text = String::from_utf8(json.clone()).unwrap();
+    let (said, _) = text.rsplit_once(",\n\"checksum\"").unwrap();
+    assert_eq!(Profile::parse(format!("{said}}}\n").as_bytes()).unwrap(), profile);
+    let error = Profile::parse(text.replacen("\"rows\":", "\"rows\":1", 1).as_bytes()).unwrap_err();
+    assert!(error.to_string().contains("its checksum differs"), "{error}");
     assert_eq!(profile.rows(), 4_999);
 }
 
@@ -329,7 +342,10 @@ fn what_is_no_profile_is_refused() {
     refused(r#"{"version":3,"later":1}"#, "version 3");
     let profile = profile_of(&[batch(vec![("x", spread(50, 0.0, 1.0))])], &[0.5; 50]).unwrap();
     let json = String::from_utf8(profile.to_json().unwrap()).unwrap();
-    refused(&json.replacen("\"counts\":[1,", "\"counts\":[", 1), "do not fit together");
+    let other = json.replacen("\"counts\":[1,", "\"counts\":[", 1);
+    refused(&other, "its checksum differs");
+    let (said, _) = other.rsplit_once(",\n\"checksum\"").unwrap();
+    refused(&format!("{said}}}"), "do not fit together");
     let no_rows = profile_of(&[], &[]).unwrap_err();
     assert!(no_rows.to_string().contains("at least one row"));
     assert!(profile_of(&[batch(vec![("x", spread(5, 0.0, 1.0))])], &[0.5]).is_err());

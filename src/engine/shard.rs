@@ -117,6 +117,8 @@ struct Own {
     swept: VecDeque<SweptKey>,
     bytes: usize,
     keys: usize,
+    /// Bytes of what keys were before the last work that changed them, where that is kept.
+    before: usize,
     /// The last work kept what was before it.
     kept: bool,
 }
@@ -156,7 +158,7 @@ impl Shard {
     pub fn new(index: usize, shards: usize, plan: &Plan, layouts: &[Layout]) -> Self {
         let sweeps = plan.views.iter().zip(layouts).enumerate().map(|(view, (of, layout))| Sweep::new(view, of, layout)).collect();
         let tables = plan.views.iter().map(|_| (index..SLOTS).step_by(shards).map(|_| RwLock::default()).collect()).collect();
-        let own = Own { dirty: VecDeque::new(), sweeps, swept: VecDeque::new(), bytes: 0, keys: 0, kept: false };
+        let own = Own { dirty: VecDeque::new(), sweeps, swept: VecDeque::new(), bytes: 0, keys: 0, before: 0, kept: false };
         Self { index, tables, own: Mutex::new(own), bytes: AtomicUsize::new(0), keys: AtomicUsize::new(0) }
     }
 
@@ -206,7 +208,7 @@ impl Shard {
         let own = &mut *self.own.lock();
         let step = Step { definitions, store, work, keeps };
         let outcome = self.apply_step(own, &step);
-        self.bytes.store(own.bytes, Ordering::Relaxed);
+        self.bytes.store(own.bytes + own.before, Ordering::Relaxed);
         self.keys.store(own.keys, Ordering::Relaxed);
         outcome
     }
@@ -216,7 +218,7 @@ impl Shard {
         let mut outcome = ShardOutcome::default();
         definitions.views_aside().for_each(|(view, _)| self.forget_keys(own, view));
         if own.kept && !step.keeps {
-            self.tables.iter().flatten().for_each(|table| table.write().drop_before(false));
+            self.tables.iter().flatten().for_each(|table| table.write().drop_before(false, &mut own.before));
         }
         own.kept = step.keeps;
         if matches!(work.pass, Pass::Replay(_)) {
@@ -306,7 +308,7 @@ impl Shard {
                     let Some(loaded) = spared(definitions, view, loaded)? else { break 'rows };
                     let entry = Entry::of((*key).into(), *hash, loaded, work);
                     own.took(&entry);
-                    self.table(definitions, view, *hash).write().insert(entry, work, keeps);
+                    self.table(definitions, view, *hash).write().insert(entry, work, keeps, &mut own.before);
                 }
             }
         }
@@ -325,7 +327,7 @@ impl Shard {
     ) -> Result<()> {
         let Step { definitions, store, work, keeps } = *step;
         let mut table = self.table(definitions, view, hash).write();
-        if let Some(entry) = table.find_to_change(hash, key, work, keeps) {
+        if let Some(entry) = table.find_to_change(hash, key, work, keeps, &mut own.before) {
             return change(own, entry, outcome);
         }
         // Who reads other keys of the table does not wait for the store.
@@ -338,7 +340,8 @@ impl Shard {
         {
             sweep.came();
         }
-        change(own, table.insert(entry, work, keeps), outcome)
+        let entry = table.insert(entry, work, keeps, &mut own.before);
+        change(own, entry, outcome)
     }
 
     fn fold(&self, own: &mut Own, step: &Step<'_>, segment: &Segment, place: usize, outcome: &mut ShardOutcome) -> Result<()> {
@@ -399,7 +402,7 @@ impl Shard {
                 own.dirty.push_front(dirty);
                 break;
             }
-            let Some(entry) = table.find_to_change(dirty.hash, &dirty.key, work, keeps) else { continue };
+            let Some(entry) = table.find_to_change(dirty.hash, &dirty.key, work, keeps, &mut own.before) else { continue };
             let layout = &definitions.layouts[dirty.view];
             // In a replay the horizon is that of its end: an event before it may be retracted on the way. A rebuild reads
             // events file by file: what is forgotten in order waits until all are there.
@@ -483,11 +486,11 @@ impl Shard {
     fn evict(&self, own: &mut Own, step: &Step<'_>) {
         let work = step.work;
         let limit = step.definitions.shard_bytes_max;
-        if own.bytes <= limit {
+        if own.bytes + own.before <= limit {
             return;
         }
         // Down to nine tenths, the longest untouched first: two passes, one that ages and one that takes what is left.
-        let target = limit - limit / 10;
+        let target = (limit - limit / 10).saturating_sub(own.before);
         for age in [64, 0] {
             for table in self.tables.iter().flatten() {
                 if own.bytes <= target {

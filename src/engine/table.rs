@@ -53,6 +53,14 @@ struct Before {
     key: Box<[u8]>,
     hash: u64,
     state: KeyState,
+    /// As of a key of which the work changes every node, so that all of it is there twice.
+    bytes: usize,
+}
+
+impl Before {
+    fn of(entry: &Entry) -> Self {
+        Self { key: entry.key.clone(), hash: entry.hash, state: entry.state.cut(), bytes: entry.bytes }
+    }
 }
 
 #[derive(Default)]
@@ -61,6 +69,8 @@ pub struct Table {
     /// Of the work `work`, where that keeps what was before it.
     before: HashTable<Before>,
     work: u64,
+    /// What `before` may take.
+    before_bytes: usize,
 }
 
 impl Table {
@@ -68,29 +78,43 @@ impl Table {
         self.entries.find(hash, |entry| entry.hash == hash && *entry.key == *key)
     }
 
-    /// A key that the work is about to change. What it was is kept the first time, where `keeps` says so.
-    pub fn find_to_change(&mut self, hash: u64, key: &[u8], work: &Work, keeps: bool) -> Option<&mut Entry> {
-        self.drop_before(keeps);
-        let entry = self.entries.find_mut(hash, |entry| entry.hash == hash && *entry.key == *key)?;
-        if keeps && entry.touched != work.number {
-            keep(&mut self.before, &mut self.work, entry, work);
+    /// A key that the work is about to change. What it was is kept the first time, where `keeps` says so; `kept` are the
+    /// shard's bytes of that.
+    pub fn find_to_change(&mut self, hash: u64, key: &[u8], work: &Work, keeps: bool, kept: &mut usize) -> Option<&mut Entry> {
+        self.drop_before(keeps, kept);
+        if keeps && let Some(entry) = self.find(hash, key).filter(|entry| entry.touched != work.number) {
+            let before = Before::of(entry);
+            self.keep(before, work, kept);
         }
-        Some(entry)
+        self.entries.find_mut(hash, |entry| entry.hash == hash && *entry.key == *key)
     }
 
     /// Takes in a key that is not there, as the last cut has it, to be changed by that work.
-    pub fn insert(&mut self, entry: Entry, work: &Work, keeps: bool) -> &mut Entry {
+    pub fn insert(&mut self, entry: Entry, work: &Work, keeps: bool, kept: &mut usize) -> &mut Entry {
         if keeps {
-            keep(&mut self.before, &mut self.work, &entry, work);
+            self.keep(Before::of(&entry), work, kept);
         }
         self.entries.insert_unique(entry.hash, entry, |entry| entry.hash).into_mut()
     }
 
     /// A work that nobody looks on at needs nothing of what was before it, nor of what was before an earlier one.
-    pub fn drop_before(&mut self, keeps: bool) {
+    pub fn drop_before(&mut self, keeps: bool, kept: &mut usize) {
         if !keeps && self.work != 0 {
-            (self.before, self.work) = (HashTable::new(), 0);
+            *kept -= self.before_bytes;
+            (self.before, self.work, self.before_bytes) = (HashTable::new(), 0, 0);
         }
+    }
+
+    fn keep(&mut self, before: Before, work: &Work, kept: &mut usize) {
+        if self.work != work.number {
+            // No reader is at the cut before that any more.
+            self.before.clear();
+            *kept -= self.before_bytes;
+            (self.work, self.before_bytes) = (work.number, 0);
+        }
+        self.before_bytes += before.bytes;
+        *kept += before.bytes;
+        self.before.insert_unique(before.hash, before, |before| before.hash);
     }
 
     /// The state of a key at the cut that the work with this number made; `None` where the store has it, or nothing.
@@ -102,14 +126,4 @@ impl Table {
         }
         self.find(hash, key).map(|entry| &entry.state)
     }
-}
-
-fn keep(before: &mut HashTable<Before>, of: &mut u64, entry: &Entry, work: &Work) {
-    if *of != work.number {
-        // No reader is at the cut before that any more.
-        before.clear();
-        *of = work.number;
-    }
-    let kept = Before { key: entry.key.clone(), hash: entry.hash, state: entry.state.cut() };
-    before.insert_unique(entry.hash, kept, |before| before.hash);
 }

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 mod lengths;
+mod together;
 mod unnest;
 
 use super::{Compiled, SourceFile, compile, format, render};

@@ -12,6 +12,7 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use tokio::sync::oneshot;
 
 use crate::error::{Error, Result};
+use crate::telemetry::{Counted, Counter, Gauge, Metrics, names};
 
 use super::error::Refusal;
 
@@ -27,6 +28,9 @@ pub(super) struct Long {
     most: usize,
     /// In work, or waiting for it.
     accepted: Arc<AtomicUsize>,
+    running: Gauge,
+    waiting: Gauge,
+    done: Counter,
 }
 
 /// Counts one out when it is over, however it ends.
@@ -43,14 +47,15 @@ impl Long {
     ///
     /// # Errors
     /// `Unavailable` when the system gives no threads.
-    pub fn new(most: usize) -> Result<Self> {
+    pub fn new(most: usize, metrics: &Metrics) -> Result<Self> {
         let (jobs, receiver) = bounded(most);
         for index in 0..most.min(THREADS_MAX) {
             let jobs = receiver.clone();
             let started = thread::Builder::new().name(format!("long-{index}")).spawn(move || work(&jobs));
             started.map_err(|error| Error::unavailable(format!("cannot start a thread: {error}")))?;
         }
-        Ok(Self { jobs, most, accepted: Arc::default() })
+        let [running, waiting] = ["running", "waiting"].map(|state| metrics.gauge(names::LONG_REQUESTS, &[("state", state)]));
+        Ok(Self { jobs, most, accepted: Arc::default(), running, waiting, done: metrics.counter(names::LONG_REQUESTS_DONE, &[]) })
     }
 
     /// Does it on one of the threads. What nobody waits for any more when its turn comes is left out.
@@ -66,13 +71,17 @@ impl Long {
         accepted.map_err(|_| full())?;
         let accepted = Accepted(Arc::clone(&self.accepted));
         let (sender, receiver) = oneshot::channel();
+        let (waiting, running, all_done) = (Counted::new(&self.waiting), self.running.clone(), self.done.clone());
         let job = move || {
+            drop(waiting);
             if sender.is_closed() {
                 return drop(accepted);
             }
+            let running = Counted::new(&running);
             let done = catch_unwind(AssertUnwindSafe(work));
             // Who is answered may ask again at once.
-            drop(accepted);
+            drop((accepted, running));
+            all_done.inc();
             match done {
                 // Who asked may have gone meanwhile.
                 Ok(done) => drop(sender.send(done)),
@@ -94,35 +103,41 @@ fn work(jobs: &Receiver<Job>) {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     #[tokio::test]
     async fn past_its_bound_it_refuses_and_goes_on_afterwards() {
-        let long = Long::new(2).unwrap();
+        let metrics = Metrics::new();
+        let long = Long::new(THREADS_MAX + 1, &metrics).unwrap();
+        let counted = || ["running", "waiting"].map(|state| metrics.gauge(names::LONG_REQUESTS, &[("state", state)]).get());
+        assert_eq!(counted(), [0.0, 0.0]);
         let (hold, held) = bounded::<()>(0);
-        let wait = |held: Receiver<()>| move || held.recv().is_err();
-        let (one, two) = (long.run(wait(held.clone())), long.run(wait(held)));
-        let both = async { tokio::join!(one, two) };
-        let third = async {
-            tokio::time::sleep(Duration::from_millis(20)).await;
+        let (begins, begun) = bounded(THREADS_MAX + 1);
+        let wait = |held: Receiver<()>, begins: Sender<()>| move || begins.send(()).is_ok() && held.recv().is_err();
+        let all = futures::future::join_all((0..=THREADS_MAX).map(|_| long.run(wait(held.clone(), begins.clone()))));
+        let refused = async {
+            // Behind the others, all threads of which are in work.
+            (0..THREADS_MAX).for_each(|_| begun.recv().unwrap());
+            assert_eq!(counted(), [THREADS_MAX as f64, 1.0]);
             let refused = long.run(|| ()).await.unwrap_err();
             drop(hold);
             refused
         };
-        let ((one, two), refused) = tokio::join!(both, third);
-        assert_eq!((one.unwrap(), two.unwrap()), (true, true));
+        let (all, refused) = tokio::join!(all, refused);
+        assert!(all.into_iter().all(|done| done.unwrap()));
         assert_eq!(refused.status, StatusCode::SERVICE_UNAVAILABLE);
         assert!(refused.message.contains("long_lookups_max"), "{}", refused.message);
         assert_eq!(long.run(|| 7).await.unwrap(), 7);
+        assert_eq!(counted(), [0.0, 0.0]);
     }
 
     #[tokio::test]
     async fn a_panic_is_an_answer_and_no_end() {
-        let long = Long::new(1).unwrap();
+        let metrics = Metrics::new();
+        let long = Long::new(1, &metrics).unwrap();
         let panicked: std::result::Result<(), Refusal> = long.run(|| panic!("as the test wants it")).await;
         assert_eq!(panicked.unwrap_err().code, "internal");
+        assert_eq!(metrics.gauge(names::LONG_REQUESTS, &[("state", "running")]).get(), 0.0);
         assert_eq!(long.run(|| 7).await.unwrap(), 7);
     }
 }

@@ -9,7 +9,7 @@ use axum::response::Response;
 
 use crate::engine::{LookupAnswer, LookupRequest, Tried};
 use crate::error::Error;
-use crate::telemetry::names;
+use crate::telemetry::{Counted, names};
 
 use super::asked::{Asked, Body, Takes};
 use super::error::Refusal;
@@ -85,6 +85,7 @@ async fn wait_after(state: &State, request: &LookupRequest) -> Result<(), Refusa
         let message = "too many lookups wait for positions already: ask again, wait less, or raise waiting_lookups_max".to_owned();
         Refusal { status: StatusCode::SERVICE_UNAVAILABLE, code: "unavailable", field: None, message }
     })?;
+    let _waiting = Counted::new(&state.waiting);
     Ok(state.handle.applied_past(request).await?)
 }
 

@@ -10,7 +10,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
 use crate::engine::Handle;
-use crate::telemetry::{Counter, Gauge, Histogram, Metrics, names};
+use crate::telemetry::{Counted, Counter, Gauge, Histogram, Metrics, names};
 
 use super::door::{Accepting, Bodies};
 use super::error::{Code, Refusal};
@@ -38,6 +38,8 @@ pub(super) struct State {
     pub long: Long,
     /// One for each lookup that waits for positions.
     pub waits: tokio::sync::Semaphore,
+    /// How many these are.
+    pub waiting: Gauge,
     /// For each model whose turn it is, of those that take long.
     pub turns: Vec<Arc<tokio::sync::Mutex<()>>>,
     /// For each of `ROUTES`: how long it took, and how often it went well.
@@ -47,22 +49,6 @@ pub(super) struct State {
 
 /// The label of what is not declared: a caller makes no labels.
 pub(super) const UNKNOWN: &str = "unknown";
-
-/// A request that is being answered, until it is answered or nobody waits for it any more.
-struct InFlight<'a>(&'a Gauge);
-
-impl<'a> InFlight<'a> {
-    fn new(gauge: &'a Gauge) -> Self {
-        gauge.inc();
-        Self(gauge)
-    }
-}
-
-impl Drop for InFlight<'_> {
-    fn drop(&mut self) {
-        self.0.dec();
-    }
-}
 
 /// What handlers return: a body of JSON, or why not.
 pub(super) type Answer = Result<Response, Refusal>;
@@ -81,18 +67,20 @@ impl State {
         let measures = ROUTES.iter().map(measure).collect();
         let openapi = Bytes::from(super::openapi::document(handle.plan()).to_string());
         let turns = handle.plan().models.iter().map(|_| Arc::default()).collect();
-        let long = Long::new(limits.long_lookups_max)?;
+        let long = Long::new(limits.long_lookups_max, &metrics)?;
+        let waiting = metrics.gauge(names::WAITING_LOOKUPS, &[]);
         let waits = tokio::sync::Semaphore::new(limits.waiting_lookups_max.min(tokio::sync::Semaphore::MAX_PERMITS));
         let bodies = Bodies::new(limits.bodies_bytes_max);
         let (accepting, stopping) = (Accepting::default(), AtomicBool::new(false));
-        Ok(Self { handle, metrics, limits, bodies, accepting, stopping, openapi, long, waits, turns, measures, in_flight })
+        Ok(Self { handle, metrics, limits, bodies, accepting, stopping, openapi, long, waits, waiting, turns, measures, in_flight })
     }
 
     /// Answers, and counts and times the answer under the route with this place in `ROUTES`.
     #[expect(clippy::disallowed_methods, reason = "times the answer; no decision depends on it")]
     pub async fn measured(&self, route: usize, answer: impl Future<Output = Answer>) -> Response {
         let started = Instant::now();
-        let _in_flight = InFlight::new(&self.in_flight);
+        // Until it is answered, or nobody waits for it any more.
+        let _in_flight = Counted::new(&self.in_flight);
         let response = answer.await.unwrap_or_else(IntoResponse::into_response);
         if let Some((seconds, well)) = self.measures.get(route) {
             seconds.record(started.elapsed());

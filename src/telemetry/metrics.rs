@@ -20,6 +20,23 @@ type Seconds = prometheus_client::metrics::counter::Counter<f64, AtomicU64>;
 /// A number that moves both ways. Cloning gives another handle to the same number.
 pub type Gauge = prometheus_client::metrics::gauge::Gauge<f64, AtomicU64>;
 
+/// Counts in a gauge for as long as it is there, however it ends.
+pub struct Counted(Gauge);
+
+impl Counted {
+    #[must_use]
+    pub fn new(gauge: &Gauge) -> Self {
+        gauge.inc();
+        Self(gauge.clone())
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
 /// All metrics of a process. Shared as `Arc<Metrics>`.
 pub struct Metrics {
     families: BTreeMap<&'static str, Family>,

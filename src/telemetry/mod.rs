@@ -15,4 +15,4 @@ mod tests;
 pub use exposition::Exposition;
 pub use histogram::Histogram;
 pub use logging::{LogFormat, start_logging};
-pub use metrics::{Counter, Gauge, Metrics};
+pub use metrics::{Counted, Counter, Gauge, Metrics};

@@ -73,6 +73,9 @@ metrics! {
     HTTP_SECONDS Histogram "forebay_http_request_seconds" ["route"] "from a parsed head to an answer that is ready to be sent"
     HTTP_CONNECTIONS Gauge "forebay_http_connections" [] "open connections, at most the setting connections_max"
     HTTP_IN_FLIGHT Gauge "forebay_http_requests_in_flight" [] "requests that are being answered"
+    LONG_REQUESTS Gauge "forebay_long_requests" ["state"] "long lookups, scores and bodies that are running, or waiting for a thread; both together at most the setting long_lookups_max"
+    LONG_REQUESTS_DONE Counter "forebay_long_requests_done_total" [] "long lookups, scores and bodies that were worked off"
+    WAITING_LOOKUPS Gauge "forebay_waiting_lookups" [] "lookups that wait for the positions of their after, at most the setting waiting_lookups_max"
     // Models.
     PREDICTIONS Counter "forebay_predictions_total" ["model" "outcome"] "predictions made for events of a source, scored or failed"
     MODEL_SECONDS Histogram "forebay_model_row_seconds" ["model"] "time of one run of a model over rows of a source, divided by its rows"

@@ -80,8 +80,10 @@ impl Checker<'_> {
             Some(by) => self.grouped(item, call, bound?, by?)?,
             None => bound?,
         };
-        let default = match &item.default {
-            Some(clause) => Some(self.default(clause, aggregate.result_type())?),
+        let default = item.default.as_ref().map(|clause| self.default(clause, aggregate.result_type()));
+        let bounded = named.as_ref().map(|named| self.bounded(item, call, &aggregate, named));
+        let default = match default {
+            Some(default) => Some(default?),
             None => None,
         };
         let filter = match filter {
@@ -90,7 +92,7 @@ impl Checker<'_> {
         };
         let keep = keep?;
         let named = named?;
-        self.bounded(item, call, &aggregate, &named)?;
+        bounded??;
         if named.iter().any(|(_, window, _)| window.limit.is_some())
             && let Ok(count) = aggregate::bind("count", &[], &[])
         {

@@ -14,7 +14,7 @@ impl Checker<'_> {
         for (missing, clause, example) in
             [(body.from.is_none(), "from", "from 'models/file.onnx'"), (body.takes.is_none(), "takes", "takes <vector>")]
         {
-            if missing {
+            if missing && !body.unread.may_be(clause) {
                 let problem = Diagnostic::error(
                     codes::MISSING_CLAUSE,
                     name.at,
@@ -37,13 +37,14 @@ impl Checker<'_> {
         });
         let watch = body.watch.as_ref().map(|clause| self.watch(file, clause, vector, body.score.is_some()));
         let usage = usage(body);
+        // Also where the vector or the score is not sound: a file that is not there is a problem of its own.
+        let file = path.as_ref().zip(body.from.as_ref()).and_then(|(path, clause)| self.opened(path, &clause.value));
         let score = match score {
             Some(score) => Some(score?),
             None => None,
         };
         let (path, written) = (path?, &body.from.as_ref()?.value);
-        // Also where the vector is not sound: a file that is not there is a problem of its own.
-        self.opened(&path, written)?;
+        file?;
         let version = String::new();
         let mut model = Model { name: name.text.clone(), path, sha256, version, usage, vector: vector?, score, watch };
         self.model_file(&mut model, written, body);

@@ -22,27 +22,15 @@ impl Checker<'_> {
     /// The place among the relations of the checked source; `None` when its columns are not known. One whose clauses are wrong
     /// is there, so that what uses it is still checked.
     pub(super) fn source(&mut self, file: usize, name: &Name, body: &SourceBody) -> Option<usize> {
-        let fields = body.columns.as_ref().and_then(|columns| self.columns(columns, "source"))?;
-        let schema = schema_of(&fields);
+        let fields = body.columns.as_ref().and_then(|columns| self.columns(columns, "source"));
         let mut reported = HashSet::new();
-        let origin = self.origin(name, body, &fields, &mut reported);
+        let origin = self.origin(name, body, fields.as_deref(), &mut reported);
         self.format(body);
-        let event_time = self.event_time(name, body, &fields, &mut reported).unwrap_or_default();
-        let lateness = body.lateness.as_ref().map_or(LATENESS, |clause| clause.value);
-        let history = body.history.as_ref().map_or(lateness, |clause| clause.value);
-        if let (Some(clause), true) = (&body.history, history < lateness) {
-            let message = format!("history {history} is shorter than lateness {lateness}");
-            let problem = Diagnostic::error(codes::HISTORY_SHORT, clause.at, message, "shorter than the lateness");
-            let problem = match &body.lateness {
-                Some(lateness) => problem.also(lateness.at, "the lateness"),
-                None => problem,
-            };
-            self.report(
-                problem.help(format!(
-                    "write history '{lateness}' or longer, or a shorter lateness (it is {LATENESS} where it is not written)"
-                )),
-            );
-        }
+        let event_time = self.event_time(name, body, fields.as_deref(), &mut reported).unwrap_or_default();
+        let (lateness, history) = self.kept(body);
+        // What names no columns was looked at.
+        let fields = fields?;
+        let schema = schema_of(&fields);
         let max_ahead = body.max_ahead.as_ref().map_or(MAX_AHEAD, |clause| clause.value);
         let dedup = body.dedup.as_ref().map(|clause| {
             let scope = SourceScope { what: "source", source: &name.text, fields: &fields, reported: &mut reported };
@@ -61,7 +49,8 @@ impl Checker<'_> {
         let expects = expects.map(|condition| Expect { condition }).collect();
         let deletes = body.deletes.as_ref().and_then(|clause| condition(&clause.value, "deletes when"));
         let tombstones = body.tombstones.as_ref().map(|clause| clause.at);
-        if let (Some(at), None) = (body.deletes.as_ref().map(|clause| clause.at).or(tombstones), &dedup) {
+        let deletes_at = body.deletes.as_ref().map(|clause| clause.at).or(tombstones);
+        if let (Some(at), None, false) = (deletes_at, &dedup, body.unread.may_be("dedup")) {
             let problem = Diagnostic::error(
                 codes::DELETES_WITHOUT_ID,
                 at,
@@ -102,8 +91,34 @@ impl Checker<'_> {
         Some(self.relations.len() - 1)
     }
 
-    fn origin(&mut self, name: &Name, body: &SourceBody, fields: &[Field], reported: &mut HashSet<String>) -> Origin {
+    /// Lateness and history.
+    fn kept(&mut self, body: &SourceBody) -> (Span, Span) {
+        let lateness = body.lateness.as_ref().map_or(LATENESS, |clause| clause.value);
+        let history = body.history.as_ref().map_or(lateness, |clause| clause.value);
+        // Of a lateness that could not be read it is not known.
+        let is_known = body.lateness.is_some() || !body.unread.may_be("lateness");
+        if let (Some(clause), true) = (&body.history, is_known && history < lateness) {
+            let message = format!("history {history} is shorter than lateness {lateness}");
+            let problem = Diagnostic::error(codes::HISTORY_SHORT, clause.at, message, "shorter than the lateness");
+            let problem = match &body.lateness {
+                Some(lateness) => problem.also(lateness.at, "the lateness"),
+                None => problem,
+            };
+            self.report(
+                problem.help(format!(
+                    "write history '{lateness}' or longer, or a shorter lateness (it is {LATENESS} where it is not written)"
+                )),
+            );
+        }
+        (lateness, history)
+    }
+
+    /// `fields` are those of columns that are sound.
+    fn origin(&mut self, name: &Name, body: &SourceBody, fields: Option<&[Field]>, reported: &mut HashSet<String>) -> Origin {
         let Some(from) = &body.from else {
+            if body.unread.may_be("from") {
+                return Origin::Log { topic: name.text.clone(), partitions: 1, by: Vec::new() };
+            }
             let problem = Diagnostic::error(
                 codes::MISSING_CLAUSE,
                 name.at,
@@ -138,8 +153,8 @@ impl Checker<'_> {
             ));
             1
         });
-        let scope = SourceScope { what: "source", source: &name.text, fields, reported };
-        let by = self.indices(&clause.value.by, scope, "partitions by");
+        let scope = fields.map(|fields| SourceScope { what: "source", source: &name.text, fields, reported });
+        let by = scope.map(|scope| self.indices(&clause.value.by, scope, "partitions by")).unwrap_or_default();
         Origin::Log { topic, partitions, by }
     }
 
@@ -178,19 +193,28 @@ impl Checker<'_> {
         }
     }
 
-    fn event_time(&mut self, name: &Name, body: &SourceBody, fields: &[Field], reported: &mut HashSet<String>) -> Option<usize> {
+    fn event_time(&mut self, name: &Name, body: &SourceBody, fields: Option<&[Field]>, reported: &mut HashSet<String>) -> Option<usize> {
         let Some(clause) = &body.event_time else {
+            if body.unread.may_be("event") {
+                return None;
+            }
             let problem = Diagnostic::error(
                 codes::MISSING_CLAUSE,
                 name.at,
                 format!("source `{}` does not say when its events happened", name.text),
                 "no `event time`",
             );
-            let times: Vec<_> =
-                fields.iter().filter(|field| field.data_type == DataType::Timestamp).map(|field| field.name.as_str()).collect();
+            let times: Vec<_> = fields
+                .iter()
+                .copied()
+                .flatten()
+                .filter(|field| field.data_type == DataType::Timestamp)
+                .map(|field| field.name.as_str())
+                .collect();
             self.report(problem.help(format!("write `event time {}`", times.first().unwrap_or(&"<a timestamp column>"))));
             return None;
         };
+        let fields = fields?;
         let mut scope = SourceScope { what: "source", source: &name.text, fields, reported };
         let index = scope.index(&clause.value, self.problems)?;
         let field = &fields[index];

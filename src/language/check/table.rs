@@ -24,7 +24,7 @@ const PATH_HELP: &str = "write the path of a Parquet file, or of a folder of *.p
 impl Checker<'_> {
     /// The places of the checked table among the relations and among the views; `None` when its columns do not make one.
     pub(super) fn table(&mut self, file: usize, name: &Name, body: &TableBody) -> Option<(usize, usize)> {
-        let fields = body.columns.as_ref().and_then(|columns| self.columns(columns, "table"))?;
+        let fields = body.columns.as_ref().and_then(|columns| self.columns(columns, "table"));
         self.topic(name);
         let reads = |source: &&Source| {
             let into = source.dead_letter_topic() == name.text;
@@ -40,10 +40,10 @@ impl Checker<'_> {
         }
         let files = self.files(file, name, body);
         let mut reported = HashSet::new();
-        let time = self.table_time(name, body, &fields, &mut reported);
-        let keys = self.table_keys(name, body, &fields, &mut reported);
+        let time = self.table_time(name, body, fields.as_deref(), &mut reported);
+        let keys = self.table_keys(name, body, fields.as_deref(), &mut reported);
         // All clauses were looked at before the first that is wrong ends it.
-        let (files, event_time, keys) = (files?, time?, keys?);
+        let (fields, files, event_time, keys) = (fields?, files?, time?, keys?);
         let attributes: Vec<usize> = (0..fields.len()).filter(|index| *index != event_time && !keys.contains(index)).collect();
         if keys.contains(&event_time) || attributes.is_empty() {
             let message = if attributes.is_empty() {
@@ -158,11 +158,12 @@ impl Checker<'_> {
         Some(path)
     }
 
-    fn table_time(&mut self, name: &Name, body: &TableBody, fields: &[Field], reported: &mut HashSet<String>) -> Option<usize> {
+    fn table_time(&mut self, name: &Name, body: &TableBody, fields: Option<&[Field]>, reported: &mut HashSet<String>) -> Option<usize> {
         let Some(time) = &body.time else {
             self.clause_missing(name, body, "time", "from when on a row holds", "time updated");
             return None;
         };
+        let fields = fields?;
         let scope = SourceScope { what: "table", source: &name.text, fields, reported };
         let index = *self.indices(std::slice::from_ref(&time.value), scope, "time").first()?;
         let field = &fields[index];
@@ -175,12 +176,18 @@ impl Checker<'_> {
         Some(index)
     }
 
-    fn table_keys(&mut self, name: &Name, body: &TableBody, fields: &[Field], reported: &mut HashSet<String>) -> Option<Vec<usize>> {
+    fn table_keys(
+        &mut self,
+        name: &Name,
+        body: &TableBody,
+        fields: Option<&[Field]>,
+        reported: &mut HashSet<String>,
+    ) -> Option<Vec<usize>> {
         let Some(keys) = &body.keys else {
             self.clause_missing(name, body, "key", "whose attributes a row holds", "key user_id");
             return None;
         };
-        let scope = SourceScope { what: "table", source: &name.text, fields, reported };
+        let scope = SourceScope { what: "table", source: &name.text, fields: fields?, reported };
         let columns = self.indices(&keys.value, scope, "key");
         if columns.len() < keys.value.len() {
             return None;
@@ -197,7 +204,7 @@ impl Checker<'_> {
     }
 
     fn clause_missing(&mut self, name: &Name, body: &TableBody, clause: &str, what: &str, example: &str) {
-        if body.partial {
+        if body.unread.may_be(clause) {
             return;
         }
         let message = format!("table `{}` does not say {what}", name.text);

@@ -59,24 +59,25 @@ impl Checker<'_> {
                 let message = format!("entity `{}` has {} key columns, `by` names {}", body.entity.text, keys.len(), body.by.len());
                 let problem = Diagnostic::error(codes::KEY_COUNT, first.at.to(last.at), message, "another number of columns");
                 self.report(problem.help(format!("name one column each for {}", names.join(", "))));
-                return None;
             }
             let mut scope = SourceScope::of(&self.plan, rows, reported);
-            indices = body.by.iter().filter_map(|name| scope.index(name, self.problems)).collect();
-            if indices.len() < keys.len() {
+            let found: Vec<_> = body.by.iter().map(|name| scope.index(name, self.problems)).collect();
+            if body.by.len() != keys.len() {
                 return None;
             }
+            indices = found;
         } else {
             for key in &keys {
-                let Some(index) = fields.iter().position(|field| field.name == key.name) else {
+                let index = fields.iter().position(|field| field.name == key.name);
+                if index.is_none() {
                     self.key_missing(key, rows, body);
-                    return None;
-                };
+                }
                 indices.push(index);
             }
         }
+        let mut sound = true;
         for (position, (key, index)) in keys.iter().zip(&indices).enumerate() {
-            let field = &fields[*index];
+            let Some(field) = index.map(|index| &fields[index]) else { continue };
             if field.data_type != key.data_type {
                 let at = body.by.get(position).map_or(body.entity.at, |name| name.at);
                 let message = format!(
@@ -91,10 +92,10 @@ impl Checker<'_> {
                 );
                 let problem = Diagnostic::error(codes::KEY_TYPE, at, message, "types differ");
                 self.report(problem.help(format!("declare both as {} or both as {}", key.data_type, field.data_type)));
-                return None;
+                sound = false;
             }
         }
-        Some(indices)
+        indices.into_iter().collect::<Option<_>>().filter(|_| sound)
     }
 
     fn key_missing(&mut self, key: &Field, rows: &Relation, body: &FeaturesBody) {

@@ -6,7 +6,7 @@ use sqlparser::parser::{Parser, ParserError};
 use sqlparser::tokenizer::{Token, TokenWithSpan};
 
 use super::token::Lexeme;
-use super::tree::{Clause, Column, List, Name, Sql, Tokens};
+use super::tree::{Clause, Column, List, Name, Sql, Tokens, Unread};
 use crate::language::diagnostics::{Code, Diagnostic, codes};
 use crate::language::source::At;
 use crate::time::Span;
@@ -385,6 +385,14 @@ impl Cursor<'_> {
     pub(super) fn go_on(&mut self, start: usize, words: &[&str]) {
         let rest = (start + 1).max(self.next)..self.end;
         self.next = self.cuts(rest, |index| self.tokens[index].is_any(words)).first().copied().unwrap_or(self.end);
+    }
+
+    /// Notes which clause it is that begins at `start` and cannot be read; `words` begin clauses.
+    pub(super) fn not_read(&self, start: usize, words: &[&'static str], unread: &mut Unread) {
+        match words.iter().find(|word| self.tokens[start].is(word)) {
+            Some(word) => unread.words.push(word),
+            None => unread.unknown = true,
+        }
     }
 
     /// What was read from `start` on, as a clause.

@@ -29,11 +29,20 @@ pub(super) fn features(cursor: &mut Cursor<'_>) -> Parsed<FeaturesBody> {
 
 fn ttl_clause(cursor: &mut Cursor<'_>, ttl: &mut Option<Clause<Span>>) {
     let start = cursor.next;
-    if cursor.eat("ttl")
-        && let Ok(span) = cursor.positive_duration("the time after which a silent key is dropped")
-    {
-        let clause = cursor.clause(start, span);
-        cursor.once(ttl, clause, "ttl");
+    if !cursor.eat("ttl") {
+        return;
+    }
+    match cursor.positive_duration("the time after which a silent key is dropped") {
+        Ok(span) => {
+            let clause = cursor.clause(start, span);
+            cursor.once(ttl, clause, "ttl");
+        }
+        // Goes on at the features, so that they are checked.
+        Err(_) => {
+            while !cursor.done() && !cursor.is_token(&Token::LParen) {
+                cursor.next += 1;
+            }
+        }
     }
 }
 

@@ -6,6 +6,7 @@ use super::cursor::{Cursor, Parsed};
 use super::tree::{Alert, ModelBody, Name, Output, Runs, Score, Unless, Watch};
 use crate::language::diagnostics::{Diagnostic, codes};
 use crate::plan::Part;
+use crate::time::Span;
 
 const CLAUSES: [&str; 9] = ["from", "sha256", "takes", "output", "also", "runs", "score", "label", "watch"];
 
@@ -14,6 +15,7 @@ pub(super) fn model(cursor: &mut Cursor<'_>) -> Parsed<ModelBody> {
     while !cursor.done() {
         let start = cursor.next;
         if clause(cursor, &mut body).is_err() {
+            cursor.not_read(start, &CLAUSES, &mut body.unread);
             cursor.go_on(start, &CLAUSES);
         }
     }
@@ -70,9 +72,10 @@ fn clause(cursor: &mut Cursor<'_>, body: &mut ModelBody) -> Parsed<()> {
         cursor.fail(codes::NOT_YET_LABEL, clause.at, "labels cannot be joined yet", "not yet");
         cursor.once(&mut body.label, clause, "label");
     } else if cursor.eat("watch") {
-        let watch = watch(cursor)?;
+        let (watch, every) = watch(cursor)?;
         let clause = cursor.clause(start, watch);
         cursor.once(&mut body.watch, clause, "watch drift");
+        every?;
     } else {
         return Err(cursor.expected("a clause of a model (from, sha256, takes, output, also, runs, score, watch drift) or `;`"));
     }
@@ -134,10 +137,11 @@ fn into_topic(cursor: &mut Cursor<'_>) -> Parsed<super::tree::Name> {
     cursor.string("the topic's name in quotes")
 }
 
-fn watch(cursor: &mut Cursor<'_>) -> Parsed<Watch> {
+/// What is watched, also where the interval is none, which was reported.
+fn watch(cursor: &mut Cursor<'_>) -> Parsed<(Watch, Parsed<Span>)> {
     cursor.expect("drift")?;
     cursor.expect("every")?;
-    let every = cursor.positive_duration("the interval")?;
+    let every = cursor.positive_duration("the interval");
     cursor.expect("against")?;
     let profile = cursor.string("the profile's file in quotes")?;
     let (mut alerts, mut except, mut unless) = (Vec::new(), Vec::new(), Vec::new());
@@ -158,7 +162,7 @@ fn watch(cursor: &mut Cursor<'_>) -> Parsed<Watch> {
         }
     }
     let topic = into_topic(cursor)?;
-    Ok(Watch { every, profile, alerts, except, unless, topic })
+    Ok((Watch { every: every.unwrap_or_default(), profile, alerts, except, unless, topic }, every))
 }
 
 fn columns(cursor: &mut Cursor<'_>) -> Parsed<Vec<Name>> {

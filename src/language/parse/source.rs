@@ -8,11 +8,14 @@ use super::cursor::{Cursor, Parsed};
 use super::tree::{Dedup, Expect, From, Partitions, SourceBody, Tokens};
 use crate::language::diagnostics::{Diagnostic, codes};
 
+const CLAUSES: [&str; 10] = ["from", "partitions", "format", "event", "lateness", "history", "max", "dedup", "deletes", "expect"];
+
 pub(super) fn source(cursor: &mut Cursor<'_>) -> Parsed<SourceBody> {
     let mut body = SourceBody { columns: Some(cursor.columns()?), ..SourceBody::default() };
     while !cursor.done() {
         let start = cursor.next;
         if clause(cursor, &mut body).is_err() {
+            cursor.not_read(start, &CLAUSES, &mut body.unread);
             // Goes on at the next clause, so that what follows is still checked.
             cursor.next = next_clause(cursor, (start + 1).max(cursor.next));
         }
@@ -62,10 +65,12 @@ fn clause(cursor: &mut Cursor<'_>, body: &mut SourceBody) -> Parsed<()> {
     } else if cursor.eat("dedup") {
         cursor.expect("by")?;
         let columns = cursor.names("a column")?;
-        cursor.expect("within")?;
-        let within = cursor.positive_duration("the distance within which events are the same")?;
-        let clause = cursor.clause(start, Dedup { columns, within });
+        let distance = "the distance within which events are the same";
+        let within = cursor.expect("within").and_then(|()| cursor.positive_duration(distance));
+        // Its columns are looked at whatever is wrong behind them, which was reported.
+        let clause = cursor.clause(start, Dedup { columns, within: within.unwrap_or_default() });
         cursor.once(&mut body.dedup, clause, "dedup by");
+        within?;
     } else if cursor.eat("expect") {
         expect(cursor, body, start);
     } else if cursor.are("deletes", "when") {

@@ -4,13 +4,15 @@ use super::cursor::{Cursor, Parsed};
 use super::tree::TableBody;
 use crate::language::diagnostics::{Diagnostic, codes};
 
+const CLAUSES: [&str; 3] = ["from", "key", "time"];
+
 pub(super) fn table(cursor: &mut Cursor<'_>) -> Parsed<TableBody> {
     let mut body = TableBody { columns: Some(cursor.columns()?), ..TableBody::default() };
     while !cursor.done() {
         let start = cursor.next;
         if clause(cursor, &mut body).is_err() {
-            body.partial = true;
-            cursor.go_on(start, &["from", "key", "time"]);
+            cursor.not_read(start, &CLAUSES, &mut body.unread);
+            cursor.go_on(start, &CLAUSES);
         }
     }
     Ok(body)

@@ -97,6 +97,22 @@ pub(crate) struct Clause<T> {
     pub at: At,
 }
 
+/// Clauses of a declaration that could not be read, which was reported: that they are missing is not said as well.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Unread {
+    /// The words that they begin with.
+    pub words: Vec<&'static str>,
+    /// Some began with a word that begins none: it may have been meant as any.
+    pub unknown: bool,
+}
+
+impl Unread {
+    /// Whether a clause may have been written that begins with this word.
+    pub(crate) fn may_be(&self, word: &str) -> bool {
+        self.unknown || self.words.contains(&word)
+    }
+}
+
 #[derive(Clone, Debug, Default)]
 pub(crate) struct SourceBody {
     pub columns: Option<List<Column>>,
@@ -112,6 +128,7 @@ pub(crate) struct SourceBody {
     pub deletes: Option<Clause<Sql>>,
     /// `deletes on tombstone`
     pub tombstones: Option<Clause<()>>,
+    pub unread: Unread,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -121,8 +138,7 @@ pub(crate) struct TableBody {
     pub from: Option<Clause<Name>>,
     pub keys: Option<Clause<Vec<Name>>>,
     pub time: Option<Clause<Name>>,
-    /// Some clause could not be read, which was reported.
-    pub partial: bool,
+    pub unread: Unread,
 }
 
 #[derive(Clone, Debug)]
@@ -284,6 +300,7 @@ pub(crate) struct ModelBody {
     pub score: Option<Clause<Score>>,
     pub label: Option<Clause<()>>,
     pub watch: Option<Clause<Watch>>,
+    pub unread: Unread,
 }
 
 /// `output 'name' class 'label'`, `output column 2`
