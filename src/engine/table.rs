@@ -59,7 +59,7 @@ struct Before {
 
 impl Before {
     fn of(entry: &Entry) -> Self {
-        Self { key: entry.key.clone(), hash: entry.hash, state: entry.state.cut(), bytes: entry.bytes }
+        Self { key: entry.key.clone(), hash: entry.hash, state: entry.state.cut(), bytes: entry.state.bytes() + entry.key.len() }
     }
 }
 
