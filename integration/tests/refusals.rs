@@ -62,7 +62,7 @@ fn bodies_that_are_something_else_are_refused_on_every_route() {
     assert!(curl.body.contains("--data-binary"), "{curl:?}");
     // `-d @FILE` takes the line breaks out, whatever the head says.
     for content_type in ["", "content-type: application/json\r\n", "content-type: application/x-ndjson\r\n"] {
-        for (body, joined) in [("{\"k\":\"}{\"}{}", true), ("{\"k\":\"}{\"}", false), ("{}}", false), ("{}\n{}\n", false)] {
+        for (body, joined) in [("{\"k\":\"}{\"}{}", true), ("{\"k\":\"}{\"}", false), ("{}\n{}\n", false)] {
             let answer = ask(&server, with("POST", EVENTS, content_type, body));
             refused(&answer, 422, "nothing_accepted", body);
             assert_eq!(answer.body.contains("--data-binary"), joined, "{content_type}{body}: {answer:?}");

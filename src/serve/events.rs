@@ -32,29 +32,20 @@ async fn pushed(state: &Arc<State>, asked: Result<Asked, Refusal>) -> Answer {
         return Err(Refusal::unknown("unknown_source", format!("there is no source {name}; there are: {}", listed(&known))));
     }
     let (pushing, source) = (Arc::clone(state), name.clone());
-    let pushed = tokio::task::spawn_blocking(move || -> Result<(PushReceipt, bool), Refusal> {
+    let pushed = tokio::task::spawn_blocking(move || -> Result<PushReceipt, Refusal> {
         let payloads = payloads(body.bytes(), form, pushing.limits.records_max)?;
-        let receipt = pushing.handle.push(&source, &payloads)?;
-        Ok((receipt, form != Form::Frames && is_joined(&payloads)))
+        Ok(pushing.handle.push(&source, &payloads)?)
     });
-    let (receipt, is_joined) =
-        pushed.await.map_err(|error| crate::Error::internal(format!("a push ended before its answer: {error}")))??;
-    let mut response = super::state::json(receipt_json(&name, &receipt, is_joined).to_string());
+    let receipt = pushed.await.map_err(|error| crate::Error::internal(format!("a push ended before its answer: {error}")))??;
+    let mut response = super::state::json(receipt_json(&name, &receipt).to_string());
     if receipt.accepted == 0 {
         *response.status_mut() = StatusCode::UNPROCESSABLE_ENTITY;
     }
     Ok(response)
 }
 
-/// Whether what came is one line of several documents, as a file is whose line breaks curl's `-d` took out.
-fn is_joined(payloads: &[&[u8]]) -> bool {
-    let [record] = payloads else { return false };
-    let mut documents = serde_json::Deserializer::from_slice(record).into_iter::<serde::de::IgnoredAny>();
-    (0..2).all(|_| documents.next().is_some_and(|document| document.is_ok()))
-}
-
 /// What is answered to a push; `positions` are what a lookup's `after` takes.
-fn receipt_json(source: &str, receipt: &PushReceipt, is_joined: bool) -> serde_json::Value {
+fn receipt_json(source: &str, receipt: &PushReceipt) -> serde_json::Value {
     let position =
         |(partition, offset): &(crate::Partition, crate::Offset)| json!({"source": source, "partition": partition.0, "offset": offset.0});
     let mut answer = json!({
@@ -77,10 +68,9 @@ fn receipt_json(source: &str, receipt: &PushReceipt, is_joined: bool) -> serde_j
     }
     if receipt.accepted == 0 {
         let why = receipt.rejects.first().map(|(record, message)| format!(": record {record}: {message}")).unwrap_or_default();
-        let curl = if is_joined { ": curl -d took the line breaks out of a file, send it by --data-binary @FILE" } else { "" };
         let message = format!(
-            "none of the {} records is an event of {source}{why}{curl}; they are in the log and go to its dead letters: mend them and push \
-             them again",
+            "none of the {} records is an event of {source}{why}; they are in the log and go to its dead letters: mend them and push them \
+             again",
             receipt.rejected
         );
         answer["error"] = json!({"code": "nothing_accepted", "message": message});

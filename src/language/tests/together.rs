@@ -54,5 +54,5 @@ fn faults_of_one_statement_are_said_together() {
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     let two_keys = "entity pair (who bigint, name bigint, other bigint);\nfeatures f of pair from s (n = count(*) over 1h);";
-    assert_eq!(codes(&format!("{SOURCE};\n{two_keys}")), ["FB0504", "FB0203", "FB0504"]);
+    assert_eq!(codes(&format!("{SOURCE};\n{two_keys}")), ["FB0203", "FB0504", "FB0504"]);
 }
