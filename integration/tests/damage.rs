@@ -345,7 +345,7 @@ fn events_that_nothing_holds_are_given_up_only_when_asked() {
     if !onnx_runtime() {
         return;
     }
-    let project = project();
+    let project = project(None);
     spine(&project);
     let Asked::Answers(before) = ask(&project) else { panic!("a whole folder answers") };
     let _ = project.run(&["topics", "trim", "events", "--keep", "0"]).ok();
