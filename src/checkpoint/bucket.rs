@@ -127,14 +127,22 @@ impl Bucket {
     async fn upload(&self, from: &Path, file: &FileSum) -> Result<()> {
         let key = self.key(&format!("parts/{}", file.sha256));
         let mut content = File::open(from).map_err(|error| failed("read", from, &error))?;
-        let mut read = |most: usize| -> Result<Vec<u8>> {
+        let mut digest = Sha256::new();
+        let mut read = |most: usize, digest: &mut Sha256| -> Result<Vec<u8>> {
             let mut piece = Vec::new();
             Read::by_ref(&mut content).take(most as u64).read_to_end(&mut piece).map_err(|error| failed("read", from, &error))?;
             self.watch.moved(piece.len() as u64);
+            digest.update(&piece);
             Ok(piece)
         };
+        // What lies under a hash has it: checkpoints to come share it.
+        let same = |digest: Sha256| match hexadecimal(&digest.finalize()) == file.sha256 {
+            true => Ok(()),
+            false => Err(Error::corrupt(format!("{} is not what it was when it was first copied: see to that disk", from.display()))),
+        };
         if file.bytes <= PIECE as u64 {
-            let piece = read(PIECE)?;
+            let piece = read(PIECE, &mut digest)?;
+            same(digest)?;
             self.or_failure(self.store.put(&key, piece.into()).await)?;
             return Ok(());
         }
@@ -143,9 +151,9 @@ impl Bucket {
         let sent = async {
             loop {
                 self.or_failure(writer.wait_for_capacity(PIECES_AT_ONCE).await)?;
-                let piece = read(PIECE)?;
+                let piece = read(PIECE, &mut digest)?;
                 if piece.is_empty() {
-                    return Ok(());
+                    return same(std::mem::take(&mut digest));
                 }
                 writer.write(&piece);
             }

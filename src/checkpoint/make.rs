@@ -24,6 +24,8 @@ pub struct Made {
     /// Numbers of older checkpoints that were removed, and bytes that went with them.
     pub removed: Vec<u64>,
     pub freed: u64,
+    /// Why older ones stay that should have gone; the checkpoint counts all the same.
+    pub unswept: Option<Error>,
 }
 
 /// What a file is known by as long as nobody writes to it: device, inode, length, time of its last change.
@@ -57,14 +59,9 @@ impl Maker {
         alongside.lay(copy, &mut manifest)?;
         manifest.files = self.sums(copy, watch)?;
         target.write(copy, &manifest)?;
-        let mut made = Made { manifest, moved: watch.bytes(), removed: Vec::new(), freed: 0 };
+        let mut made = Made { manifest, moved: watch.bytes(), removed: Vec::new(), freed: 0, unswept: None };
         if let Some(keep) = keep {
-            let numbers = target.numbers()?;
-            for number in &numbers[..numbers.len().saturating_sub(keep.max(1))] {
-                target.remove(*number)?;
-                made.removed.push(*number);
-            }
-            made.freed = target.sweep()?;
+            made.unswept = forget(target, keep, &mut made.removed, &mut made.freed).err();
         }
         Ok(made)
     }
@@ -84,6 +81,17 @@ impl Maker {
         self.hashes = hashes;
         Ok(sums)
     }
+}
+
+/// Removes all but the last so many.
+fn forget(target: &dyn Target, keep: usize, removed: &mut Vec<u64>, freed: &mut u64) -> Result<()> {
+    let numbers = target.numbers()?;
+    for number in &numbers[..numbers.len().saturating_sub(keep.max(1))] {
+        target.remove(*number)?;
+        removed.push(*number);
+    }
+    *freed = target.sweep()?;
+    Ok(())
 }
 
 fn known(path: &PathBuf) -> Result<Known> {

@@ -71,7 +71,8 @@ pub fn start(
             }
             next = match made {
                 Ok(made) => {
-                    handle.set_checkpoint_problem(None);
+                    let unswept = made.unswept.as_ref();
+                    handle.set_checkpoint_problem(unswept.map(|error| format!("it is made, and older ones cannot be removed: {error}")));
                     let manifest = &made.manifest;
                     note(&handle, EventTime::parse(&manifest.made_at));
                     manifest.warnings.iter().for_each(|warning| tracing::warn!("checkpoint {}: {warning}", name_of(manifest.number)));

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{FlockOperation, flock};
 
 use super::files::{failed, hexadecimal, remove};
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 
 const LOCK: &str = "checkpoint.lock";
 const STAGING: &str = "checkpoint";
@@ -49,7 +49,13 @@ impl Turn {
 
     /// Removes what an interrupted checkpoint left behind, unless one is under way.
     pub fn tidy(data: &Path) -> Result<()> {
-        if data.join(STAGING).is_dir() { Self::take(data).map(drop) } else { Ok(()) }
+        if !data.join(STAGING).is_dir() {
+            return Ok(());
+        }
+        match Self::take(data) {
+            Err(error) if error.kind() == ErrorKind::Conflict => Ok(()),
+            taken => taken.map(drop),
+        }
     }
 
     /// What the engine is asked with.

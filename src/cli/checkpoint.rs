@@ -82,6 +82,9 @@ pub(super) fn run(context: &Context, arguments: &Arguments) -> Result<Outcome> {
     if let Some(paused) = paused {
         text += &format!(", writers waited for {paused:.1} ms");
     }
+    if let Some(error) = &made.unswept {
+        text += &format!("\nolder ones cannot be removed: {error}");
+    }
     if !made.removed.is_empty() {
         text += &format!("\n{} older ones are removed", made.removed.len());
     }
@@ -89,6 +92,7 @@ pub(super) fn run(context: &Context, arguments: &Arguments) -> Result<Outcome> {
     object["new_bytes"] = json!(made.moved);
     object["seconds"] = json!(seconds);
     object["paused_ms"] = json!(paused);
+    object["unswept"] = json!(made.unswept.as_ref().map(ToString::to_string));
     object["removed"] = json!(made.removed.iter().copied().map(name_of).collect::<Vec<_>>());
     context.print.one(&text, &object)?;
     Ok(Outcome::Done)

@@ -14,6 +14,10 @@ use super::context::Context;
 
 /// How long an answer may take; a push of many records waits for the disk.
 const ANSWER: Duration = Duration::from_secs(120);
+/// How long a connection may take, also to what takes as long as it takes.
+const CONNECT: Duration = Duration::from_secs(10);
+/// What begins so copies or compacts, which takes as long as there is data.
+const ADMIN: &str = "/v1/admin/";
 /// The largest answer: ten thousand rows of a wide vector.
 const ANSWER_BYTES_MAX: u64 = 1 << 30;
 
@@ -49,12 +53,13 @@ impl Client {
     /// The server of this data folder; `None` when none runs.
     pub fn of_running(context: &Context) -> Option<Self> {
         let Running { address, run } = Presence::find(&context.config.data)?;
-        let agent = Agent::config_builder().timeout_global(Some(ANSWER)).http_status_as_error(false).proxy(None).build().into();
+        let agent = Agent::config_builder().timeout_connect(Some(CONNECT)).http_status_as_error(false).proxy(None).build().into();
         Some(Self { agent, address, run })
     }
 
     pub fn get(&self, path: &str) -> Result<Json> {
-        self.answer(self.agent.get(self.url(path)).header(RUN_HEADER, &self.run).call())?.into()
+        let asked = || self.agent.get(self.url(path)).header(RUN_HEADER, &self.run).config().timeout_global(Some(ANSWER)).build().call();
+        self.until_there_is_room(|| self.answer(asked()))
     }
 
     /// Posts a JSON document.
@@ -64,15 +69,22 @@ impl Client {
 
     /// Posts a body of another type.
     pub fn send(&self, path: &str, content_type: &str, body: &[u8]) -> Result<Json> {
-        let send =
-            || self.answer(self.agent.post(self.url(path)).header("content-type", content_type).header(RUN_HEADER, &self.run).send(body));
-        let mut answer = send()?;
+        let patience = if path.starts_with(ADMIN) { None } else { Some(ANSWER) };
+        let sent = || {
+            let request = self.agent.post(self.url(path)).header("content-type", content_type).header(RUN_HEADER, &self.run);
+            request.config().timeout_global(patience).build().send(body)
+        };
+        self.until_there_is_room(|| self.answer(sent()))
+    }
+
+    fn until_there_is_room(&self, ask: impl Fn() -> Result<Answer>) -> Result<Json> {
+        let mut answer = ask()?;
         for _ in 1..TRIES_MAX {
             if let Answer::Given(json) = answer {
                 return Ok(json);
             }
             std::thread::sleep(PAUSE);
-            answer = send()?;
+            answer = ask()?;
         }
         answer.into()
     }

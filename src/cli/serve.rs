@@ -54,17 +54,18 @@ pub(super) fn run(context: &Context, arguments: &Arguments) -> Result<Outcome> {
             false => Some(Listener::bind(context.config.listen).await?),
         };
         let (config, clock, metrics) = (context.config.clone(), Arc::clone(&context.clock), Metrics::new());
+        let meanwhile = Arc::clone(&metrics);
         let text = definitions::text(&files);
         let mut begun = Progress::new("restoring the state", "records");
         let starting = blocking(move || Engine::start(&config, plan, &text, clock, metrics));
         let starting = async {
-            Ok::<_, Error>(match listener {
-                Some(listener) => listener.answer_until(starting).await.map(|(listener, engine)| (Some(listener), engine))?,
-                None => (None, starting.await),
-            })
+            match &listener {
+                Some(listener) => listener.answer_until(&limits, &meanwhile, starting).await,
+                None => starting.await,
+            }
         };
-        let (listener, engine) = tokio::select! {
-            started = starting => started?,
+        let engine = tokio::select! {
+            engine = starting => engine?,
             // What a start has not finished begins again at the next, as after a crash.
             () = stop.wait() => {
                 tracing::info!("stopped while starting: the next start begins anew");
@@ -72,7 +73,6 @@ pub(super) fn run(context: &Context, arguments: &Arguments) -> Result<Outcome> {
             }
         };
         // The engine holds the folder now; what it started with is in force, down to clauses that change no identity.
-        let engine = engine?;
         Applied::store(context, &files, engine.handle().plan())?;
         let engine = Arc::new(engine);
         begun.hide();

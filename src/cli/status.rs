@@ -4,6 +4,7 @@ use clap::Args;
 use serde_json::Value as Json;
 
 use crate::error::Result;
+use crate::folder::Folder;
 use crate::time::Span;
 
 use super::Outcome;
@@ -17,14 +18,16 @@ pub(super) struct Arguments {}
 
 pub(super) fn run(context: &Context, _: &Arguments) -> Result<Outcome> {
     let (status, served) = sources::status(context)?;
-    context.print.one(&text(&status, served), &status)?;
+    let is_written = Folder::open_read_only(&context.config.data).is_ok_and(|folder| folder.is_written());
+    context.print.one(&text(&status, served, is_written), &status)?;
     Ok(Outcome::Done)
 }
 
-fn text(status: &Json, served: bool) -> String {
+fn text(status: &Json, served: bool, is_written: bool) -> String {
     let ready = match (served, status["ready"] == true) {
         (true, true) => "the server answers lookups",
-        (true, false) => "the server is not ready: it restores its state, or takes in what its logs held at the start",
+        (true, false) => "the server is not ready: see its problems below, or wait until it has taken in what its logs held at the start",
+        (false, _) if is_written => "a server starts or stops, or a command writes: this is the stored state",
         (false, _) => "no server runs: this is the stored state",
     };
     let mut text = format!("{ready}; seq {}", cell(&status["seq"]));

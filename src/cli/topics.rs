@@ -16,9 +16,9 @@ use crate::id::{Offset, Partition};
 use crate::language;
 use crate::log::embedded::{Log, Mode};
 use crate::plan::Origin;
-use crate::record::{NewRecord, RecordRun, Retention};
+use crate::record::{NewRecord, RecordRun};
 use crate::serve::{TrimRequest, frames};
-use crate::time::{EventTime, Span};
+use crate::time::{EventTime, IngestTime};
 
 use super::Outcome;
 use super::client::{Client, escaped};
@@ -338,11 +338,10 @@ fn append(context: &Context, arguments: &WriteArguments) -> Result<()> {
 
 fn trim(context: &Context, arguments: &TrimArguments) -> Result<()> {
     let topic = &arguments.topic;
-    let age = arguments.before.map(|before| Span(context.clock.now().0.saturating_sub(before.0).max(0)));
-    let keep = Retention { age, bytes: arguments.keep.as_deref().map(config::bytes).transpose()? };
+    let (before, keep) = (arguments.before.map(|before| IngestTime(before.0)), arguments.keep.as_deref().map(config::bytes).transpose()?);
     let (records, bytes, unread) = match Client::of_running(context) {
         Some(server) => {
-            let request = TrimRequest { topic: topic.clone(), age: keep.age.map(|age| age.0), bytes: keep.bytes };
+            let request = TrimRequest { topic: topic.clone(), before: before.map(|before| before.0), bytes: keep };
             let name = request.lay(&context.config.data)?;
             let answer = server.post("/v1/admin/trim", &json!({"request": name}))?;
             let of = |field: &str| answer[field].as_u64().unwrap_or_default();
@@ -350,7 +349,7 @@ fn trim(context: &Context, arguments: &TrimArguments) -> Result<()> {
         }
         None => {
             let plan = definitions::applied_or_current(context)?;
-            let trimmed = engine::trim_without_engine(&context.config, &plan, topic, keep, Arc::clone(&context.clock))?;
+            let trimmed = engine::trim_without_engine(&context.config, &plan, topic, (before, keep), Arc::clone(&context.clock))?;
             (trimmed.records, trimmed.bytes, trimmed.unread)
         }
     };

@@ -80,15 +80,9 @@ impl Layers {
         }
         let origin = path.map_or(Origin::Default, Origin::File);
         for (table, entries) in [(KAFKA_OPTIONS, &options), (TOPICS, &topics)] {
-            let setting =
-                |(name, value): (&String, &String)| Setting { key: format!("{table}{name}"), value: value.clone(), origin: origin.clone() };
-            settings.extend(entries.iter().map(setting));
+            settings.extend(entries.iter().map(|(name, value)| shown(table, name, value, &origin)));
         }
-        for (name, value) in &s3 {
-            let is_secret = ["secret", "token", "key"].iter().any(|word| name.contains(word));
-            let value = if is_secret { "(not shown)" } else { value.as_str() };
-            settings.push(Setting { key: format!("s3.{name}"), value: value.to_owned(), origin: origin.clone() });
-        }
+        settings.extend(s3.iter().map(|(name, value)| shown("s3.", name, value, &origin)));
         let mut stores = self.object_stores();
         stores.extend(s3);
         typed(settings, options, &topics, stores)
@@ -130,6 +124,13 @@ impl Layers {
         };
         Setting { key: key.name.to_owned(), value, origin }
     }
+}
+
+/// An entry of a table, without what nobody is to see.
+fn shown(table: &str, name: &str, value: &str, origin: &Origin) -> Setting {
+    let is_secret = ["secret", "token", "password", "access_key", ".pem"].iter().any(|word| name.contains(word));
+    let value = if is_secret { "(not shown)" } else { value };
+    Setting { key: format!("{table}{name}"), value: value.to_owned(), origin: origin.clone() }
 }
 
 /// Takes a table of names that are not ours out of the file's values.

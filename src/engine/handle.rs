@@ -18,9 +18,8 @@ use crate::error::{Error, Result};
 use crate::id::Partition;
 use crate::log::embedded::Trimmed;
 use crate::plan::{Plan, Vector};
-use crate::record::Retention;
 use crate::telemetry::Metrics;
-use crate::time::EventTime;
+use crate::time::{EventTime, IngestTime};
 
 /// A running engine, to ask. Cheap to clone.
 #[derive(Clone)]
@@ -132,8 +131,8 @@ impl Handle {
     ///
     /// # Errors
     /// `NotFound` where there is no such topic.
-    pub fn trim(&self, topic: &str, keep: Retention) -> Result<Trimmed> {
-        let trimmed = retention::trim(&self.shared, topic, keep)?;
+    pub fn trim(&self, topic: &str, before: Option<IngestTime>, bytes: Option<u64>) -> Result<Trimmed> {
+        let trimmed = retention::trim(&self.shared, topic, before, bytes)?;
         self.shared.logs.embedded.reclaim()?;
         Ok(trimmed)
     }

@@ -13,7 +13,7 @@ use crate::id::{Offset, Partition};
 use crate::log::embedded::Trimmed;
 use crate::plan::{Origin, Plan};
 use crate::record::Retention;
-use crate::time::Clock;
+use crate::time::{Clock, IngestTime, Span};
 
 /// What is kept of which topic.
 pub struct Kept {
@@ -108,17 +108,29 @@ pub fn keep(shared: &Shared, told: &mut BTreeSet<String>) {
     }
 }
 
-/// Drops what `keep` does not keep of a topic, beside whatever its retention says.
-pub fn trim(shared: &Shared, topic: &str, keep: Retention) -> Result<Trimmed> {
-    let (log, applied) = (&shared.logs.embedded, shared.applied());
-    log.trim(topic, keep, shared.clock.now(), &read_upto(shared.plan(), topic, applied_upto(&applied)))
+/// What is kept at `now` where records go that the log got before some time.
+fn kept(before: Option<IngestTime>, bytes: Option<u64>, now: IngestTime) -> Retention {
+    Retention { age: before.map(|before| Span(now.0.saturating_sub(before.0).max(0))), bytes }
+}
+
+/// Drops records of a topic that the log got before some time, and what is more than so many bytes of each partition, beside
+/// whatever its retention says.
+pub fn trim(shared: &Shared, topic: &str, before: Option<IngestTime>, bytes: Option<u64>) -> Result<Trimmed> {
+    let (log, applied, now) = (&shared.logs.embedded, shared.applied(), shared.clock.now());
+    log.trim(topic, kept(before, bytes, now), now, &read_upto(shared.plan(), topic, applied_upto(&applied)))
 }
 
 /// The same where no engine runs.
 ///
 /// # Errors
 /// `Conflict` where one does; `NotFound` where there is no such topic.
-pub fn trim_without_engine(config: &Config, plan: &Plan, topic: &str, keep: Retention, clock: Arc<dyn Clock>) -> Result<Trimmed> {
+pub fn trim_without_engine(
+    config: &Config,
+    plan: &Plan,
+    topic: &str,
+    (before, bytes): (Option<IngestTime>, Option<u64>),
+    clock: Arc<dyn Clock>,
+) -> Result<Trimmed> {
     if !Folder::open_read_only(&config.data)?.has(Part::Log) {
         return Err(Error::not_found(format!("no log in {}: name the right data folder with --data", config.data.display())));
     }
@@ -129,7 +141,7 @@ pub fn trim_without_engine(config: &Config, plan: &Plan, topic: &str, keep: Rete
         let known = progress.partitions.iter().find(|known| known.source == *name && known.partition == partition.0);
         Offset(known.map_or(0, |known| known.next))
     };
-    let trimmed = log.trim(topic, keep, now, &read_upto(plan, topic, next))?;
+    let trimmed = log.trim(topic, kept(before, bytes, now), now, &read_upto(plan, topic, next))?;
     log.reclaim()?;
     Ok(trimmed)
 }

@@ -117,6 +117,20 @@ impl Folder {
         made.filter(|part| !self.has(*part)).collect()
     }
 
+    /// Whether the log is there, where it is another part that is to be built again: of what it holds, nothing else does.
+    ///
+    /// # Errors
+    /// `Conflict` where it was made here and is gone.
+    pub fn has_others(&self, built: Part) -> Result<()> {
+        let gone = self.missing().into_iter().find(|part| *part == Part::Log && *part != built);
+        gone.map_or(Ok(()), |part| {
+            let (data, part, built) = (self.path.display(), part.name(), built.name());
+            Err(Error::conflict(format!(
+                "{part}/ of {data} is missing: put it back before {built}/ is built again, or restore a checkpoint"
+            )))
+        })
+    }
+
     /// Whether a process has the folder open to write, this one included.
     #[must_use]
     pub fn is_written(&self) -> bool {

@@ -25,6 +25,12 @@ impl Replacement {
             replacement.take_place()?;
             return Ok(None);
         }
+        // What is wholly built is nobody's to remove.
+        if replacement.made.join(BUILT).exists()
+            && let Some(kept) = (0..=u16::MAX).map(|number| aside(&replacement.made, number)).find(|path| !path.exists())
+        {
+            fs::rename(&replacement.made, &kept).map_err(|error| failed("rename", &replacement.made, &error))?;
+        }
         match fs::remove_dir_all(&replacement.made) {
             Err(error) if error.kind() != IoKind::NotFound => return Err(failed("remove", &replacement.made, &error)),
             _ => {}

@@ -114,7 +114,9 @@ fn check_offline(folder: &Path, each: &mut impl FnMut(u64)) -> PartCheck {
                 Ok(true) => {}
                 Ok(false) => without += 1,
                 // A server beside merged it.
-                Err(error) if error.kind() == ErrorKind::Unavailable => {}
+                Err(error)
+                    if error.kind() == ErrorKind::Unavailable
+                        && !offline::Store::open_read_only(folder)?.snapshot().all_files().iter().any(|now| now.path == file.path) => {}
                 Err(error) => faults.push(error),
             }
         }

@@ -35,9 +35,10 @@ pub fn rebuild_offline(
     mut progress: impl FnMut(u64),
 ) -> Result<Rebuilt> {
     let folder = Folder::open_to_write(&config.data).map_err(|error| error.context("rebuilding the event log"))?;
+    folder.has_others(Part::Offline)?;
+    let part = folder.part(Part::Offline);
     let open_log = || embedded::Log::open(&folder.part(Part::Log), embedded::Mode::ReadWrite, Arc::clone(&clock));
     let log = open_log()?;
-    let part = folder.part(Part::Offline);
     let Some(replacement) = Replacement::begin(&part)? else { return Ok(Rebuilt::default()) };
     let survey = Survey::of(&part, &mut progress)?;
     let unsummed = survey.whole.iter().filter(|file| file.checksums.is_none()).count();

@@ -29,9 +29,10 @@ const CACHE_BYTES: usize = 32 << 20;
 /// `Conflict` where a server runs; `Corrupt` where events that are needed are damaged too.
 pub fn rebuild_state(config: &Config, clock: Arc<dyn Clock>, mut progress: impl FnMut(u64)) -> Result<Rebuilt> {
     let folder = Folder::open_to_write(&config.data).map_err(|error| error.context("rebuilding the state"))?;
+    folder.has_others(Part::Online)?;
+    let part = folder.part(Part::Online);
     let log = embedded::Log::open(&folder.part(Part::Log), embedded::Mode::ReadWrite, clock)?;
     let offline = offline::Store::open_read_only(&folder.part(Part::Offline))?;
-    let part = folder.part(Part::Online);
     let Some(replacement) = Replacement::begin(&part)? else { return Ok(Rebuilt::default()) };
     let made = Store::open(replacement.folder(), CACHE_BYTES, 64 << 20)?;
     let old = Store::open_read_only(&part, CACHE_BYTES).or_else(|_| Store::open_without_state(&part, CACHE_BYTES));

@@ -196,10 +196,10 @@ impl Manifest {
         Ok(parsed.iter().filter_map(fault).collect())
     }
 
-    /// Makes this the manifest of the folder, durably and in one step.
+    /// Makes this the manifest of the folder, durably and in one step: that of the copy, which is read where it is newer.
     pub fn publish(&self, folder: &Path) -> Result<()> {
         let bytes = codec::seal_json(FORMAT, self).map_err(|error| error.context("manifest"))?;
-        for name in [COPY, NAME] {
+        let write = |name: &str| -> Result<()> {
             let temporary = folder.join(format!("{name}.new"));
             let write = || -> std::io::Result<()> {
                 let mut file = File::create(&temporary)?;
@@ -208,8 +208,13 @@ impl Manifest {
                 fs::rename(&temporary, folder.join(name))
             };
             write().map_err(|error| io_error("write", &temporary, &error))?;
+            sync_folder(folder)
+        };
+        write(COPY)?;
+        if let Err(error) = write(NAME) {
+            tracing::warn!("{error}; its copy says the same, and the next write makes both again");
         }
-        sync_folder(folder)
+        Ok(())
     }
 
     /// The place of these columns in `schemas`, added where new.

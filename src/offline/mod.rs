@@ -20,6 +20,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use arrow::array::{Array, AsArray, BooleanArray, RecordBatch};
 use arrow::compute::{concat_batches, filter_record_batch};
@@ -65,6 +66,8 @@ struct Writing {
     tables: BTreeSet<String>,
     /// Shared with every copy that is being made.
     copied: Arc<()>,
+    /// The number of the next part, also after a step that failed: no name stands for two files.
+    next_part: AtomicU64,
 }
 
 impl Store {
@@ -80,7 +83,7 @@ impl Store {
         }
         let (first, learnt) = (manifest.generation == 0, next.event_times != manifest.event_times);
         let tables = sources.iter().filter(|source| source.files.is_some()).map(|source| source.name.clone()).collect();
-        let writing = Writing { turn: Mutex::new(()), tables, copied: Arc::default() };
+        let writing = Writing { turn: Mutex::new(()), tables, copied: Arc::default(), next_part: AtomicU64::new(0) };
         let store = Self {
             folder: folder.to_owned(),
             manifest: RwLock::new(Arc::new(manifest)),
@@ -218,8 +221,10 @@ impl Store {
             let of = period(times[start]);
             let end = start + times[start..].partition_point(|time| period(*time) == of);
             let date = if yearly { of.to_string() } else { date_text(of) };
-            let path = format!("{}/{folder}={date}/part-{:010}.parquet", escaped(source), next.next_part);
-            next.next_part += 1;
+            let number = next.next_part.max(self.writing()?.next_part.load(Ordering::Relaxed));
+            let path = format!("{}/{folder}={date}/part-{number:010}.parquet", escaped(source));
+            next.next_part = number + 1;
+            self.writing()?.next_part.store(number + 1, Ordering::Relaxed);
             let (bytes, checksums) = made.write(&self.folder, &path, &rows.slice(start, end - start), press)?;
             let range = &seqs[start..end];
             next.files.push(FileEntry {

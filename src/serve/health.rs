@@ -9,15 +9,18 @@ use axum::response::Response;
 use serde_json::json;
 
 use crate::engine::{Readiness, Waiting};
-use crate::telemetry::Exposition;
+use crate::telemetry::{Exposition, Metrics};
 
 use super::answer::status_answer;
 use super::process;
 use super::routes::{LIVE, METRICS, READY, STATUS};
-use super::state::{State, json as answered};
+use super::state::{Answer, State, json as answered};
+
+/// What a process that answers says.
+pub(super) const ALIVE: &str = r#"{"live":true}"#;
 
 pub(super) async fn live(Shared(state): Shared<Arc<State>>) -> Response {
-    state.measured(LIVE, async { Ok(answered(r#"{"live":true}"#)) }).await
+    state.measured(LIVE, async { Ok(answered(ALIVE)) }).await
 }
 
 /// 503 until state is restored and, unless set otherwise, what the logs held at the start is applied; and once the server was
@@ -64,21 +67,26 @@ fn readiness_answer(readiness: &Readiness) -> serde_json::Value {
     answer
 }
 
-/// Off the sockets' threads: it reads files.
 pub(super) async fn metrics(Shared(state): Shared<Arc<State>>, headers: HeaderMap) -> Response {
-    let answer = async {
-        let accept = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok()).collect::<Vec<_>>().join(",");
-        let form = Exposition::accepted(&accept);
-        let owned = Arc::clone(&state);
-        let rendered = tokio::task::spawn_blocking(move || {
-            owned.handle.refresh_metrics();
-            process::refresh(&owned.metrics);
-            owned.metrics.render(form)
-        });
-        let text = rendered.await.map_err(|error| crate::Error::internal(format!("the metrics ended before their answer: {error}")))?;
-        let mut response = Response::new(text.into());
-        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(form.content_type()));
-        Ok(response)
+    let owned = Arc::clone(&state);
+    let refreshed = move || {
+        owned.handle.refresh_metrics();
+        Arc::clone(&owned.metrics)
     };
-    state.measured(METRICS, answer).await
+    state.measured(METRICS, rendered(headers, refreshed)).await
+}
+
+/// Off the sockets' threads: it reads files.
+pub(super) async fn rendered(headers: HeaderMap, metrics: impl FnOnce() -> Arc<Metrics> + Send + 'static) -> Answer {
+    let accept = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok()).collect::<Vec<_>>().join(",");
+    let form = Exposition::accepted(&accept);
+    let rendered = tokio::task::spawn_blocking(move || {
+        let metrics = metrics();
+        process::refresh(&metrics);
+        metrics.render(form)
+    });
+    let text = rendered.await.map_err(|error| crate::Error::internal(format!("the metrics ended before their answer: {error}")))?;
+    let mut response = Response::new(text.into());
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(form.content_type()));
+    Ok(response)
 }

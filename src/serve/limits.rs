@@ -56,7 +56,8 @@ impl Limits {
             bodies_bytes_max: bytes(config.bodies_bytes_max),
             records_max: config.records_max,
             long_lookups_max: config.long_lookups_max,
-            waiting_lookups_max: config.waiting_lookups_max,
+            // Who waits keeps its connection: others are let in all the same.
+            waiting_lookups_max: config.waiting_lookups_max.min(asked.min(possible) / 2).max(1),
             connections_max: asked.min(possible),
             header_timeout: config.header_timeout,
             body_timeout: config.body_timeout,

@@ -35,6 +35,7 @@ use tokio::net::TcpListener;
 
 use crate::engine::Handle;
 use crate::error::{Error, Result};
+use crate::telemetry::Metrics;
 
 pub use answer::{lookup_answer, score_answer, status_answer};
 pub use dead_letters::{replay_answer, replay_body, replay_ends};
@@ -63,15 +64,8 @@ impl Listener {
     }
 
     /// Says to who asks that the engine starts, until it is there, and gives back what became of it.
-    ///
-    /// # Errors
-    /// `Internal` where the system gives no second handle of the socket.
-    pub async fn answer_until<T>(self, engine: impl Future<Output = T>) -> Result<(Self, T)> {
-        let failed = |error| Error::internal(format!("a listening socket cannot be shared: {error}"));
-        let own = self.0.into_std().map_err(failed)?;
-        let meanwhile = TcpListener::from_std(own.try_clone().map_err(failed)?).map_err(failed)?;
-        let engine = starting::answer(meanwhile, engine).await;
-        Ok((Self(TcpListener::from_std(own).map_err(failed)?), engine))
+    pub async fn answer_until<T>(&self, limits: &Limits, metrics: &Arc<Metrics>, engine: impl Future<Output = T>) -> T {
+        starting::answer(&self.0, limits, metrics, engine).await
     }
 
     /// Where it listens: the port that was chosen, where 0 was asked for.

@@ -98,7 +98,9 @@ async fn of_this_folder(Shared(state): Shared<Arc<State>>, request: Request, nex
     if run.is_some_and(|run| run.as_bytes() != state.handle.run().as_bytes()) {
         leave_unread(&request);
         let message = "this server has another data folder than the request is meant for: ask again".to_owned();
-        return Refusal { status: StatusCode::CONFLICT, ..Refusal::unknown("another_folder", message) }.into_response();
+        let refused = Refusal { status: StatusCode::CONFLICT, ..Refusal::unknown("another_folder", message) }.into_response();
+        state.count_refused(UNKNOWN, &refused);
+        return refused;
     }
     next.run(request).await
 }

@@ -1,35 +1,69 @@
 //! What the port answers while the engine starts, so that nobody waits for an answer that cannot come yet: the process lives, it is
-//! not ready, and everything else is to be asked again.
+//! not ready, and everything else is to be asked again. Connections are few and short: each is answered once.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::middleware::map_response;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use hyper::server::conn::http1::Builder;
+use hyper_util::rt::TokioIo;
+use hyper_util::service::TowerToHyperService;
 use serde_json::json;
 use tokio::net::TcpListener;
-use tokio::sync::oneshot;
+use tokio::task::JoinSet;
 
 use super::error::Refusal;
-use super::routes::{LIVE, READY, ROUTES};
+use super::health;
+use super::limits::Limits;
+use super::routes::{LIVE, METRICS, READY, ROUTES};
 use super::state::json as answered;
+use crate::telemetry::{Metrics, names};
+
+/// Between two tries to accept where the system refuses.
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// Answers until `engine` is there, and gives back what became of it.
-pub(super) async fn answer<T>(listener: TcpListener, engine: impl Future<Output = T>) -> T {
-    let (ended, end) = oneshot::channel::<()>();
-    let answering = axum::serve(listener, router()).with_graceful_shutdown(async {
-        // Ended, or nobody is left who would end it.
-        let _ = end.await;
-    });
-    let answering = tokio::spawn(answering.into_future());
-    let engine = engine.await;
-    let _ = ended.send(());
-    // It accepts no more; who has sent half a request is answered when the rest comes.
-    answering.abort();
-    engine
+pub(super) async fn answer<T>(listener: &TcpListener, limits: &Limits, metrics: &Arc<Metrics>, engine: impl Future<Output = T>) -> T {
+    tokio::select! {
+        engine = engine => engine,
+        never = accept(listener, limits, router(metrics)) => match never {},
+    }
 }
 
-fn router() -> Router {
+/// Lets connections in, at most as many as later, and none for longer than a head may take.
+async fn accept(listener: &TcpListener, limits: &Limits, router: Router) -> Infallible {
+    // Ends what is left when it goes.
+    let mut open = JoinSet::new();
+    loop {
+        while open.len() >= limits.connections_max {
+            open.join_next().await;
+        }
+        tokio::select! {
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _)) => {
+                    let answered = Builder::new().serve_connection(TokioIo::new(stream), TowerToHyperService::new(router.clone()));
+                    // A client that leaves, or sends what is no request, is nobody to be told.
+                    open.spawn(tokio::time::timeout(limits.header_timeout, async move { drop(answered.await) }));
+                }
+                Err(_) => tokio::time::sleep(PAUSE).await,
+            },
+            Some(_) = open.join_next() => {}
+        }
+    }
+}
+
+fn router(metrics: &Arc<Metrics>) -> Router {
+    metrics.set(names::READY, &[], 0.0);
+    let metrics = Arc::clone(metrics);
+    let rendered = move |headers: HeaderMap| {
+        let metrics = Arc::clone(&metrics);
+        async move { health::rendered(headers, move || metrics).await.unwrap_or_else(IntoResponse::into_response) }
+    };
     let ready = || async {
         let mut answer = answered(json!({"ready": false, "state": "restoring"}).to_string());
         *answer.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
@@ -42,6 +76,9 @@ fn router() -> Router {
         answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
         answer
     };
-    let live = || async { answered(r#"{"live":true}"#) };
-    Router::new().route(ROUTES[LIVE].path, get(live)).route(ROUTES[READY].path, get(ready)).fallback(other).layer(map_response(close))
+    let router = Router::new()
+        .route(ROUTES[LIVE].path, get(|| async { answered(health::ALIVE) }))
+        .route(ROUTES[READY].path, get(ready))
+        .route(ROUTES[METRICS].path, get(rendered));
+    router.fallback(other).layer(map_response(close))
 }

@@ -11,8 +11,7 @@ use serde_json::{Value as Json, json};
 
 use crate::error::{Error, Result};
 use crate::log::embedded::Trimmed;
-use crate::record::Retention;
-use crate::time::Span;
+use crate::time::IngestTime;
 
 use super::asked::{Asked, Takes};
 use super::error::Refusal;
@@ -26,8 +25,8 @@ const END: &str = ".json";
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct TrimRequest {
     pub topic: String,
-    /// Microseconds.
-    pub age: Option<i64>,
+    /// Records that the log got before go, microseconds since 1970.
+    pub before: Option<i64>,
     pub bytes: Option<u64>,
 }
 
@@ -68,8 +67,8 @@ async fn trimmed(state: &Arc<State>, asked: Result<Asked, Refusal>) -> Answer {
     let handle = state.handle.clone();
     let trimmed = tokio::task::spawn_blocking(move || -> Result<Trimmed> {
         let data = handle.data().ok_or_else(|| Error::conflict("this server only reads"))?;
-        let TrimRequest { topic, age, bytes } = TrimRequest::take(data, &request)?;
-        handle.trim(&topic, Retention { age: age.map(Span), bytes })
+        let TrimRequest { topic, before, bytes } = TrimRequest::take(data, &request)?;
+        handle.trim(&topic, before.map(IngestTime), bytes)
     });
     let trimmed = trimmed.await.unwrap_or_else(|error| Err(Error::internal(format!("a trim ended before its answer: {error}"))))?;
     Ok(answered(json!({"records": trimmed.records, "bytes": trimmed.bytes, "unread": trimmed.unread}).to_string()))
