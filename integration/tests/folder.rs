@@ -121,6 +121,8 @@ fn a_damaged_write_ahead_log_loses_nothing_in_silence() {
                 match topics.code {
                     Some(0) => {
                         assert_eq!(end_of(&topics), Some(200), "{part} {place} {is_cut}");
+                        let sources: Json = serde_json::from_str(&at(&project, "data", &["sources"]).ok().stdout).expect("sources");
+                        assert_eq!(sources[0]["accepted"], json!(200), "{part} {place} {is_cut}");
                         kept += 1;
                     }
                     _ => {
@@ -244,4 +246,46 @@ fn a_damaged_table_of_the_log_costs_what_it_held() {
         }
     }
     assert!(mended > 0, "no damage of {tables:?} was met");
+}
+
+/// Parquet that is gone, or is what it was before: built again from the log, it holds what it held.
+#[test]
+fn parquet_that_is_gone_or_older_is_built_again() {
+    let project = Project::new(DEFINITIONS);
+    let _ = project.push("ev", &events(0..100)).ok();
+    project.catch_up();
+    let [offline, older, whole] = ["data/offline", "older", "whole"].map(|name| project.path(name));
+    copy(&offline, &older);
+    let _ = project.push("ev", &events(100..250)).ok();
+    project.catch_up();
+    project.write("spine.ndjson", "{\"k\":1,\"t\":\"2024-05-02T00:00:00Z\"}\n");
+    let trained = || {
+        let _ = project.run(&["training-set", "v", "--spine", "spine.ndjson", "--time", "t", "--out", "out.ndjson"]).ok();
+        project.read("out.ndjson")
+    };
+    let before = trained();
+    copy(&offline, &whole);
+    for older in [None, Some(&older)] {
+        fs::remove_dir_all(&offline).expect("a part");
+        if let Some(older) = older {
+            copy(older, &offline);
+        }
+        let refused = project.run(&["verify"]);
+        assert!(refused.code == Some(1) && refused.stderr.contains("forebay rebuild offline"), "{older:?}: {refused:?}");
+        let built = project.run(&["rebuild", "offline"]).ok();
+        assert!(built.stdout.contains("250 events"), "{older:?}: {built:?}");
+        assert_eq!(trained(), before, "{older:?}");
+        let _ = project.run(&["verify"]).ok();
+        let _ = project.run(&["check-data"]).ok();
+    }
+    // Both that are derived: the log begins again.
+    fs::remove_dir_all(&offline).expect("a part");
+    fs::remove_dir_all(project.path("data/online")).expect("a part");
+    let refused = project.run(&["rebuild", "state"]);
+    assert!(refused.code == Some(1) && refused.stderr.contains("forebay rebuild offline"), "{refused:?}");
+    let _ = project.run(&["rebuild", "offline"]).ok();
+    let _ = project.run(&["rebuild", "state"]).ok();
+    project.catch_up();
+    assert_eq!(trained(), before);
+    let _ = project.run(&["verify"]).ok();
 }

@@ -85,6 +85,7 @@ fn every_runbook_is_followed_by_a_test() {
 fn damaged_parts_are_found_and_built_again() {
     let project = project();
     let before = values(&project);
+    let _ = step(&project, "forebay checkpoint backup", 0);
     let find = &runbook("Damage")[0];
     let clean = step(&project, find, 0);
     assert!(clean.contains("every checksum matches"), "{clean}");
@@ -113,6 +114,8 @@ fn damaged_parts_are_found_and_built_again() {
     let _ = project.push("payments", &payments(2_000, 2_010)).ok();
     project.catch_up();
     let _ = project.run(&["verify"]).ok();
+    // It still is the folder that its checkpoints are of.
+    let _ = step(&project, "forebay checkpoint backup", 0);
 }
 
 #[test]

@@ -121,9 +121,18 @@ fn while_it_starts_it_says_so() {
         Some((answer.status().as_u16(), answer.body_mut().read_to_string().ok()?))
     };
     let (mut said, mut seen) = (Vec::new(), Vec::new());
+    // Who says nothing keeps nobody out.
+    let silent: Vec<_> = wait_for("its port", || std::net::TcpStream::connect(&free).ok().map(|first| vec![first]));
+    let silent: Vec<_> = silent.into_iter().chain((0..200).filter_map(|_| std::net::TcpStream::connect(&free).ok())).collect();
+    assert!(silent.len() > 100);
     let value = wait_for("its state", || {
         let (live, (ready, state)) = (get("/health/live")?.0, get("/health/ready")?);
         assert_eq!(live, 200);
+        if state.contains("restoring") {
+            // It may have started meanwhile.
+            let (status, metrics) = get("/metrics")?;
+            assert!(status == 200 && metrics.contains("\nforebay_ready "), "{status} {metrics}");
+        }
         if !said.contains(&state) {
             said.push(state.clone());
         }

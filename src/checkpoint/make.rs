@@ -55,7 +55,9 @@ impl Maker {
         let last = target.numbers()?.pop();
         let mut manifest = Manifest::new(last.map_or(1, |last| last + 1), crate::time::EventTime(now.0).to_string());
         look_at(copy, &mut manifest)?;
-        refuse_another(target, last, &manifest)?;
+        let identities = embedded::identities(&copy.join("log"))?;
+        refuse_another(target, last, &identities)?;
+        manifest.folder = identities.into_iter().next();
         alongside.lay(copy, &mut manifest)?;
         manifest.files = self.sums(copy, watch)?;
         target.write(copy, &manifest)?;
@@ -101,7 +103,6 @@ fn known(path: &PathBuf) -> Result<Known> {
 
 /// Whose copy it is and how far, which also tells whether it can be opened at all.
 fn look_at(copy: &Path, manifest: &mut Manifest) -> Result<()> {
-    manifest.folder = embedded::identity(&copy.join("log"))?;
     let online = copy.join("online");
     if online.join("CURRENT").exists() {
         manifest.seq = Some(online::Store::open_read_only(&online, 8 << 20)?.progress()?.committed.0);
@@ -110,14 +111,14 @@ fn look_at(copy: &Path, manifest: &mut Manifest) -> Result<()> {
 }
 
 /// Checkpoints of two data folders in one place would fall back on one another.
-fn refuse_another(target: &dyn Target, last: Option<u64>, manifest: &Manifest) -> Result<()> {
+fn refuse_another(target: &dyn Target, last: Option<u64>, identities: &[String]) -> Result<()> {
     let Some(last) = last else { return Ok(()) };
     let last = match target.manifest(last) {
         Err(error) if error.kind() == ErrorKind::Corrupt => return Ok(()),
         last => last?,
     };
-    match (&last.folder, &manifest.folder) {
-        (Some(theirs), Some(ours)) if theirs != ours => Err(Error::conflict(format!(
+    match (&last.folder, identities.first()) {
+        (Some(theirs), Some(ours)) if !identities.contains(theirs) => Err(Error::conflict(format!(
             "{} holds checkpoints of another data folder ({theirs}, this one is {ours}): name another place",
             target.name()
         ))),

@@ -110,3 +110,22 @@ pub fn asked(data: &Path, nonce: &str) -> Result<PathBuf> {
         Err(error) => Err(failed("make", &staging, &error)),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_under_way_is_not_tidied_and_what_was_left_is() {
+        let data = tempfile::tempdir().unwrap();
+        let turn = Turn::take(data.path()).unwrap();
+        turn.begin().unwrap();
+        let staging = turn.staging().to_owned();
+        Turn::tidy(data.path()).unwrap();
+        assert!(staging.is_dir());
+        drop(turn);
+        std::fs::create_dir_all(&staging).unwrap();
+        Turn::tidy(data.path()).unwrap();
+        assert!(!data.path().join(STAGING).exists());
+    }
+}

@@ -37,6 +37,19 @@ fn later_layers_win_and_are_named() {
 }
 
 #[test]
+fn secrets_are_taken_and_not_shown() {
+    let file =
+        "[kafka.options]\n'sasl.password' = 'one'\n'ssl.key.pem' = 'two'\n'ssl.key.location' = 'there'\n[s3]\nsecret_access_key = 'three'";
+    let config = with_file(file, &[], &[]).unwrap();
+    assert_eq!(config.kafka.options["sasl.password"], "one");
+    let shown = |key: &str| config.settings.iter().find(|setting| setting.key == key).unwrap().value.clone();
+    for secret in ["kafka.options.sasl.password", "kafka.options.ssl.key.pem", "s3.secret_access_key"] {
+        assert_eq!(shown(secret), "(not shown)", "{secret}");
+    }
+    assert_eq!(shown("kafka.options.ssl.key.location"), "there");
+}
+
+#[test]
 fn paths_of_the_file_are_of_its_folder_and_others_are_not() {
     let config = with_file("data = 'state'", &[("FOREBAY_FEATURES", "mine")], &[]).unwrap();
     assert!(config.data.is_absolute() && config.data.ends_with("state"), "{:?}", config.data);

@@ -122,7 +122,8 @@ fn missing(part: Part, parts: &Parts) -> String {
     match part {
         Part::Log => format!("log/ is missing: put it back, or {ONE_COPY}; where it is lost, push what is to come into a new data folder"),
         Part::Online if gone(Part::Offline) => format!(
-            "online/ is missing: put it back, or {ONE_COPY}; where it is lost, `forebay rebuild state` builds it from what the log holds"
+            "online/ is missing: put it back, or {ONE_COPY}; where it is lost too, `forebay rebuild offline` and then `forebay rebuild state` \
+             begin again with what the log holds"
         ),
         Part::Online => format!(
             "online/ is missing: put it back, or {ONE_COPY}; where it is lost, `forebay rebuild state` builds it from offline/ and log/"
@@ -169,7 +170,8 @@ fn outputs(parts: &Parts) -> Option<String> {
             log.outputs, online.outputs
         ));
     }
-    (log.outputs < online.published).then(|| {
+    // Beside a process that writes, the log was looked at first.
+    (log.outputs < online.published && !parts.is_written_beside).then(|| {
         format!(
             "log/ holds outputs up to number {}, and was given them up to {}: log/ lost its end, or is of an older copy; {ONE_COPY}",
             log.outputs, online.published

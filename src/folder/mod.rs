@@ -41,11 +41,11 @@ impl Part {
         }
     }
 
-    /// The file that is there once the part is.
-    fn opens_with(self) -> &'static str {
+    /// The files of which one is there once the part is.
+    fn opens_with(self) -> &'static [&'static str] {
         match self {
-            Self::Log | Self::Online => "CURRENT",
-            Self::Offline => "manifest.json",
+            Self::Log | Self::Online => &["CURRENT"],
+            Self::Offline => &["manifest.json", "manifest.copy.json"],
         }
     }
 }
@@ -107,7 +107,7 @@ impl Folder {
     /// Whether a part is there.
     #[must_use]
     pub fn has(&self, part: Part) -> bool {
-        self.part(part).join(part.opens_with()).exists()
+        part.opens_with().iter().any(|file| self.part(part).join(file).exists())
     }
 
     /// The parts that were made here and are gone.
@@ -117,17 +117,16 @@ impl Folder {
         made.filter(|part| !self.has(*part)).collect()
     }
 
-    /// Whether the log is there, where it is another part that is to be built again: of what it holds, nothing else does.
+    /// Whether the parts are there that another one is built again from.
     ///
     /// # Errors
-    /// `Conflict` where it was made here and is gone.
-    pub fn has_others(&self, built: Part) -> Result<()> {
-        let gone = self.missing().into_iter().find(|part| *part == Part::Log && *part != built);
+    /// `Conflict` where one was made here and is gone.
+    pub fn has_all(&self, sources: &[Part]) -> Result<()> {
+        let gone = self.missing().into_iter().find(|part| sources.contains(part));
         gone.map_or(Ok(()), |part| {
-            let (data, part, built) = (self.path.display(), part.name(), built.name());
-            Err(Error::conflict(format!(
-                "{part}/ of {data} is missing: put it back before {built}/ is built again, or restore a checkpoint"
-            )))
+            let (data, name) = (self.path.display(), part.name());
+            let first = if part == Part::Log { "restore a checkpoint" } else { "build it again first (`forebay rebuild offline`)" };
+            Err(Error::conflict(format!("{name}/ of {data} is missing: put it back, or {first}")))
         })
     }
 

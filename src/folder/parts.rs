@@ -42,15 +42,16 @@ impl Written {
         none_missing(&folder)?;
         let log = Log::open(&folder.part(Part::Log), Mode::ReadWrite, clock)?;
         let online = Store::open(&folder.part(Part::Online), CACHE_BYTES, BUFFER_BYTES)?;
-        let offline = offline::Store::open(&folder.part(Part::Offline), sources)?;
-        let upto = offline.upto();
+        // To write it is opened once nothing is against it: that removes what its manifest does not name.
+        let stored = offline::Store::open_read_only(&folder.part(Part::Offline))?;
         let parts = Parts {
             log: Some(of_log(&log)?),
             online: Some(of_online(&online, Some(&log))?),
-            offline: Some(OfflinePart { identity: offline.folder(), before: upto, after: upto }),
+            offline: of_offline(&folder, &stored, &stored),
             ..of_folder(&folder)
         };
         refuse(path, &objections(&parts))?;
+        let offline = offline::Store::open(&folder.part(Part::Offline), sources)?;
         let identity = match parts.identity.or_else(|| known(&parts)) {
             Some(identity) => identity,
             None => new_identity()?,

@@ -55,6 +55,7 @@ fn what_does_not_belong_together_is_named_with_the_way_out() {
         ("offline before online", &|parts| parts.offline.as_mut().unwrap().after = Seq(48), &["up to seq 48"]),
         ("offline just before the blocks", &|parts| parts.offline.as_mut().unwrap().after = Seq(49), &[]),
         ("beside a writer", &|parts| (parts.is_written_beside, ()) = (true, end(parts, 900)), &[]),
+        ("beside a writer that publishes", &|parts| (parts.is_written_beside, parts.log.as_mut().unwrap().outputs) = (true, 19), &[]),
     ];
     for (about, change, said) in cases {
         let mut parts = whole();

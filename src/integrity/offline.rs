@@ -35,16 +35,20 @@ pub fn rebuild_offline(
     mut progress: impl FnMut(u64),
 ) -> Result<Rebuilt> {
     let folder = Folder::open_to_write(&config.data).map_err(|error| error.context("rebuilding the event log"))?;
-    folder.has_others(Part::Offline)?;
+    folder.has_all(&[Part::Log])?;
     let part = folder.part(Part::Offline);
     let open_log = || embedded::Log::open(&folder.part(Part::Log), embedded::Mode::ReadWrite, Arc::clone(&clock));
     let log = open_log()?;
     let Some(replacement) = Replacement::begin(&part)? else { return Ok(Rebuilt::default()) };
-    let survey = Survey::of(&part, &mut progress)?;
+    let mut survey = Survey::of(&part, &mut progress)?;
+    if !folder.has(Part::Offline) {
+        survey.found.get_or_insert_default();
+    }
     let unsummed = survey.whole.iter().filter(|file| file.checksums.is_none()).count();
     let online = online::Store::open_read_only(&folder.part(Part::Online), 32 << 20);
     let mut again = Again::new(plan, &survey, online.as_ref().ok())?;
-    if survey.damaged.is_empty() && survey.found.is_none() && unsummed == 0 && !survey.is_manifest_damaged {
+    if survey.damaged.is_empty() && !again.has_grown(&survey) && unsummed == 0 && !survey.is_manifest_damaged {
+        replacement.give_up()?;
         return Ok(Rebuilt { events: Some(again.upto.0), ..Rebuilt::default() });
     }
     for file in &survey.whole {
@@ -98,7 +102,7 @@ pub fn rebuild_offline(
     for (source, rows) in rows {
         builder.add(&source, rows)?;
     }
-    builder.finish(again.upto, given_up)?;
+    builder.finish(again.upto, given_up, if lost.is_empty() { &[] } else { &missing })?;
     drop(log);
     Ok(Rebuilt { events: Some(again.upto.0), lost, kept: replacement.finish()? })
 }
@@ -114,6 +118,8 @@ struct Again {
     /// Every event up to here should be there.
     upto: Seq,
     lost_before: u64,
+    /// Those that were given up, where it is known which: the first and the last of each range.
+    given_up: Vec<(u64, u64)>,
     /// One bit for each `seq` up to `upto` that is there.
     seqs: Vec<u64>,
     /// By source, the places of events that are there.
@@ -122,13 +128,15 @@ struct Again {
 
 impl Again {
     fn new(plan: &Plan, survey: &Survey, online: Option<&online::Store>) -> Result<Self> {
+        // What blocks do not hold any more is in Parquet.
+        let behind_blocks = |online: &online::Store| -> Result<Seq> {
+            let committed = online.progress()?.committed;
+            Ok(online.first_block()?.map_or(committed, |first| Seq(first.0 - 1)))
+        };
         let upto = match (survey.upto(), online) {
-            (Some(upto), _) => upto,
-            // What blocks do not hold any more is in Parquet.
-            (None, Some(online)) => {
-                let committed = online.progress()?.committed;
-                online.block_firsts()?.first().map_or(committed, |first| Seq(first.0 - 1))
-            }
+            (Some(upto), None) => upto,
+            (Some(upto), Some(online)) => upto.max(behind_blocks(online)?),
+            (None, Some(online)) => behind_blocks(online)?,
             (None, None) => {
                 let found = survey.found.iter().flatten();
                 let seqs = found.map(|(source, rows)| Ok(last_seq(&EventBatch::stored(source, rows.clone())?)?.unwrap_or_default()));
@@ -136,7 +144,13 @@ impl Again {
             }
         };
         let places = plan.sources.iter().map(|source| (source.name.clone(), HashSet::new())).collect();
-        Ok(Self { upto, lost_before: survey.lost_before(), seqs: vec![0; upto.0 as usize / 64 + 1], places })
+        Ok(Self {
+            upto,
+            lost_before: survey.lost_before(),
+            given_up: survey.given_up().to_vec(),
+            seqs: vec![0; upto.0 as usize / 64 + 1],
+            places,
+        })
     }
 
     fn know(&mut self, source: &str, rows: &RecordBatch) -> Result<()> {
@@ -174,9 +188,15 @@ impl Again {
     }
 
     fn missing(&self) -> Vec<u64> {
-        let missing: Vec<u64> = (1..=self.upto.0).filter(|seq| !self.knows(*seq)).collect();
-        // Those that were given up before stay so.
-        if missing.len() as u64 == self.lost_before { Vec::new() } else { missing }
+        let is_given_up = |seq: u64| self.given_up.iter().any(|(first, last)| (*first..=*last).contains(&seq));
+        let missing: Vec<u64> = (1..=self.upto.0).filter(|seq| !self.knows(*seq) && !is_given_up(*seq)).collect();
+        // Those that were given up before stay so; a version before noted only how many these are.
+        if self.given_up.is_empty() && missing.len() as u64 == self.lost_before { Vec::new() } else { missing }
+    }
+
+    /// Whether there should be more events than the manifest says, or nothing says it.
+    fn has_grown(&self, survey: &Survey) -> bool {
+        survey.upto().is_none_or(|upto| upto < self.upto)
     }
 
     /// Events of the logs that should be in Parquet and are not there.
@@ -191,7 +211,8 @@ impl Again {
         let mut found = Vec::new();
         for (index, source) in plan.sources.iter().enumerate() {
             let damaged: Vec<&FileEntry> = survey.damaged.iter().map(|(file, _)| file).filter(|file| file.source == source.name).collect();
-            if damaged.is_empty() && survey.found.is_none() {
+            let has_grown = self.has_grown(survey);
+            if damaged.is_empty() && !has_grown {
                 continue;
             }
             let progress = online.map(online::Store::progress).transpose()?.unwrap_or_default();
@@ -210,7 +231,7 @@ impl Again {
                     let keep: BooleanArray = (0..batch.len())
                         .map(|row| {
                             let at = retracted[row].map_or(times.value(row), |event| event.time.0);
-                            let wanted = damaged.is_empty() || damaged.iter().any(|file| is_of(at, file) || is_of(times.value(row), file));
+                            let wanted = has_grown || damaged.iter().any(|file| is_of(at, file) || is_of(times.value(row), file));
                             Some(wanted && !known.contains(&(partitions.value(row), offsets.value(row))))
                         })
                         .collect();
@@ -292,10 +313,9 @@ impl Again {
         let mut given_up: BTreeMap<String, u64> = BTreeMap::new();
         survey.damaged.iter().for_each(|(file, _)| *given_up.entry(file.source.clone()).or_default() += file.rows);
         let named: u64 = given_up.values().sum();
-        if named != missing - self.lost_before {
-            return BTreeMap::from([(String::new(), missing - self.lost_before)]);
-        }
-        given_up
+        // A version before did not note which were given up: they are among the missing.
+        let new = if self.given_up.is_empty() { missing - self.lost_before } else { missing };
+        if named == new { given_up } else { BTreeMap::from([(String::new(), new)]) }
     }
 }
 

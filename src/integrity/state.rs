@@ -29,7 +29,7 @@ const CACHE_BYTES: usize = 32 << 20;
 /// `Conflict` where a server runs; `Corrupt` where events that are needed are damaged too.
 pub fn rebuild_state(config: &Config, clock: Arc<dyn Clock>, mut progress: impl FnMut(u64)) -> Result<Rebuilt> {
     let folder = Folder::open_to_write(&config.data).map_err(|error| error.context("rebuilding the state"))?;
-    folder.has_others(Part::Online)?;
+    folder.has_all(&[Part::Log, Part::Offline])?;
     let part = folder.part(Part::Online);
     let log = embedded::Log::open(&folder.part(Part::Log), embedded::Mode::ReadWrite, clock)?;
     let offline = offline::Store::open_read_only(&folder.part(Part::Offline))?;

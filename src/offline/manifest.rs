@@ -48,6 +48,9 @@ pub struct Manifest {
     /// Events that were given up when the log was built again.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub lost: Vec<Lost>,
+    /// The first and the last `seq` of each range of events that were given up.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub given_up: Vec<(u64, u64)>,
 }
 
 /// Events of a source that no part of the data folder had any more.
@@ -107,6 +110,7 @@ impl Default for Manifest {
     fn default() -> Self {
         Self {
             folder: None,
+            given_up: Vec::new(),
             generation: 0,
             upto: Seq(0),
             next_part: 1,

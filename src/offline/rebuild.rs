@@ -80,6 +80,11 @@ impl Survey {
         self.manifest.lost.iter().map(|lost| lost.events).sum()
     }
 
+    /// Which: the first and the last `seq` of each range; a version before did not note that.
+    pub fn given_up(&self) -> &[(u64, u64)] {
+        &self.manifest.given_up
+    }
+
     /// The rows of a file that is whole.
     pub fn read(&self, folder: &Path, file: &FileEntry) -> Result<RecordBatch> {
         super::part::read(&located(folder, &file.path), &super::open(folder, file)?)
@@ -103,6 +108,7 @@ impl Builder {
         next.schemas.clone_from(&of_before.schemas);
         next.folder.clone_from(&of_before.folder);
         next.lost.clone_from(&of_before.lost);
+        next.given_up.clone_from(&of_before.given_up);
         // Never a name that stood for another file.
         next.next_part = of_before.next_part.max(1);
         next.generation = of_before.generation;
@@ -130,9 +136,15 @@ impl Builder {
         self.store.add_rows(&mut self.next, &mut self.made, source, &event_time, rows, Press::Small)
     }
 
-    /// Makes it a log that holds every event up to `upto` but those that are lost.
-    pub fn finish(mut self, upto: Seq, lost: BTreeMap<String, u64>) -> Result<()> {
+    /// Makes it a log that holds every event up to `upto` but those that are lost: so many of each source, with these `seqs`.
+    pub fn finish(mut self, upto: Seq, lost: BTreeMap<String, u64>, seqs: &[u64]) -> Result<()> {
         self.next.upto = upto;
+        for seq in seqs {
+            match self.next.given_up.last_mut() {
+                Some((_, last)) if *last + 1 == *seq => *last = *seq,
+                _ => self.next.given_up.push((*seq, *seq)),
+            }
+        }
         self.next.lost.extend(lost.into_iter().map(|(source, events)| Lost { source, events }));
         self.store.replace(self.next, &self.made)
     }

@@ -2,7 +2,6 @@
 //! lost, so that readers go on behind them and no offset stands for two records. Must never be done by itself.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -17,8 +16,6 @@ use crate::id::{Offset, Partition};
 use crate::mark::{Recovery, acknowledged};
 use crate::time::Clock;
 
-/// The file of what RocksDB knows a store by.
-const IDENTITY: &str = "IDENTITY";
 /// Bytes that go with one write.
 const COPIED_AT_ONCE: usize = 8 << 20;
 
@@ -67,9 +64,6 @@ impl Log {
         old.check_format()?;
         // Ends are not read yet: what they are read from may be damaged.
         old.load_topics(|_, _| Ok(Extent::default()))?;
-        // What RocksDB knows the log by stays.
-        let identity = fs::copy(damaged.join(IDENTITY), made.join(IDENTITY));
-        identity.map_err(|error| Error::unavailable(format!("cannot copy {}: {error}", damaged.join(IDENTITY).display())))?;
         let log = Self::open(made, Mode::ReadWrite, clock)?;
         let new = &log.inner;
         if let Some(written) = &new.written {

@@ -339,17 +339,21 @@ impl Inner {
     }
 }
 
-/// What a log is known by, in a copy of it too: RocksDB gave it when the log was made. `None` where there is no log.
+/// What a log is known by, in a copy of it too: the identity of its data folder, and what RocksDB gave it when it was made, by
+/// which a version before knew it. Empty where there is no log.
 ///
 /// # Errors
 /// Those of opening a log to read.
-pub fn identity(folder: &Path) -> Result<Option<String>> {
+pub fn identities(folder: &Path) -> Result<Vec<String>> {
     if !folder.join("CURRENT").exists() {
-        return Ok(None);
+        return Ok(Vec::new());
     }
-    let identity = open_store(folder, Mode::ReadOnly, &Damage::default())?.get_db_identity();
-    let identity = identity.map_err(|error| store_error(folder, "reading what the log is known by", error.as_ref()))?;
-    Ok(Some(String::from_utf8_lossy(&identity).into_owned()))
+    let store = open_store(folder, Mode::ReadOnly, &Damage::default())?;
+    let failed = |error: &rocksdb::Error| store_error(folder, "reading what the log is known by", error.as_ref());
+    let of_folder = store.get(keys::FOLDER).map_err(|error| failed(&error))?.and_then(|row| row.try_into().ok());
+    let of_store = store.get_db_identity().map_err(|error| failed(&error))?;
+    let of_store = String::from_utf8_lossy(&of_store).into_owned();
+    Ok(of_folder.map(|row| Identity(row).to_string()).into_iter().chain([of_store]).collect())
 }
 
 /// How many writes the store was given, as it says itself.

@@ -6,8 +6,9 @@ use crate::error::{Error, Result};
 use crate::id::Partition;
 use crate::record::RecordRun;
 
-/// At most so many offsets lie in one block of a table: keys of 16 bytes, each with a reference, of blocks of 1,024 records.
-const TABLE_BLOCK: u64 = 1 << 17;
+/// At most so many offsets lie in one block of a table, of 4 KiB: keys of 16 bytes, each with a reference, of blocks of 1,024
+/// records.
+const TABLE_BLOCK: u64 = 1 << 18;
 
 /// What stands next in a partition.
 pub(super) enum Found<'a> {
@@ -48,7 +49,7 @@ impl Inner {
             }
             let Err(error) = blocks.status() else { return Ok(()) };
             let to = self.readable_behind(topic.id, partition, from, end)?;
-            each(Found::Damage { from, to: to.unwrap_or(end.max(from + 1)), error: self.failed("reading the log", &error) })?;
+            each(Found::Damage { from, to: to.unwrap_or(end.max(from + TABLE_BLOCK)), error: self.failed("reading the log", &error) })?;
             let Some(to) = to else { return Ok(()) };
             from = to;
         }
@@ -58,15 +59,17 @@ impl Inner {
     /// RocksDB gives no key with a value, or in a block of a table, that it cannot read, so it is tried.
     fn readable_behind(&self, topic: u32, partition: Partition, from: u64, end: u64) -> Result<Option<u64>> {
         let is_bad = |offset: u64| Ok::<_, Error>(self.blocks_from(topic, partition, offset)?.status().is_err());
+        // Where the damage reaches past the end of the partition, nothing says where that is.
+        let is_end_hidden = is_bad(u64::MAX)?;
         let (mut bad, mut step) = (from, 1);
-        while is_bad(bad + step)? {
-            bad += step;
-            if bad >= end.max(from + TABLE_BLOCK) {
+        while is_bad(bad.saturating_add(step))? {
+            bad = bad.saturating_add(step);
+            if is_end_hidden && bad >= end.max(from + TABLE_BLOCK) {
                 return Ok(None);
             }
             step = if bad < from + TABLE_BLOCK { 1 } else { step * 2 };
         }
-        let mut good = bad + step;
+        let mut good = bad.saturating_add(step);
         while good - bad > 1 {
             let middle = bad + (good - bad) / 2;
             *(if is_bad(middle)? { &mut bad } else { &mut good }) = middle;
