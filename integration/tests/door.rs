@@ -3,7 +3,8 @@
 
 use std::time::{Duration, Instant};
 
-use forebay_integration::harness::{Project, Server, wait_for};
+use forebay_integration::answers::read_json;
+use forebay_integration::harness::{Project, Server, ndjson, wait_for};
 use forebay_integration::raw::{DEFINITIONS, EVENTS, LOOKUP, Raw, post};
 use serde_json::{Value as Json, json};
 
@@ -242,4 +243,20 @@ fn stopping_takes_ten_seconds_at_most() {
     assert_eq!((cut.status, cut.code().as_str()), (503, "stopping"));
     assert_eq!(stopping.join().expect("it ends"), Some(0));
     assert!(started.elapsed() < Duration::from_millis(11_500), "{:?}", started.elapsed());
+}
+
+/// Commands send no more at once than the server of these settings takes.
+#[test]
+fn pushes_keep_to_the_limits_of_the_server() {
+    let project = with("records_max = 1000\nrequest_max = \"64KiB\"\n");
+    let row = |id: usize| json!({"k": id % 5, "t": "2024-05-01T00:00:00Z", "pad": "x".repeat(id % 300)});
+    let lines = ndjson(&(0..3_500).map(row).collect::<Vec<_>>());
+    let server = project.serve();
+    project.write("rows.ndjson", &lines);
+    let pushed = project.run(&["push", "events", "rows.ndjson", "--output", "json"]).ok();
+    assert_eq!(read_json(&pushed.stdout)["accepted"], 3_500, "{pushed:?}");
+    let written = project.run(&["topics", "write", "events", "rows.ndjson"]).ok();
+    assert!(written.stdout.contains("3500 records appended"), "{written:?}");
+    server.wait_for_seq(7_000);
+    assert_eq!(server.stop(), Some(0));
 }

@@ -132,12 +132,20 @@ fn a_stopped_folder_is_moved_by_a_copy() {
     project.catch_up();
 }
 
+/// Whether a test may mount a disk of its own. Says so when not.
+fn has_own_disks() -> bool {
+    let tried = Command::new("unshare").args(["-rm", "mount", "-t", "tmpfs", "none", "/mnt"]).output();
+    let may = tried.is_ok_and(|tried| tried.status.success());
+    if !may {
+        println!("skipped: this machine lets nobody mount a disk of their own (unshare -rm mount -t tmpfs)");
+    }
+    may
+}
+
 /// A disk of its own, as small as that, on which a server is pushed to until it ends.
 #[test]
 fn a_full_disk_loses_nothing_and_goes_on() {
-    let own_disk = Command::new("unshare").args(["-rm", "mount", "-t", "tmpfs", "none", "/mnt"]).output();
-    if !own_disk.is_ok_and(|tried| tried.status.success()) {
-        println!("skipped: this machine lets nobody mount a disk of their own (unshare -rm mount -t tmpfs)");
+    if !has_own_disks() {
         return;
     }
     let project = initial();
@@ -196,4 +204,47 @@ fn topics_are_trimmed_as_shown() {
     let said = step(&project, &any_time, 0);
     assert!(said.contains("payments.dead: 1 record dropped") && said.contains("predictions: 0 records dropped"), "{said}");
     let _ = step(&project, &shown, 0);
+}
+
+/// A push that finds the disk full ends an idle server too: its log takes nothing more until it is opened again.
+#[test]
+fn a_push_to_an_idle_server_that_finds_the_disk_full_ends_it() {
+    if !has_own_disks() {
+        return;
+    }
+    let project = initial();
+    let pad = |number: usize| {
+        let mut chance = Chance::new(number as u64);
+        let mut payment = payment(number);
+        payment["payment_id"] = json!((0..40).map(|_| format!("{:016x}", chance.bits())).collect::<String>());
+        payment
+    };
+    project.write("first.ndjson", ndjson(&payments(0, 100)));
+    project.write("large.ndjson", ndjson(&(100..4_100).map(pad).collect::<Vec<_>>()));
+    let script = "set -eux
+mkdir -p data
+mount -t tmpfs -o size=60m none data
+forebay push payments first.ndjson
+forebay serve --until-caught-up
+forebay serve --listen 127.0.0.1:0 > said 2>&1 &
+server=$!
+for wait in $(seq 200); do test -e data/server.json && break; sleep 0.05; done
+dd if=/dev/zero of=data/ballast bs=64k || true
+forebay push payments large.ndjson > pushed 2>&1 && exit 9
+code=0
+wait $server || code=$?
+echo $code > ended
+rm data/ballast
+forebay push payments large.ndjson
+forebay serve --until-caught-up
+forebay sources --output json > sources.json
+forebay verify
+";
+    project.write("script", script);
+    let output = shell(&project.path(""), "unshare -rm bash ./script");
+    let said = || format!("{}\n{}\n{output:?}", project.read("said"), project.read("pushed"));
+    assert!(output.status.success(), "{}", said());
+    assert_eq!(project.read("ended").trim(), "1", "{}", said());
+    assert!(project.read("said").contains("free some space"), "{}", said());
+    assert_eq!(read_json(&project.read("sources.json"))[0]["accepted"], json!(4_100), "{}", said());
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use clap::Args;
 use serde_json::{Value as Json, json};
 
+use crate::config::Config;
 use crate::decode::{self, FileFormat, Payload};
 use crate::engine::{Appender, TooLate};
 use crate::error::{Error, ErrorKind, Result};
@@ -120,12 +121,12 @@ pub(super) fn run(context: &Context, arguments: &Arguments) -> Result<Outcome> {
     let mut pushed = Pushed::new(arguments.from);
     let is_kafka = matches!(source.origin, Origin::Kafka { .. });
     let ended = match Client::of_running(context) {
-        Some(server) => steps(payloads, &mut pushed, |step, pushed| {
+        Some(server) => steps(&context.config, payloads, &mut pushed, |step, pushed| {
             through(&server, source, step, pushed).map_err(|error| doubted(error, step, is_kafka))
         }),
         None => {
             let mut appender = Appender::open(&context.config, &plan, &source.name, Arc::clone(&context.clock))?;
-            steps(payloads, &mut pushed, |step, pushed| {
+            steps(&context.config, payloads, &mut pushed, |step, pushed| {
                 directly(&mut appender, step, pushed).map_err(|error| doubted(error, step, is_kafka))
             })
         }
@@ -158,6 +159,7 @@ fn went_on(error: Error, arguments: &Arguments, order: Order, pushed: &Pushed) -
 
 /// Takes the records in steps of bounded size, from the one that is pushed first.
 fn steps(
+    config: &Config,
     payloads: impl Iterator<Item = Result<Vec<Payload>>>,
     pushed: &mut Pushed,
     mut push: impl FnMut(&Step, &mut Pushed) -> Result<()>,
@@ -165,6 +167,7 @@ fn steps(
     let mut progress = Progress::new("pushing", "records");
     let mut step = Step { first: pushed.from - 1, ..Step::default() };
     let mut skipped = 0;
+    let (records_max, bytes_max) = (STEP_RECORDS.min(config.records_max), STEP_BYTES.min(config.request_bytes_max as usize));
     for batch in payloads {
         // What comes before a fault of the file is pushed, so that it is a number of records that is in.
         let (batch, fault) = match batch {
@@ -174,17 +177,18 @@ fn steps(
         let skip = batch.len().min(usize::try_from(pushed.from - 1 - skipped).unwrap_or(usize::MAX));
         skipped += skip as u64;
         for payload in batch.into_iter().skip(skip) {
-            step.bytes += payload.bytes.len();
+            let bytes = payload.bytes.len() + frames::LENGTH_BYTES;
+            if !step.payloads.is_empty() && (step.payloads.len() == records_max || step.bytes + bytes > bytes_max) {
+                push(&step, pushed)?;
+                step = Step { first: pushed.next() - 1, ..Step::default() };
+                progress.at(pushed.done(), None);
+            }
+            step.bytes += bytes;
             step.places.push(payload.place);
             step.payloads.push(payload.bytes);
         }
-        if step.payloads.len() >= STEP_RECORDS || step.bytes >= STEP_BYTES || fault.is_some() && !step.payloads.is_empty() {
-            push(&step, pushed)?;
-            step = Step { first: pushed.next() - 1, ..Step::default() };
-            progress.at(pushed.done(), None);
-        }
         if let Some(error) = fault {
-            return Err(error);
+            return if step.payloads.is_empty() { Err(error) } else { push(&step, pushed).and(Err(error)) };
         }
     }
     if !step.payloads.is_empty() {

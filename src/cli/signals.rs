@@ -24,6 +24,13 @@ pub(super) struct Signals {
     ending: Duration,
 }
 
+/// Where nobody waits for them any more, signals do what they do by default.
+impl Drop for Signals {
+    fn drop(&mut self) {
+        self.came.store(true, Ordering::SeqCst);
+    }
+}
+
 impl Signals {
     pub fn new(code: u8, ending: Duration) -> Result<Self> {
         let failed = |error: std::io::Error| Error::internal(format!("cannot catch signals: {error}"));

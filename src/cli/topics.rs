@@ -320,9 +320,19 @@ fn append(context: &Context, arguments: &WriteArguments) -> Result<()> {
         let source = plan.sources.iter().find(|source| source.topic() == topic).ok_or_else(|| {
             Error::conflict(format!("the running server holds the log, and no source reads topic {topic}: stop the server to write to it"))
         })?;
-        for step in records.chunks(STEP_RECORDS) {
-            let path = format!("/v1/sources/{}/events", escaped(&source.name));
-            server.send(&path, frames::CONTENT_TYPE, &frames::write(step))?;
+        let path = format!("/v1/sources/{}/events", escaped(&source.name));
+        let (records_max, bytes_max) = (STEP_RECORDS.min(context.config.records_max), context.config.request_bytes_max as usize);
+        let mut done = 0;
+        while done < count {
+            let mut bytes = 0;
+            let fits = |line: &&Vec<u8>| {
+                bytes += line.len() + frames::LENGTH_BYTES;
+                bytes <= bytes_max
+            };
+            let step = records[done..].iter().take(records_max).take_while(fits).count().max(1);
+            let sent = server.send(&path, frames::CONTENT_TYPE, &frames::write(&records[done..done + step]));
+            sent.map_err(|error| error.context(format_args!("{done} of {count} records are appended, and of the next it is not known")))?;
+            done += step;
         }
     } else {
         let mut writer = system_of(context, topic, &arguments.which, Mode::ReadWrite)?.writer()?;
@@ -338,12 +348,15 @@ fn append(context: &Context, arguments: &WriteArguments) -> Result<()> {
 
 fn trim(context: &Context, arguments: &TrimArguments) -> Result<()> {
     let topic = &arguments.topic;
-    let (before, keep) = (arguments.before.map(|before| IngestTime(before.0)), arguments.keep.as_deref().map(config::bytes).transpose()?);
+    let (before, keep) = (arguments.before.map(|before| IngestTime(before.0)), arguments.keep.as_deref().map(size).transpose()?);
     let (records, bytes, unread) = match Client::of_running(context) {
         Some(server) => {
             let request = TrimRequest { topic: topic.clone(), before: before.map(|before| before.0), bytes: keep };
             let name = request.lay(&context.config.data)?;
-            let answer = server.post("/v1/admin/trim", &json!({"request": name}))?;
+            let answer = server.post("/v1/admin/trim", &json!({"request": name}));
+            // Taken, or nobody's.
+            let _ = std::fs::remove_file(context.config.data.join(&name));
+            let answer = answer?;
             let of = |field: &str| answer[field].as_u64().unwrap_or_default();
             (of("records"), of("bytes"), of("unread"))
         }
@@ -356,6 +369,14 @@ fn trim(context: &Context, arguments: &TrimArguments) -> Result<()> {
     let waits = if unread > 0 { format!("; {unread} more stay until they are read") } else { String::new() };
     let text = format!("{topic}: {} dropped, {bytes} bytes{waits}", definitions::counted(records as usize, "record"));
     context.print.one(&text, &json!({"topic": topic, "records": records, "bytes": bytes, "unread": unread}))
+}
+
+/// Bytes, of which a number alone may be a slip.
+fn size(text: &str) -> Result<u64> {
+    match text.bytes().all(|byte| byte.is_ascii_digit()) {
+        true => Err(Error::input(format!("--keep {text}: say of what, such as {text}MiB or {text}GiB"))),
+        false => config::bytes(text),
+    }
 }
 
 fn lines(file: &str) -> Result<Vec<Vec<u8>>> {

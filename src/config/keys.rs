@@ -146,10 +146,12 @@ pub fn retention(text: &str) -> Result<Retention> {
     if let Some(age) = Span::parse(text) {
         return Ok(Retention { age: Some(age), bytes: None });
     }
-    if let Ok(bytes) = bytes(text) {
+    // A number alone may be meant as days as well.
+    let size = |text: &str| bytes(text).ok().filter(|_| !text.trim().bytes().all(|byte| byte.is_ascii_digit()));
+    if let Some(bytes) = size(text) {
         return Ok(Retention { age: None, bytes: Some(bytes) });
     }
-    let both = |at: usize| Some((Span::parse(&text[..at])?, bytes(&text[at + 1..]).ok()?));
+    let both = |at: usize| Some((Span::parse(&text[..at])?, size(&text[at + 1..])?));
     let (age, size) = text.match_indices([' ', ',']).find_map(|(at, _)| both(at)).ok_or_else(wrong)?;
     Ok(Retention { age: Some(age), bytes: Some(size) })
 }

@@ -37,6 +37,14 @@ fn later_layers_win_and_are_named() {
 }
 
 #[test]
+fn a_retention_says_of_what_it_is() {
+    for text in ["90", "'90'", "'30d 1'", "'5 '"] {
+        let refused = with_file(&format!("[retention]\nsources = {text}"), &[], &[]).unwrap_err();
+        assert!(refused.to_string().contains("30d 1GiB"), "{text}: {refused}");
+    }
+}
+
+#[test]
 fn secrets_are_taken_and_not_shown() {
     let file =
         "[kafka.options]\n'sasl.password' = 'one'\n'ssl.key.pem' = 'two'\n'ssl.key.location' = 'there'\n[s3]\nsecret_access_key = 'three'";

@@ -81,6 +81,8 @@ fn wait(shared: &Shared, interval: Duration, stop: &Receiver<()>) -> bool {
     let started = Instant::now();
     loop {
         let left = interval.saturating_sub(started.elapsed());
+        // Whoever finds that nothing can be written any more ends the engine; this one looks where nobody else does.
+        let _ = shared.check();
         if matches!(stop.recv_timeout(left.min(LOOK)), Err(RecvTimeoutError::Disconnected)) {
             return true;
         }

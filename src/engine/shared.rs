@@ -389,6 +389,11 @@ impl Shared {
 
     /// The error that ended the engine, as one that a caller can act on.
     pub fn check(&self) -> Result<()> {
+        if let Some(error) = self.logs.embedded.broken()
+            && self.failed.lock().is_none()
+        {
+            self.fail(error.clone());
+        }
         match &*self.failed.lock() {
             Some(error) if error.kind() == ErrorKind::Unavailable => Err(error.clone()),
             Some(error) => Err(error.clone().context("the engine has stopped")),

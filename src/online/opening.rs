@@ -88,6 +88,9 @@ pub(super) fn families(cache: &Cache, buffer_bytes: usize) -> Vec<ColumnFamilyDe
 pub(super) fn failure(folder: &Path, error: &rocksdb::Error) -> Error {
     let text = error.to_string();
     let folder = folder.display();
+    if text.contains("Too many open files") {
+        return Error::unavailable(format!("{folder}: this process may open no more files ({text}); raise the limit (ulimit -n)"));
+    }
     if text.contains("lock") && (text.contains("LOCK") || text.contains("No locks available")) {
         return Error::conflict(format!(
             "the data folder {folder} is in use by another process; end that process or choose another folder with --data"

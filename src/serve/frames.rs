@@ -6,7 +6,7 @@ use super::error::Refusal;
 /// What such a body calls itself.
 pub const CONTENT_TYPE: &str = "application/vnd.forebay.records";
 /// Of a length: an unsigned number, the highest byte first.
-const LENGTH_BYTES: usize = 4;
+pub const LENGTH_BYTES: usize = 4;
 
 /// Records as a body. Each is shorter than 4 GiB.
 #[must_use]

@@ -18,7 +18,7 @@ mod walk;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use parking_lot::{Mutex, MutexGuard, RwLock};
 use rocksdb::{
@@ -76,6 +76,8 @@ struct Inner {
     /// Of a log that is open to write.
     written: Option<Written>,
     damage: Damage,
+    /// Why the first write failed that did: RocksDB takes none after it until it is opened again.
+    broken: OnceLock<Error>,
 }
 
 /// How many writes the log was given.
@@ -128,6 +130,12 @@ impl Log {
         let met = self.inner.damage.met(&self.inner.store, &["default", keys::BLOCKS]);
         let met = met.map_err(|error| self.inner.failed("ending compactions", &error))?;
         Ok(met.map(|met| Error::corrupt(format!("a table is damaged ({met}); {REMEDY}"))))
+    }
+
+    /// Why the log takes nothing any more; `None` while it does.
+    #[must_use]
+    pub fn broken(&self) -> Option<&Error> {
+        self.inner.broken.get()
     }
 
     /// The largest `upto` that a writer of that name was given.
@@ -204,7 +212,8 @@ impl Drop for Inner {
 impl Inner {
     fn new(folder: &Path, mode: Mode, store: DB, clock: Arc<dyn Clock>, written: Option<Written>, damage: Damage) -> Self {
         let (topics, change, trimmed) = Default::default();
-        Self { folder: folder.to_owned(), mode, store, clock, topics, change, trimmed, written, damage }
+        let broken = OnceLock::new();
+        Self { folder: folder.to_owned(), mode, store, clock, topics, change, trimmed, written, damage, broken }
     }
 
     fn writable(&self) -> Result<()> {
@@ -255,7 +264,9 @@ impl Inner {
         options.set_sync(true);
         let mut writes = written.writes.lock();
         batch.put(keys::WRITES, (*writes + 1).to_be_bytes());
-        self.store.write_opt(batch, &options).map_err(|error| self.failed(doing, &error))?;
+        if let Err(error) = self.store.write_opt(batch, &options) {
+            return Err(self.broken.get_or_init(|| self.failed(doing, &error)).clone());
+        }
         *writes += 1;
         written.mark.set(*writes);
         Ok(())
@@ -441,12 +452,16 @@ fn store_error(folder: &Path, doing: &str, message: &str) -> Error {
     let folder = folder.display();
     let lower = message.to_ascii_lowercase();
     let is = |words: &[&str]| words.iter().any(|word| lower.contains(word));
+    if is(&["too many open files"]) {
+        let text = format!("{doing} in {folder}: this process may open no more files ({message}); raise the limit (ulimit -n)");
+        return Error::unavailable(text);
+    }
     if is(&["lock file", "lock hold", "/lock:"]) {
         let text = format!("{doing} in {folder}: another process has it open; stop that one, or choose another folder with --data");
         return Error::conflict(text);
     }
     let (kind, remedy) = if is(&["no space left", "disk quota"]) {
-        (ErrorKind::Unavailable, "the disk is full; free some space, and restart forebay if it does not go on by itself")
+        (ErrorKind::Unavailable, "the disk is full; free some space and start again: nothing that was acknowledged is lost")
     } else if is(&["permission denied", "read-only file system"]) {
         (ErrorKind::Input, "give this user the right to write there, or choose another folder with --data")
     } else if is(&["corruption", "checksum", "no such file"]) {

@@ -102,8 +102,10 @@ pub(super) async fn serve(stream: TcpStream, place: Place, routes: Routes, state
             Some(Refusal { status: StatusCode::REQUEST_TIMEOUT, ..Refusal::bad("too_slow", None, message) })
         }
         End::Ordered(order) => match course.phase() {
-            Phase::Head | Phase::Body | Phase::Answer if *order == Order::Cut => {
-                Some(Refusal::unavailable("stopping", "the server stops: ask again"))
+            Phase::Head | Phase::Body if *order == Order::Cut => Some(Refusal::unavailable("stopping", "the server stops: ask again")),
+            Phase::Answer if *order == Order::Cut => {
+                let message = "the server stops before the answer is there: what was to be written may be, look before it is sent again";
+                Some(Refusal::unavailable("stopping", message))
             }
             Phase::Head | Phase::Body => Some(crowded(&state)),
             _ => None,

@@ -43,7 +43,10 @@ pub(super) async fn serve(listener: TcpListener, state: Arc<State>, shutdown: im
     let stopped = async {
         shutdown.await;
         state.stop();
-        tokio::time::sleep(state.limits.shutdown_delay).await;
+        // An engine that ended by itself answers nothing more.
+        if state.handle.readiness().state != "failed" {
+            tokio::time::sleep(state.limits.shutdown_delay).await;
+        }
     };
     tokio::select! {
         () = accept(&listener, &state, &crowd, &routes) => {}
