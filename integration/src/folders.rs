@@ -87,3 +87,20 @@ pub fn copy(from: &Path, to: &Path) {
         }
     }
 }
+
+/// Changes some bytes in the middle of the largest file below a folder with that ending.
+///
+/// # Panics
+/// When there is none.
+pub fn damage_largest(folder: &Path, ending: &str) {
+    fn below(folder: &Path) -> Vec<PathBuf> {
+        let entries = std::fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry").path());
+        entries.flat_map(|path| if path.is_dir() { below(&path) } else { vec![path] }).collect()
+    }
+    let files = below(folder).into_iter().filter(|path| path.extension().is_some_and(|own| own == ending));
+    let file = files.max_by_key(|path| std::fs::metadata(path).expect("a file").len()).expect("a file with that ending");
+    let mut bytes = std::fs::read(&file).expect("a file");
+    let middle = bytes.len() / 2;
+    bytes[middle..middle + 8].iter_mut().for_each(|byte| *byte ^= 0x5a);
+    std::fs::write(&file, bytes).expect("a file");
+}

@@ -3,7 +3,7 @@
 
 use std::fs;
 
-use forebay_integration::folders::copy;
+use forebay_integration::folders::{copy, damage_largest};
 use forebay_integration::harness::{Ended, Project};
 use serde_json::{Value as Json, json};
 
@@ -162,7 +162,7 @@ fn a_damaged_log_is_made_again_without_what_it_says() {
             server.wait_for_seq(40 * EACH as usize);
             server.kill();
         }
-        damage(&project, kind);
+        damage_largest(&project.data().join("log"), kind);
         let events_before = if kind == "log" { 40 * EACH } else { 20 * EACH };
         let refused = project.run(&["rebuild", "log"]);
         assert_eq!(refused.code, Some(1), "{read_all} {kind}: {refused:?}");
@@ -187,17 +187,6 @@ fn a_damaged_log_is_made_again_without_what_it_says() {
         let nothing = project.run(&["rebuild", "log"]).ok();
         assert!(nothing.stdout.contains("nothing was changed"), "{nothing:?}");
     }
-}
-
-/// Flips bytes of the log in the middle of its largest file of that kind.
-fn damage(project: &Project, kind: &str) {
-    let files = fs::read_dir(project.data().join("log")).expect("a log").map(|entry| entry.expect("a file").path());
-    let of_kind = files.filter(|path| path.extension().is_some_and(|extension| extension == kind));
-    let file = of_kind.max_by_key(|path| fs::metadata(path).expect("a file").len()).expect("a file of that kind");
-    let mut bytes = fs::read(&file).expect("a file");
-    let middle = bytes.len() / 2;
-    bytes[middle..middle + 8].iter_mut().for_each(|byte| *byte ^= 0x5a);
-    fs::write(&file, bytes).expect("a file");
 }
 
 /// The same where small blocks of several partitions and topics lie in one block of a table.

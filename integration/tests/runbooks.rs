@@ -2,13 +2,12 @@
 //! and of late events are followed where these are tested.
 
 use std::fs;
-use std::path::PathBuf;
 use std::process::Command;
 
 use forebay_integration::answers::read_json;
 use forebay_integration::chance::Chance;
 use forebay_integration::documents::{blocks, document, initial, runbook, shell};
-use forebay_integration::folders::here;
+use forebay_integration::folders::{damage_largest, here};
 use forebay_integration::harness::{Project, ndjson};
 use forebay_integration::oracle::cell::rfc3339;
 use serde_json::{Value as Json, json};
@@ -53,20 +52,6 @@ fn values(project: &Project) -> Vec<String> {
     (0..7).map(value).collect()
 }
 
-/// The largest file below a part of the data folder with that ending, with some bytes in its middle changed.
-fn damage(project: &Project, part: &str, kind: &str) {
-    fn below(folder: PathBuf) -> Vec<PathBuf> {
-        let entries = fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry").path());
-        entries.flat_map(|path| if path.is_dir() { below(path) } else { vec![path] }).collect()
-    }
-    let files = below(project.data().join(part)).into_iter().filter(|path| path.extension().is_some_and(|ending| ending == kind));
-    let file = files.max_by_key(|path| fs::metadata(path).expect("a file").len()).expect("a file of that kind");
-    let mut bytes = fs::read(&file).expect("a file");
-    let middle = bytes.len() / 2;
-    bytes[middle..middle + 8].iter_mut().for_each(|byte| *byte ^= 0x5a);
-    fs::write(&file, bytes).expect("a file");
-}
-
 #[test]
 fn every_runbook_is_followed_by_a_test() {
     let text = document("operations.md");
@@ -89,19 +74,19 @@ fn damaged_parts_are_found_and_built_again() {
     let find = &runbook("Damage")[0];
     let clean = step(&project, find, 0);
     assert!(clean.contains("every checksum matches"), "{clean}");
-    damage(&project, "offline", "parquet");
+    damage_largest(&project.data().join("offline"), "parquet");
     assert!(step(&project, find, 1).contains("forebay rebuild offline"));
     let rebuild = runbook("Build Parquet again");
     let _ = step(&project, &rebuild[0], 0);
     let _ = step(&project, find, 0);
     // Where everything is there, nothing is given up.
     let _ = step(&project, &rebuild[1], 0);
-    damage(&project, "online", "sst");
+    damage_largest(&project.data().join("online"), "sst");
     assert!(step(&project, find, 1).contains("forebay rebuild state"));
     let _ = step(&project, &runbook("Build the state again")[0], 0);
     let _ = step(&project, find, 0);
     assert_eq!(values(&project), before);
-    damage(&project, "log", "blob");
+    damage_largest(&project.data().join("log"), "blob");
     let found = step(&project, find, 1);
     assert!(found.contains("forebay rebuild log"), "{found}");
     let give_up = runbook("The log without what cannot be read");
