@@ -373,7 +373,7 @@ fn trim(context: &Context, arguments: &TrimArguments) -> Result<()> {
 
 /// Bytes, of which a number alone may be a slip.
 fn size(text: &str) -> Result<u64> {
-    match text.bytes().all(|byte| byte.is_ascii_digit()) {
+    match text != "0" && text.bytes().all(|byte| byte.is_ascii_digit()) {
         true => Err(Error::input(format!("--keep {text}: say of what, such as {text}MiB or {text}GiB"))),
         false => config::bytes(text),
     }

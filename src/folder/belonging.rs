@@ -129,7 +129,7 @@ fn missing(part: Part, parts: &Parts) -> String {
             "online/ is missing: put it back, or {ONE_COPY}; where it is lost, `forebay rebuild state` builds it from offline/ and log/"
         ),
         Part::Offline => format!(
-            "offline/ is missing: put it back, or {ONE_COPY}; where it is lost, `forebay rebuild offline` builds it from what the log holds"
+            "offline/ is missing (or its manifest is): put it back, or {ONE_COPY}; where it is lost, `forebay rebuild offline` builds it from what the log holds"
         ),
     }
 }
