@@ -18,6 +18,7 @@ const ROOMS: &[(&str, u8, &[&str])] = &[
     ("json", 0, &["*"]),
     ("key", 0, &["*"]),
     ("mark", 0, &["*"]),
+    ("background", 0, &["*"]),
     ("record", 0, &["*"]),
     ("copying", 0, &["*"]),
     ("time", 0, &["*"]),
@@ -54,7 +55,8 @@ const PLANNERS: &[&str] = &["language", "proof", "demo", "cli"];
 /// A vendor's crate, and the folders in which it may be named.
 const VENDORS: &[(&str, &[&str])] = &[
     ("rdkafka", &["src/log/kafka"]),
-    ("rocksdb", &["src/copying.rs", "src/online", "src/log/embedded"]),
+    ("rocksdb", &["src/background.rs", "src/copying.rs", "src/online", "src/log/embedded"]),
+    ("librocksdb_sys", &["src/background.rs"]),
     ("datafusion", &["src/language", "src/training"]),
     ("ort", &["src/model"]),
     ("axum", &["src/serve"]),
