@@ -5,6 +5,7 @@
 use std::ffi::{CStr, c_char, c_void};
 use std::ptr::null_mut;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use librocksdb_sys as ffi;
 use parking_lot::Mutex;
@@ -14,8 +15,12 @@ use rocksdb::{AsRawPtr, DB, Options};
 const COMPACTION: u32 = 1;
 
 /// The damage that compactions met; shared with the listener.
-#[derive(Clone, Debug, Default)]
-pub struct Damage(Arc<Mutex<Option<String>>>);
+#[derive(Debug, Default)]
+pub struct Damage {
+    met: Arc<Mutex<Option<String>>>,
+    /// Compactions are given up, which is said once.
+    gave_up: AtomicBool,
+}
 
 impl Damage {
     /// What was met first; `None` where nothing was. The store's compactions are given up then, until it is opened again: each
@@ -24,8 +29,8 @@ impl Damage {
     /// # Errors
     /// What RocksDB says.
     pub fn met(&self, store: &DB, families: &[&str]) -> Result<Option<String>, rocksdb::Error> {
-        let met = self.0.lock().clone();
-        if met.is_some() {
+        let met = self.met.lock().clone();
+        if met.is_some() && !self.gave_up.swap(true, Ordering::Relaxed) {
             for family in families.iter().filter_map(|name| store.cf_handle(name)) {
                 store.set_options_cf(family, &[("disable_auto_compactions", "true")])?;
             }
@@ -35,7 +40,7 @@ impl Damage {
 
     /// Lets a store that is opened with these options go on after damage that its compactions meet.
     pub fn listen(&self, options: &mut Options) {
-        let state = Arc::into_raw(Arc::clone(&self.0));
+        let state = Arc::into_raw(Arc::clone(&self.met));
         #[expect(
             unsafe_code,
             reason = "the state is given away, and freed by `forget` with the listener, which the options own from here on; each function \

@@ -41,6 +41,14 @@ impl Way {
     }
 }
 
+/// Puts a file that nobody changes any more at another place: by a link where that can be made, else by a copy that is durable.
+pub fn link_or_copy(from: &Path, to: &Path) -> std::io::Result<()> {
+    match fs::hard_link(from, to) {
+        Ok(()) => Ok(()),
+        Err(_) => fs::copy(from, to).and_then(|_| fs::File::open(to)?.sync_all()),
+    }
+}
+
 /// A copy that is being made.
 pub struct Copying<'db> {
     db: &'db DB,

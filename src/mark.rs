@@ -107,6 +107,18 @@ pub fn open_whole<D>(
     }
 }
 
+/// Opens a store to read beside a process that may write: that one may drop a file between the reading of what files there are
+/// and a file's opening, so that it is looked again.
+pub fn look_again<D>(open: impl Fn() -> Result<D>) -> Result<D> {
+    let mut opened = open();
+    for _ in 0..3 {
+        if opened.is_err() {
+            opened = open();
+        }
+    }
+    opened
+}
+
 fn failed(path: &Path, error: &std::io::Error) -> Error {
     let what = format!("cannot use {}: {error}", path.display());
     match error.kind() {

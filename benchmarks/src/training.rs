@@ -6,8 +6,7 @@ use arrow::array::{Int64Array, TimestampMicrosecondArray};
 use arrow::datatypes::{Field, Schema};
 use arrow::record_batch::RecordBatch;
 use forebay::demo::payments::{Generator, Options};
-use forebay::engine::recent_events;
-use forebay::offline::Store;
+use forebay::engine;
 use forebay::training::{Request, Spine, training_set as make};
 use forebay::{DataType, Error, Result};
 
@@ -31,8 +30,7 @@ pub fn training_set(setting: &Setting, figures: &mut Figures) -> Result<()> {
     let mut fastest = f64::INFINITY;
     for _ in 0..3 {
         let (seconds, made) = timed(|| {
-            let store = Store::open_read_only(&setting.config.data.join("offline"))?;
-            let recent = recent_events(&setting.config, &plan, store.upto())?;
+            let (store, recent) = engine::events(&setting.config, &plan)?;
             let spine = Spine::new(Arc::clone(&schema), vec![spine.clone()]);
             let request = Request { vector: "user_16".to_owned(), spine, time: None, event: None, as_known: false };
             runtime.block_on(make(&plan, &store, recent, request))

@@ -242,6 +242,10 @@ fn a_stopped_folder_is_copied_bit_for_bit_by_links() {
     let kept = project.run(&["checkpoint", "backup", "--keep", "2"]).ok();
     assert!(kept.stdout.contains("1 older ones are removed"), "{}", kept.stdout);
     assert!(!project.path("backup/00000001").exists());
+    // One that cannot be removed: the new one counts all the same.
+    fs::create_dir_all(project.path("backup/00000002.partial/in the way")).expect("a folder");
+    let made = project.run(&["checkpoint", "backup", "--keep", "2"]).ok();
+    assert!(made.stdout.contains("older ones cannot be removed") && project.path("backup/00000004").exists(), "{}", made.stdout);
 }
 
 #[test]

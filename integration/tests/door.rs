@@ -260,3 +260,24 @@ fn pushes_keep_to_the_limits_of_the_server() {
     server.wait_for_seq(7_000);
     assert_eq!(server.stop(), Some(0));
 }
+
+/// Who waits for a position keeps a connection: half of them at most, so that others are answered.
+#[test]
+fn lookups_that_wait_leave_connections_to_others() {
+    // What is waited for may still come: its broker is away.
+    let project = Project::new(&format!("{DEFINITIONS}source far (k bigint, t timestamp) from kafka 'far' event time t;\n"));
+    project.write("forebay.toml", "connections_max = 8\n[kafka]\nbootstrap = \"127.0.0.1:1\"\n");
+    let server = project.serve();
+    let body = r#"{"keys":[{"k":1}],"after":[{"source":"far","partition":0,"offset":7}],"wait_ms":30000}"#;
+    let waiting: Vec<Raw> = (0..7)
+        .map(|_| {
+            let mut raw = Raw::connect(&server.address);
+            raw.send(post(LOOKUP, body));
+            raw
+        })
+        .collect();
+    wait_for("lookups that wait", || (server.metric("forebay_waiting_lookups", "") == 4.0).then_some(()));
+    let _ = answered(&server);
+    drop(waiting);
+    assert_eq!(server.stop(), Some(0));
+}

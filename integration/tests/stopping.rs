@@ -153,7 +153,9 @@ fn while_it_starts_it_says_so() {
 
 #[test]
 fn a_lookup_that_waits_holds_nothing_up_and_a_second_signal_ends_at_once() {
-    let project = Project::new(DEFINITIONS);
+    // What is waited for may still come: its broker is away.
+    let project = Project::new(&format!("{DEFINITIONS}source far (k bigint, t timestamp) from kafka 'far' event time t;\n"));
+    project.write("forebay.toml", "[kafka]\nbootstrap = \"127.0.0.1:1\"\n");
     let _ = project.push("events", &events(10)).ok();
     for second in [false, true] {
         let mut server = spawned(&project, &[]);
@@ -162,12 +164,17 @@ fn a_lookup_that_waits_holds_nothing_up_and_a_second_signal_ends_at_once() {
             let announced: Json = serde_json::from_str(&text).ok()?;
             (announced["pid"] == server.id()).then(|| announced["listen"].as_str().map(str::to_owned))?
         });
+        let asked = address.clone();
         let waiting = std::thread::spawn(move || {
-            let body = json!({"keys": [{"k": 1}], "after": [{"source": "events", "partition": 0, "offset": 11}], "wait_ms": 30_000});
+            let body = json!({"keys": [{"k": 1}], "after": [{"source": "far", "partition": 0, "offset": 7}], "wait_ms": 30_000});
             // It is cut off: whatever comes of it is no matter here.
-            drop(ureq::post(format!("http://{address}/v1/vectors/v/lookup")).send(body.to_string().as_bytes()));
+            let request = ureq::post(format!("http://{asked}/v1/vectors/v/lookup")).header("content-type", "application/json");
+            drop(request.send(body.to_string().as_bytes()));
         });
-        std::thread::sleep(Duration::from_millis(500));
+        wait_for("the lookup to wait", || {
+            let metrics = ureq::get(format!("http://{address}/metrics")).call().ok()?.body_mut().read_to_string().ok()?;
+            metrics.contains("\nforebay_waiting_lookups 1").then_some(())
+        });
         send("-TERM", server.id());
         if second {
             std::thread::sleep(Duration::from_millis(200));
@@ -182,6 +189,8 @@ fn a_lookup_that_waits_holds_nothing_up_and_a_second_signal_ends_at_once() {
         waiting.join().expect("the request ended");
     }
     let _ = project.run_with_input(&["push", "events", "-"], ndjson(&events(3)).as_bytes()).ok();
-    project.catch_up();
+    let server = project.serve();
+    server.wait_for_seq(13);
+    assert_eq!(server.stop(), Some(0));
     assert_eq!(held(&project, "events"), 13);
 }

@@ -19,10 +19,7 @@ use crate::error::Result;
 pub(super) struct Arguments {}
 
 pub(super) fn run(context: &Context, _arguments: &Arguments) -> Result<Outcome> {
-    let data = &context.config.data;
-    if !data.is_dir() {
-        return Err(Error::not_found(format!("there is no data folder {}: name it with --data", data.display())));
-    }
+    let data = context.existing_data()?;
     let mut definitions = PartCheck { part: "definitions", bytes: 0, faults: Vec::new(), unverified: Vec::new(), rebuilt: None };
     let plan = match Applied::load(context) {
         Ok(Some(applied)) => {

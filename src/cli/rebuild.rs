@@ -41,6 +41,7 @@ pub(super) struct LogArguments {
 }
 
 pub(super) fn run(context: &Context, command: &Command) -> Result<Outcome> {
+    context.existing_data()?;
     match command {
         Command::State => state(context),
         Command::Log(arguments) => log(context, arguments.give_up),

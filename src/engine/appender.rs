@@ -35,7 +35,7 @@ impl Appender {
             return Err(Error::not_found(format!("there is no source {source}; there are: {}", known.join(", "))));
         };
         let (folder, log, progress) = Written::log(&config.data, clock)?;
-        let frontiers = stored_frontiers(progress, &source.name);
+        let frontiers = stored_frontiers(&progress, &source.name);
         Ok(Self { logs: logs(config, plan, log), source: source.clone(), frontiers, _folder: folder })
     }
 
@@ -57,7 +57,7 @@ pub fn push_without_engine<P: AsRef<[u8]>>(
 }
 
 /// The frontiers of a source's partitions as of the last commit; none where there was none.
-pub fn stored_frontiers(progress: Progress, source: &str) -> Frontiers {
-    let of_source = progress.partitions.into_iter().filter(|partition| partition.source == source);
+pub fn stored_frontiers(progress: &Progress, source: &str) -> Frontiers {
+    let of_source = progress.partitions.iter().filter(|partition| partition.source == source);
     of_source.filter_map(|partition| Some((Partition(partition.partition), EventTime(partition.frontier?)))).collect()
 }

@@ -171,7 +171,7 @@ impl DeadLetters {
 
     /// Puts some back.
     pub fn replay(&self, source: &Source, asked: &ReplayRequest) -> Result<Replayed> {
-        replay(&self.logs, source, &stored_frontiers(self.progress.clone(), &source.name), asked)
+        replay(&self.logs, source, &stored_frontiers(&self.progress, &source.name), asked)
     }
 }
 

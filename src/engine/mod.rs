@@ -80,7 +80,7 @@ pub use handle::Handle;
 pub use lookup::Tried;
 pub use push::Rehearsal;
 pub use reaccept::accepted_again;
-pub use recover::{events, recent_events};
+pub use recover::events;
 pub use retention::trim_without_engine;
 pub use summary::{SourceSummary, Summary};
 

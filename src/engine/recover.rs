@@ -265,18 +265,6 @@ pub fn apply_in_memory(shared: &Arc<Shared>, restored: Restored) -> Result<()> {
     Ok(())
 }
 
-/// Committed events that Parquet does not hold yet, those after `after`, with the columns that their sources have in these
-/// definitions; works beside a running engine.
-///
-/// # Errors
-/// `Input` where the stored events and the definitions do not go together.
-pub fn recent_events(config: &Config, plan: &Plan, after: Seq) -> Result<Vec<EventBatch>> {
-    match super::has_state(&config.data) {
-        true => recent_of(&super::open_events(config, plan)?.store, plan, after),
-        false => Ok(Vec::new()),
-    }
-}
-
 /// All committed events, also beside a running engine: the Parquet log, and those that it did not hold when it was opened. The
 /// log is to be read again (`reload`) before its files are used, since events may have moved there meanwhile.
 ///

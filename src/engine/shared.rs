@@ -214,7 +214,7 @@ pub struct Shared {
     pub cuts: watch::Sender<()>,
     problems: Problems,
     /// The error that ended the engine.
-    failed: Mutex<Option<Error>>,
+    failed: OnceLock<Error>,
     stopping: AtomicBool,
     /// Whether the clock was set ahead lately: by it everything is old.
     clock_is_ahead: AtomicBool,
@@ -283,7 +283,7 @@ impl Shared {
             applied_more: Condvar::new(),
             cuts: watch::Sender::new(()),
             problems: Problems::default(),
-            failed: Mutex::new(None),
+            failed: OnceLock::new(),
             stopping: AtomicBool::new(false),
             clock_is_ahead: AtomicBool::new(false),
             stop_asked: OnceLock::new(),
@@ -379,10 +379,8 @@ impl Shared {
 
     /// Ends the engine with the first error that it cannot go on after.
     pub fn fail(&self, error: Error) {
-        let mut failed = self.failed.lock();
-        if failed.is_none() {
+        if self.failed.set(error.clone()).is_ok() {
             tracing::error!("the engine stops: {error}");
-            *failed = Some(error);
         }
         self.stop();
     }
@@ -390,11 +388,11 @@ impl Shared {
     /// The error that ended the engine, as one that a caller can act on.
     pub fn check(&self) -> Result<()> {
         if let Some(error) = self.logs.embedded.broken()
-            && self.failed.lock().is_none()
+            && self.failed.get().is_none()
         {
             self.fail(error.clone());
         }
-        match &*self.failed.lock() {
+        match self.failed.get() {
             Some(error) if error.kind() == ErrorKind::Unavailable => Err(error.clone()),
             Some(error) => Err(error.clone().context("the engine has stopped")),
             None => Ok(()),

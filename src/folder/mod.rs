@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 pub use self::about::io_error;
 pub use self::belonging::{Extent, LogPart, OfflinePart, OnlinePart, Parts, ReadPosition, Stands, objections};
 pub use self::owner::{Presence, Running};
-pub use self::parts::{OUTBOX_WRITER, Stored, Written, faults, next_output, none_missing};
+pub use self::parts::{OUTBOX_WRITER, Stored, Written, extent, faults, next_output, none_missing, read_positions};
 
 use self::about::About;
 use self::owner::Lock;
@@ -90,12 +90,6 @@ impl Folder {
     #[must_use]
     pub fn part(&self, part: Part) -> PathBuf {
         self.path.join(part.name())
-    }
-
-    /// Where the definitions lie that were applied last.
-    #[must_use]
-    pub fn definitions(&self) -> PathBuf {
-        self.path.join("definitions")
     }
 
     /// `None` in a folder of before, which the next start gives one, and in one that is empty.

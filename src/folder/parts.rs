@@ -205,34 +205,41 @@ fn of_offline(folder: &Folder, before: &offline::Store, after: &offline::Store) 
 }
 
 fn of_online(online: &Store, log: Option<&Log>) -> Result<OnlinePart> {
-    let (progress, readings) = (online.progress()?, online.readings()?);
-    let mut read = Vec::new();
-    for partition in &progress.partitions {
-        let Some(Reading { log: Destination::Embedded, topic, partitions, .. }) = readings.get(&partition.source) else { continue };
-        let number = Partition(partition.partition);
-        let last = partitions.get(&partition.partition).and_then(|partition| partition.last);
-        let extent = log.map_or(Ok(Extent::default()), |log| extent(log, topic, number))?;
-        let last = match (log, last) {
-            (Some(log), Some(last)) if extent.end > Offset(0) => stands(log, topic, number, extent, last)?,
-            _ => Stands::NotHeld,
-        };
-        read.push(ReadPosition { topic: topic.clone(), partition: number, next: Offset(partition.next), extent, last });
-    }
+    let progress = online.progress()?;
     Ok(OnlinePart {
         identity: online.folder()?,
         committed: progress.committed,
         first_block: online.first_block()?.unwrap_or(progress.committed.next()),
         outputs: progress.outputs,
         published: online.published()?,
-        read,
+        read: read_positions(online, log)?,
     })
 }
 
+/// How far the partitions of the embedded log were read, and what the log says of each where it is asked.
+pub fn read_positions(online: &Store, log: Option<&Log>) -> Result<Vec<ReadPosition>> {
+    let (progress, readings) = (online.progress()?, online.readings()?);
+    let mut read = Vec::new();
+    for partition in &progress.partitions {
+        let Some(Reading { log: Destination::Embedded, topic, partitions, .. }) = readings.get(&partition.source) else { continue };
+        let number = Partition(partition.partition);
+        let last = partitions.get(&partition.partition).and_then(|partition| partition.last);
+        let extent = log.map_or_else(Extent::default, |log| extent(log, topic, number));
+        let last = match (log, last) {
+            (Some(log), Some(last)) if extent.end > Offset(0) => stands(log, topic, number, extent, last)?,
+            _ => Stands::NotHeld,
+        };
+        read.push(ReadPosition { topic: topic.clone(), partition: number, next: Offset(partition.next), extent, last });
+    }
+    Ok(read)
+}
+
 /// What a partition of the log holds; nothing where the log has no such partition.
-fn extent(log: &Log, topic: &str, partition: Partition) -> Result<Extent> {
+#[must_use]
+pub fn extent(log: &Log, topic: &str, partition: Partition) -> Extent {
     let topics = log.topics();
     let found = topics.iter().find(|held| held.name == topic).and_then(|held| held.partitions.get(partition.0 as usize));
-    Ok(found.map_or(Extent::default(), |held| Extent { start: held.start, end: held.end }))
+    found.map_or_else(Extent::default, |held| Extent { start: held.start, end: held.end })
 }
 
 fn stands(log: &Log, topic: &str, partition: Partition, extent: Extent, last: LastRead) -> Result<Stands> {

@@ -9,11 +9,12 @@ use std::sync::Arc;
 use super::aside::{Replacement, failed};
 use super::{Lost, Rebuilt};
 use crate::config::Config;
+use crate::copying::link_or_copy;
 use crate::error::{Error, ErrorKind, Result};
-use crate::folder::{Folder, OUTBOX_WRITER, Part};
+use crate::folder::{Folder, OUTBOX_WRITER, Part, extent, read_positions};
 use crate::id::{Offset, Partition};
 use crate::log::embedded::{Known, Log, Loss, Mended, Mode};
-use crate::online::{Destination, Reading, Store};
+use crate::online::Store;
 use crate::time::Clock;
 
 /// Makes the log anew without what cannot be read of it, and puts it in the place of the one that is there. Says that nothing
@@ -67,25 +68,17 @@ pub fn rebuild_log(config: &Config, clock: Arc<dyn Clock>, gives_up: bool) -> Re
 /// What the online store knows of the log; nothing where it is damaged itself, and to be built again after the log.
 fn known(folder: &Folder) -> Result<Known> {
     let Ok(online) = Store::open_read_only(&folder.part(Part::Online), 8 << 20) else { return Ok(Known::default()) };
-    let (progress, readings) = (online.progress()?, online.readings()?);
     let mut next: BTreeMap<(String, Partition), Offset> = BTreeMap::new();
-    for read in &progress.partitions {
-        if let Some(Reading { log: Destination::Embedded, topic, .. }) = readings.get(&read.source) {
-            let reached = next.entry((topic.clone(), Partition(read.partition))).or_default();
-            *reached = (*reached).max(Offset(read.next));
-        }
+    for read in read_positions(&online, None)? {
+        let reached = next.entry((read.topic, read.partition)).or_default();
+        *reached = (*reached).max(read.next);
     }
     Ok(Known { next, written: Some((OUTBOX_WRITER.to_owned(), online.published()?)).filter(|(_, upto)| *upto > 0) })
 }
 
 /// Whether the log ends where it is known to have come, or behind.
 fn reaches(log: &Log, known: &Known) -> Result<bool> {
-    let topics = log.topics();
-    let end = |topic: &str, partition: Partition| {
-        let topic = topics.iter().find(|held| held.name == topic)?;
-        topic.partitions.get(partition.0 as usize).map(|held| held.end)
-    };
-    let is_read = known.next.iter().all(|((topic, partition), next)| end(topic, *partition).unwrap_or_default() >= *next);
+    let is_read = known.next.iter().all(|((topic, partition), next)| extent(log, topic, *partition).end >= *next);
     let written = match &known.written {
         Some((writer, upto)) => log.remembered(writer)?.unwrap_or_default() >= *upto,
         None => true,
@@ -99,10 +92,13 @@ fn told(loss: &Loss, known: &Known) -> Lost {
     let meaning = match known.next.get(&(topic.clone(), *partition)) {
         Some(next) if next >= to => "they were read: their events are in online and offline".to_owned(),
         Some(next) => {
-            format!("{} of them were not read yet: they are lost, push them again where their sender has them", to.0 - from.0.max(next.0))
+            format!(
+                "up to {} of them were not read yet: they are lost, push them again where their sender has them",
+                to.0 - from.0.max(next.0)
+            )
         }
         None => format!(
-            "{} of them were not read yet by a source: push them again where it is the topic of one; who else reads it does not get them",
+            "up to {} of them were not read yet by a source: push them again where it is the topic of one; who else reads it does not get them",
             to.0 - from.0
         ),
     };
@@ -117,9 +113,8 @@ fn copy(from: &Path, to: &Path) -> Result<()> {
         let Some(name) = path.file_name().filter(|name| path.is_file() && *name != "LOCK") else { continue };
         let to = to.join(name);
         let is_fixed = path.extension().is_some_and(|kind| kind == "sst" || kind == "blob");
-        if !is_fixed || fs::hard_link(&path, &to).is_err() {
-            fs::copy(&path, &to).and_then(|_| fs::File::open(&to)?.sync_all()).map_err(|error| failed("copy", &path, &error))?;
-        }
+        let copied = if is_fixed { link_or_copy(&path, &to) } else { fs::copy(&path, &to).map(drop) };
+        copied.map_err(|error| failed("copy", &path, &error))?;
     }
     Ok(())
 }

@@ -10,6 +10,7 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use super::manifest::{FileEntry, Lost, Manifest, located};
 use super::part::Press;
 use super::{Made, Store, below, io_error, parts, unescaped};
+use crate::copying::link_or_copy;
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::Seq;
 use crate::plan::Source;
@@ -121,9 +122,7 @@ impl Builder {
         let parent = to.parent().unwrap_or(&self.store.folder);
         fs::create_dir_all(parent).map_err(|error| io_error("make", parent, &error))?;
         self.made.folders.extend(parent.ancestors().take(3).map(Path::to_owned));
-        if fs::hard_link(&from, &to).is_err() {
-            fs::copy(&from, &to).and_then(|_| fs::File::open(&to)?.sync_all()).map_err(|error| io_error("copy", &from, &error))?;
-        }
+        link_or_copy(&from, &to).map_err(|error| io_error("copy", &from, &error))?;
         self.next.files.push(file.clone());
         Ok(())
     }

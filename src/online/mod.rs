@@ -209,14 +209,13 @@ impl Store {
         let cache = Cache::new_hyper_clock_cache(cache_bytes, 0);
         let probe = |recovery| probe(folder, &cache, &wanted, recovery);
         let open = || mark::open_whole(folder, probe, probe, |db| commits(folder, db), |number| lost(folder, number));
-        let mut opened = open();
-        // A writer beside may drop a file between the manifest's reading and the file's opening: look again.
-        for _ in 0..3 {
-            if opened.is_err() {
-                opened = open();
-            }
-        }
-        Ok(Self { db: opened?, folder: folder.to_owned(), committed: None, damage: Damage::default(), writing: Mutex::default() })
+        Ok(Self {
+            db: mark::look_again(open)?,
+            folder: folder.to_owned(),
+            committed: None,
+            damage: Damage::default(),
+            writing: Mutex::default(),
+        })
     }
 
     fn family(&self, name: &str) -> Result<&rocksdb::ColumnFamily> {

@@ -1,5 +1,5 @@
-//! The log without what of it cannot be read any more: blocks that are whole go into another one, and offsets that nothing holds are noted as
-//! lost, so that readers go on behind them and no offset stands for two records. Must never be done by itself.
+//! The log without what of it cannot be read any more: blocks that are whole go into another one, and offsets that nothing
+//! holds are noted as lost, so that readers go on behind them and no offset stands for two records. Must never be done by itself.
 
 use std::collections::BTreeMap;
 use std::path::Path;

@@ -390,14 +390,7 @@ fn open_store(folder: &Path, mode: Mode, damage: &Damage) -> Result<DB> {
     };
     let open = |mode: Mode| move |recovery| open_rocks(folder, mode, recovery, damage);
     let open_whole = || mark::open_whole(folder, open(mode), open(Mode::ReadOnly), |store| writes(folder, store), lost);
-    let mut opened = open_whole();
-    // A writer beside may drop a file between the manifest's reading and the file's opening: look again.
-    for _ in 0..3 {
-        if mode == Mode::ReadOnly && opened.is_err() {
-            opened = open_whole();
-        }
-    }
-    opened
+    if mode == Mode::ReadOnly { mark::look_again(open_whole) } else { open_whole() }
 }
 
 /// What is to be done about a log that is not whole.
