@@ -257,11 +257,18 @@ fn dead_letters_are_put_back_once(kafka: &Kafka, broker: &Broker) {
     replay(&["--dry-run"]);
     let whole_run = usize::try_from(start.elapsed().as_millis()).expect("a short time") + 300;
     for _ in 0..6 {
-        let mut command = project.command(&["deadletters", "replay", "late", "--reason", "too_late"]);
-        let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("it starts");
+        // Two at once: one of them is refused, as the other has the folder.
+        let children: Vec<_> = (0..2)
+            .map(|_| {
+                let mut command = project.command(&["deadletters", "replay", "late", "--reason", "too_late"]);
+                command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("it starts")
+            })
+            .collect();
         std::thread::sleep(Duration::from_millis(chance.below(whole_run) as u64));
-        child.kill().expect("its own child");
-        child.wait().expect("its own child");
+        for mut child in children {
+            child.kill().expect("its own child");
+            child.wait().expect("its own child");
+        }
     }
     let server = project.serve();
     let done = replay(&[]);

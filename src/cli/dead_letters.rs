@@ -9,7 +9,7 @@ use serde_json::{Value as Json, json};
 use crate::engine::{DeadLetter, DeadLetters, ReplayRequest};
 use crate::error::{Error, Result};
 use crate::log::embedded::Mode;
-use crate::plan::{Origin, Plan, Source};
+use crate::plan::{Plan, Source};
 use crate::serve::{replay_answer, replay_body, replay_ends};
 use crate::time::{EventTime, Span};
 
@@ -175,14 +175,13 @@ fn object(letter: &DeadLetter, is_done: bool) -> Json {
     })
 }
 
-/// Through the server where one runs, in calls of bounded size; else the log is opened here.
+/// Through the server where one runs, in calls of bounded size; else the folder is opened here.
 fn replay(context: &Context, plan: &Plan, source: &Source, mut request: ReplayRequest) -> Result<()> {
     let server = Client::of_running(context);
-    let letters = match (&server, &source.origin) {
-        (None, Origin::Log { .. }) if !request.dry_run => Some(open(context, plan, Mode::ReadWrite)?),
-        // Nothing is written, or nothing of the embedded log is needed, which another process may have open.
-        (None, _) => Some(open(context, plan, Mode::ReadOnly)?),
-        (Some(_), _) => None,
+    let letters = match &server {
+        Some(_) => None,
+        // What writes has the folder to itself: two at once would put the same records back, into Kafka too.
+        None => Some(open(context, plan, if request.dry_run { Mode::ReadOnly } else { Mode::ReadWrite })?),
     };
     let mut progress = Progress::new("putting back", "records");
     let (mut replayed, mut answer) = (0, Json::Null);

@@ -64,7 +64,7 @@ pub(super) fn set_aside(source: &Json) -> Vec<(String, u64)> {
 /// The status of the store, as a server would give it.
 fn stored(context: &Context) -> Result<Json> {
     let handle = store::state(context, in_force::plan(context, Choice::default(), Asked::Stored)?)?;
-    read_exact(&serve::status_answer(&handle.status(), &handle.sources()?))
+    read_exact(&serve::status_answer(&handle.readiness(), &handle.status(), &handle.sources()?))
 }
 
 fn row(source: &Json) -> Vec<Json> {

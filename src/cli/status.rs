@@ -24,9 +24,11 @@ pub(super) fn run(context: &Context, _: &Arguments) -> Result<Outcome> {
 }
 
 fn text(status: &Json, served: bool, is_written: bool) -> String {
-    let ready = match (served, status["ready"] == true) {
-        (true, true) => "the server answers lookups",
-        (true, false) => "the server is not ready: see its problems below, or wait until it has taken in what its logs held at the start",
+    let ready = match (served, status["state"].as_str().unwrap_or_default()) {
+        (true, _) if status["ready"] == true => "the server answers lookups",
+        (true, "catching_up") => "the server is not ready: it takes in what its logs held at the start",
+        (true, "stopping") => "the server was asked to stop",
+        (true, _) => "the server is not ready: see its problems below",
         (false, _) if is_written => "a server starts or stops, or a command writes: this is the stored state",
         (false, _) => "no server runs: this is the stored state",
     };

@@ -59,7 +59,7 @@ pub struct Misplaced {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Readiness {
     pub ready: bool,
-    /// `restoring`, `catching_up`, `caught_up`, `damaged` or `failed`.
+    /// `restoring`, `catching_up`, `caught_up`, `damaged` or `failed`; of a server that was asked to stop, `stopping`.
     pub state: &'static str,
     /// What ended the engine, or what is damaged.
     pub problem: Option<String>,
@@ -158,8 +158,6 @@ pub struct SourceReport {
 /// The engine's condition.
 #[derive(Clone, Debug)]
 pub struct Status {
-    /// State is restored and lookups are answered.
-    pub ready: bool,
     /// The last commit.
     pub seq: Seq,
     /// Records in the logs that are not committed yet, as last known.

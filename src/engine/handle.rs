@@ -69,6 +69,11 @@ impl Handle {
         self.shared.set_problem(Kind::Checkpoint, "checkpoints", problem);
     }
 
+    /// Says in the status why the server's port accepts no connection, or that it does again.
+    pub fn set_door_problem(&self, problem: Option<String>) {
+        self.shared.set_problem(Kind::Door, "http", problem);
+    }
+
     /// The engine's present, microseconds since the epoch.
     #[must_use]
     pub fn now(&self) -> EventTime {
@@ -147,7 +152,6 @@ impl Handle {
     pub fn status(&self) -> Status {
         let applied = self.shared.applied();
         Status {
-            ready: self.is_ready(),
             seq: applied.seq,
             lag_events: (0..self.plan().sources.len()).map(|source| lag(&self.shared, &applied, source)).sum(),
             sources: self.freshness(&applied, |_| true),

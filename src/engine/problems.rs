@@ -11,6 +11,8 @@ pub enum Kind {
     Checkpoint,
     /// The clock, or the clocks of those who send.
     Clock,
+    /// The server's port, which accepts no connection.
+    Door,
     /// What drift is measured against.
     Drift,
     /// The engine itself has stopped.
@@ -38,9 +40,10 @@ pub enum Kind {
 }
 
 impl Kind {
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Checkpoint,
         Self::Clock,
+        Self::Door,
         Self::Drift,
         Self::Engine,
         Self::Model,
@@ -60,6 +63,7 @@ impl Kind {
         match self {
             Self::Checkpoint => "checkpoint",
             Self::Clock => "clock",
+            Self::Door => "http",
             Self::Drift => "drift",
             Self::Engine => "engine",
             Self::Model => "model",

@@ -53,24 +53,39 @@ struct Before {
     key: Box<[u8]>,
     hash: u64,
     state: KeyState,
-    /// As of a key of which the work changes every node, so that all of it is there twice.
+}
+
+/// What keys were before a work that keeps that.
+#[derive(Default)]
+struct Images {
+    keys: HashTable<Before>,
+    work: u64,
+    /// What they may take: as of keys of which the work changes every node, so that all of each is there twice.
     bytes: usize,
 }
 
-impl Before {
-    fn of(entry: &Entry) -> Self {
-        Self { key: entry.key.clone(), hash: entry.hash, state: entry.state.cut(), bytes: entry.state.bytes() + entry.key.len() }
+impl Images {
+    /// `kept` are the shard's bytes of images.
+    fn keep(&mut self, entry: &Entry, work: &Work, kept: &mut usize) {
+        if self.work != work.number {
+            // No reader is at the cut before that any more.
+            self.keys.clear();
+            *kept -= self.bytes;
+            (self.work, self.bytes) = (work.number, 0);
+        }
+        // The entry's own share is as of its last row.
+        let bytes = entry.state.bytes() + entry.key.len();
+        self.bytes += bytes;
+        *kept += bytes;
+        let before = Before { key: entry.key.clone(), hash: entry.hash, state: entry.state.cut() };
+        self.keys.insert_unique(entry.hash, before, |before| before.hash);
     }
 }
 
 #[derive(Default)]
 pub struct Table {
     pub entries: HashTable<Entry>,
-    /// Of the work `work`, where that keeps what was before it.
-    before: HashTable<Before>,
-    work: u64,
-    /// What `before` may take.
-    before_bytes: usize,
+    before: Images,
 }
 
 impl Table {
@@ -82,45 +97,33 @@ impl Table {
     /// shard's bytes of that.
     pub fn find_to_change(&mut self, hash: u64, key: &[u8], work: &Work, keeps: bool, kept: &mut usize) -> Option<&mut Entry> {
         self.drop_before(keeps, kept);
-        if keeps && let Some(entry) = self.find(hash, key).filter(|entry| entry.touched != work.number) {
-            let before = Before::of(entry);
-            self.keep(before, work, kept);
+        let entry = self.entries.find_mut(hash, |entry| entry.hash == hash && *entry.key == *key)?;
+        if keeps && entry.touched != work.number {
+            self.before.keep(entry, work, kept);
         }
-        self.entries.find_mut(hash, |entry| entry.hash == hash && *entry.key == *key)
+        Some(entry)
     }
 
     /// Takes in a key that is not there, as the last cut has it, to be changed by that work.
     pub fn insert(&mut self, entry: Entry, work: &Work, keeps: bool, kept: &mut usize) -> &mut Entry {
         if keeps {
-            self.keep(Before::of(&entry), work, kept);
+            self.before.keep(&entry, work, kept);
         }
         self.entries.insert_unique(entry.hash, entry, |entry| entry.hash).into_mut()
     }
 
     /// A work that nobody looks on at needs nothing of what was before it, nor of what was before an earlier one.
     pub fn drop_before(&mut self, keeps: bool, kept: &mut usize) {
-        if !keeps && self.work != 0 {
-            *kept -= self.before_bytes;
-            (self.before, self.work, self.before_bytes) = (HashTable::new(), 0, 0);
+        if !keeps && self.before.work != 0 {
+            *kept -= self.before.bytes;
+            self.before = Images::default();
         }
-    }
-
-    fn keep(&mut self, before: Before, work: &Work, kept: &mut usize) {
-        if self.work != work.number {
-            // No reader is at the cut before that any more.
-            self.before.clear();
-            *kept -= self.before_bytes;
-            (self.work, self.before_bytes) = (work.number, 0);
-        }
-        self.before_bytes += before.bytes;
-        *kept += before.bytes;
-        self.before.insert_unique(before.hash, before, |before| before.hash);
     }
 
     /// The state of a key at the cut that the work with this number made; `None` where the store has it, or nothing.
     pub fn state_at(&self, cut: u64, hash: u64, key: &[u8]) -> Option<&KeyState> {
-        if self.work > cut
-            && let Some(before) = self.before.find(hash, |before| before.hash == hash && *before.key == *key)
+        if self.before.work > cut
+            && let Some(before) = self.before.keys.find(hash, |before| before.hash == hash && *before.key == *key)
         {
             return Some(&before.state);
         }

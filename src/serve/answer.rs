@@ -1,6 +1,6 @@
 //! The bodies of answered lookups and scores, and of the status.
 
-use crate::engine::{Freshness, LookupAnswer, ScoreAnswer, SourceReport, Status};
+use crate::engine::{Freshness, LookupAnswer, Readiness, ScoreAnswer, SourceReport, Status};
 use crate::error::Error;
 use crate::json::{write_each, write_float, write_text, write_value};
 use crate::online::{TOO_FAR_AHEAD, TOO_LATE};
@@ -60,11 +60,12 @@ fn errors<'a>(out: &mut Vec<u8>, of_rows: impl Iterator<Item = Option<&'a Error>
     out.extend_from_slice(b"],");
 }
 
-/// `{"ready","seq","lag_events","sources":[..],"problems":[..]}`, each source as in a lookup, then its ledger: counts since
+/// `{"ready","state","seq","lag_events","sources":[..],"problems":[..]}`, each source as in a lookup, then its ledger: counts since
 /// the data folder began, and milliseconds.
-pub fn status_answer(status: &Status, sources: &[SourceReport]) -> Vec<u8> {
-    let mut out =
-        format!("{{\"ready\":{},\"seq\":{},\"lag_events\":{},\"sources\":[", status.ready, status.seq, status.lag_events).into_bytes();
+pub fn status_answer(readiness: &Readiness, status: &Status, sources: &[SourceReport]) -> Vec<u8> {
+    let Readiness { ready, state, .. } = readiness;
+    let Status { seq, lag_events, .. } = status;
+    let mut out = format!("{{\"ready\":{ready},\"state\":\"{state}\",\"seq\":{seq},\"lag_events\":{lag_events},\"sources\":[").into_bytes();
     write_each(&mut out, sources.iter(), |out, report| {
         source(&report.freshness, out);
         out.push(b',');

@@ -27,8 +27,7 @@ pub(super) async fn live(Shared(state): Shared<Arc<State>>) -> Response {
 /// asked to stop.
 pub(super) async fn ready(Shared(state): Shared<Arc<State>>) -> Response {
     let answer = async {
-        let mut readiness = state.handle.readiness();
-        readiness.ready &= !state.is_stopping();
+        let readiness = state.readiness();
         let mut response = answered(readiness_answer(&readiness).to_string());
         if !readiness.ready {
             *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
@@ -40,15 +39,9 @@ pub(super) async fn ready(Shared(state): Shared<Arc<State>>) -> Response {
 
 pub(super) async fn status(Shared(state): Shared<Arc<State>>) -> Response {
     let answer = async {
-        let handle = state.handle.clone();
-        let (stopping, problem) = (state.is_stopping(), state.accepting.problem());
+        let (handle, readiness) = (state.handle.clone(), state.readiness());
         // It reads files.
-        let looked = tokio::task::spawn_blocking(move || {
-            let mut status = handle.status();
-            status.ready &= !stopping;
-            status.problems.extend(problem);
-            Ok(status_answer(&status, &handle.sources()?))
-        });
+        let looked = tokio::task::spawn_blocking(move || Ok(status_answer(&readiness, &handle.status(), &handle.sources()?)));
         let looked = looked.await;
         Ok(answered(looked.unwrap_or_else(|error| Err(crate::Error::internal(format!("the status ended before its answer: {error}"))))?))
     };

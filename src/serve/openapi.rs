@@ -283,12 +283,14 @@ fn schemas(plan: &Plan) -> Json {
             }),
         ),
     );
+    let state = json!({"type": "string", "enum": ["restoring", "catching_up", "caught_up", "damaged", "failed", "stopping"]});
     add(
         "Status",
         object(
-            &["ready", "seq", "lag_events", "sources", "problems"],
+            &["ready", "state", "seq", "lag_events", "sources", "problems"],
             json!({
                 "ready": {"type": "boolean"},
+                "state": state,
                 "seq": {"type": "integer", "format": "int64"},
                 "lag_events": {"type": "integer", "description": "records in the logs that are not in yet"},
                 "sources": {"type": "array", "items": reference("Freshness")},
@@ -302,7 +304,7 @@ fn schemas(plan: &Plan) -> Json {
             &["ready", "state"],
             json!({
                 "ready": {"type": "boolean"},
-                "state": {"type": "string", "enum": ["restoring", "catching_up", "caught_up", "damaged", "failed"]},
+                "state": state,
                 "problem": {"type": "string", "description": "what ended the engine, or what is damaged"},
                 "waiting": {"type": "array", "description": "sources of which records that their logs held at the start are not in", "items": object(&["source", "records"], json!({
                     "source": {"type": "string"},

@@ -9,10 +9,10 @@ use axum::body::{Body, Bytes};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
-use crate::engine::Handle;
+use crate::engine::{Handle, Readiness};
 use crate::telemetry::{Counted, Counter, Gauge, Histogram, Metrics, names};
 
-use super::door::{Accepting, Bodies};
+use super::door::Bodies;
 use super::error::{Code, Refusal};
 use super::limits::Limits;
 use super::long::Long;
@@ -29,7 +29,6 @@ pub(super) struct State {
     pub metrics: Arc<Metrics>,
     pub limits: Limits,
     pub bodies: Bodies,
-    pub accepting: Accepting,
     /// The server was asked to stop.
     stopping: AtomicBool,
     /// The document of `openapi`, made once: definitions do not change while serving.
@@ -71,8 +70,8 @@ impl State {
         let waiting = metrics.gauge(names::WAITING_LOOKUPS, &[]);
         let waits = tokio::sync::Semaphore::new(limits.waiting_lookups_max.min(tokio::sync::Semaphore::MAX_PERMITS));
         let bodies = Bodies::new(limits.bodies_bytes_max);
-        let (accepting, stopping) = (Accepting::default(), AtomicBool::new(false));
-        Ok(Self { handle, metrics, limits, bodies, accepting, stopping, openapi, long, waits, waiting, turns, measures, in_flight })
+        let stopping = AtomicBool::new(false);
+        Ok(Self { handle, metrics, limits, bodies, stopping, openapi, long, waits, waiting, turns, measures, in_flight })
     }
 
     /// Answers, and counts and times the answer under the route with this place in `ROUTES`.
@@ -118,8 +117,13 @@ impl State {
         self.stopping.store(true, Ordering::Relaxed);
     }
 
-    pub fn is_stopping(&self) -> bool {
-        self.stopping.load(Ordering::Relaxed)
+    /// Of the engine; a server that was asked to stop is not ready any more.
+    pub fn readiness(&self) -> Readiness {
+        let readiness = self.handle.readiness();
+        match self.stopping.load(Ordering::Relaxed) {
+            true => Readiness { ready: false, state: "stopping", ..readiness },
+            false => readiness,
+        }
     }
 }
 

@@ -1,7 +1,6 @@
 //! The door of HTTP: lets connections in, bounds how many there are, how long each may wait for its client and how much bodies
 //! take, and closes without cutting anybody off who can be answered in time. Must never know what a route means.
 
-mod accepting;
 mod bodies;
 mod connection;
 mod course;
@@ -15,7 +14,6 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 
-pub(super) use accepting::Accepting;
 pub(super) use bodies::Bodies;
 pub(super) use course::{Course, Phase};
 
@@ -61,23 +59,24 @@ pub(super) async fn serve(listener: TcpListener, state: Arc<State>, shutdown: im
     }
 }
 
-/// Lets connections in, for ever. Where the system gives none it is said once, shown as a problem, and tried again.
+/// Lets connections in, for ever. Where the system gives none it is a problem, logged once, and tried again.
 async fn accept(listener: &TcpListener, state: &Arc<State>, crowd: &Arc<Crowd>, routes: &Routes) {
     let turned_away = Arc::new(Semaphore::new(TURNED_AWAY_MAX));
+    let mut fails = false;
     loop {
         let stream = match listener.accept().await {
             Ok((stream, _)) => stream,
             Err(error) if is_of_client(&error) => continue,
             Err(error) => {
-                if state.accepting.fails(&error) {
-                    tracing::error!("http: no connection can be accepted: {error}; it is tried again");
-                }
+                let remedy = "raise the limit of open files (ulimit -n), or lower connections_max";
+                state.handle.set_door_problem(Some(format!("no connection can be accepted: {error}; {remedy}; it is tried again")));
+                fails = true;
                 tokio::time::sleep(PAUSE).await;
                 continue;
             }
         };
-        if state.accepting.works() {
-            tracing::info!("http: connections are accepted again");
+        if std::mem::take(&mut fails) {
+            state.handle.set_door_problem(None);
         }
         if let Some(place) = crowd.enter() {
             tokio::spawn(connection::serve(stream, place, routes.clone(), Arc::clone(state)));
