@@ -24,6 +24,7 @@ endif
 # What `make env` puts on the path: debug (what build, test and demo make) or release (what release and bench make).
 PROFILE ?= debug
 FOREBAY := $(CARGO_TARGET_DIR)/debug/forebay
+RELEASED := $(CARGO_TARGET_DIR)/release
 PYTHON := $(FOREBAY_CACHE)/venv/bin/python
 PEERS_PYTHON := $(FOREBAY_CACHE)/peers-venv/bin/python
 DEMO_LISTEN ?= 127.0.0.1:8090
@@ -64,52 +65,53 @@ demo: setup-build ## payments from declaration to prediction in two minutes; KEE
 	@cargo build
 	@$(PYTHON) features/fraud/demo.py --forebay "$(FOREBAY)" --data "$(FOREBAY_CACHE)/demo" --listen "$(DEMO_LISTEN)" $(if $(KEEP),--keep)
 
-.PHONY: test
-test: setup ## every test: unit, scenarios, oracles, crash runs, real Kafka; ends with the totals
-	@cargo build --workspace --exclude forebay-fuzz
-	@cargo test --workspace --exclude forebay-fuzz --no-fail-fast -- --show-output 2>&1 | awk -f integration/setup/totals.awk
+# libtest tells how long each test took to those who ask for what is unstable. Only tests run with this, nothing is built.
+TIMED := CARGO_TARGET_$(shell rustc -vV 2>/dev/null | sed -n 's/^host: //p' | tr 'a-z-' 'A-Z_')_RUNNER="env RUSTC_BOOTSTRAP=1"
 
-# Files that a macro declares, which cargo fmt does not find.
-AGGREGATES_FMT := rustfmt --edition 2024 src/aggregate/*.rs
+.PHONY: test
+test: setup ## every test: unit, scenarios, oracles, crash runs, real Kafka; ends with the totals and the ten slowest
+	@cargo build --workspace --exclude forebay-fuzz
+	@FOREBAY_BIN="$(FOREBAY)" $(TIMED) cargo test --workspace --exclude forebay-fuzz --tests --no-fail-fast \
+	  -- --show-output -Z unstable-options --report-time 2>&1 | awk -f integration/setup/totals.awk
 
 .PHONY: fmt
 fmt: ## formats everything
 	@cargo fmt --all
-	@$(AGGREGATES_FMT)
 
 .PHONY: check
-check: setup-build ## format, clippy and documentation, warnings as errors: what CI runs before the tests
+check: setup-build ## format, clippy, documentation and crates, warnings as errors: what CI runs before the tests
+	@$(SETUP) deny
 	@cargo fmt --all --check
-	@$(AGGREGATES_FMT) --check
 	@cargo clippy --workspace --all-targets -- -D warnings
 	@RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps
+	@"$(FOREBAY_CACHE)/deny/bin/cargo-deny" --config integration/setup/deny.toml --log-level error check bans licenses sources
 
 .PHONY: bench
 bench: setup ## figures in the release profile, as a table and as JSON
 	@$(SETUP) bench
 	@cargo build --release --workspace --exclude forebay-fuzz
-	@$(CARGO_TARGET_DIR)/release/forebay-benchmarks
+	@FOREBAY_BIN=$(RELEASED)/forebay $(RELEASED)/forebay-benchmarks
 
 .PHONY: bench-curves
 bench-curves: setup ## what events, lookups and keys cost as windows, features, keys, lateness and histories grow
 	@cargo build --release --workspace --exclude forebay-fuzz
-	@$(CARGO_TARGET_DIR)/release/forebay-benchmarks curves
+	@FOREBAY_BIN=$(RELEASED)/forebay $(RELEASED)/forebay-benchmarks curves
 	@$(CARGO_TARGET_DIR)/release/window
 
 .PHONY: bench-killed
 bench-killed: setup ## from the start of a process to its first lookup, with ten million keys, after kill -9
 	@cargo build --release --workspace --exclude forebay-fuzz
-	@$(CARGO_TARGET_DIR)/release/forebay-benchmarks killed
+	@FOREBAY_BIN=$(RELEASED)/forebay $(RELEASED)/forebay-benchmarks killed
 
 .PHONY: bench-crowd
 bench-crowd: setup ## small lookups, health and pushes beside long lookups and pushes without pause
 	@cargo build --release --workspace --exclude forebay-fuzz
-	@$(CARGO_TARGET_DIR)/release/forebay-benchmarks crowd
+	@FOREBAY_BIN=$(RELEASED)/forebay $(RELEASED)/forebay-benchmarks crowd
 
 .PHONY: soak
 soak: setup ## a server left alone under load: memory, files, disk, waiting times: make soak MINUTES=60 RATE=3000
 	@cargo build --release --workspace --exclude forebay-fuzz
-	@$(CARGO_TARGET_DIR)/release/forebay-benchmarks soak $(or $(MINUTES),60) $(or $(RATE),3000)
+	@FOREBAY_BIN=$(RELEASED)/forebay $(RELEASED)/forebay-benchmarks soak $(or $(MINUTES),60) $(or $(RATE),3000)
 
 .PHONY: bench-peers
 bench-peers: setup ## Forebay beside DuckDB, Polars, Kafka Streams and Pathway, in turns, equal answers asserted first

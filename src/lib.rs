@@ -13,6 +13,8 @@ mod background;
 // How many files they may have open.
 mod files;
 
+mod failpoint;
+
 // Vocabulary.
 mod codec;
 mod copying;
@@ -22,6 +24,7 @@ mod id;
 mod json;
 mod key;
 mod mark;
+mod never;
 mod record;
 mod time;
 mod value;
@@ -64,6 +67,6 @@ pub use error::{Error, ErrorKind, Result};
 pub use event::EventBatch;
 pub use id::{Identity, Offset, Partition, Places, Position, Seq};
 pub use key::{EntityKey, SLOTS, Slot};
-pub use record::{LogReader, LogWriter, NewRecord, RecordEntry, RecordRun};
+pub use record::{LogReader, NewRecord, RecordEntry, RecordRun, Sink};
 pub use time::{Clock, EventTime, IngestTime, Span};
 pub use value::{DataType, Value};

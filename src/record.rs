@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::id::{Offset, Partition};
 use crate::time::Span;
 
@@ -269,11 +269,122 @@ pub trait LogReader: Send {
     }
 }
 
-/// Writes records; when `append` returns, they are durable.
-pub trait LogWriter: Send {
-    /// Appends the records in order, and remembers `upto` for this writer where the log can do so in the same
-    /// step (the embedded log can, Kafka without transactions cannot). Returns the place of each record.
-    fn append(&mut self, records: &[NewRecord], upto: u64) -> Result<Vec<(Partition, Offset)>>;
-    /// The largest `upto` that this log is known to hold; `None` when the log does not keep it.
-    fn appended_upto(&mut self) -> Result<Option<u64>>;
+/// The place of each record of an append, in the order of the records.
+pub type Places = Vec<(Partition, Offset)>;
+
+/// Writes records in numbered steps. The numbers of one sink rise; a step contains every record below its number that no
+/// earlier step contains.
+pub trait Sink: Send {
+    /// The number of the last step that the system holds for certain. `None` if the system does not remember numbers, or holds
+    /// no step of this sink.
+    fn committed(&mut self) -> Result<Option<u64>>;
+
+    /// Hands over the records of a step, in order. Readers may see them from now on (Kafka without transactions) or from
+    /// `commit` on (the embedded log). After an error the step is given up, and `prepare` may be called again.
+    fn prepare(&mut self, records: Vec<NewRecord>, number: u64) -> Result<()>;
+
+    /// Makes the prepared step durable and remembers its number, in one atomic operation if the system can. After an error the
+    /// step is given up; some of its records may be there if the system is not atomic.
+    fn commit(&mut self) -> Result<Places>;
+
+    /// Gives up the prepared step.
+    fn abort(&mut self);
+
+    /// `prepare` and `commit` of one step.
+    fn append(&mut self, records: &[NewRecord], number: u64) -> Result<Places> {
+        self.prepare(records.to_vec(), number)?;
+        self.commit()
+    }
+}
+
+/// What the owner of a sink does after a step failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// Try the same step again later.
+    Retry,
+    /// One of the records is not accepted: find it by steps of one record, and send it in a form that is.
+    SetAside,
+    /// Another process writes under the same name: stop writing.
+    Fenced,
+    /// Trying again cannot help: stop writing, and report the error.
+    Stop,
+}
+
+impl Next {
+    /// The decision for a failed step.
+    #[must_use]
+    pub fn after(error: &Error) -> Self {
+        match error.kind() {
+            ErrorKind::Input => Self::SetAside,
+            ErrorKind::NotFound | ErrorKind::Unavailable => Self::Retry,
+            ErrorKind::Conflict => Self::Fenced,
+            ErrorKind::Corrupt | ErrorKind::Internal => Self::Stop,
+        }
+    }
+}
+
+/// A system of logs, each with its topics. The variants are stored by their order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum System {
+    /// The log of the data folder.
+    Embedded,
+    Kafka,
+}
+
+impl System {
+    /// The name in answers and identities.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Embedded => "log",
+            Self::Kafka => "kafka",
+        }
+    }
+
+    /// A topic as a declaration writes it after `from`.
+    #[must_use]
+    pub fn declared(self, topic: &str) -> String {
+        match self {
+            Self::Embedded => format!("log '{topic}'"),
+            Self::Kafka => format!("kafka topic '{topic}'"),
+        }
+    }
+}
+
+/// Where a partition of a topic begins and ends: its first offset, and the offset after its last.
+pub type PartitionEnds = (Offset, Offset);
+
+/// What every system of logs can be asked.
+pub trait Topics: Send + Sync {
+    /// A reader of a topic's partitions.
+    fn reader(&self, topic: &str) -> Result<Box<dyn LogReader>>;
+    /// A sink under a name, which tools of the system show.
+    fn sink(&self, name: &str) -> Result<Box<dyn Sink>>;
+    /// Makes a topic, or gives it more partitions. Does nothing if the topic has as many or more.
+    fn create_topic(&self, topic: &str, partitions: u32) -> Result<()>;
+    /// The partitions of a topic, from 0, if this process knows them without asking anybody. `Some` of nothing if there is no
+    /// such topic.
+    fn known_partitions(&self, topic: &str) -> Option<Vec<PartitionEnds>>;
+    /// Whether a step of a sink is there as a whole or not at all, with its number.
+    fn is_atomic(&self) -> bool;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_of_error_says_what_comes_next() {
+        let next = |kind| Next::after(&Error::new(kind, "why"));
+        for (kind, expected) in [
+            (ErrorKind::Input, Next::SetAside),
+            (ErrorKind::NotFound, Next::Retry),
+            (ErrorKind::Unavailable, Next::Retry),
+            (ErrorKind::Conflict, Next::Fenced),
+            (ErrorKind::Corrupt, Next::Stop),
+            (ErrorKind::Internal, Next::Stop),
+        ] {
+            assert_eq!(next(kind), expected, "{kind:?}");
+        }
+    }
 }

@@ -132,8 +132,8 @@ impl Step {
         })?;
         let taken = engine.handle().status().seq.0;
         let request = LookupRequest {
-            vector: "w".to_owned(),
-            rows: vec![LookupRow { keys: vec![("k".to_owned(), Value::Int(0))], request: Vec::new() }],
+            vector: plan.vectors.iter().position(|vector| vector.name == "w").unwrap_or_default(),
+            rows: vec![LookupRow { keys: vec![Value::Int(0)], request: Vec::new() }],
             as_of: Some(frontier(&engine)),
             ..LookupRequest::default()
         };

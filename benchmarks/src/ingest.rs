@@ -8,7 +8,7 @@ use forebay::engine::{Engine, push_without_engine};
 use forebay::log::kafka::Kafka;
 use forebay::plan::Plan;
 use forebay::telemetry::Metrics;
-use forebay::{Error, LogWriter, NewRecord, Offset, RecordRun, Result};
+use forebay::{Error, NewRecord, Offset, RecordRun, Result, Sink};
 use forebay_integration::kafka::Broker;
 
 use crate::figures::Figures;
@@ -118,7 +118,7 @@ impl Topic {
     fn filled(setting: &Setting, broker: &Broker) -> Result<Self> {
         let kafka = Kafka::new(&broker.bootstrap(), Vec::new());
         kafka.create_topic("payments", 1)?;
-        let mut writer: Box<dyn LogWriter> = kafka.writer("bench")?;
+        let mut writer: Box<dyn Sink> = kafka.sink("bench")?;
         for payloads in setting.payloads.chunks(50_000) {
             let record =
                 |payload: &Vec<u8>| NewRecord { topic: "payments".to_owned(), value: Some(payload.clone()), ..NewRecord::default() };

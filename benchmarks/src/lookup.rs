@@ -23,10 +23,13 @@ const IN_ROW: std::ops::RangeInclusive<u32> = 16..=100;
 
 /// These keys, at the last event.
 fn request(engine: &Engine, user: u32, merchant: String) -> LookupRequest {
-    let keys = vec![("user_id".to_owned(), Value::Int(user.into())), ("merchant_id".to_owned(), Value::Text(merchant.into()))];
+    let handle = engine.handle();
+    let plan = handle.plan();
+    let vector = plan.vectors.iter().position(|vector| vector.name == VECTOR).unwrap_or_default();
+    let keys = [("user_id".to_owned(), Value::Int(user.into())), ("merchant_id".to_owned(), Value::Text(merchant.into()))];
     LookupRequest {
-        vector: VECTOR.to_owned(),
-        rows: vec![LookupRow { keys, request: Vec::new() }],
+        vector,
+        rows: LookupRow::named(&plan.vectors[vector], &keys, &[]).into_iter().collect(),
         as_of: Some(frontier(engine)),
         ..LookupRequest::default()
     }

@@ -3,6 +3,7 @@
 //! when a request was due, not from when it was sent: `forebay-benchmarks soak [MINUTES [EVENTS A SECOND]]`.
 
 use std::fs;
+use std::io::Write;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
@@ -23,6 +24,9 @@ const LOOKUPS_A_SECOND: u64 = 100;
 /// So long after the start the folder holds what its windows and its retention keep.
 const WARM: Duration = Duration::from_mins(10);
 const USERS: u32 = 100_000;
+/// How long, and how often, the bare disk is asked.
+const PROBED: Duration = Duration::from_mins(1);
+const PROBE_EVERY: Duration = Duration::from_millis(33);
 
 const DEFINITIONS: &str = "
 source payments (payment_id text, user_id bigint, merchant_id text, category text, amount double, status text, event_time timestamp)
@@ -74,6 +78,7 @@ pub fn soak(figures: &mut Figures, minutes: u64, rate: u64) -> Result<()> {
     let project = Project::new(DEFINITIONS);
     project.write("features/linear_4.onnx", include_bytes!("../../integration/fixtures/linear_4.onnx"));
     project.write("forebay.toml", SETTINGS);
+    synced_writes(&project.path("probe"))?.add("bare synced write of 20 kB, before", "", figures);
     let server = project.serve();
     let (over, pushed) = (AtomicBool::new(false), AtomicU64::new(0));
     let length = Duration::from_mins(minutes);
@@ -116,6 +121,22 @@ pub fn soak(figures: &mut Figures, minutes: u64, rate: u64) -> Result<()> {
     let code = server.stop();
     figures.add(format!("stop, exit code {code:?}"), stopping.elapsed().as_secs_f64(), "s", "<= 10");
     Ok(())
+}
+
+/// What the disk takes for a synced append, with nothing else running: the floor of a push, which waits for one.
+fn synced_writes(path: &Path) -> Result<Waits> {
+    let failed = |error: std::io::Error| Error::unavailable(format!("{}: {error}", path.display()));
+    let mut file = fs::File::create(path).map_err(failed)?;
+    let (bytes, mut waits, started) = (vec![7; 20_000], Waits::new()?, Instant::now());
+    while started.elapsed() < PROBED {
+        let begun = Instant::now();
+        file.write_all(&bytes).and_then(|()| file.sync_data()).map_err(failed)?;
+        waits.times.saturating_record(begun.elapsed().as_micros() as u64);
+        thread::sleep(PROBE_EVERY.saturating_sub(begun.elapsed()));
+    }
+    drop(file);
+    fs::remove_file(path).map_err(failed)?;
+    Ok(waits)
 }
 
 /// The first sample that the folder was warm in beside the last.

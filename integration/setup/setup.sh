@@ -1,7 +1,9 @@
 #!/usr/bin/env bash
 # Installs what Forebay is built and tested with, into one cache folder outside the clone:
 #
-#   setup.sh build     what the binary needs: system packages, RocksDB's prebuilt library, ONNX Runtime's library
+#   setup.sh build     what the binary needs: system packages, RocksDB's prebuilt library, ONNX Runtime's library, and
+#                      `.cargo/config.toml` of this clone, which tells cargo where these libraries are
+#   setup.sh deny      what checks the licences, sources and duplicates of crates
 #   setup.sh python    the pinned environment that trains models and checks results independently
 #   setup.sh kafka     the jars of the broker that tests start
 #   setup.sh bench     the HTTP load generator
@@ -17,6 +19,7 @@ set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 cache=${FOREBAY_CACHE:-$HOME/.cache/forebay}
 rocksdb=${ROCKSDB:-prebuilt}
+deny_version=0.20.2
 rocksdb_version=11.8.1
 rocksdb_jar_sha256=628ed387887f4a431df480857954df2a28b4389bfe24858ccdec611cabf65dbf
 rocksdb_x86_64_sha256=265c656af5c6502cb8d71db1a74858509f706cc47f1a5b6f603c736d11ce677d
@@ -176,6 +179,36 @@ python() {
   mark python "$what"
 }
 
+# ---- cargo -----------------------------------------------------------------------------------------------------
+
+# What the Makefile exports, for those who call cargo themselves: `cargo test`, `cargo run`, rust-analyzer.
+cargo_config() {
+  local file=$here/../../.cargo/config.toml text
+  text="# Written by \`make setup\`; not committed. Variables of the shell take precedence.
+[build]
+target-dir = \"${CARGO_TARGET_DIR:-$cache/target}\"
+
+[env]
+FOREBAY_CACHE = \"$cache\"
+ORT_DYLIB_PATH = \"${ORT_DYLIB_PATH:-$cache/onnxruntime/libonnxruntime.so}\"
+"
+  [ "$rocksdb" = source ] || text+="ROCKSDB_LIB_DIR = \"$cache/rocksdb\"
+LD_LIBRARY_PATH = \"$cache/rocksdb\"
+"
+  [ "$(cat "$file" 2>/dev/null)" = "${text%$'\n'}" ] && return 0
+  mkdir -p "$(dirname "$file")"
+  printf '%s' "$text" >"$file"
+}
+
+# Built once, in a few minutes: it is published as source only.
+deny() {
+  [ -e "$(stamp deny "$deny_version")" ] && [ -x "$cache/deny/bin/cargo-deny" ] && return 0
+  say "cargo-deny $deny_version into $cache/deny"
+  quietly env CARGO_TARGET_DIR="$cache/deny/target" cargo install --quiet --locked --root "$cache/deny" --version "$deny_version" cargo-deny
+  rm -rf "$cache/deny/target"
+  mark deny "$deny_version"
+}
+
 # ---- Java ------------------------------------------------------------------------------------------------------
 
 # What a pom (`$1`) depends on, into the folder `$2` of the cache.
@@ -275,10 +308,11 @@ for part in "$@"; do
       system
       [ "$rocksdb" = source ] || rocksdb
       onnxruntime
+      cargo_config
       ;;
-    python | kafka | watching | moto | schemathesis | peers) $part ;;
+    deny | python | kafka | watching | moto | schemathesis | peers) $part ;;
     bench) has wrk || install_packages wrk ;;
     postgres) [ -x /usr/lib/postgresql/15/bin/initdb ] || install_packages postgresql-15 ;;
-    *) fail "there is no part $part: choose from build, python, kafka, watching, moto, schemathesis, bench, peers, postgres" ;;
+    *) fail "there is no part $part: choose from build, deny, python, kafka, watching, moto, schemathesis, bench, peers, postgres" ;;
   esac
 done

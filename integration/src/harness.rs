@@ -5,27 +5,40 @@ use std::fs::{self, File};
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value as Json, json};
 use tempfile::TempDir;
 
+use crate::folders::workspace;
+
 /// How long anything may take before a test gives up: generous, because machines that build are slow.
 const PATIENCE: Duration = Duration::from_mins(2);
 
-/// The binary: `FOREBAY_BIN`, else beside this executable, or beside the folder of it, as tests are.
+/// The binary: `FOREBAY_BIN`, or the one that cargo builds from the sources as they are now, once for each process.
 ///
 /// # Panics
-/// When it was not built.
+/// When it cannot be built.
 #[must_use]
 pub fn binary() -> PathBuf {
-    if let Some(path) = std::env::var_os("FOREBAY_BIN") {
-        return PathBuf::from(path);
-    }
+    static BINARY: OnceLock<PathBuf> = OnceLock::new();
+    BINARY.get_or_init(|| std::env::var_os("FOREBAY_BIN").map_or_else(build, PathBuf::from)).clone()
+}
+
+/// Builds the binary in the profile of this executable, which is in the same target folder.
+fn build() -> PathBuf {
     let own = std::env::current_exe().expect("a test has an executable");
-    let beside = own.ancestors().skip(1).take(2).map(|folder| folder.join("forebay")).find(|path| path.is_file());
-    beside.unwrap_or_else(|| panic!("there is no forebay beside {}: run cargo build first", own.display()))
+    let folder = if own.parent().is_some_and(|folder| folder.ends_with("deps")) { own.ancestors().nth(2) } else { own.parent() };
+    let folder = folder.expect("an executable is in a folder");
+    let mut cargo = Command::new("cargo");
+    cargo.args(["build", "--quiet", "--package", "forebay", "--bin", "forebay"]);
+    if folder.ends_with("release") {
+        cargo.arg("--release");
+    }
+    let built = cargo.current_dir(workspace()).status().expect("cargo can be started");
+    assert!(built.success(), "cargo build failed: see above");
+    folder.join("forebay")
 }
 
 /// Waits until `ready` gives something.

@@ -8,12 +8,12 @@ use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::process::{Child, Command, Stdio};
-use std::task::{Context, Waker};
+use std::task::{Context, Poll, Waker};
 use std::thread::sleep;
 use std::time::Duration;
 
 use rdkafka::ClientConfig;
-use rdkafka::admin::{AdminClient, AdminOptions};
+use rdkafka::admin::{AdminClient, AdminOptions, AlterConfig, ResourceSpecifier};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use tempfile::TempDir;
@@ -75,20 +75,34 @@ impl Broker {
         format!("127.0.0.1:{}", self.port)
     }
 
+    fn config(&self) -> ClientConfig {
+        ClientConfig::new().set("bootstrap.servers", self.bootstrap()).clone()
+    }
+
+    fn admin(&self) -> AdminClient<DefaultClientContext> {
+        self.config().create().expect("a client")
+    }
+
+    /// Changes a setting of a topic.
+    ///
+    /// # Panics
+    /// When the broker refuses.
+    pub fn set_topic(&self, name: &str, setting: &str, value: &str) {
+        let (admin, options) = (self.admin(), AdminOptions::new());
+        let change = AlterConfig::new(ResourceSpecifier::Topic(name)).set(setting, value);
+        let changed = wait(admin.alter_configs([&change], &options)).expect("an answer");
+        assert!(changed.iter().all(Result::is_ok), "{changed:?}");
+    }
+
     /// Deletes a topic, and waits until it is gone.
     ///
     /// # Panics
     /// When it stays.
     pub fn delete_topic(&self, name: &str) {
-        let config = || ClientConfig::new().set("bootstrap.servers", self.bootstrap()).clone();
-        let admin: AdminClient<DefaultClientContext> = config().create().expect("a client");
-        let options = AdminOptions::new();
-        let mut deleted = pin!(admin.delete_topics(&[name], &options));
-        while deleted.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending() {
-            sleep(Duration::from_millis(10));
-        }
+        let (admin, options) = (self.admin(), AdminOptions::new());
+        let _ = wait(admin.delete_topics(&[name], &options));
         for _ in 0..ASKED {
-            let consumer: BaseConsumer = config().create().expect("a client");
+            let consumer: BaseConsumer = self.config().create().expect("a client");
             let metadata = consumer.fetch_metadata(None, Duration::from_secs(5)).expect("metadata");
             if metadata.topics().iter().all(|topic| topic.name() != name) {
                 return;
@@ -154,6 +168,16 @@ impl Broker {
 impl Drop for Broker {
     fn drop(&mut self) {
         self.stop();
+    }
+}
+
+fn wait<T>(answer: impl Future<Output = T>) -> T {
+    let mut answer = pin!(answer);
+    loop {
+        if let Poll::Ready(answer) = answer.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+            return answer;
+        }
+        sleep(Duration::from_millis(10));
     }
 }
 

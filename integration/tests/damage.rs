@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use forebay_integration::answers::read_json;
 use forebay_integration::chance::Chance;
 use forebay_integration::folders::{copy, here, onnx_runtime};
-use forebay_integration::harness::{Ended, Project, ndjson};
+use forebay_integration::harness::{Ended, Project, ndjson, wait_for};
 use forebay_integration::oracle::cell::rfc3339;
 use serde_json::{Value as Json, json};
 
@@ -227,6 +227,11 @@ fn damage_is_named_or_changes_nothing() {
     let server = project.serve();
     let _ = server.push("events", &(EVENTS..EVENTS + 100).map(event).collect::<Vec<_>>());
     server.wait_for_seq(EVENTS + 100);
+    // What is written when it is killed is acknowledged: a write that was not may be lost, and is done again by the next start.
+    wait_for("outputs in their topics", || {
+        let waiting = |name| server.metric(name, "");
+        (waiting("forebay_unscored_events") + waiting("forebay_outbox_records") == 0.0).then_some(())
+    });
     server.kill();
     let older = project.path("older");
     let Asked::Answers(before) = ask(&project) else { panic!("a whole folder answers") };

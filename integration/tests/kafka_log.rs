@@ -75,10 +75,10 @@ fn records_come_back_exactly_and_from_any_offset(kafka: &Kafka) {
         record("t", 1, None, Some(b"")),
         record("t", 0, Some(b"other"), Some(b"partition")),
     ];
-    let mut writer = kafka.writer("outbox").unwrap();
+    let mut writer = kafka.sink("outbox").unwrap();
     let places = writer.append(&records, 1).unwrap();
     assert_eq!(places, [(1, 0), (1, 1), (1, 2), (0, 0)].map(|(partition, offset)| (Partition(partition), Offset(offset))));
-    assert_eq!(writer.appended_upto().unwrap(), None);
+    assert_eq!(writer.committed().unwrap(), None);
 
     let mut reader = kafka.reader("t").unwrap();
     assert_eq!(reader.partitions().unwrap(), [0, 1, 2].map(Partition));
@@ -102,7 +102,7 @@ fn records_come_back_exactly_and_from_any_offset(kafka: &Kafka) {
 
 fn a_reader_goes_on_when_the_broker_comes_back(kafka: &Kafka, broker: &mut Broker) {
     kafka.create_topic("again", 1).unwrap();
-    let mut writer = kafka.writer("outbox").unwrap();
+    let mut writer = kafka.sink("outbox").unwrap();
     writer.append(&numbered("again", 0..100), 1).unwrap();
     let mut reader = kafka.reader("again").unwrap();
     reader.seek(Partition(0), Offset(0)).unwrap();
@@ -121,7 +121,7 @@ fn a_reader_goes_on_when_the_broker_comes_back(kafka: &Kafka, broker: &mut Broke
 
 fn a_topic_that_was_replaced_is_told_and_not_read(kafka: &Kafka) {
     kafka.create_topic("gone", 1).unwrap();
-    kafka.writer("outbox").unwrap().append(&numbered("gone", 0..3), 1).unwrap();
+    kafka.sink("outbox").unwrap().append(&numbered("gone", 0..3), 1).unwrap();
     let mut reader = kafka.reader("gone").unwrap();
     reader.seek(Partition(0), Offset(50)).unwrap();
     let told = || (0..100).find_map(|_| reader.poll(10, WAIT).map(|runs| assert!(runs.is_empty())).err()).expect("an error");
@@ -133,7 +133,7 @@ fn a_topic_that_was_replaced_is_told_and_not_read(kafka: &Kafka) {
 
 fn a_topic_that_was_made_again_with_more_records_is_not_read_on(kafka: &Kafka, broker: &Broker) {
     kafka.create_topic("made", 1).unwrap();
-    let mut writer = kafka.writer("outbox").unwrap();
+    let mut writer = kafka.sink("outbox").unwrap();
     writer.append(&numbered("made", 0..3), 1).unwrap();
     let mut reader = kafka.reader("made").unwrap();
     reader.seek(Partition(0), Offset(0)).unwrap();
@@ -183,7 +183,7 @@ fn missing_topics_and_large_records_are_told(kafka: &Kafka) {
     let missing = kafka.reader("none").unwrap().partitions().unwrap_err();
     assert_eq!(missing.kind(), ErrorKind::NotFound, "{missing}");
     kafka.create_topic("large", 1).unwrap();
-    let mut writer = kafka.writer("outbox").unwrap();
+    let mut writer = kafka.sink("outbox").unwrap();
     let large = writer.append(&[record("large", 0, None, Some(&vec![b'x'; 3 << 20]))], 1).unwrap_err();
     assert_eq!(large.kind(), ErrorKind::Input);
     assert!(large.to_string().contains("max.message.bytes"), "{large}");

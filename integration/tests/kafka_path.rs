@@ -11,7 +11,7 @@ use forebay::{NewRecord, Offset, Partition};
 use forebay_integration::answers::{read_json, read_ndjson};
 use forebay_integration::chance::Chance;
 use forebay_integration::folders::{here, onnx_runtime};
-use forebay_integration::harness::{Project, ndjson, wait_for};
+use forebay_integration::harness::{Project, Server, ndjson, wait_for};
 use forebay_integration::kafka::Broker;
 use forebay_integration::oracle::cell::rfc3339;
 use serde_json::{Value as Json, json};
@@ -61,7 +61,7 @@ fn send(kafka: &Kafka, wave: usize) {
     let rubbish =
         NewRecord { topic: "payments".into(), partition: Some(Partition(0)), value: Some(b"rubbish".to_vec()), ..NewRecord::default() };
     records.push(rubbish);
-    let mut writer = kafka.writer("test").expect("a writer");
+    let mut writer = kafka.sink("test").expect("a writer");
     writer.append(&records, 0).expect("an append");
 }
 
@@ -160,7 +160,7 @@ fn payments_in_predictions_and_drift_out() {
     let to_the_last = |id: usize| {
         let value = Some(payment(id).to_string().into_bytes());
         let record = NewRecord { topic: "payments".into(), partition: Some(Partition(PARTITIONS)), value, ..NewRecord::default() };
-        kafka.writer("test").expect("a writer").append(&[record], 0).expect("an append");
+        kafka.sink("test").expect("a writer").append(&[record], 0).expect("an append");
     };
     to_the_last(total);
     server.wait_for_seq(total + 1);
@@ -174,6 +174,7 @@ fn payments_in_predictions_and_drift_out() {
 
     replayed(&project, &predictions);
     dead_letters_are_put_back_once(&kafka, &broker);
+    a_topic_that_accepts_nothing_delays_no_other(&kafka, &broker);
 
     // Another topic of that name, with more records than were read: nothing of it is taken for what comes next.
     broker.delete_topic("payments");
@@ -232,7 +233,7 @@ fn dead_letters_are_put_back_once(kafka: &Kafka, broker: &Broker) {
     let mut records: Vec<_> = (0..2).map(|at| record(payment(3_000 + at as usize).to_string().into_bytes(), at)).collect();
     records.extend((0..LATE).map(|id| record(payment(id * 7 % LATE).to_string().into_bytes(), (id * 7 % LATE % 2) as u32)));
     records.push(record(b"rubbish".to_vec(), 1));
-    kafka.writer("test").expect("a writer").append(&records, 0).expect("an append");
+    kafka.sink("test").expect("a writer").append(&records, 0).expect("an append");
     project.catch_up();
     let letters = wait_for("every dead letter", || Some(read(kafka, "late.dead")).filter(|dead| dead.len() > LATE));
     assert_eq!(letters.len(), LATE + 1);
@@ -285,4 +286,52 @@ fn dead_letters_are_put_back_once(kafka: &Kafka, broker: &Broker) {
     let total: u64 = counted.iter().map(|row| row["n_1h"].as_u64().expect("a count")).sum();
     assert_eq!(total, LATE as u64);
     assert_eq!(server.stop(), Some(0));
+}
+
+/// Two sources whose records are all dead letters. The dead-letter topic of one accepts nothing until it is mended, while that of
+/// the other goes on; nothing is lost, and every topic has its records in order.
+fn a_topic_that_accepts_nothing_delays_no_other(kafka: &Kafka, broker: &Broker) {
+    const LETTERS: usize = 500;
+    let source = |name: &str| {
+        format!(
+            "source {name} (id bigint, t timestamp) from kafka topic '{name}' format json event time t lateness '1 minute' history '1 day';\n"
+        )
+    };
+    let project = Project::new(&format!("{}{}", source("sick"), source("well")));
+    project.write("forebay.toml", format!("[kafka]\nbootstrap = \"{}\"\n", broker.bootstrap()));
+    for topic in ["sick", "well", "sick.dead", "well.dead"] {
+        kafka.create_topic(topic, 1).expect("a topic");
+    }
+    // No record is as small as this, not even one that was cut short.
+    broker.set_topic("sick.dead", "max.message.bytes", "10");
+    let send = |topic: &str, from: usize| {
+        let record = |number: usize| NewRecord {
+            topic: topic.into(),
+            value: Some(format!("\"rubbish {number}\"").into_bytes()),
+            ..NewRecord::default()
+        };
+        kafka.sink("test").expect("a sink").append(&(from..from + LETTERS).map(record).collect::<Vec<_>>(), 0).expect("an append");
+    };
+    let expected = |count: usize| (0..count).map(|number| json!(format!("\"rubbish {number}\""))).collect::<Vec<_>>();
+    let letters = |topic: &str| read(kafka, topic).into_iter().map(|(_, value)| value).collect::<Vec<_>>();
+
+    let server = project.serve();
+    let said = |server: &Server| server.get("/v1/status").1;
+    send("sick", 0);
+    wait_for("the topic that accepts nothing", || said(&server).contains("publishing to kafka topic sick.dead").then_some(()));
+    send("well", 0);
+    wait_for("the letters of the other", || (letters("well.dead").len() == LETTERS).then_some(()));
+    assert!(!said(&server).contains("kafka topic well.dead"), "{}", said(&server));
+    server.kill();
+
+    let server = project.serve();
+    send("well", LETTERS);
+    send("sick", LETTERS);
+    wait_for("more of the other", || (letters("well.dead").len() == 2 * LETTERS).then_some(()));
+    assert_eq!((letters("sick.dead"), letters("well.dead")), (Vec::new(), expected(2 * LETTERS)));
+    broker.set_topic("sick.dead", "max.message.bytes", "1000000");
+    wait_for("the letters that waited", || (letters("sick.dead").len() >= 2 * LETTERS).then_some(()));
+    wait_for("an end of the problem", || (!said(&server).contains("sick.dead")).then_some(()));
+    assert_eq!(server.stop(), Some(0));
+    assert_eq!(letters("sick.dead"), expected(2 * LETTERS), "none lost, none twice, in order");
 }

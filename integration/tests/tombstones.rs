@@ -172,7 +172,7 @@ fn records_with_a_key_and_nothing_else_take_events_back() {
         let records = wave(number, &mut chance, &mut expected);
         let server = project.serve();
         for part in records.chunks(150) {
-            kafka.writer("test").expect("a writer").append(part, 0).expect("an append");
+            kafka.sink("test").expect("a writer").append(part, 0).expect("an append");
         }
         if number.is_multiple_of(2) {
             wait_for("some events", || (server.metric("forebay_committed_seq", "") > (number * RECORDS) as f64).then_some(()));
@@ -237,7 +237,7 @@ fn a_tombstone_after_a_delete_asks_for_no_more(broker: &Broker, kafka: &Kafka) {
     let event = |day: u32, gone: bool| record(Some(format!(r#"{{"id":{id},"k":1,"gone":{gone},"t":"2024-05-{day:02}"}}"#)));
     let records =
         [record(None), event(1, false), event(2, false), event(2, true), record(None), record(None), event(3, false), record(None)];
-    kafka.writer("test").expect("a writer").append(&records, 0).expect("an append");
+    kafka.sink("test").expect("a writer").append(&records, 0).expect("an append");
     project.catch_up();
     let source = read_json(&project.run(&["sources", "--output", "json"]).ok().stdout)[0].clone();
     let found = ["accepted", "retracted", "duplicate"].map(|name| source[name].as_u64());
@@ -264,7 +264,7 @@ fn a_useless_key_of_any_length_is_a_dead_letter(broker: &Broker, kafka: &Kafka) 
     for length in lengths {
         let key = Some("x".repeat(length).into_bytes());
         let record = NewRecord { topic: "long".into(), partition: Some(Partition(0)), key, ..NewRecord::default() };
-        kafka.writer("test").expect("a writer").append(&[record], 0).expect("an append");
+        kafka.sink("test").expect("a writer").append(&[record], 0).expect("an append");
     }
     project.catch_up();
     let mut reader = kafka.reader("long.dead").expect("a reader");

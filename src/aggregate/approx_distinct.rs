@@ -1,12 +1,19 @@
-//! `approx_distinct(x)`: about how many different values there are that are not null. Type: bigint. HyperLogLog with
-//! 4096 registers, read by their values alone: "New cardinality estimation algorithms for HyperLogLog sketches" (Ertl,
-//! 2017), the improved raw estimator, rounded to a whole number. The standard error is 1.04 / sqrt(4096), 1.6 %; few
-//! values are counted nearly exactly. A function of the set of values. Doubles are equal as numbers: every NaN is one
-//! value, and negative zero is zero. Over no rows: 0, as `count_distinct`.
-//! Memory: at most 4 KB per tile, 4 bytes for each of the first 1024 registers in use. Cost: a hash and a search.
+//! `approx_distinct(x)` returns the approximate number of different values that are not null.
+//!
+//! - Result: bigint.
+//! - Method: HyperLogLog with 4096 registers and the improved raw estimator of "New cardinality estimation algorithms
+//!   for HyperLogLog sketches" (Ertl, 2017). The estimate depends on the register values alone and is rounded to a
+//!   whole number.
+//! - Error: the standard error is 1.04 / sqrt(4096), which is 1.6 %. Small numbers of values are counted nearly
+//!   exactly.
+//! - The result depends only on the set of values.
+//! - Doubles are compared as numbers: every NaN is one value, and negative zero is zero.
+//! - Over no rows: 0, as for `count_distinct`.
+//! - Memory: at most 4 KB per tile, and 4 bytes for each of the first 1024 registers in use.
+//! - Cost: a hash and a search per event.
 
 use super::bytes::{ByteReader, put_unsigned};
-use super::fold::{Algorithm, Cell, Event, Own, Tiled};
+use super::fold::{Algorithm, CustomFold, Event, Scalar, Tiled};
 use super::{Bound, Definition, Example, Fold, Kind, ONE_INPUT};
 use crate::error::{Error, Result};
 use crate::value::{DataType, Value};
@@ -23,7 +30,7 @@ pub(super) const DEFINITION: Definition = Definition {
     name: "approx_distinct",
     shape: ONE_INPUT,
     bind: |inputs, _| {
-        let fold = Fold::Own(Own::tiled(HyperLogLog(Kind::of(&inputs[0]))));
+        let fold = Fold::Own(CustomFold::tiled(HyperLogLog(Kind::of(&inputs[0]))));
         Ok(Bound { result: DataType::Int, fold, parameters: Vec::new() })
     },
     finish: |partial, _, _| Value::Int(partial.own::<Registers>().map_or(0, |registers| registers.estimate().round() as i64)),
@@ -48,10 +55,10 @@ fn mixed(mut number: u64) -> u64 {
 }
 
 /// A number mixed, a text's FNV-1a of 64 bits mixed.
-fn hash(cell: &Cell) -> u64 {
+fn hash(cell: &Scalar) -> u64 {
     match cell {
-        Cell::Word(word) => mixed(*word),
-        Cell::Text(text) => {
+        Scalar::Word(word) => mixed(*word),
+        Scalar::Text(text) => {
             mixed(text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)))
         }
     }

@@ -1,5 +1,9 @@
-//! `approx_median(x)`: about the median of the values that are not null: `approx_percentile(x, 0.5)`, with its error.
-//! bigint, double -> double. Over no rows: null. Memory and cost: those of `approx_percentile`, whose fold it shares.
+//! `approx_median(x)` returns the approximate median of the values that are not null. The result and its error are
+//! those of `approx_percentile(x, 0.5)`.
+//!
+//! - Types: `bigint -> double`, `double -> double`.
+//! - Over no rows: null.
+//! - Memory and cost: as `approx_percentile`. Both read the same fold.
 
 use super::state::buckets::{self, Buckets};
 use super::{Bound, Definition, Example, ONE_INPUT, number_kind};

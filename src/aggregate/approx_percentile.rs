@@ -1,9 +1,17 @@
-//! `approx_percentile(x, p)`: about the value at rank `floor(p * (n - 1))`, counted from 0, of the values that are not
-//! null, ascending: the middle of its bucket, of which there are 64 for each power of two. It differs from that value by
-//! at most 1/128 of it (0.8 %); magnitudes below 2^-1022 are 0. A function of the set of values (DDSketch with buckets
-//! that never collapse). p is a number from 0 to 1. bigint, double -> double. NaN is above all values.
-//! Over no rows: null. Memory: about 24 bytes for each bucket in use, of at most 1024 per tile (raw events tell where
-//! there are more); shared with `approx_median` and `median_abs_deviation`. Cost: a search per event.
+//! `approx_percentile(x, p)` returns the approximate value at rank `floor(p * (n - 1))` of the n values that are not
+//! null. The values are in ascending order and ranks count from 0.
+//!
+//! - Parameter: p is a number from 0 to 1.
+//! - Types: `bigint -> double`, `double -> double`.
+//! - Method: DDSketch with buckets that never collapse, 64 buckets for each power of two. The result is the middle of
+//!   the bucket that holds the value.
+//! - Error: the result differs from the value by at most 1/128 of the value (0.8 %). Magnitudes below 2^-1022 are 0.
+//! - The result depends only on the set of values.
+//! - NaN is greater than all other values.
+//! - Over no rows: null.
+//! - Memory: about 24 bytes for each bucket in use, shared with `approx_median` and `median_abs_deviation`. A tile
+//!   keeps at most 1024 buckets. If the events of a tile need more buckets, a reading uses the raw events instead.
+//! - Cost: a search per event.
 
 use super::state::buckets::{self, Buckets};
 use super::{Bound, Definition, Example, Shape, number_kind, share};

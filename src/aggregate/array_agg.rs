@@ -1,6 +1,11 @@
-//! `array_agg(x)`, `array_agg(x, limit)`: the values that are not null as a list in the total order of events, oldest
-//! first; of more than `limit` (100 unless given, at most 1000) the last ones. Type: a list of x's type.
-//! Over no rows: null. Memory and cost: those of `last_n(x, limit)`, whose fold it shares.
+//! `array_agg(x)` and `array_agg(x, limit)` return the values that are not null as a list, oldest first in the total
+//! order of events.
+//!
+//! - Parameter: limit is at most 1000, and 100 by default. If there are more values, the list holds the last `limit`
+//!   values.
+//! - Result: a list of x's type.
+//! - Over no rows: null.
+//! - Memory and cost: as `last_n(x, limit)`. Both read the same fold.
 
 use super::{Bound, Definition, Example, Fold, Kind, Shape, small_integer};
 use crate::value::{DataType, Value};

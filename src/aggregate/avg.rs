@@ -1,6 +1,11 @@
-//! `avg(x)`: the exact sum of the values that are not null, rounded once to a double, divided by their number (the
-//! division rounds once more). bigint, double -> double. NaN and infinities as in `sum`.
-//! Over no rows: null. Memory and cost: those of `sum`, whose fold it shares.
+//! `avg(x)` returns the mean of the values that are not null.
+//!
+//! - Types: `bigint -> double`, `double -> double`.
+//! - Method: the exact sum is rounded once to a double and then divided by the number of values. The division rounds
+//!   once more.
+//! - NaN and infinities: as in `sum`.
+//! - Over no rows: null.
+//! - Memory and cost: as `sum`. Both read the same fold.
 
 use super::{Bound, Definition, Example, Fold, ONE_INPUT, is_double};
 use crate::value::{DataType, Value};

@@ -1,5 +1,9 @@
-//! `bool_and(x)`: whether all of the values that are not null are true. boolean -> boolean.
-//! Over no rows: null. Memory: 16 bytes per tile. Cost: two additions.
+//! `bool_and(x)` returns true if all values that are not null are true, and false otherwise.
+//!
+//! - Types: `boolean -> boolean`.
+//! - Over no rows: null.
+//! - Memory: 16 bytes per tile.
+//! - Cost: two additions per event.
 
 use super::{Bound, Definition, Example, Fold, ONE_INPUT, expect_boolean};
 use crate::value::{DataType, Value};

@@ -1,5 +1,9 @@
-//! `bool_or(x)`: whether any of the values that are not null are true. boolean -> boolean.
-//! Over no rows: null. Memory: 16 bytes per tile. Cost: two additions.
+//! `bool_or(x)` returns true if any value that is not null is true, and false otherwise.
+//!
+//! - Types: `boolean -> boolean`.
+//! - Over no rows: null.
+//! - Memory: 16 bytes per tile.
+//! - Cost: two additions per event.
 
 use super::{Bound, Definition, Example, Fold, ONE_INPUT, expect_boolean};
 use crate::value::{DataType, Value};

@@ -1,12 +1,16 @@
-//! `collect(struct(x, y, ..), n)`: the last n events, oldest first, in the total order of events, each as a struct of up to
-//! 16 values: `struct(amount, upper(status) as state)`. Every event counts that passes `where`; a field that is null stays
-//! null. Type: a list of structs, their fields in the order of the call. n is from 1 to 1000. Over no rows: null.
-//! Memory: about 32 bytes for each of n events and each field in each tile (text beside it). Cost: one comparison for an
-//! event that is not among the last n, else a move of at most n structs.
+//! `collect(struct(x, y, ..), n)` returns the last n events as a list of structs, oldest first in the total order of
+//! events. Each struct has up to 16 values, such as `struct(amount, upper(status) as state)`.
+//!
+//! - Parameter: n is from 1 to 1000.
+//! - Result: a list of structs. The fields of a struct are in the order of the call.
+//! - Every event that passes `where` counts. A field that is null stays null.
+//! - Over no rows: null.
+//! - Memory: in each tile, about 32 bytes for each field of each of n events, and the bytes of texts in addition.
+//! - Cost: one comparison for an event that is not among the last n, otherwise a move of at most n structs.
 
 use super::bytes::{ByteReader, put_unsigned};
-use super::fold::{Algorithm, Cell, Event, Own, Tiled, get_cell, put_cell};
-use super::rows::Place;
+use super::fold::{Algorithm, CustomFold, Event, Scalar, Tiled, get_cell, put_cell};
+use super::rows::SortKey;
 use super::{BindError, Bound, Definition, Example, Fold, Kind, Shape, small_integer};
 use crate::error::Result;
 use crate::value::{DataType, Value};
@@ -32,7 +36,7 @@ pub(super) const DEFINITION: Definition = Definition {
             return Err(BindError("collect takes one name for each field".to_owned()));
         }
         let kinds = inputs.iter().map(Kind::of).collect();
-        let fold = Fold::Own(Own::tiled(LastStructs { kinds, n: n as usize }));
+        let fold = Fold::Own(CustomFold::tiled(LastStructs { kinds, n: n as usize }));
         let parameters = std::iter::once(Value::Int(n)).chain(parameters[1..].iter().cloned()).collect();
         Ok(Bound { result: DataType::List(Box::new(DataType::Struct(fields))), fold, parameters })
     },
@@ -54,13 +58,13 @@ pub(super) const DEFINITION: Definition = Definition {
 /// The fields of an event, in plain form, and its place in the total order.
 #[derive(Clone, Debug)]
 struct Collected {
-    place: Place,
-    cells: Box<[Option<Cell>]>,
+    place: SortKey,
+    cells: Box<[Option<Scalar>]>,
 }
 
 impl Collected {
     fn value(&self, fields: &[(String, DataType)]) -> Value {
-        let field = |((name, data_type), cell): (&(String, DataType), &Option<Cell>)| {
+        let field = |((name, data_type), cell): (&(String, DataType), &Option<Scalar>)| {
             (name.as_str().into(), cell.as_ref().map_or(Value::Null, |cell| cell.plain_value(Kind::of(data_type))))
         };
         Value::Struct(fields.iter().zip(&self.cells).map(field).collect())
@@ -74,7 +78,7 @@ struct LastStructs {
 }
 
 impl LastStructs {
-    fn keep(&self, last: &mut Vec<Collected>, place: Place, collected: impl FnOnce() -> Collected) {
+    fn keep(&self, last: &mut Vec<Collected>, place: SortKey, collected: impl FnOnce() -> Collected) {
         let at = last.partition_point(|kept| kept.place < place);
         if last.len() < self.n {
             last.insert(at, collected());
@@ -119,12 +123,12 @@ impl Algorithm for LastStructs {
         let cells = |reader: &mut ByteReader<'_>| {
             self.kinds.iter().map(|kind| reader.optional(|reader| get_cell(reader, *kind))).collect::<Result<_>>()
         };
-        (0..length).map(|_| Ok(Collected { place: Place::decode(reader)?, cells: cells(reader)? })).collect()
+        (0..length).map(|_| Ok(Collected { place: SortKey::decode(reader)?, cells: cells(reader)? })).collect()
     }
 
     fn heap(state: &Vec<Collected>) -> usize {
         let cells = |collected: &Collected| {
-            collected.cells.iter().map(|cell| size_of::<Option<Cell>>() + cell.as_ref().map_or(0, Cell::heap)).sum::<usize>()
+            collected.cells.iter().map(|cell| size_of::<Option<Scalar>>() + cell.as_ref().map_or(0, Scalar::heap)).sum::<usize>()
         };
         state.capacity() * size_of::<Collected>() + state.iter().map(cells).sum::<usize>()
     }

@@ -1,8 +1,13 @@
-//! `corr(x, y)`: Pearson's correlation of the pairs where neither is null: with `C = n Sxy - Sx Sy`, `X = n Sxx - Sx Sx`
-//! and `Y = n Syy - Sy Sy`, all exact, the square root of C C / (X Y), which is rounded before and after, with the sign
-//! of C. From -1 to 1. bigint, double -> double. NaN where a value is no finite number. Null over no pairs, and where
-//! all x or all y are equal.
-//! Memory: about 400 bytes per tile, shared with `regr_slope(x, y)`. Cost: five exact additions per event.
+//! `corr(x, y)` returns Pearson's correlation of the pairs in which neither value is null. The result is from -1 to 1.
+//!
+//! - Types: `bigint -> double`, `double -> double`.
+//! - Formula: the square root of `C C / (X Y)`, with the sign of C. `C = n Sxy - Sx Sy`, `X = n Sxx - Sx Sx` and
+//!   `Y = n Syy - Sy Sy` are exact. The quotient is rounded before the square root, and the square root is rounded
+//!   after.
+//! - The result is NaN if a value is not a finite number.
+//! - The result is null over no pairs, and if all x or all y are equal.
+//! - Memory: about 400 bytes per tile, shared with `regr_slope(x, y)`.
+//! - Cost: five exact additions per event.
 
 use super::state::products::{self, Products};
 use super::{Bound, Definition, Example, TWO_INPUTS, number_kind};

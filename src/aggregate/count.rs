@@ -1,5 +1,9 @@
-//! `count(*)`, `count(x)`: how many events there are, or how many where x is not null. Type: bigint.
-//! Over no rows: 0. Memory: 8 bytes per tile. Cost: one addition.
+//! `count(*)` returns the number of events. `count(x)` returns the number of events in which x is not null.
+//!
+//! - Result: bigint.
+//! - Over no rows: 0.
+//! - Memory: 8 bytes per tile.
+//! - Cost: one addition per event.
 
 use super::{Bound, Definition, Example, Fold, Shape};
 use crate::value::{DataType, Value};

@@ -1,7 +1,12 @@
-//! `count_distinct(x)`, `count_distinct(x, limit)`: how many different values there are that are not null, exact up to
-//! `limit` (default 1000, at most 100000), where it stays. Type: bigint. Doubles are equal as numbers: every NaN is one
-//! value, and negative zero is zero. Over no rows: 0.
-//! Memory: at most 8 `limit` bytes per tile (text: 16, and the texts). Cost: a search and, for a new value, a move.
+//! `count_distinct(x)` and `count_distinct(x, limit)` return the number of different values that are not null.
+//!
+//! - Parameter: limit is at most 100000, and 1000 by default. The result is exact up to `limit` and stays at `limit` if
+//!   there are more values.
+//! - Result: bigint.
+//! - Doubles are compared as numbers: every NaN is one value, and negative zero is zero.
+//! - Over no rows: 0.
+//! - Memory: at most 8 `limit` bytes per tile. For text, at most 16 `limit` bytes and the texts.
+//! - Cost: a search per event, and a move for a new value.
 
 use super::{Bound, Definition, Example, Fold, Kind, Shape, small_integer};
 use crate::value::{DataType, Value};

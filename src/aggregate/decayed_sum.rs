@@ -1,12 +1,17 @@
-//! `decayed_sum(x, half_life)`: the sum of the values that are not null, each halved for every half-life that its event
-//! lies before the query time (moved by the window's offset): `S * 2^-((q - t_last) / half_life)`, where S is folded over
-//! events in total order from zero by `S = S * 2^-((t - t_before) / half_life) + x` in doubles. half_life is a text such
-//! as '1h'. bigint (rounded to a double), double -> double; NaN where a value is. Over no rows: null.
-//! Memory: nothing per tile, 17 bytes for a window without a lower bound; a bounded window is folded from its events when
-//! it is read, an exponential each.
+//! `decayed_sum(x, half_life)` returns the sum of the values that are not null, with weights that decay. The weight of
+//! a value is halved for every half-life between its event and the query time (moved by the window's offset).
+//!
+//! - Parameter: half_life is a text such as '1h'.
+//! - Types: `bigint -> double` (each value is rounded to a double), `double -> double`.
+//! - Formula: `S * 2^-((q - t_last) / half_life)`. S starts at zero and is folded in doubles over the events in total
+//!   order: `S = S * 2^-((t - t_before) / half_life) + x`.
+//! - The result is NaN if a value is NaN.
+//! - Over no rows: null.
+//! - Memory: nothing in tiles; 17 bytes for a window without a lower bound.
+//! - Cost: each reading of a bounded window folds all events of the window, with one exponential per event.
 
 use super::bytes::ByteReader;
-use super::fold::{Algorithm, Event, Own};
+use super::fold::{Algorithm, CustomFold, Event};
 use super::{Bound, Definition, Example, Fold, Kind, Shape, decay, number_kind, span};
 use crate::error::Result;
 use crate::value::{DataType, Value};
@@ -17,7 +22,7 @@ pub(super) const DEFINITION: Definition = Definition {
     bind: |inputs, parameters| {
         let kind = number_kind("decayed_sum", &inputs[0])?;
         let half_life = span("decayed_sum", "a half-life", &parameters[0])?;
-        let fold = Fold::Own(Own::ordered(DecayedSum { kind, half_life: half_life.0 }));
+        let fold = Fold::Own(CustomFold::ordered(DecayedSum { kind, half_life: half_life.0 }));
         Ok(Bound { result: DataType::Float, fold, parameters: vec![Value::Text(half_life.to_string().into())] })
     },
     finish: |partial, _, moment| match partial.own::<Option<Decayed>>() {

@@ -1,6 +1,10 @@
-//! `delta(x)`: the last value less the one before it, of values that are not null, in the total order of events. bigint
-//! -> bigint (null when the result does not fit), double -> double (rounded once, as IEEE 754 subtracts).
-//! Null where there are fewer than two values. Memory and cost: those of `last_n(x, 2)`, whose fold it shares.
+//! `delta(x)` returns the last value minus the value before it. Only values that are not null count, in the total order
+//! of events.
+//!
+//! - Types: `bigint -> bigint` (null if the result does not fit), `double -> double` (rounded once, as IEEE 754
+//!   subtracts).
+//! - The result is null if there are fewer than two values.
+//! - Memory and cost: as `last_n(x, 2)`. Both read the same fold.
 
 use super::{Bound, Definition, Example, Fold, Kind, ONE_INPUT, is_double};
 use crate::value::Value;

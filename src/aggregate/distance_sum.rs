@@ -1,11 +1,18 @@
-//! `distance_sum(lat, lon)`: how many kilometres lie between each event and the next in total order, of events where
-//! neither is null, added: great circles on a sphere of 6371.0088 km (the mean radius of the IUGG) by the haversine
-//! formula. Degrees; bigint, double -> double. Folded in doubles from zero. 0 over one event; NaN where a coordinate is
-//! no finite number. Over no rows: null. Memory: nothing per tile, 32 bytes for a window without a lower bound; a bounded
-//! window is folded from its events each time it is read, five trigonometric functions each.
+//! `distance_sum(lat, lon)` returns the sum of the distances, in kilometres, between each event and the next event in
+//! total order. Only events in which neither input is null count.
+//!
+//! - Inputs: degrees, as bigint or double.
+//! - Result: double.
+//! - Method: great circles by the haversine formula, on a sphere with a radius of 6371.0088 km (the mean radius of the
+//!   IUGG). The sum is folded in doubles from zero.
+//! - The result is 0 over one event. The result is NaN if a coordinate is not a finite number.
+//! - Over no rows: null.
+//! - Memory: nothing in tiles; 32 bytes for a window without a lower bound.
+//! - Cost: each reading of a bounded window folds all events of the window, with five trigonometric functions per
+//!   event.
 
 use super::bytes::ByteReader;
-use super::fold::{Algorithm, Event, Own};
+use super::fold::{Algorithm, CustomFold, Event};
 use super::{Bound, Definition, Example, Fold, Kind, TWO_INPUTS, number_kind};
 use crate::error::Result;
 use crate::value::{DataType, Value};
@@ -17,7 +24,7 @@ pub(super) const DEFINITION: Definition = Definition {
     shape: TWO_INPUTS,
     bind: |inputs, _| {
         let (lat, lon) = (number_kind("distance_sum", &inputs[0])?, number_kind("distance_sum", &inputs[1])?);
-        let fold = Fold::Own(Own::ordered(DistanceSum { lat, lon }));
+        let fold = Fold::Own(CustomFold::ordered(DistanceSum { lat, lon }));
         Ok(Bound { result: DataType::Float, fold, parameters: Vec::new() })
     },
     finish: |partial, _, _| match partial.own::<Option<Journey>>() {

@@ -1,6 +1,11 @@
-//! `distinct_n(x, n)`: the different values that are not null, ascending; of more than n (1 to 1000) the least. Type: a
-//! list of x's type. Values are ordered as by `min`: every NaN is one value above all others, negative zero is zero.
-//! Over no rows: null. Memory and cost: those of `count_distinct(x, n)`, whose fold it shares.
+//! `distinct_n(x, n)` returns the different values that are not null, in ascending order. If there are more than n
+//! values, the list holds the n least values.
+//!
+//! - Parameter: n is from 1 to 1000.
+//! - Result: a list of x's type.
+//! - Values are ordered as by `min`: every NaN is one value that is greater than all others, and negative zero is zero.
+//! - Over no rows: null.
+//! - Memory and cost: as `count_distinct(x, n)`. Both read the same fold.
 
 use super::{Bound, Definition, Example, Fold, Kind, Shape, small_integer};
 use crate::value::{DataType, Value};

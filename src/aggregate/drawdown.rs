@@ -1,11 +1,14 @@
-//! `drawdown(x)`: the largest fall from a running peak: how far a value lies below the greatest value before it, at most,
-//! of values that are not null in the total order of events. 0 where x never falls. bigint -> bigint (null when the
-//! result does not fit), double -> double (each fall rounded once). NaN where a value is NaN.
-//! Over no rows: null. Memory: nothing per tile, 32 bytes for a window without a lower bound; a bounded window is folded
-//! from its events each time it is read, a comparison each.
+//! `drawdown(x)` returns the largest fall from a running peak: the largest difference between a value and the greatest
+//! value before it. Only values that are not null count, in the total order of events.
+//!
+//! - Types: `bigint -> bigint` (null if the result does not fit), `double -> double` (each fall is rounded once).
+//! - The result is 0 if x never falls. The result is NaN if a value is NaN.
+//! - Over no rows: null.
+//! - Memory: nothing in tiles; 32 bytes for a window without a lower bound.
+//! - Cost: each reading of a bounded window folds all events of the window, with one comparison per event.
 
 use super::bytes::ByteReader;
-use super::fold::{Algorithm, Event, Own};
+use super::fold::{Algorithm, CustomFold, Event};
 use super::{Bound, Definition, Example, Fold, ONE_INPUT, is_double};
 use crate::error::Result;
 use crate::value::{DataType, Value};
@@ -15,7 +18,7 @@ pub(super) const DEFINITION: Definition = Definition {
     shape: ONE_INPUT,
     bind: |inputs, _| {
         let doubles = is_double("drawdown", &inputs[0])?;
-        Ok(Bound { result: inputs[0].clone(), fold: Fold::Own(Own::ordered(Drawdown { doubles })), parameters: Vec::new() })
+        Ok(Bound { result: inputs[0].clone(), fold: Fold::Own(CustomFold::ordered(Drawdown { doubles })), parameters: Vec::new() })
     },
     finish: |partial, bound, _| match partial.own::<Option<Fall>>() {
         Some(Some(fall)) if bound.result == DataType::Float => Value::Float(f64::from_bits(fall.largest)),

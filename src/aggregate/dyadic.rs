@@ -2,9 +2,9 @@
 
 use std::ops::{Add, Mul, Sub};
 
-use num_bigint::{BigInt, Sign};
+use num_bigint::{BigInt, BigUint, Sign};
 
-use super::wide::Natural;
+use super::exact;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Dyadic {
@@ -13,9 +13,9 @@ pub(super) struct Dyadic {
 }
 
 impl Dyadic {
-    pub(super) fn new(negative: bool, magnitude: &Natural, exponent: i64) -> Self {
+    pub(super) fn new(negative: bool, magnitude: BigUint, exponent: i64) -> Self {
         let sign = if negative { Sign::Minus } else { Sign::Plus };
-        Self { mantissa: BigInt::from_slice(sign, magnitude.digits()), exponent }
+        Self { mantissa: BigInt::from_biguint(sign, magnitude), exponent }
     }
 
     pub(super) fn is_zero(&self) -> bool {
@@ -32,14 +32,8 @@ impl Dyadic {
 
     /// `self / divisor` to the nearest double, ties to even. The divisor is not zero.
     pub(super) fn over(&self, divisor: &Self) -> f64 {
-        let (above, below) = (self.mantissa.magnitude(), divisor.mantissa.magnitude());
-        // More than the 64 bits that rounding needs beside what it drops.
-        let shift = (80 + below.bits()).saturating_sub(above.bits());
-        let shifted = above << shift;
-        let quotient = &shifted / below;
-        let more = &quotient * below != shifted;
         let negative = self.is_negative() != divisor.is_negative();
-        Natural::from_digits(quotient.to_u32_digits()).round(negative, self.exponent - divisor.exponent - shift as i64, more)
+        exact::over(self.mantissa.magnitude(), divisor.mantissa.magnitude(), negative, self.exponent - divisor.exponent)
     }
 
     /// The square root of `self / divisor`, which is rounded to the nearest double before and after. Neither is

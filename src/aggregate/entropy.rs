@@ -1,8 +1,12 @@
-//! `entropy(x)`: Shannon's entropy, in bits, of how the values that are not null are distributed: with c_i the number of
-//! times that the i-th different value is there and n their sum, `log2(n) - (sum of c_i * log2(c_i)) / n`, added in
-//! ascending order of c_i. 0 where all are equal. Type: double. Doubles are equal as numbers: every NaN is one value, and
-//! negative zero is zero. Over no rows: null; so it is where there are more than 10,000 different values.
-//! Memory and cost: those of `mode`, whose fold it shares.
+//! `entropy(x)` returns Shannon's entropy, in bits, of the distribution of the values that are not null.
+//!
+//! - Result: double.
+//! - Formula: `log2(n) - (sum of c_i * log2(c_i)) / n`. c_i is the number of occurrences of the i-th different value,
+//!   and n is the sum of all c_i. The terms are added in ascending order of c_i.
+//! - The result is 0 if all values are equal.
+//! - Doubles are compared as numbers: every NaN is one value, and negative zero is zero.
+//! - Over no rows: null. The result is also null if there are more than 10,000 different values.
+//! - Memory and cost: as `mode`. Both read the same fold.
 
 use super::state::counts::{self, Counts};
 use super::{Bound, Definition, Example, Kind, ONE_INPUT};

@@ -1,12 +1,18 @@
-//! `ewma(x, half_life)`: the mean of the values that are not null, each weighing half as much for every half-life that its
-//! event lies before the last one: `S / W`, folded over events in total order from zero by `S = S * d + x`,
-//! `W = W * d + 1` in doubles, where `d = 2^-((t - t_before) / half_life)`. The query time changes nothing, since all
-//! weights shrink alike. half_life is a text such as '1h'. bigint (rounded to a double), double -> double; NaN where a
-//! value is. Over no rows: null. Memory: nothing per tile, 24 bytes for a window without a lower bound; a bounded window
-//! is folded from its events each time it is read, an exponential each.
+//! `ewma(x, half_life)` returns an exponentially weighted mean of the values that are not null. The weight of a value
+//! is halved for every half-life between its event and the last event.
+//!
+//! - Parameter: half_life is a text such as '1h'.
+//! - Types: `bigint -> double` (each value is rounded to a double), `double -> double`.
+//! - Formula: `S / W`. Both are folded in doubles from zero over the events in total order: `S = S * d + x` and
+//!   `W = W * d + 1`, where `d = 2^-((t - t_before) / half_life)`.
+//! - The query time does not change the result, because all weights shrink by the same factor.
+//! - The result is NaN if a value is NaN.
+//! - Over no rows: null.
+//! - Memory: nothing in tiles; 24 bytes for a window without a lower bound.
+//! - Cost: each reading of a bounded window folds all events of the window, with one exponential per event.
 
 use super::bytes::ByteReader;
-use super::fold::{Algorithm, Event, Own};
+use super::fold::{Algorithm, CustomFold, Event};
 use super::{Bound, Definition, Example, Fold, Kind, Shape, decay, number_kind, span};
 use crate::error::Result;
 use crate::value::{DataType, Value};
@@ -17,7 +23,7 @@ pub(super) const DEFINITION: Definition = Definition {
     bind: |inputs, parameters| {
         let kind = number_kind("ewma", &inputs[0])?;
         let half_life = span("ewma", "a half-life", &parameters[0])?;
-        let fold = Fold::Own(Own::ordered(Ewma { kind, half_life: half_life.0 }));
+        let fold = Fold::Own(CustomFold::ordered(Ewma { kind, half_life: half_life.0 }));
         Ok(Bound { result: DataType::Float, fold, parameters: vec![Value::Text(half_life.to_string().into())] })
     },
     finish: |partial, _, _| match partial.own::<Mean>() {

@@ -4,10 +4,13 @@
 //! (Neal, "Fast exact summation using small and large superaccumulators", 2015). Nearly all sums fit into 128 bits
 //! over one exponent, held inline; one that does not moves into digits of 32 bits with room for carries.
 
+use num_bigint::BigUint;
+use num_integer::Integer;
+
 use super::bytes::{ByteReader, put_signed, put_unsigned};
 use super::dyadic::Dyadic;
 use super::fold::Kind;
-use super::wide::Natural;
+use super::round::round;
 use crate::error::{Error, Result};
 
 /// The largest magnitude of an exponent of two that fourth powers of doubles, or a sum of them, can have, generously.
@@ -186,7 +189,7 @@ impl ExactSum {
         }
         self.special().unwrap_or_else(|| {
             let (negative, magnitude, exponent) = self.canonical();
-            magnitude.round(negative, exponent, false)
+            round(&magnitude, negative, exponent, false)
         })
     }
 
@@ -203,22 +206,21 @@ impl ExactSum {
     }
 
     /// Sign, odd magnitude (or zero) and exponent: equal for equal sums. What is no number is left out.
-    fn canonical(&self) -> (bool, Natural, i64) {
+    fn canonical(&self) -> (bool, BigUint, i64) {
         let (negative, magnitude, exponent) = match &self.wide {
-            None => (self.high < 0, Natural::from_u128(self.small().unsigned_abs()), i64::from(self.exponent)),
+            None => (self.high < 0, BigUint::from(self.small().unsigned_abs()), i64::from(self.exponent)),
             Some(wide) => wide.magnitude(),
         };
-        if magnitude.is_zero() {
-            return (false, magnitude, 0);
+        match magnitude.trailing_zeros() {
+            None => (false, magnitude, 0),
+            Some(zeros) => (negative, magnitude >> zeros, exponent + zeros as i64),
         }
-        let zeros = magnitude.trailing_zeros();
-        (negative, magnitude.shifted_right(zeros), exponent + zeros as i64)
     }
 
     /// The sum of what is finite, for formulas.
     pub(super) fn dyadic(&self) -> Dyadic {
         let (negative, magnitude, exponent) = self.canonical();
-        Dyadic::new(negative, &magnitude, exponent)
+        Dyadic::new(negative, magnitude, exponent)
     }
 
     /// Bytes held outside of the sum itself.
@@ -237,10 +239,7 @@ impl ExactSum {
             }
         }
         put_signed(bytes, exponent);
-        let mut body: Vec<u8> = magnitude.digits().iter().flat_map(|digit| digit.to_le_bytes()).collect();
-        while body.last() == Some(&0) {
-            body.pop();
-        }
+        let body = if magnitude.bits() == 0 { Vec::new() } else { magnitude.to_bytes_le() };
         put_unsigned(bytes, body.len() as u64);
         bytes.extend(body);
     }
@@ -277,25 +276,27 @@ pub(super) fn variance(n: u64, sum: &ExactSum, squares: &ExactSum, divisor: u64)
     }
     let (_, sum, sum_exponent) = sum.canonical();
     let (_, squares, squares_exponent) = squares.canonical();
-    let (left, left_exponent) = (squares.times_u64(n), squares_exponent);
-    let (right, right_exponent) = (sum.times(&sum), 2 * sum_exponent);
+    let (left, left_exponent) = (squares * n, squares_exponent);
+    let (right, right_exponent) = (&sum * &sum, 2 * sum_exponent);
     let exponent = left_exponent.min(right_exponent);
-    let left = left.shifted_left((left_exponent - exponent) as usize);
-    let right = right.shifted_left((right_exponent - exponent) as usize);
-    let difference = left.minus(&right);
-    // Two divisions by at most 64 bits each leave more than the 64 bits that rounding needs.
-    let shift = 200usize.saturating_sub(difference.bits());
-    let (quotient, more) = difference.shifted_left(shift).divided_by(n);
-    let (quotient, still_more) = quotient.divided_by(divisor);
-    quotient.round(false, exponent - shift as i64, more || still_more)
+    let left = left << (left_exponent - exponent).unsigned_abs();
+    let right = right << (right_exponent - exponent).unsigned_abs();
+    // Never below zero: that is the inequality of Cauchy and Schwarz.
+    let difference = if left > right { left - right } else { BigUint::ZERO };
+    over(&difference, &(BigUint::from(n) * divisor), false, exponent)
 }
 
 /// `numerator / denominator` to the nearest double. The denominator is not zero.
 pub(super) fn quotient(numerator: i128, denominator: u64) -> f64 {
-    let magnitude = Natural::from_u128(numerator.unsigned_abs());
-    let shift = 200usize.saturating_sub(magnitude.bits());
-    let (quotient, more) = magnitude.shifted_left(shift).divided_by(denominator);
-    quotient.round(numerator < 0, -(shift as i64), more)
+    over(&BigUint::from(numerator.unsigned_abs()), &BigUint::from(denominator), numerator < 0, 0)
+}
+
+/// `(-1)^negative * numerator / denominator * 2^exponent` to the nearest double. The denominator is not zero.
+pub(super) fn over(numerator: &BigUint, denominator: &BigUint, negative: bool, exponent: i64) -> f64 {
+    // More than the 64 bits that rounding needs beside what it drops.
+    let shift = (80 + denominator.bits()).saturating_sub(numerator.bits());
+    let (quotient, rest) = (numerator << shift).div_rem(denominator);
+    round(&quotient, negative, exponent - shift as i64, rest != BigUint::ZERO)
 }
 
 /// Mantissa and exponent of a number of that kind, as rows hold it; `None` for a double that is not finite.
@@ -399,7 +400,7 @@ impl Wide {
         self.additions = 1;
     }
 
-    fn magnitude(&self) -> (bool, Natural, i64) {
+    fn magnitude(&self) -> (bool, BigUint, i64) {
         let mut wide = self.clone();
         wide.carry();
         let negative = wide.digits.last().is_some_and(|top| *top < 0);
@@ -408,6 +409,6 @@ impl Wide {
             wide.carry();
         }
         let digits = wide.digits.iter().map(|digit| *digit as u32).collect();
-        (negative, Natural::from_digits(digits), 32 * i64::from(self.first))
+        (negative, BigUint::new(digits), 32 * i64::from(self.first))
     }
 }

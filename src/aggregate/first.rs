@@ -1,5 +1,9 @@
-//! `first(x)`: the first value that is not null in the total order of events (time, partition, offset), in the type
-//! of x and to the bit as it came. Over no rows: null. Memory: 56 bytes per tile. Cost: one comparison.
+//! `first(x)` returns the first value that is not null in the total order of events (time, partition, offset).
+//!
+//! - Result: the type of x, with the same bits as the input.
+//! - Over no rows: null.
+//! - Memory: 56 bytes per tile.
+//! - Cost: one comparison per event.
 
 use super::{Bound, Definition, Example, Fold, Kind, ONE_INPUT};
 

@@ -1,10 +1,17 @@
-//! `histogram(x, b1, b2, ..)`: how many values lie below b1, from b1 to below b2, and so on, and at or above the last
-//! bound. Type: a list of bigints, one more than there are bounds (1 to 64 numbers, ascending). bigint, double. Values
-//! are compared exactly; NaN is above all bounds. Null values count nowhere; over no rows: null.
-//! Memory: 8 bytes per bound and tile. Cost: a search among the bounds.
+//! `histogram(x, b1, b2, ..)` returns the number of values in each interval between the bounds. The first element
+//! counts the values below b1, the second the values from b1 to below b2, and so on. The last element counts the values
+//! at or above the last bound.
+//!
+//! - Parameters: 1 to 64 bounds, which are numbers in ascending order.
+//! - Input: bigint or double.
+//! - Result: a list of bigints with one element more than there are bounds.
+//! - Values are compared exactly. NaN is above all bounds. Null values are not counted.
+//! - Over no rows: null.
+//! - Memory: 8 bytes per bound and tile.
+//! - Cost: a search among the bounds per event.
 
 use super::bytes::{ByteReader, put_unsigned};
-use super::fold::{Algorithm, Event, Own, Tiled, ordered_word};
+use super::fold::{Algorithm, CustomFold, Event, Tiled, ordered_word};
 use super::{BindError, Bound, Definition, Example, Fold, Kind, Shape, number_kind};
 use crate::error::Result;
 use crate::value::{DataType, Value};
@@ -21,7 +28,7 @@ pub(super) const DEFINITION: Definition = Definition {
             return Err(BindError("histogram takes bounds in ascending order".to_owned()));
         }
         let parameters = bounds.iter().map(|bound| Value::Float(*bound)).collect();
-        let fold = Fold::Own(Own::tiled(Histogram { kind, bounds }));
+        let fold = Fold::Own(CustomFold::tiled(Histogram { kind, bounds }));
         Ok(Bound { result: DataType::List(Box::new(DataType::Int)), fold, parameters })
     },
     finish: |partial, _, _| match partial.own::<Box<[u64]>>() {

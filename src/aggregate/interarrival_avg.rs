@@ -1,6 +1,10 @@
-//! `interarrival_avg()`: the mean of the seconds between one event and the next: those from the first to the last event,
-//! over one less than their number, exact until it is rounded. Type: double. `where` says which events.
-//! Null over fewer than two events. Memory and cost: those of `seconds_since_last`, whose fold it shares.
+//! `interarrival_avg()` returns the mean number of seconds between one event and the next. `where` selects the events.
+//!
+//! - Result: double.
+//! - Formula: the seconds from the first event to the last event, divided by the number of events minus one. The
+//!   quotient is exact until it is rounded.
+//! - The result is null over fewer than two events.
+//! - Memory and cost: as `seconds_since_last`. Both read the same fold.
 
 use super::dyadic::Dyadic;
 use super::state::times::{self, Times};

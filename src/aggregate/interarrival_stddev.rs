@@ -1,13 +1,17 @@
-//! `interarrival_stddev()`: the standard deviation of the seconds between one event and the next in total order, of a
-//! sample: with n such gaps d in microseconds, the square root of `(n Sdd - Sd Sd) / (n (n - 1) 10^12)`, which is computed
-//! exactly and rounded before and after. Type: double. `where` says which events. Null over fewer than three events.
-//! Memory: nothing per tile, about 60 bytes for a window without a lower bound; a bounded window is folded from its
-//! events each time it is read, an exact addition each.
+//! `interarrival_stddev()` returns the sample standard deviation of the seconds between one event and the next in total
+//! order. `where` selects the events.
+//!
+//! - Result: double.
+//! - Formula: the square root of `(n Sdd - Sd Sd) / (n (n - 1) 10^12)` for n gaps d in microseconds. The quotient is
+//!   computed exactly and rounded before the square root. The square root is rounded after.
+//! - The result is null over fewer than three events.
+//! - Memory: nothing in tiles; about 60 bytes for a window without a lower bound.
+//! - Cost: each reading of a bounded window folds all events of the window, with one exact addition per event.
 
 use super::bytes::{ByteReader, put_unsigned};
 use super::dyadic::Dyadic;
 use super::exact::ExactSum;
-use super::fold::{Algorithm, Event, Own};
+use super::fold::{Algorithm, CustomFold, Event};
 use super::{Bound, Definition, Example, Fold, NO_INPUTS};
 use crate::error::Result;
 use crate::value::{DataType, Value};
@@ -15,7 +19,7 @@ use crate::value::{DataType, Value};
 pub(super) const DEFINITION: Definition = Definition {
     name: "interarrival_stddev",
     shape: NO_INPUTS,
-    bind: |_, _| Ok(Bound { result: DataType::Float, fold: Fold::Own(Own::ordered(GapsBetweenEvents)), parameters: Vec::new() }),
+    bind: |_, _| Ok(Bound { result: DataType::Float, fold: Fold::Own(CustomFold::ordered(GapsBetweenEvents)), parameters: Vec::new() }),
     finish: |partial, _, _| match partial.own::<Gaps>() {
         Some(gaps) if gaps.events > 2 => {
             let n = Dyadic::from(gaps.events - 1);

@@ -1,8 +1,13 @@
-//! `kurtosis(x)`: the excess kurtosis of the values that are not null (0 for a normal distribution), corrected for small
-//! samples as in DuckDB and pandas: with A2 and A4 the second and fourth central moments times powers of their number
-//! n, `(n - 1) ((n + 1) (A4 - 3 A2^2) + 6 A2^2) / ((n - 2) (n - 3) A2^2)`, computed exactly and rounded once. bigint,
-//! double -> double. NaN where a value is no finite number. Null over fewer than four values, and where all are equal.
-//! Memory: about 500 bytes per tile, shared with `skewness`. Cost: seven exact additions per event.
+//! `kurtosis(x)` returns the excess kurtosis of the values that are not null, corrected for small samples as in DuckDB
+//! and pandas. The excess kurtosis of a normal distribution is 0.
+//!
+//! - Types: `bigint -> double`, `double -> double`.
+//! - Formula: `(n - 1) ((n + 1) (A4 - 3 A2^2) + 6 A2^2) / ((n - 2) (n - 3) A2^2)`, computed exactly and rounded once. n
+//!   is the number of values. A2 and A4 are the second and fourth central moments times powers of n.
+//! - The result is NaN if a value is not a finite number.
+//! - The result is null over fewer than four values, and if all values are equal.
+//! - Memory: about 500 bytes per tile, shared with `skewness`.
+//! - Cost: seven exact additions per event.
 
 use super::dyadic::Dyadic;
 use super::state::powers::{self, Powers};

@@ -1,6 +1,10 @@
-//! `lag(x)`, `lag(x, n)`: the value n events before the last (n is 1 unless given, at most 1000), counting events where
-//! x is not null, in the total order of events: `lag(x)` is the previous value. In the type of x and to the bit as it came.
-//! Null where there are no more than n values. Memory and cost: those of `last_n(x, n + 1)`, whose fold it shares.
+//! `lag(x)` and `lag(x, n)` return the value n events before the last event, in the total order of events. Only events
+//! in which x is not null count. `lag(x)` returns the previous value.
+//!
+//! - Parameter: n is at most 1000, and 1 by default.
+//! - Result: the type of x, with the same bits as the input.
+//! - The result is null if there are n values or fewer.
+//! - Memory and cost: as `last_n(x, n + 1)`. Both read the same fold.
 
 use super::{Bound, Definition, Example, Fold, Kind, Shape, small_integer};
 use crate::value::Value;

@@ -1,6 +1,10 @@
-//! `last_n(x, n)`: the last n values that are not null, oldest first, in the total order of events. Type: a list of x's
-//! type. n is from 1 to 1000. Over no rows: null. Memory: at most 48 n bytes per tile (text beside it).
-//! Cost: one comparison for an event that is not among the last n, else a move of at most n values.
+//! `last_n(x, n)` returns the last n values that are not null, oldest first in the total order of events.
+//!
+//! - Parameter: n is from 1 to 1000.
+//! - Result: a list of x's type.
+//! - Over no rows: null.
+//! - Memory: at most 48 n bytes per tile, and the bytes of texts in addition.
+//! - Cost: one comparison for an event that is not among the last n, otherwise a move of at most n values.
 
 use super::{Bound, Definition, Example, Fold, Kind, Shape, small_integer};
 use crate::value::{DataType, Value};

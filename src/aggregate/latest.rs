@@ -1,10 +1,15 @@
-//! `latest(x)`: x of the last event in the total order of events (time, partition, offset), to the bit as it came, and
-//! null where it is null there: unlike `last(x)`, which passes nulls over. In the type of x. What an attribute of a table is
-//! read with. Over no rows: null. Memory: 56 bytes per tile. Cost: one comparison.
+//! `latest(x)` returns x of the last event in the total order of events (time, partition, offset). The result is null
+//! if x is null in that event. In contrast, `last(x)` skips nulls.
+//!
+//! - Use: `latest` reads the attributes of a table.
+//! - Result: the type of x, with the same bits as the input.
+//! - Over no rows: null.
+//! - Memory: 56 bytes per tile.
+//! - Cost: one comparison per event.
 
 use super::bytes::ByteReader;
-use super::fold::{Algorithm, Cell, Event, Own, Tiled, get_cell, put_cell};
-use super::rows::Place;
+use super::fold::{Algorithm, CustomFold, Event, Scalar, Tiled, get_cell, put_cell};
+use super::rows::SortKey;
 use super::{Bound, Definition, Example, Fold, Kind, ONE_INPUT};
 use crate::error::Result;
 use crate::value::Value;
@@ -13,7 +18,7 @@ pub(super) const DEFINITION: Definition = Definition {
     name: "latest",
     shape: ONE_INPUT,
     bind: |inputs, _| {
-        let fold = Fold::Own(Own::tiled(Latest { kind: Kind::of(&inputs[0]) }));
+        let fold = Fold::Own(CustomFold::tiled(Latest { kind: Kind::of(&inputs[0]) }));
         Ok(Bound { result: inputs[0].clone(), fold, parameters: Vec::new() })
     },
     finish: |partial, bound, _| match partial.own::<Option<Row>>() {
@@ -34,8 +39,8 @@ struct Latest {
 
 #[derive(Clone, Debug)]
 struct Row {
-    place: Place,
-    value: Option<Cell>,
+    place: SortKey,
+    value: Option<Scalar>,
 }
 
 impl Algorithm for Latest {
@@ -70,13 +75,13 @@ impl Algorithm for Latest {
 
     fn decode(&self, reader: &mut ByteReader<'_>) -> Result<Option<Row>> {
         reader.optional(|reader| {
-            let place = Place::decode(reader)?;
+            let place = SortKey::decode(reader)?;
             Ok(Row { place, value: reader.optional(|reader| get_cell(reader, self.kind))? })
         })
     }
 
     fn heap(state: &Option<Row>) -> usize {
-        state.iter().flat_map(|row| &row.value).map(Cell::heap).sum()
+        state.iter().flat_map(|row| &row.value).map(Scalar::heap).sum()
     }
 }
 

@@ -1,6 +1,12 @@
-//! `max(x)`: the greatest of the values that are not null, in the type of x. Doubles are ordered with NaN above all
-//! others (and every NaN the same), negative zero counts as zero; text by its UTF-8 bytes; false before true.
-//! Over no rows: null. Memory: 24 bytes per tile. Cost: one comparison.
+//! `max(x)` returns the greatest of the values that are not null.
+//!
+//! - Result: the type of x.
+//! - Order of doubles: NaN is greater than all other values, every NaN is the same value, and negative zero counts as
+//!   zero.
+//! - Order of other types: text is ordered by its UTF-8 bytes, and false is less than true.
+//! - Over no rows: null.
+//! - Memory: 24 bytes per tile.
+//! - Cost: one comparison per event.
 
 use super::{Bound, Definition, Example, Fold, Kind, ONE_INPUT};
 

@@ -1,6 +1,11 @@
-//! `max_by(x, y)`: the x of the event whose y is the greatest, among events where neither is null; of equal y the
-//! first in the total order of events. Type: that of x. y is ordered as by `max`.
-//! Over no rows: null. Memory: 80 bytes per tile. Cost: one comparison.
+//! `max_by(x, y)` returns the x of the event whose y is the greatest. Only events in which neither value is null count.
+//! If several y are equal, the first event in the total order of events counts.
+//!
+//! - Result: the type of x.
+//! - Order: y is ordered as by `max`.
+//! - Over no rows: null.
+//! - Memory: 80 bytes per tile.
+//! - Cost: one comparison per event.
 
 use super::{Bound, Definition, Example, Fold, Kind, TWO_INPUTS};
 

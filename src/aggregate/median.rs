@@ -1,6 +1,10 @@
-//! `median(x)`: the exact median of the values that are not null: `percentile(x, 0.5)`. bigint, double -> double.
-//! NaN is above all values. Over no rows: null. Memory and cost: those of `percentile`, whose fold it shares; a window
-//! without a lower bound is refused. `approx_median` is cheap over any window.
+//! `median(x)` returns the exact median of the values that are not null. The result is that of `percentile(x, 0.5)`.
+//!
+//! - Types: `bigint -> double`, `double -> double`.
+//! - NaN is greater than all other values.
+//! - Over no rows: null.
+//! - A window without a lower bound and a session are refused. `approx_median` has a low cost over every window.
+//! - Memory and cost: as `percentile`. Both read the same fold.
 
 use super::state::values::{self, Values};
 use super::{Bound, Definition, Example, ONE_INPUT, number_kind};

@@ -1,7 +1,12 @@
-//! `median_abs_deviation(x)`: about the median of the distances between the values that are not null and their median,
-//! both of `approx_percentile`'s buckets and at rank `floor((n - 1) / 2)`. It differs from the exact one by at most 1/128
-//! of the median's magnitude plus 1/128 of the greatest magnitude. bigint, double -> double. Over no rows: null.
-//! Memory and cost: those of `approx_percentile`, whose fold it shares; a reading sorts the buckets.
+//! `median_abs_deviation(x)` returns the approximate median of the distances between the values that are not null and
+//! their median.
+//!
+//! - Types: `bigint -> double`, `double -> double`.
+//! - Method: both medians come from the buckets of `approx_percentile`, at rank `floor((n - 1) / 2)`.
+//! - Error: the result differs from the exact deviation by at most 1/128 of the magnitude of the median plus 1/128 of
+//!   the greatest magnitude.
+//! - Over no rows: null.
+//! - Memory and cost: as `approx_percentile`. Both read the same fold. A reading also sorts the buckets.
 
 use super::state::buckets::{self, Buckets};
 use super::{Bound, Definition, Example, ONE_INPUT, number_kind};

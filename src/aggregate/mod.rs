@@ -1,17 +1,76 @@
 //! One aggregate per file: its types, the fold that it reads, its result. Pure: no I/O, no clock, no threads.
 //!
 //! A *fold* (`fold`) is what a state keeps; an *aggregate* is a reading of one: `sum`, `avg` and `count` of the same
-//! input read the same fold. A new aggregate is a file here and a line in `aggregates`: it reads a fold that is there, or it
+//! input read the same fold. A new aggregate is a file here, its `mod` line and a line in `ALL`: it reads a fold that is there, or it
 //! brings its own as an `Algorithm`.
 
+// What aggregates are made of.
 mod bytes;
 mod dyadic;
 mod exact;
 mod fold;
 mod packed;
+mod round;
 mod rows;
 mod state;
-mod wide;
+
+// The aggregates.
+mod approx_distinct;
+mod approx_median;
+mod approx_percentile;
+mod array_agg;
+mod avg;
+mod bool_and;
+mod bool_or;
+mod collect;
+mod corr;
+mod count;
+mod count_distinct;
+mod decayed_sum;
+mod delta;
+mod distance_sum;
+mod distinct_n;
+mod drawdown;
+mod entropy;
+mod ewma;
+mod first;
+mod first_n;
+mod histogram;
+mod interarrival_avg;
+mod interarrival_stddev;
+mod kurtosis;
+mod lag;
+mod last;
+mod last_distinct_n;
+mod last_n;
+mod latest;
+mod max;
+mod max_by;
+mod median;
+mod median_abs_deviation;
+mod min;
+mod min_by;
+mod mode;
+mod pct_change;
+mod percentile;
+mod rate;
+mod regr_slope;
+mod seconds_since_first;
+mod seconds_since_last;
+mod skewness;
+mod stddev_pop;
+mod stddev_samp;
+mod streak;
+mod sum;
+mod time_since;
+mod time_weighted_avg;
+mod top_k;
+mod trend;
+mod var_pop;
+mod var_samp;
+mod vector_avg;
+mod vector_sum;
+mod zscore_last;
 
 use std::fmt;
 
@@ -20,80 +79,72 @@ use crate::value::{DataType, Value};
 
 pub(crate) use bytes::{ByteReader, put_signed, put_unsigned};
 pub(crate) use exact::ExactSum;
-pub use fold::Keep;
-use fold::{By, Groups, Own};
-pub(crate) use fold::{Fold, Kind, Part, Partial};
+pub use fold::MapLimit;
+use fold::{By, CustomFold, Groups};
+pub(crate) use fold::{Fold, FoldSpec, Kind, Partial};
 pub(crate) use packed::{PACKED_MAX, pack};
-pub(crate) use rows::{META, OFFSET, Place, Rows, TIME, biased, unbiased};
+pub(crate) use rows::{META, OFFSET, Rows, SortKey, TIME, biased, unbiased};
 pub(crate) use state::buckets::{bucket, middle};
 
-/// Declares the file of each aggregate, and `ALL` of them.
-macro_rules! aggregates {
-    ($($name:ident)*) => {
-        $(mod $name;)*
-        static ALL: &[Definition] = &[$($name::DEFINITION),*];
-    };
-}
-
-// Sorted by name. `cargo fmt` does not look into macros: `make fmt` formats these files too.
-aggregates! {
-    approx_distinct
-    approx_median
-    approx_percentile
-    array_agg
-    avg
-    bool_and
-    bool_or
-    collect
-    corr
-    count
-    count_distinct
-    decayed_sum
-    delta
-    distance_sum
-    distinct_n
-    drawdown
-    entropy
-    ewma
-    first
-    first_n
-    histogram
-    interarrival_avg
-    interarrival_stddev
-    kurtosis
-    lag
-    last
-    last_distinct_n
-    last_n
-    latest
-    max
-    max_by
-    median
-    median_abs_deviation
-    min
-    min_by
-    mode
-    pct_change
-    percentile
-    rate
-    regr_slope
-    seconds_since_first
-    seconds_since_last
-    skewness
-    stddev_pop
-    stddev_samp
-    streak
-    sum
-    time_since
-    time_weighted_avg
-    top_k
-    trend
-    var_pop
-    var_samp
-    vector_avg
-    vector_sum
-    zscore_last
-}
+/// Sorted by name.
+static ALL: &[Definition] = &[
+    approx_distinct::DEFINITION,
+    approx_median::DEFINITION,
+    approx_percentile::DEFINITION,
+    array_agg::DEFINITION,
+    avg::DEFINITION,
+    bool_and::DEFINITION,
+    bool_or::DEFINITION,
+    collect::DEFINITION,
+    corr::DEFINITION,
+    count::DEFINITION,
+    count_distinct::DEFINITION,
+    decayed_sum::DEFINITION,
+    delta::DEFINITION,
+    distance_sum::DEFINITION,
+    distinct_n::DEFINITION,
+    drawdown::DEFINITION,
+    entropy::DEFINITION,
+    ewma::DEFINITION,
+    first::DEFINITION,
+    first_n::DEFINITION,
+    histogram::DEFINITION,
+    interarrival_avg::DEFINITION,
+    interarrival_stddev::DEFINITION,
+    kurtosis::DEFINITION,
+    lag::DEFINITION,
+    last::DEFINITION,
+    last_distinct_n::DEFINITION,
+    last_n::DEFINITION,
+    latest::DEFINITION,
+    max::DEFINITION,
+    max_by::DEFINITION,
+    median::DEFINITION,
+    median_abs_deviation::DEFINITION,
+    min::DEFINITION,
+    min_by::DEFINITION,
+    mode::DEFINITION,
+    pct_change::DEFINITION,
+    percentile::DEFINITION,
+    rate::DEFINITION,
+    regr_slope::DEFINITION,
+    seconds_since_first::DEFINITION,
+    seconds_since_last::DEFINITION,
+    skewness::DEFINITION,
+    stddev_pop::DEFINITION,
+    stddev_samp::DEFINITION,
+    streak::DEFINITION,
+    sum::DEFINITION,
+    time_since::DEFINITION,
+    time_weighted_avg::DEFINITION,
+    top_k::DEFINITION,
+    trend::DEFINITION,
+    var_pop::DEFINITION,
+    var_samp::DEFINITION,
+    vector_avg::DEFINITION,
+    vector_sum::DEFINITION,
+    zscore_last::DEFINITION,
+];
 
 /// The aggregates whose input is a list.
 const OF_LISTS: &[&str] = &[vector_avg::DEFINITION.name, vector_sum::DEFINITION.name];
@@ -295,7 +346,8 @@ impl Aggregate {
             return Err(BindError(format!("{name} cannot be grouped with by: it reads every event of its window")));
         }
         let by = By::new(Kind::of(key), self.bound.fold.clone());
-        let grouped = Grouped { result: DataType::Map(Box::new(self.bound.result.clone())), fold: Fold::Own(Own::tiled(by.clone())), by };
+        let grouped =
+            Grouped { result: DataType::Map(Box::new(self.bound.result.clone())), fold: Fold::Own(CustomFold::tiled(by.clone())), by };
         Ok(Self { grouped: Some(grouped), ..self })
     }
 
@@ -334,7 +386,7 @@ impl Aggregate {
 
     /// The aggregate's value over the events in `partial`, a partial of `self.fold()` or of one that covers it. A map has
     /// the keys that `keep` says.
-    pub(crate) fn finish(&self, partial: &Partial, moment: &Moment, keep: Keep) -> Value {
+    pub(crate) fn finish(&self, partial: &Partial, moment: &Moment, keep: MapLimit) -> Value {
         let result = |partial: &Partial| (self.definition.finish)(partial, &self.bound, moment);
         match (&self.grouped, partial.own::<Groups>()) {
             (None, _) => result(partial),

@@ -1,8 +1,12 @@
-//! `mode(x)`: the most frequent value that is not null; of equally frequent ones the least, ordered as by `min`. Type:
-//! that of x. Doubles are equal as numbers: every NaN is one value, and negative zero is zero.
-//! Over no rows: null; so it is where there are more than 10,000 different values.
-//! Memory: about 64 bytes for each different value, of at most 256 per tile (raw events tell where there are more);
-//! shared with `top_k` and `entropy`. Cost: a search per event.
+//! `mode(x)` returns the most frequent value that is not null. If several values are equally frequent, the least value
+//! is the result, ordered as by `min`.
+//!
+//! - Result: the type of x.
+//! - Doubles are compared as numbers: every NaN is one value, and negative zero is zero.
+//! - Over no rows: null. The result is also null if there are more than 10,000 different values.
+//! - Memory: about 64 bytes for each different value, shared with `top_k` and `entropy`. A tile keeps at most 256
+//!   different values. If the events of a tile have more, a reading uses the raw events instead.
+//! - Cost: a search per event.
 
 use super::state::counts::{self, Counts};
 use super::{Bound, Definition, Example, Kind, ONE_INPUT};

@@ -1,7 +1,11 @@
-//! `pct_change(x)`: by what share the last value differs from the one before it: `(last - before) / before`, so that 0.1
-//! is ten percent more. bigint, double -> double. Of bigints the difference is exact before it is rounded to a double,
-//! and so is the quotient's divisor. Null where there are fewer than two values, or where the one before is zero.
-//! Memory and cost: those of `last_n(x, 2)`, whose fold it shares.
+//! `pct_change(x)` returns the relative change from the value before the last value to the last value:
+//! `(last - before) / before`. A result of 0.1 is an increase of ten percent.
+//!
+//! - Types: `bigint -> double`, `double -> double`.
+//! - Rounding of bigints: the difference is computed exactly and then rounded to a double. The divisor is rounded to a
+//!   double too.
+//! - The result is null if there are fewer than two values, or if the value before the last value is zero.
+//! - Memory and cost: as `last_n(x, 2)`. Both read the same fold.
 
 use super::{Bound, Definition, Example, Fold, Kind, ONE_INPUT, is_double};
 use crate::value::{DataType, Value};

@@ -1,9 +1,14 @@
-//! `percentile(x, p)`: the exact percentile of the values that are not null, as SQL's `percentile_cont(p)`: with the
-//! values ascending, that at rank `p * (n - 1)` counted from 0 (computed in doubles), and between two values
-//! `low + (high - low) * fraction`, exact until it is rounded. p is a number from 0 to 1. bigint, double -> double.
-//! NaN is above all values. Over no rows: null.
-//! Memory: nothing in tiles, and 8 bytes for each event of the window while it is read. Cost: it reads every event of its
-//! window each time; a window without a lower bound is refused. `approx_percentile` is cheap over any window.
+//! `percentile(x, p)` returns the exact percentile of the values that are not null, as SQL's `percentile_cont(p)`.
+//!
+//! - Parameter: p is a number from 0 to 1.
+//! - Types: `bigint -> double`, `double -> double`.
+//! - Formula: the value at rank `p * (n - 1)` of the values in ascending order. Ranks count from 0 and are computed in
+//!   doubles. Between two values, the result is `low + (high - low) * fraction`, exact until it is rounded.
+//! - NaN is greater than all other values.
+//! - Over no rows: null.
+//! - A window without a lower bound and a session are refused. `approx_percentile` has a low cost over every window.
+//! - Memory: nothing in tiles, and 8 bytes for each event of the window during a reading.
+//! - Cost: each reading reads every event of the window.
 
 use super::state::values::{self, Values};
 use super::{Bound, Definition, Example, Shape, number_kind, share};

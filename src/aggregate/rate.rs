@@ -1,13 +1,22 @@
-//! `rate()`: events per second of the window; `rate(x)`: the sum of the values that are not null per second of the
-//! window. The window's seconds are those from its start to the query time (moved by its offset), so 3600 over `1h`;
-//! where its start is no matter of time alone (`all`, rows, sessions), those from the first event that it adds. A limit
-//! changes the events and not the seconds. The quotient is exact until it is rounded. bigint, double -> double; what is
-//! no finite number as in `sum`. Null over no rows, and over no seconds. Memory: 56 bytes per tile. Cost: that of `sum`.
+//! `rate()` returns the number of events per second of the window. `rate(x)` returns the sum of the values that are not
+//! null per second of the window.
+//!
+//! - Types: `bigint -> double`, `double -> double`.
+//! - Seconds of the window: from the start of the window to the query time (moved by the window's offset), so 3600 for
+//!   `1h`.
+//! - If the start of the window does not depend on time alone (`all`, rows, sessions), the seconds count from the first
+//!   event that the aggregate adds.
+//! - A limit on the window changes the events and does not change the seconds.
+//! - The quotient is exact until it is rounded.
+//! - Values that are not finite numbers: as in `sum`.
+//! - The result is null over no rows, and over no seconds.
+//! - Memory: 56 bytes per tile.
+//! - Cost: as `sum`.
 
 use super::bytes::{ByteReader, put_unsigned};
 use super::dyadic::Dyadic;
 use super::exact::ExactSum;
-use super::fold::{Algorithm, Event, Own, Tiled};
+use super::fold::{Algorithm, CustomFold, Event, Tiled};
 use super::{Bound, Definition, Example, Fold, Kind, Shape, number_kind};
 use crate::error::Result;
 use crate::value::{DataType, Value};
@@ -17,7 +26,7 @@ pub(super) const DEFINITION: Definition = Definition {
     shape: Shape { inputs_min: 0, inputs_max: 1, parameters_min: 0, parameters_max: 0 },
     bind: |inputs, _| {
         let kind = inputs.first().map(|input| number_kind("rate", input)).transpose()?;
-        Ok(Bound { result: DataType::Float, fold: Fold::Own(Own::tiled(Rate(kind))), parameters: Vec::new() })
+        Ok(Bound { result: DataType::Float, fold: Fold::Own(CustomFold::tiled(Rate(kind))), parameters: Vec::new() })
     },
     finish: |partial, _, moment| {
         let Some(total) = partial.own::<Total>().filter(|total| total.count > 0) else { return Value::Null };

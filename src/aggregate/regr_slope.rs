@@ -1,7 +1,12 @@
-//! `regr_slope(y, x)`: the slope of the line that fits the pairs where neither is null by least squares, as in SQL:
-//! `(n Sxy - Sx Sy) / (n Sxx - Sx Sx)` of exact sums, rounded once. bigint, double -> double. NaN where a value is no
-//! finite number. Null over no pairs, and where all x are equal.
-//! Memory: about 400 bytes per tile, shared with `corr(y, x)`. Cost: five exact additions per event.
+//! `regr_slope(y, x)` returns the slope of the least-squares line through the pairs in which neither value is null, as
+//! in SQL.
+//!
+//! - Types: `bigint -> double`, `double -> double`.
+//! - Formula: `(n Sxy - Sx Sy) / (n Sxx - Sx Sx)` of exact sums, rounded once.
+//! - The result is NaN if a value is not a finite number.
+//! - The result is null over no pairs, and if all x are equal.
+//! - Memory: about 400 bytes per tile, shared with `corr(y, x)`.
+//! - Cost: five exact additions per event.
 
 use super::state::products::{self, Products};
 use super::{Bound, Definition, Example, TWO_INPUTS, number_kind};

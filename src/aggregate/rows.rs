@@ -44,13 +44,13 @@ pub(crate) const fn unbiased(word: u64) -> i64 {
 
 /// An event's place in the total order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Place {
+pub(crate) struct SortKey {
     pub(crate) time: u64,
     pub(crate) partition: u32,
     pub(crate) offset: u64,
 }
 
-impl Place {
+impl SortKey {
     pub(crate) fn of(row: &[u64]) -> Self {
         Self { time: row[TIME], partition: (row[META] >> 32) as u32, offset: row[OFFSET] }
     }

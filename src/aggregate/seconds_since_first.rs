@@ -1,6 +1,10 @@
-//! `seconds_since_first()`: seconds from the first event to the query time (moved by the window's offset). Type: double,
-//! `(q - t) / 1000000`, rounded once. `where` says which events.
-//! Over no rows: null. Memory and cost: those of `seconds_since_last`, whose fold it shares.
+//! `seconds_since_first()` returns the seconds from the first event to the query time (moved by the window's offset).
+//! `where` selects the events.
+//!
+//! - Result: double.
+//! - Formula: `(q - t) / 1000000`, rounded once.
+//! - Over no rows: null.
+//! - Memory and cost: as `seconds_since_last`. Both read the same fold.
 
 use super::state::times::{self, Times};
 use super::{Bound, Definition, Example, NO_INPUTS, seconds_between};

@@ -1,7 +1,11 @@
-//! `seconds_since_last()`: seconds from the last event to the query time (moved by the window's offset). Type: double,
-//! `(q - t) / 1000000`, rounded once. `where` says which events; for those where x is set, `where x is not null`.
-//! Over no rows: null. Memory: 40 bytes per tile, shared with `seconds_since_first` and `interarrival_avg`.
-//! Cost: two comparisons.
+//! `seconds_since_last()` returns the seconds from the last event to the query time (moved by the window's offset).
+//! `where` selects the events. To select the events in which x is set, use `where x is not null`.
+//!
+//! - Result: double.
+//! - Formula: `(q - t) / 1000000`, rounded once.
+//! - Over no rows: null.
+//! - Memory: 40 bytes per tile, shared with `seconds_since_first` and `interarrival_avg`.
+//! - Cost: two comparisons per event.
 
 use super::state::times::{self, Times};
 use super::{Bound, Definition, Example, NO_INPUTS, seconds_between};

@@ -1,8 +1,14 @@
-//! `skewness(x)`: the skewness of the values that are not null, corrected for small samples as in DuckDB and pandas:
-//! with A2 and A3 the second and third central moments times powers of their number n, all exact, the square root of
-//! `A3^2 n (n - 1) / (A2^3 (n - 2)^2)`, which is rounded before and after, with the sign of A3. bigint, double -> double.
-//! NaN where a value is no finite number. Null over fewer than three values, and where all are equal.
-//! Memory: about 500 bytes per tile, shared with `kurtosis`. Cost: seven exact additions per event.
+//! `skewness(x)` returns the skewness of the values that are not null, corrected for small samples as in DuckDB and
+//! pandas.
+//!
+//! - Types: `bigint -> double`, `double -> double`.
+//! - Formula: the square root of `A3^2 n (n - 1) / (A2^3 (n - 2)^2)`, with the sign of A3. n is the number of values.
+//!   A2 and A3 are the second and third central moments times powers of n, and are exact. The quotient is rounded
+//!   before the square root, and the square root is rounded after.
+//! - The result is NaN if a value is not a finite number.
+//! - The result is null over fewer than three values, and if all values are equal.
+//! - Memory: about 500 bytes per tile, shared with `kurtosis`.
+//! - Cost: seven exact additions per event.
 
 use super::dyadic::Dyadic;
 use super::state::powers::{self, Powers};

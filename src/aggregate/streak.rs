@@ -1,10 +1,14 @@
-//! `streak(cond)`: for how many events the condition has been true without interruption up to the last event of the
-//! window, in total order; events for which it is null are passed over. boolean -> bigint. 0 where the last one is false.
-//! Over no rows: null. Memory: nothing per tile, 16 bytes for a window without a lower bound; a bounded window is folded
-//! from its events each time it is read, a comparison each.
+//! `streak(cond)` returns the number of consecutive events, up to the last event of the window in total order, for
+//! which the condition is true. Events for which the condition is null are skipped.
+//!
+//! - Types: `boolean -> bigint`.
+//! - The result is 0 if the condition is false for the last event.
+//! - Over no rows: null.
+//! - Memory: nothing in tiles; 16 bytes for a window without a lower bound.
+//! - Cost: each reading of a bounded window folds all events of the window, with one comparison per event.
 
 use super::bytes::{ByteReader, put_unsigned};
-use super::fold::{Algorithm, Event, Own};
+use super::fold::{Algorithm, CustomFold, Event};
 use super::{Bound, Definition, Example, Fold, ONE_INPUT, expect_boolean};
 use crate::error::Result;
 use crate::value::{DataType, Value};
@@ -14,7 +18,7 @@ pub(super) const DEFINITION: Definition = Definition {
     shape: ONE_INPUT,
     bind: |inputs, _| {
         expect_boolean("streak", &inputs[0])?;
-        Ok(Bound { result: DataType::Int, fold: Fold::Own(Own::ordered(Streak)), parameters: Vec::new() })
+        Ok(Bound { result: DataType::Int, fold: Fold::Own(CustomFold::ordered(Streak)), parameters: Vec::new() })
     },
     finish: |partial, _, _| match partial.own::<Option<u64>>() {
         Some(Some(length)) => Value::Int(i64::try_from(*length).unwrap_or(i64::MAX)),

@@ -1,7 +1,13 @@
-//! `sum(x)`: the exact sum of the values that are not null. bigint -> bigint (128 bits inside; null when the result does
-//! not fit into 64), double -> double (rounded once, to nearest even). NaN where one is, or where infinities of both
-//! signs are; a sum beyond the range of doubles is infinite; negative zero counts as zero.
-//! Over no rows: null. Memory: 40 bytes per tile, more where magnitudes lie more than 2^70 apart. Cost: about 10 ns.
+//! `sum(x)` returns the exact sum of the values that are not null.
+//!
+//! - Types: `bigint -> bigint`, `double -> double`.
+//! - bigint: the sum has 128 bits internally. The result is null if the sum does not fit into 64 bits.
+//! - double: the sum is rounded once, to nearest even. A sum beyond the range of doubles is infinite. Negative zero
+//!   counts as zero.
+//! - The result is NaN if a value is NaN, or if there are infinities of both signs.
+//! - Over no rows: null.
+//! - Memory: 40 bytes per tile, and more if magnitudes are more than a factor of 2^70 apart.
+//! - Cost: about 10 ns per event.
 
 use super::{Bound, Definition, Example, Fold, ONE_INPUT, is_double};
 use crate::value::{DataType, Value};

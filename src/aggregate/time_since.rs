@@ -1,9 +1,13 @@
-//! `time_since(cond)`: seconds from the last event for which the condition was true to the query time (moved by the
-//! window's offset), rounded once. boolean -> double. Null where it was never true.
-//! Memory: 32 bytes per tile. Cost: one comparison.
+//! `time_since(cond)` returns the seconds from the last event for which the condition was true to the query time (moved
+//! by the window's offset). The result is rounded once.
+//!
+//! - Types: `boolean -> double`.
+//! - The result is null if the condition was never true.
+//! - Memory: 32 bytes per tile.
+//! - Cost: one comparison per event.
 
 use super::bytes::ByteReader;
-use super::fold::{Algorithm, Event, Own, Tiled};
+use super::fold::{Algorithm, CustomFold, Event, Tiled};
 use super::{Bound, Definition, Example, Fold, ONE_INPUT, expect_boolean, seconds_between};
 use crate::error::Result;
 use crate::value::{DataType, Value};
@@ -13,7 +17,7 @@ pub(super) const DEFINITION: Definition = Definition {
     shape: ONE_INPUT,
     bind: |inputs, _| {
         expect_boolean("time_since", &inputs[0])?;
-        Ok(Bound { result: DataType::Float, fold: Fold::Own(Own::tiled(LastTrue)), parameters: Vec::new() })
+        Ok(Bound { result: DataType::Float, fold: Fold::Own(CustomFold::tiled(LastTrue)), parameters: Vec::new() })
     },
     finish: |partial, _, moment| match partial.own::<Option<i64>>() {
         Some(Some(last)) => Value::Float(seconds_between(*last, moment.query)),

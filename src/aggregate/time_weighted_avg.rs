@@ -1,14 +1,19 @@
-//! `time_weighted_avg(x)`: the mean of the values that are not null, each weighing the time until the next of them, the
-//! last one until the query time (moved by the window's offset). Values times microseconds are added exactly and
-//! divided by the microseconds since the first of them, rounded once; over no time it is the last value. bigint, double
-//! -> double. A value that is no finite number counts as in `sum` where it weighs anything. Over no rows: null.
-//! Memory: nothing per tile, about 80 bytes for a window without a lower bound; a bounded window is folded from its
-//! events each time it is read, an exact addition each.
+//! `time_weighted_avg(x)` returns the mean of the values that are not null, weighted by time. The weight of a value is
+//! the time until the next value. The weight of the last value is the time until the query time (moved by the window's
+//! offset).
+//!
+//! - Types: `bigint -> double`, `double -> double`.
+//! - Formula: the exact sum of the values times microseconds, divided by the microseconds since the first value,
+//!   rounded once. If no time has passed since the first value, the result is the last value.
+//! - A value that is not a finite number counts as in `sum` if its weight is not zero.
+//! - Over no rows: null.
+//! - Memory: nothing in tiles; about 80 bytes for a window without a lower bound.
+//! - Cost: each reading of a bounded window folds all events of the window, with one exact addition per event.
 
 use super::bytes::ByteReader;
 use super::dyadic::Dyadic;
 use super::exact::{ExactSum, scaled};
-use super::fold::{Algorithm, Event, Own};
+use super::fold::{Algorithm, CustomFold, Event};
 use super::{Bound, Definition, Example, Fold, Kind, ONE_INPUT, number_kind};
 use crate::error::Result;
 use crate::value::{DataType, Value};
@@ -18,7 +23,7 @@ pub(super) const DEFINITION: Definition = Definition {
     shape: ONE_INPUT,
     bind: |inputs, _| {
         let kind = number_kind("time_weighted_avg", &inputs[0])?;
-        Ok(Bound { result: DataType::Float, fold: Fold::Own(Own::ordered(TimeWeighted(kind))), parameters: Vec::new() })
+        Ok(Bound { result: DataType::Float, fold: Fold::Own(CustomFold::ordered(TimeWeighted(kind))), parameters: Vec::new() })
     },
     finish: |partial, _, moment| match partial.own::<Option<Weighted>>() {
         Some(Some(weighted)) => Value::Float(weighted.mean(moment.query)),

@@ -1,7 +1,12 @@
-//! `top_k(x, k)`: the k most frequent values that are not null, the most frequent first; equally frequent ones ascending,
-//! ordered as by `min`. Type: a list of x's type. k is from 1 to 100. Counts are exact. Doubles are equal as numbers:
-//! every NaN is one value, and negative zero is zero. Over no rows: null; so it is where there are more than 10,000
-//! different values. Memory and cost: those of `mode`, whose fold it shares.
+//! `top_k(x, k)` returns the k most frequent values that are not null, the most frequent value first. Equally frequent
+//! values are in ascending order, ordered as by `min`.
+//!
+//! - Parameter: k is from 1 to 100.
+//! - Result: a list of x's type.
+//! - The counts are exact.
+//! - Doubles are compared as numbers: every NaN is one value, and negative zero is zero.
+//! - Over no rows: null. The result is also null if there are more than 10,000 different values.
+//! - Memory and cost: as `mode`. Both read the same fold.
 
 use super::state::counts::{self, Counts};
 use super::{Bound, Definition, Example, Kind, Shape, small_integer};

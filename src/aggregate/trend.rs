@@ -1,7 +1,12 @@
-//! `trend(x)`: by how much x rises per second: the slope of the line that fits the values that are not null against the
-//! times of their events by least squares, `1000000 (n Stx - St Sx) / (n Stt - St St)` of exact sums (times in
-//! microseconds), rounded once. bigint, double -> double. NaN where a value is no finite number. Null over no rows, and
-//! where all events have one time. Memory: about 400 bytes per tile. Cost: five exact additions per event.
+//! `trend(x)` returns the rise of x per second: the slope of the least-squares line through the values that are not
+//! null against the times of their events.
+//!
+//! - Types: `bigint -> double`, `double -> double`.
+//! - Formula: `1000000 (n Stx - St Sx) / (n Stt - St St)` of exact sums, with times in microseconds, rounded once.
+//! - The result is NaN if a value is not a finite number.
+//! - The result is null over no rows, and if all events have the same time.
+//! - Memory: about 400 bytes per tile.
+//! - Cost: five exact additions per event.
 
 use super::dyadic::Dyadic;
 use super::state::products::{self, Products};

@@ -1,8 +1,12 @@
-//! `var_pop(x)`: the population variance of the values that are not null. bigint, double -> double.
-//! `(n * S2 - S1 * S1) / (n * n)`, rounded once,
-//! where n is their number, S1 their sum and S2 the sum of their squares, all three exact: nothing cancels.
-//! NaN where a value is NaN or infinite. Over no rows: null.
-//! Memory: about 200 bytes per tile. Cost: about 30 ns per event, 200 ns per reading.
+//! `var_pop(x)` returns the population variance of the values that are not null.
+//!
+//! - Types: `bigint -> double`, `double -> double`.
+//! - Formula: `(n * S2 - S1 * S1) / (n * n)`, rounded once. n is the number of values, S1 their sum and S2 the sum of
+//!   their squares. All three are exact, so no digits cancel.
+//! - The result is NaN if a value is NaN or infinite.
+//! - Over no rows: null.
+//! - Memory: about 200 bytes per tile.
+//! - Cost: about 30 ns per event and 200 ns per reading.
 
 use super::{Bound, Definition, Example, Fold, ONE_INPUT, is_double};
 use crate::value::{DataType, Value};

@@ -1,7 +1,11 @@
-//! `vector_avg(x)`: the mean of the lists that are not null, element by element: each element is the `avg` of the values in
-//! its position, null values skipped, null where all are. bigint[], double[] -> double[]. Lists of different lengths have
-//! no mean: null, in whatever order they came.
-//! Over no rows: null. Memory and cost: those of `vector_sum`, whose fold it shares.
+//! `vector_avg(x)` returns the mean of the lists that are not null, element by element. Each element is the `avg` of
+//! the values in its position.
+//!
+//! - Types: `bigint[] -> double[]`, `double[] -> double[]`.
+//! - Null values are skipped. An element is null if all values in its position are null.
+//! - The result is null if the lists have different lengths, in whatever order the lists arrive.
+//! - Over no rows: null.
+//! - Memory and cost: as `vector_sum`. Both read the same fold.
 
 use super::state::vectors::{self, Vectors};
 use super::{Bound, Definition, Example, ONE_INPUT, list_of_numbers};

@@ -1,8 +1,14 @@
-//! `vector_sum(x)`: the lists that are not null added element by element: each element is the `sum` of the values in its
-//! position, exact and rounded once, null values skipped; null where all are, or where a sum of bigints does not fit.
-//! bigint[] -> bigint[], double[] -> double[]. Lists of different lengths have no sum: null, in whatever order they came.
-//! Over no rows: null. Memory: 40 bytes for each position in each tile, more where magnitudes lie more than 2^70 apart,
-//! and 10 bytes for each element of an event. Cost: that of `sum` for each element.
+//! `vector_sum(x)` returns the sum of the lists that are not null, element by element. Each element is the `sum` of the
+//! values in its position, exact and rounded once.
+//!
+//! - Types: `bigint[] -> bigint[]`, `double[] -> double[]`.
+//! - Null values are skipped. An element is null if all values in its position are null, or if a sum of bigints does
+//!   not fit.
+//! - The result is null if the lists have different lengths, in whatever order the lists arrive.
+//! - Over no rows: null.
+//! - Memory: 40 bytes for each position in each tile, and more if magnitudes are more than a factor of 2^70 apart. In
+//!   addition, 10 bytes for each element of an event.
+//! - Cost: as `sum`, for each element.
 
 use super::state::vectors::{self, Vectors};
 use super::{Bound, Definition, Example, ONE_INPUT, list_of_numbers};

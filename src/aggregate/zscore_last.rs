@@ -1,14 +1,19 @@
-//! `zscore_last(x)`: by how many standard deviations the last value that is not null differs from the mean of all, itself
-//! among them: `(x - avg) / stddev_samp`. With `A2 = n S2 - S1 S1` of exact sums, the square root of
-//! `(n x - S1)^2 (n - 1) / (n A2)`, which is rounded before and after, with the sign of `n x - S1`. bigint, double ->
-//! double. NaN where a value is no finite number. Null over fewer than two values, and where all are equal.
-//! Memory: about 250 bytes per tile. Cost: three exact additions per event.
+//! `zscore_last(x)` returns the number of standard deviations between the last value that is not null and the mean of
+//! all values, which includes the last value: `(x - avg) / stddev_samp`.
+//!
+//! - Types: `bigint -> double`, `double -> double`.
+//! - Formula: the square root of `(n x - S1)^2 (n - 1) / (n A2)`, with the sign of `n x - S1`. `A2 = n S2 - S1 S1`
+//!   comes from exact sums. The quotient is rounded before the square root, and the square root is rounded after.
+//! - The result is NaN if a value is not a finite number.
+//! - The result is null over fewer than two values, and if all values are equal.
+//! - Memory: about 250 bytes per tile.
+//! - Cost: three exact additions per event.
 
 use super::bytes::{ByteReader, put_unsigned};
 use super::dyadic::Dyadic;
 use super::exact::{ExactSum, scaled};
-use super::fold::{Algorithm, Event, Own, Tiled};
-use super::rows::Place;
+use super::fold::{Algorithm, CustomFold, Event, Tiled};
+use super::rows::SortKey;
 use super::{Bound, Definition, Example, Fold, Kind, ONE_INPUT, number_kind};
 use crate::error::Result;
 use crate::value::{DataType, Value};
@@ -17,7 +22,7 @@ pub(super) const DEFINITION: Definition = Definition {
     name: "zscore_last",
     shape: ONE_INPUT,
     bind: |inputs, _| {
-        let fold = Fold::Own(Own::tiled(LastAndSquares(number_kind("zscore_last", &inputs[0])?)));
+        let fold = Fold::Own(CustomFold::tiled(LastAndSquares(number_kind("zscore_last", &inputs[0])?)));
         Ok(Bound { result: DataType::Float, fold, parameters: Vec::new() })
     },
     finish: |partial, _, _| {
@@ -48,7 +53,7 @@ struct Scores {
     sum: ExactSum,
     squares: ExactSum,
     /// Absent where no value is finite
-    place: Option<Place>,
+    place: Option<SortKey>,
     /// The finite value at that place
     last: ExactSum,
 }
@@ -92,7 +97,7 @@ impl Algorithm for LastAndSquares {
 
     fn decode(&self, reader: &mut ByteReader<'_>) -> Result<Scores> {
         let (count, sum, squares) = (reader.counted()?, ExactSum::decode(reader)?, ExactSum::decode(reader)?);
-        let last = reader.optional(|reader| Ok((Place::decode(reader)?, ExactSum::decode(reader)?)))?;
+        let last = reader.optional(|reader| Ok((SortKey::decode(reader)?, ExactSum::decode(reader)?)))?;
         let (place, last) = last.map_or_else(Default::default, |(place, last)| (Some(place), last));
         Ok(Scores { count, sum, squares, place, last })
     }

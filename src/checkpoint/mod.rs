@@ -4,7 +4,7 @@
 //!
 //! ```text
 //! turn      one at a time: a lock, and a staging folder beside the data      -> turn.rs
-//! cut       the engine's, or the files of a stopped folder                   -> engine/cut.rs, stopped.rs
+//! cut       the engine's, or the files of a stopped folder                   -> engine/handle/cut.rs, stopped.rs
 //! along     definitions, models, profiles                                    -> alongside.rs
 //! make      staging folder to target, the manifest last                      -> make.rs, manifest.rs
 //! target    a folder of folders, or parts by their hash in a bucket          -> target.rs, folder.rs, bucket.rs

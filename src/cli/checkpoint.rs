@@ -27,12 +27,12 @@ use super::progress::Progress;
   forebay checkpoints list s3://backups/forebay
   forebay restore s3://backups/forebay data-restored")]
 pub(super) struct Arguments {
-    /// A folder, or s3://bucket/prefix [setting: checkpoint_to]
+    /// Place of the checkpoints: a folder, or s3://bucket/prefix [setting: checkpoint_to]
     to: Option<String>,
-    /// Removes all but the newest so many checkpoints of that place afterwards
+    /// Number of newest checkpoints that stay at the place; older checkpoints are removed afterwards
     #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..))]
     keep: Option<u32>,
-    /// Makes none: removes what interrupted and removed ones left there
+    /// Make no checkpoint; remove the files that interrupted and removed checkpoints left at the place
     #[arg(long, conflicts_with = "keep")]
     prune: bool,
 }
@@ -46,7 +46,7 @@ pub(super) enum Command {
 
 #[derive(Args)]
 pub(super) struct ListArguments {
-    /// A folder, or s3://bucket/prefix [setting: checkpoint_to]
+    /// Place of the checkpoints: a folder, or s3://bucket/prefix [setting: checkpoint_to]
     from: Option<String>,
 }
 

@@ -10,7 +10,7 @@ use super::{Outcome, output};
 #[derive(Args)]
 #[command(after_help = "Examples:\n  forebay completions bash")]
 pub(super) struct Arguments {
-    /// The shell
+    /// Shell that the script is for
     #[arg(value_enum)]
     shell: Shell,
 }

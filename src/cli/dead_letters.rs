@@ -23,31 +23,34 @@ use super::progress::Progress;
 
 #[derive(Subcommand)]
 pub(super) enum Command {
-    /// Count the records that were set aside, by source and reason
+    /// Count the dead letters by source and reason
     #[command(after_help = "Examples:\n  forebay deadletters list\n  forebay deadletters list payments --output json")]
     List {
-        /// The source; all of them, where none is named
+        /// Source [default: all sources]
         source: Option<String>,
     },
-    /// Print records that were set aside, each with the reason
+    /// Print dead letters, each with its reason
     #[command(after_help = "Examples:\n  forebay deadletters show payments --max 3\n  forebay deadletters show payments --reason too_late")]
     Show {
+        /// Source of the dead letters
         source: String,
         #[command(flatten)]
         which: Which,
-        /// How many
+        /// Maximum number of records to print
         #[arg(long, default_value_t = 10, value_name = "RECORDS")]
         max: usize,
     },
-    /// Put records that were set aside back into the source's log: those that are events by the definitions in force, each once
+    /// Put dead letters back into the log of their source, each one once. Only records that are events by the definitions in
+    /// force are put back
     #[command(
-        after_help = "The latest definitions count once `forebay serve` has started with them.\n\nExamples:\n  forebay deadletters replay payments --dry-run\n  forebay deadletters replay payments --reason too_late\n  forebay deadletters replay payments --since 2026-01-31T00:00:00Z"
+        after_help = "New definitions are in force once `forebay serve` has started with them.\n\nExamples:\n  forebay deadletters replay payments --dry-run\n  forebay deadletters replay payments --reason too_late\n  forebay deadletters replay payments --since 2026-01-31T00:00:00Z"
     )]
     Replay {
+        /// Source of the dead letters
         source: String,
         #[command(flatten)]
         which: Which,
-        /// Only say what would be done
+        /// Print what the replay would do, and write nothing
         #[arg(long)]
         dry_run: bool,
     },
@@ -56,13 +59,13 @@ pub(super) enum Command {
 /// Of which dead letters.
 #[derive(Args)]
 pub(super) struct Which {
-    /// Only those of this reason
+    /// Reason of the dead letters, such as too_late [default: all reasons]
     #[arg(long)]
     reason: Option<String>,
-    /// Only records that the log stamped then or later
+    /// Lower bound of the records' log timestamps, inclusive
     #[arg(long, value_name = "TIME", value_parser = time)]
     since: Option<EventTime>,
-    /// Only records that the log stamped before
+    /// Upper bound of the records' log timestamps, exclusive
     #[arg(long, value_name = "TIME", value_parser = time)]
     until: Option<EventTime>,
 }

@@ -20,10 +20,10 @@ use super::store;
     after_help = "Examples:\n  forebay explain payment_v1.spend_1h user_id=7 --as-of 2026-01-31T12:30:00Z\n  forebay explain payment_v1.decline_rate user_id=7 --as-of 2026-01-31T12:30:00Z --output json"
 )]
 pub(super) struct Arguments {
-    /// The vector and its column
+    /// Vector and column of the value
     #[arg(value_name = "VECTOR.FEATURE")]
     feature: String,
-    /// The vector's keys; a vector of request columns alone has none
+    /// Keys of the vector; a vector that has only request columns takes no keys
     #[arg(value_name = "KEY=VALUE")]
     keys: Vec<Assignment>,
     #[command(flatten)]
@@ -38,8 +38,9 @@ pub(super) fn run(context: &Context, arguments: &Arguments) -> Result<Outcome> {
         .split_once('.')
         .ok_or_else(|| Error::input(format!("{} is no VECTOR.FEATURE, such as fraud_v1.txn_count_1h", arguments.feature)))?;
     let plan = in_force::plan(context, arguments.choice, Asked::Vector(vector))?;
-    let declared = plan.vector(vector).ok_or_else(|| lookup::unknown("vector", vector, plan.vectors.iter().map(|vector| &vector.name)))?;
-    let request = lookup::request(declared, &arguments.keys, &arguments.row)?;
+    let place = plan.vectors.iter().position(|declared| declared.name == vector);
+    let place = place.ok_or_else(|| lookup::unknown("vector", vector, plan.vectors.iter().map(|vector| &vector.name)))?;
+    let request = lookup::request(&plan, place, &arguments.keys, &arguments.row)?;
     let handle = store::state(context, plan.clone())?;
     let (events, recent) = store::events(context, &plan)?;
     let as_of = request.as_of.unwrap_or(EventTime(context.clock.now().0));
@@ -76,7 +77,7 @@ fn object(explanation: &Explanation) -> serde_json::Value {
     };
     json!({
         "column": explanation.column, "value": as_json(&explanation.value), "meaning": explanation.meaning,
-        "as_of": explanation.as_of.to_string(), "inputs": assignment::object(&explanation.inputs),
+        "as_of": explanation.as_of.to_string(), "inputs": assignment::object(explanation.inputs.iter().map(|(name, value)| (name, value))),
         "events": explanation.events.iter().map(event).collect::<Vec<_>>(),
     })
 }

@@ -17,10 +17,10 @@ use super::output::complain;
 #[derive(Args)]
 #[command(after_help = "Examples:\n  forebay fmt\n  forebay fmt --check")]
 pub(super) struct Arguments {
-    /// Change nothing; list the files that are not in the one style, and exit with 2 if there are any
+    /// List the files that are not in the standard format, change nothing, and exit with 2 if there are any
     #[arg(long)]
     check: bool,
-    /// Files instead of all of the features folder
+    /// Files to format [default: all files of the features folder]
     files: Vec<PathBuf>,
 }
 

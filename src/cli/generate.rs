@@ -14,38 +14,38 @@ use super::Outcome;
 
 #[derive(Subcommand)]
 pub(super) enum Command {
-    /// Card payments, one JSON object a line: equal seeds give equal bytes
+    /// Generate card payments, one JSON object per line. The same options and seed give the same bytes
     #[command(after_help = "Examples:\n  forebay generate payments --events 1000 --out generated.ndjson")]
     Payments(Payments),
-    /// The chargebacks that follow the payments of the same options: the truth about stolen cards, weeks later
+    /// Generate the chargebacks of stolen cards for the payments of the same options, 1 to 20 days after each payment
     #[command(after_help = "Examples:\n  forebay generate chargebacks --events 1000 --fraud --out chargebacks.ndjson")]
     Chargebacks(Payments),
 }
 
 #[derive(Args)]
 pub(super) struct Payments {
-    /// How many
+    /// Number of payments, duplicates included
     #[arg(long, default_value_t = 100_000)]
     events: u64,
-    /// The seed of all chance in them
+    /// Seed of all random choices
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// Users, drawn by Zipf 1.3
+    /// Number of users, drawn from a Zipf distribution with exponent 1.3
     #[arg(long)]
     users: Option<u32>,
-    /// Merchants, drawn by Zipf 1.2
+    /// Number of merchants, drawn from a Zipf distribution with exponent 1.2
     #[arg(long)]
     merchants: Option<u32>,
-    /// Over how many days they are spread
+    /// Approximate number of days that the payments are spread over
     #[arg(long)]
     days: Option<u32>,
-    /// With what the fraud domain has: stolen cards, late and duplicate events
+    /// Generate the payments of the fraud domain: stolen cards, late and duplicate events
     #[arg(long)]
     fraud: bool,
-    /// The last share of the time in which amounts are higher, such as 0.1
+    /// Last share of the time in which amounts are higher and a new category appears, such as 0.1
     #[arg(long, value_name = "SHARE")]
     drift: Option<f64>,
-    /// The file, or - for standard output
+    /// Output file, or - for standard output
     #[arg(long, default_value = "-", value_name = "FILE")]
     out: String,
 }

@@ -16,16 +16,17 @@ use super::output::complain;
 
 #[derive(Args, Clone, Copy, Debug, Default)]
 pub(super) struct Choice {
-    /// By which definitions to answer; not given, by those applied, where the folder says the same of what is asked
+    /// Definitions to answer by [default: applied]. Without this option, the command fails if the features folder declares
+    /// the requested vector or model differently
     #[arg(long, value_enum, value_name = "WHICH")]
     definitions: Option<Which>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Which {
-    /// Those that were applied last
+    /// Definitions that were applied last
     Applied,
-    /// Those of the features folder, as they are now
+    /// Definitions of the features folder, as they are now
     Features,
 }
 

@@ -13,7 +13,7 @@ use super::context::Context;
 #[derive(Args)]
 #[command(after_help = "Examples:\n  forebay init shop")]
 pub(super) struct Arguments {
-    /// Where; it may exist, but nothing in it is overwritten
+    /// Folder of the project; the folder may exist, but no file in it is overwritten
     #[arg(default_value = ".")]
     folder: PathBuf,
 }

@@ -6,7 +6,7 @@ use crate::error::Result;
 use crate::folder::{Folder, Stored, Written};
 use crate::log::embedded::{Log, Mode};
 use crate::log::kafka::Kafka;
-use crate::record::{LogReader, LogWriter};
+use crate::record::{LogReader, Sink, Topics};
 
 use super::context::Context;
 
@@ -35,23 +35,24 @@ pub(super) fn kafka(context: &Context) -> Kafka {
 }
 
 /// A topic's system.
-pub(super) enum System {
+pub(super) enum Opened {
     Embedded(Embedded),
     Kafka(Kafka),
 }
 
-impl System {
+impl Opened {
     pub fn reader(&self, topic: &str) -> Result<Box<dyn LogReader>> {
-        match self {
-            Self::Embedded(embedded) => embedded.log.reader(topic),
-            Self::Kafka(kafka) => kafka.reader(topic),
-        }
+        self.topics().reader(topic)
     }
 
-    pub fn writer(&self) -> Result<Box<dyn LogWriter>> {
+    pub fn sink(&self) -> Result<Box<dyn Sink>> {
+        self.topics().sink(WRITER)
+    }
+
+    fn topics(&self) -> &dyn Topics {
         match self {
-            Self::Embedded(embedded) => embedded.log.writer(WRITER),
-            Self::Kafka(kafka) => kafka.writer(WRITER),
+            Self::Embedded(embedded) => &embedded.log,
+            Self::Kafka(kafka) => kafka,
         }
     }
 }

@@ -23,9 +23,9 @@ use super::{answer, store};
     after_help = "Examples:\n  forebay lookup payment_v1 user_id=7 --request amount=20 --as-of 2026-01-31T12:30:00Z\n  forebay lookup payment_v1 user_id=7 --as-of 2026-01-31T12:30:00Z --output json"
 )]
 pub(super) struct Arguments {
-    /// The vector
+    /// Vector to look up
     vector: String,
-    /// Its keys; a vector of request columns alone has none
+    /// Keys of the vector; a vector that has only request columns takes no keys
     #[arg(value_name = "KEY=VALUE")]
     keys: Vec<Assignment>,
     #[command(flatten)]
@@ -37,10 +37,10 @@ pub(super) struct Arguments {
 /// What belongs to a row beside its keys.
 #[derive(Args)]
 pub(super) struct Row {
-    /// Request columns: what the caller knows
+    /// Values of the request columns, which the caller supplies
     #[arg(long, value_name = "NAME=VALUE", num_args = 1..)]
     pub request: Vec<Assignment>,
-    /// The query time, such as 2026-01-31T12:00:00Z; now, where it is not given
+    /// Query time, such as 2026-01-31T12:00:00Z [default: now]
     #[arg(long, value_name = "TIME", value_parser = time)]
     pub as_of: Option<EventTime>,
 }
@@ -52,14 +52,16 @@ pub(super) fn time(text: &str) -> Result<EventTime, String> {
 pub(super) fn run(context: &Context, arguments: &Arguments) -> Result<Outcome> {
     let asked = Asked::Vector(&arguments.vector);
     let plan = in_force::plan(context, arguments.choice, asked)?;
-    let vector = plan
-        .vector(&arguments.vector)
+    let place = plan
+        .vectors
+        .iter()
+        .position(|vector| vector.name == arguments.vector)
         .ok_or_else(|| unknown("vector", &arguments.vector, plan.vectors.iter().map(|vector| &vector.name)))?;
-    let request = request(vector, &arguments.keys, &arguments.row)?;
+    let (vector, request) = (&plan.vectors[place], request(&plan, place, &arguments.keys, &arguments.row)?);
     let answered = match Client::of_running(context) {
         Some(server) => {
             in_force::check_server(context, &server, &plan, asked)?;
-            server.post(&format!("/v1/vectors/{}/lookup", escaped(&vector.name)), &body(&request))?
+            server.post(&format!("/v1/vectors/{}/lookup", escaped(&vector.name)), &body(vector, &request))?
         }
         None => stored(context, plan.clone(), request)?,
     };
@@ -68,28 +70,29 @@ pub(super) fn run(context: &Context, arguments: &Arguments) -> Result<Outcome> {
 }
 
 /// One row, for the engine or for `body`.
-pub(super) fn request(vector: &Vector, keys: &[Assignment], row: &Row) -> Result<LookupRequest> {
-    let keys = assignment::keys(&vector.keys, keys)?;
-    let values = assignment::request(vector, &row.request)?;
-    let row_of = LookupRow { keys, request: values };
-    Ok(LookupRequest { vector: vector.name.clone(), rows: vec![row_of], as_of: row.as_of, after: Vec::new(), wait: Duration::ZERO })
+pub(super) fn request(plan: &Plan, place: usize, keys: &[Assignment], row: &Row) -> Result<LookupRequest> {
+    let vector = &plan.vectors[place];
+    let row_of = LookupRow::named(vector, &assignment::keys(&vector.keys, keys)?, &assignment::request(vector, &row.request)?)?;
+    Ok(LookupRequest { vector: place, rows: vec![row_of], as_of: row.as_of, after: Vec::new(), wait: Duration::ZERO })
 }
 
 /// As the server takes it.
-pub(super) fn body(request: &LookupRequest) -> Json {
-    let of_rows = |values: fn(&LookupRow) -> &[(String, crate::Value)]| {
-        request.rows.iter().map(|row| assignment::object(values(row))).collect::<Vec<_>>()
+pub(super) fn body(vector: &Vector, request: &LookupRequest) -> Json {
+    let keys = |row: &LookupRow| assignment::object(vector.keys.iter().map(|key| &key.name).zip(&row.keys));
+    let sent = |row: &LookupRow| {
+        let values = vector.request.iter().zip(&row.request);
+        assignment::object(values.filter_map(|(column, value)| Some((&column.field.name, value.as_ref()?))))
     };
     json!({
-        "keys": of_rows(|row| &row.keys),
-        "request": of_rows(|row| &row.request),
+        "keys": request.rows.iter().map(keys).collect::<Vec<_>>(),
+        "request": request.rows.iter().map(sent).collect::<Vec<_>>(),
         "as_of": request.as_of.map(|time| time.to_string()),
     })
 }
 
 /// The answer of the store, as the server would give it.
 fn stored(context: &Context, plan: Plan, request: LookupRequest) -> Result<Json> {
-    let name = request.vector.clone();
+    let name = plan.vectors[request.vector].name.clone();
     let answer = store::lookup(context, plan, &request)?;
     let body = serve::lookup_answer(&name, &answer);
     read_exact(&body)

@@ -71,20 +71,20 @@ const FAILED: u8 = 1;
 const DIFFERENCES: u8 = 2;
 const WRONG_USAGE: u8 = 64;
 
-/// Streaming features and scores: the value served is the value trained on, to the bit.
+/// Streaming feature store and online scoring engine. A served value equals the value that the model was trained on, bit for bit.
 #[derive(Parser)]
 #[command(name = "forebay", version, propagate_version = true, subcommand_required = true, arg_required_else_help = true)]
 struct Arguments {
-    /// Folder of everything that is stored [setting: data]
+    /// Folder that holds all stored data [setting: data]
     #[arg(long, global = true, value_name = "DIR")]
     data: Option<String>,
-    /// Folder of the definitions, *.bay [setting: features]
+    /// Folder of the definition files, *.bay [setting: features]
     #[arg(long, global = true, value_name = "DIR")]
     features: Option<String>,
-    /// File of settings [default: forebay.toml, where there is one]
+    /// Settings file [default: forebay.toml, if the file exists]
     #[arg(long, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// How results are printed [setting: output]
+    /// Format of the printed results [setting: output]
     #[arg(long, global = true, value_enum, value_name = "FORMAT")]
     output: Option<OutputArgument>,
     #[command(subcommand)]
@@ -100,62 +100,62 @@ enum OutputArgument {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Write a small project that runs: a source, a feature view, a vector, a forebay.toml
+    /// Write a small project that runs: a source, a feature view, a vector, three records and a forebay.toml
     Init(init::Arguments),
-    /// Report every problem of every definition file
+    /// Report every error and warning in the definition files
     Check(check::Arguments),
-    /// Write definition files in the one style
+    /// Rewrite definition files in the standard format
     Fmt(fmt::Arguments),
-    /// Show what applying the definitions would change
+    /// Show the changes that applying the definitions would make
     Plan(plan::Arguments),
-    /// Apply the definitions
+    /// Record the definitions of the features folder as applied
     Apply(apply::Arguments),
-    /// Append the records of a file to a source's log
+    /// Append the records of a file to the log of a source
     Push(push::Arguments),
-    /// Run the engine and its servers
+    /// Run the engine and its HTTP server
     Serve(serve::Arguments),
-    /// Look one vector up
+    /// Look up one row of a vector
     Lookup(lookup::Arguments),
-    /// Make point-in-time features for every row of a spine
+    /// Compute a training set: the point-in-time features of every row of a spine
     TrainingSet(training_set::Arguments),
-    /// Score keys, or every row of a spine, with a model
+    /// Score one row, or every row of a spine, with a model
     Score(score::Arguments),
-    /// Compute sampled values online, offline and by a naive scan, and compare their bits
+    /// Prove that served and training values are equal: compute samples three ways and compare their bits
     Verify(verify::Arguments),
-    /// Show the events and the arithmetic behind one value
+    /// Show the events and the calculation that give one value
     Explain(explain::Arguments),
-    /// Show how far the engine has come, what was set aside, and what does not work now
+    /// Show the progress of the engine, the counts of dead letters and the current problems
     Status(status::Arguments),
-    /// Show what became of the records of each source, and what lateness would have accepted those that were too late
+    /// Count the records of each source by outcome, and show the lateness that would have accepted the events that were too late
     Sources(sources::Arguments),
-    /// Show where the bytes of the stored state are: by view, window and tile, and the heaviest keys
+    /// Show the size of the stored state by view, window and tile, and the heaviest keys
     State(state::Arguments),
-    /// Read every checksum of the data folder, and say what is damaged and what can be built again
+    /// Verify every checksum of the data folder, and report each damaged part and the command that rebuilds the part
     CheckData(check_data::Arguments),
-    /// Build what is damaged again, from what it was made of
+    /// Rebuild a damaged part of the data folder from the data that remains
     #[command(subcommand)]
     Rebuild(rebuild::Command),
-    /// Copy the data folder as of one moment, also while it is served: events, state, definitions, models
+    /// Copy the data folder as of one moment: events, state, definitions and models. A server may be running
     Checkpoint(checkpoint::Arguments),
-    /// Show the checkpoints of a folder or a bucket
+    /// List the checkpoints of a folder or a bucket
     #[command(subcommand)]
     Checkpoints(checkpoint::Command),
-    /// Make a data folder of a checkpoint
+    /// Create a data folder from a checkpoint
     Restore(restore::Arguments),
-    /// List, show and put back the records that were set aside
+    /// List, show and replay dead letters, the records that were not accepted
     #[command(subcommand, name = "deadletters")]
     DeadLetters(dead_letters::Command),
-    /// List, read and write topics
+    /// List, read, write and trim topics
     #[command(subcommand)]
     Topics(topics::Command),
-    /// List models, and make reference profiles for drift
+    /// List models, and create reference profiles for drift
     #[command(subcommand)]
     Models(models::Command),
-    /// Print the settings in force and where each came from
+    /// Print the settings in force and the origin of each setting
     Config(config::Arguments),
     /// Print a completion script for a shell
     Completions(completions::Arguments),
-    /// Make records for demonstrations and benchmarks
+    /// Generate records for demonstrations and benchmarks
     #[command(subcommand)]
     Generate(generate::Command),
 }

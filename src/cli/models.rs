@@ -26,21 +26,22 @@ use super::output::complain;
 
 #[derive(Subcommand)]
 pub(super) enum Command {
-    /// List the declared models and what they take
+    /// List the declared models and their inputs
     #[command(after_help = "Examples:\n  forebay models list")]
     List,
-    /// Make the reference profile that drift is measured against
+    /// Create the reference profile that drift is measured against
     #[command(after_help = "Examples:\n  forebay models profile fraud --training-set train.parquet --out features/fraud.profile")]
     Profile(ProfileArguments),
 }
 
 #[derive(Args)]
 pub(super) struct ProfileArguments {
+    /// Model to profile
     model: String,
-    /// A training set of the model's vector: Parquet, CSV or NDJSON by the file's name
+    /// Training set of the model's vector: Parquet, CSV or NDJSON by the file's name
     #[arg(long, value_name = "FILE")]
     training_set: PathBuf,
-    /// Where the profile goes
+    /// Output file of the profile
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
 }

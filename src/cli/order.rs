@@ -16,9 +16,9 @@ use super::output::complain;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum Order {
-    /// As they stand in the file
+    /// Order of the file
     File,
-    /// By event time, those of one time as they stand in the file
+    /// Order of event times; records of equal event times keep the order of the file
     Time,
 }
 

@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 use crate::event::EventBatch;
 use crate::id::Seq;
 use crate::offline;
-use crate::plan::{self, Change, Difference, Frame, Kind, Plan, Scan, Source};
+use crate::plan::{self, Change, Difference, Kind, Plan, Scan, Source, WindowBounds};
 use crate::window::Layout;
 
 use super::Outcome;
@@ -203,7 +203,7 @@ fn costs(folder: &Path, plan: &Plan, difference: &Difference) -> Result<Vec<Cost
     let rebuilt = plan.views.iter().filter(|view| difference.views_rebuilt.contains(&view.name));
     let store = offline::Store::open_read_only(folder)?.snapshot();
     let cost = |view: &plan::View| {
-        let lifetime = view.features.iter().any(|feature| feature.window.frame == Frame::All && feature.window.limit.is_none());
+        let lifetime = view.features.iter().any(|feature| feature.window.frame == WindowBounds::All && feature.window.limit.is_none());
         let mut cost = Cost { view: view.name.clone(), events: 0, state_bytes: 0 };
         for source in view.rows.sources() {
             let source = &plan.sources[source];

@@ -11,7 +11,8 @@ use crate::config::Config;
 use crate::decode::{self, FileFormat, Payload};
 use crate::engine::{Appender, TooLate};
 use crate::error::{Error, ErrorKind, Result};
-use crate::plan::{Origin, Source};
+use crate::plan::Source;
+use crate::record::System;
 use crate::serve::frames;
 use crate::time::Span;
 
@@ -29,14 +30,15 @@ use super::progress::Progress;
     after_help = "Examples:\n  forebay push payments payments.ndjson\n  forebay push payments payments.ndjson --order time\n  forebay push payments payments.ndjson --from 3\n  forebay push payments - < payments.ndjson"
 )]
 pub(super) struct Arguments {
-    /// The source
+    /// Source to append to
     source: String,
-    /// The records: NDJSON, CSV or Parquet by the file's name (text also as .gz or .zst); - is NDJSON from standard input
+    /// File of the records: NDJSON, CSV or Parquet by the file's name (text also as .gz or .zst), or - for NDJSON from standard
+    /// input
     file: String,
-    /// The record of the file to begin with, counted from 1: what a push that ended early tells
+    /// Number of the first record to push, counted from 1; a push that ended early prints this number
     #[arg(long, value_name = "RECORD", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
     from: u64,
-    /// In which order; not given, a file's own where that makes no record too late, else by event time
+    /// Order of the records [default: the file's order if no record would be too late, otherwise event time if that is safe]
     #[arg(long, value_enum, value_name = "ORDER")]
     order: Option<Order>,
 }
@@ -119,7 +121,7 @@ pub(super) fn run(context: &Context, arguments: &Arguments) -> Result<Outcome> {
         },
     };
     let mut pushed = Pushed::new(arguments.from);
-    let is_kafka = matches!(source.origin, Origin::Kafka { .. });
+    let is_kafka = source.origin.system == System::Kafka;
     let ended = match Client::of_running(context) {
         Some(server) => steps(&context.config, payloads, &mut pushed, |step, pushed| {
             through(&server, source, step, pushed).map_err(|error| doubted(error, step, is_kafka))

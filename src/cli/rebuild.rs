@@ -15,19 +15,19 @@ use super::progress::Progress;
 
 #[derive(Subcommand)]
 pub(super) enum Command {
-    /// Build the state again from the events: those in Parquet, those that wait for it, and the logs
+    /// Rebuild the state from the events: those in Parquet, those that wait for Parquet, and the logs
     #[command(after_help = "Examples:\n  forebay rebuild state")]
     State,
-    /// Make the log again without what of it cannot be read, which is in no other place: says what that is
+    /// Rebuild the log without the data that cannot be read, and report that data. No other part holds a copy of the log
     Log(LogArguments),
-    /// Build the event log in Parquet again: what is whole of it, and what is missing from online and the logs
+    /// Rebuild the event log in Parquet: whole files stay, and missing events come from the online store and the logs
     Offline(OfflineArguments),
 }
 
 #[derive(Args)]
 #[command(after_help = "Examples:\n  forebay rebuild offline")]
 pub(super) struct OfflineArguments {
-    /// Build it without events that nothing holds any more
+    /// Rebuild the event log without the events that no part holds any more
     #[arg(long)]
     give_up: bool,
 }
@@ -35,7 +35,7 @@ pub(super) struct OfflineArguments {
 #[derive(Args)]
 #[command(after_help = "Examples:\n  forebay rebuild log")]
 pub(super) struct LogArguments {
-    /// Drop what cannot be read
+    /// Drop the data that cannot be read; without this option, the command only reports this data
     #[arg(long)]
     give_up: bool,
 }

@@ -21,14 +21,14 @@ use super::output::complain;
   forebay restore s3://backups/forebay data --at 00000012
   forebay serve --data data --features data/features")]
 pub(super) struct Arguments {
-    /// A folder, or s3://bucket/prefix
+    /// Place of the checkpoints: a folder, or s3://bucket/prefix
     from: String,
-    /// The data folder to make: not there yet, or empty
+    /// Data folder to create; the folder must be empty or not exist yet
     to: PathBuf,
-    /// This checkpoint, not the newest
+    /// Number of the checkpoint to restore [default: the newest checkpoint]
     #[arg(long, value_name = "CHECKPOINT")]
     at: Option<String>,
-    /// Fail where the newest one is damaged, in place of taking the one before it
+    /// Fail if the newest checkpoint is damaged, instead of restoring an older checkpoint
     #[arg(long)]
     exact: bool,
 }

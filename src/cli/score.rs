@@ -33,26 +33,26 @@ use super::{answer, store};
     after_help = "Examples:\n  forebay score fraud user_id=7 --request amount=20\n  forebay score fraud --spine spine.csv --out scores.parquet"
 )]
 pub(super) struct Arguments {
-    /// The model
+    /// Model to score with
     model: String,
-    /// The keys of one row
+    /// Keys of one row
     #[arg(value_name = "KEY=VALUE", conflicts_with = "spine")]
     keys: Vec<Assignment>,
     #[command(flatten)]
     row: Row,
-    /// Rows of keys and times instead: Parquet, CSV or NDJSON by the file's name
+    /// Spine to score instead of one row: a file of keys and times, Parquet, CSV or NDJSON by the file's name
     #[arg(long, value_name = "FILE", requires = "out", conflicts_with_all = ["request", "as_of"])]
     spine: Option<PathBuf>,
-    /// Where the scored rows go: Parquet, CSV or NDJSON by the file's name
+    /// Output file of the scored rows: Parquet, CSV or NDJSON by the file's name
     #[arg(long, value_name = "FILE", requires = "spine")]
     out: Option<PathBuf>,
-    /// The column of the query times
+    /// Spine column of the query times [default: a column named like the event time of a source, event_time or time]
     #[arg(long, value_name = "COLUMN", requires = "spine")]
     time: Option<String>,
-    /// The rows are events of this source
+    /// Source whose events are the rows of the spine
     #[arg(long, value_name = "SOURCE", requires = "spine")]
     event: Option<String>,
-    /// As known at each row's cut, instead of with all events that are known now
+    /// Use only the events that were known at each row's cut, instead of all events that are known now
     #[arg(long, requires = "spine")]
     as_known: bool,
     #[command(flatten)]
@@ -85,11 +85,11 @@ fn scored_keys(context: &Context, arguments: &Arguments) -> Result<()> {
     let asked = Asked::Model(&arguments.model);
     let plan = in_force::plan(context, arguments.choice, asked)?;
     let (model, vector) = model(&plan, &arguments.model)?;
-    let request = request(vector, &arguments.keys, &arguments.row)?;
+    let request = request(&plan, model.vector, &arguments.keys, &arguments.row)?;
     let answered = match Client::of_running(context) {
         Some(server) => {
             in_force::check_server(context, &server, &plan, asked)?;
-            server.post(&format!("/v1/models/{}/score", escaped(&model.name)), &body(&request))?
+            server.post(&format!("/v1/models/{}/score", escaped(&model.name)), &body(vector, &request))?
         }
         None => stored(context, &plan, model, request)?,
     };
@@ -99,9 +99,8 @@ fn scored_keys(context: &Context, arguments: &Arguments) -> Result<()> {
 /// The answer of the store, as the server would give it.
 fn stored(context: &Context, plan: &Plan, model: &Model, request: LookupRequest) -> Result<Json> {
     let vector = &plan.vectors[model.vector];
-    if let Some(missing) = vector.request.iter().find(|column| {
-        !column.is_event_time && request.rows.iter().any(|row| row.request.iter().all(|(name, _)| *name != column.field.name))
-    }) {
+    let is_missing = |place: &usize| !vector.request[*place].is_event_time && request.rows.iter().any(|row| row.request[*place].is_none());
+    if let Some(missing) = (0..vector.request.len()).find(is_missing).map(|place| &vector.request[place]) {
         let name = &missing.field.name;
         return Err(Error::input(format!("request column {name} ({}) is missing: give --request {name}=VALUE", missing.field.data_type)));
     }

@@ -26,10 +26,10 @@ const ENGINE_CHECK: std::time::Duration = std::time::Duration::from_millis(200);
 #[derive(Args)]
 #[command(after_help = "Examples:\n  forebay serve --until-caught-up\n  forebay serve --listen 127.0.0.1:8090")]
 pub(super) struct Arguments {
-    /// Process all that the logs hold, make it durable, and exit; nothing listens
+    /// Process all records that the logs hold at the start, make the results durable, and exit without listening
     #[arg(long)]
     until_caught_up: bool,
-    /// Address and port of http [setting: listen]
+    /// Address and port of the HTTP server [setting: listen]
     #[arg(long, value_name = "ADDRESS:PORT")]
     pub listen: Option<String>,
 }

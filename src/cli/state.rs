@@ -19,9 +19,9 @@ use super::output::table;
 #[derive(Args)]
 #[command(after_help = "Examples:\n  forebay state\n  forebay state user_payments --top 10")]
 pub(super) struct Arguments {
-    /// The view; all of them, where none is named
+    /// View [default: all views]
     view: Option<String>,
-    /// How many of the heaviest keys of each view to show
+    /// Number of the heaviest keys to show for each view
     #[arg(long, default_value_t = 5, value_name = "KEYS")]
     top: usize,
 }
@@ -110,9 +110,9 @@ fn tile_bytes(found: &Inventory) -> u64 {
 
 /// A key by its columns' names; its bytes where they are none of a key.
 fn key_object(plan: &Plan, view: &View, key: &[u8]) -> Json {
-    let names = plan.entities[view.entity].keys.iter().map(|field| field.name.clone());
+    let names = plan.entities[view.entity].keys.iter().map(|field| &field.name);
     match values_of(key) {
-        Some(values) => object(&names.zip(values).collect::<Vec<_>>()),
+        Some(values) => object(names.zip(&values)),
         None => json!(format!("{key:02x?}")),
     }
 }

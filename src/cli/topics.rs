@@ -15,32 +15,31 @@ use crate::error::{Error, Result};
 use crate::id::{Offset, Partition};
 use crate::language;
 use crate::log::embedded::{Log, Mode};
-use crate::plan::Origin;
-use crate::record::{NewRecord, RecordRun};
+use crate::record::{NewRecord, RecordRun, System};
 use crate::serve::{TrimRequest, frames};
 use crate::time::{EventTime, IngestTime};
 
 use super::Outcome;
 use super::client::{Client, escaped};
 use super::context::Context;
-use super::logs::{self, System};
+use super::logs::{self, Opened};
 use super::output::write;
 use super::{definitions, lookup};
 
 #[derive(Subcommand)]
 pub(super) enum Command {
-    /// List topics with their partitions and records
+    /// List topics with their partitions and offsets
     #[command(after_help = "Examples:\n  forebay topics list")]
     List(Which),
-    /// Print records of a topic
+    /// Print the records of a topic
     #[command(
         after_help = "Examples:\n  forebay topics read payments\n  forebay topics read payments --from 2026-01-31T12:00:00Z --max 10"
     )]
     Read(ReadArguments),
-    /// Append the lines of a file to a topic, a record each
+    /// Append the lines of a file to a topic, one record per line
     #[command(after_help = "Examples:\n  forebay topics write payments payments.ndjson")]
     Write(WriteArguments),
-    /// Drop the oldest records of a topic of the embedded log, as far as they were read
+    /// Delete the oldest records of a topic of the embedded log. Records that were not read yet stay
     #[command(
         after_help = "Examples:\n  forebay topics trim payments.dead --before 2026-01-31T00:00:00Z\n  forebay topics trim predictions --keep 500MiB"
     )]
@@ -49,18 +48,19 @@ pub(super) enum Command {
 
 #[derive(Args)]
 pub(super) struct Which {
-    /// On Kafka, also for topics that no definition names
+    /// Use Kafka instead of the embedded log, also for topics that no definition names
     #[arg(long)]
     kafka: bool,
 }
 
 #[derive(Args)]
 pub(super) struct ReadArguments {
+    /// Topic to read
     topic: String,
-    /// Where to begin: start, end, or a time such as 2026-01-31T12:00:00Z
+    /// Position to begin at: start, end, or a time such as 2026-01-31T12:00:00Z
     #[arg(long, default_value = "start")]
     from: From,
-    /// Stop after so many records [default: those there are now]
+    /// Maximum number of records to print [default: the records that exist now; no limit with --from end]
     #[arg(long)]
     max: Option<u64>,
     #[command(flatten)]
@@ -69,8 +69,9 @@ pub(super) struct ReadArguments {
 
 #[derive(Args)]
 pub(super) struct WriteArguments {
+    /// Topic to append to
     topic: String,
-    /// The file, or - for standard input
+    /// File, or - for standard input
     file: String,
     #[command(flatten)]
     which: Which,
@@ -79,11 +80,12 @@ pub(super) struct WriteArguments {
 #[derive(Args)]
 #[command(group(clap::ArgGroup::new("what").required(true).multiple(true).args(["before", "keep"])))]
 pub(super) struct TrimArguments {
+    /// Topic to trim
     topic: String,
-    /// Drop records that the log got before a time such as 2026-01-31T12:00:00Z
+    /// Time before which the log received the records to delete, such as 2026-01-31T12:00:00Z
     #[arg(long, value_name = "TIME", value_parser = time)]
     before: Option<EventTime>,
-    /// Drop what is more than so much of each partition, as it is stored: 500MiB
+    /// Stored bytes of each partition that stay, such as 500MiB; older records are deleted
     #[arg(long, value_name = "BYTES")]
     keep: Option<String>,
 }
@@ -176,8 +178,8 @@ fn kafka_topics(context: &Context) -> BTreeSet<String> {
     let plan = language::load(&context.config.features).ok().and_then(|files| definitions::compile(&files).plan);
     let mut topics = BTreeSet::new();
     for source in plan.iter().flat_map(|plan| &plan.sources) {
-        if let Origin::Kafka { topic } = &source.origin {
-            topics.insert(topic.clone());
+        if source.origin.system == System::Kafka {
+            topics.insert(source.topic().to_owned());
         }
     }
     topics
@@ -185,15 +187,15 @@ fn kafka_topics(context: &Context) -> BTreeSet<String> {
 
 /// Where a topic is: on Kafka when that is said, in the embedded log when it has it, else on Kafka when definitions
 /// read from there.
-fn system_of(context: &Context, topic: &str, which: &Which, mode: Mode) -> Result<System> {
+fn system_of(context: &Context, topic: &str, which: &Which, mode: Mode) -> Result<Opened> {
     if which.kafka {
-        return Ok(System::Kafka(logs::kafka(context)));
+        return Ok(Opened::Kafka(logs::kafka(context)));
     }
     let known = |log: &Log| log.topics().iter().any(|known| known.name == topic);
     match logs::embedded(context, mode)? {
-        Some(embedded) if known(&embedded.log) => Ok(System::Embedded(embedded)),
-        _ if !kafka_topics(context).is_empty() => Ok(System::Kafka(logs::kafka(context))),
-        Some(embedded) if mode == Mode::ReadWrite => Ok(System::Embedded(embedded)),
+        Some(embedded) if known(&embedded.log) => Ok(Opened::Embedded(embedded)),
+        _ if !kafka_topics(context).is_empty() => Ok(Opened::Kafka(logs::kafka(context))),
+        Some(embedded) if mode == Mode::ReadWrite => Ok(Opened::Embedded(embedded)),
         Some(embedded) => {
             let names: Vec<_> = embedded.log.topics().into_iter().map(|topic| topic.name).collect();
             Err(lookup::unknown("topic", topic, names.iter()))
@@ -210,8 +212,8 @@ fn read(context: &Context, arguments: &ReadArguments) -> Result<()> {
     let mut reader = system.reader(&arguments.topic)?;
     let ends: BTreeMap<Partition, Offset> = reader.ends()?.into_iter().collect();
     let starts = match &system {
-        System::Embedded(embedded) => embedded.log.topic(&arguments.topic)?.partitions.iter().map(|extent| extent.start).collect(),
-        System::Kafka(_) => Vec::new(),
+        Opened::Embedded(embedded) => embedded.log.topic(&arguments.topic)?.partitions.iter().map(|extent| extent.start).collect(),
+        Opened::Kafka(_) => Vec::new(),
     };
     for (partition, end) in &ends {
         let start = starts.get(partition.0 as usize).copied().unwrap_or_default();
@@ -335,10 +337,10 @@ fn append(context: &Context, arguments: &WriteArguments) -> Result<()> {
             done += step;
         }
     } else {
-        let mut writer = system_of(context, topic, &arguments.which, Mode::ReadWrite)?.writer()?;
+        let mut sink = system_of(context, topic, &arguments.which, Mode::ReadWrite)?.sink()?;
         for step in records.chunks(STEP_RECORDS) {
             let record = |line: &Vec<u8>| NewRecord { topic: topic.clone(), value: Some(line.clone()), ..NewRecord::default() };
-            writer.append(&step.iter().map(record).collect::<Vec<_>>(), 0)?;
+            sink.append(&step.iter().map(record).collect::<Vec<_>>(), 0)?;
         }
     }
     context

@@ -24,7 +24,7 @@ use super::store;
     after_help = "Examples:\n  forebay training-set payment_v1 --spine spine.csv --out train.parquet\n  forebay training-set payment_v1 --spine spine.csv --out train.csv --as-known\n  forebay training-set payment_v1 --spine spine.csv --out train.parquet --definitions features"
 )]
 pub(super) struct Arguments {
-    /// The vector
+    /// Vector of the training set
     vector: String,
     #[command(flatten)]
     spine: SpineArguments,
@@ -35,19 +35,19 @@ pub(super) struct Arguments {
 /// Which rows, at which times, and where the result goes.
 #[derive(Args)]
 pub(super) struct SpineArguments {
-    /// Rows of keys and times: Parquet, CSV or NDJSON by the file's name
+    /// Spine, a file of keys and times: Parquet, CSV or NDJSON by the file's name
     #[arg(long, value_name = "FILE")]
     pub spine: PathBuf,
-    /// Where the result goes: Parquet, CSV or NDJSON by the file's name
+    /// Output file: Parquet, CSV or NDJSON by the file's name
     #[arg(long, value_name = "FILE")]
     pub out: PathBuf,
-    /// The column of the query times [default: the event time of the vector's source]
+    /// Spine column of the query times [default: a column named like the event time of a source, event_time or time]
     #[arg(long, value_name = "COLUMN")]
     pub time: Option<String>,
-    /// The rows are events of this source
+    /// Source whose events are the rows of the spine
     #[arg(long, value_name = "SOURCE")]
     pub event: Option<String>,
-    /// As known at each row's cut, instead of with all events that are known now
+    /// Use only the events that were known at each row's cut, instead of all events that are known now
     #[arg(long)]
     pub as_known: bool,
 }

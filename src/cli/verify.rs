@@ -18,12 +18,12 @@ use super::{lookup, store};
 #[derive(Args)]
 #[command(after_help = "Examples:\n  forebay verify\n  forebay verify payment_v1 --samples 1000 --seed 7")]
 pub(super) struct Arguments {
-    /// The vector; all that read features, where none is named
+    /// Vector [default: all vectors that read features]
     vector: Option<String>,
-    /// How many rows to compute, each in three ways
+    /// Number of rows to compute, each in three ways
     #[arg(long, default_value_t = 100)]
     samples: usize,
-    /// Chooses the rows
+    /// Seed that selects the rows
     #[arg(long, default_value_t = 1)]
     seed: u64,
     #[command(flatten)]

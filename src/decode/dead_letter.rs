@@ -9,7 +9,7 @@ use xxhash_rust::xxh3::xxh3_64;
 use super::{Decoded, Reject};
 use crate::id::Partition;
 use crate::key::EntityKey;
-use crate::plan::{Origin, Source};
+use crate::plan::{Partitioning, Source};
 use crate::record::{NewRecord, RecordRun};
 use crate::value::{DataType, Value};
 
@@ -44,14 +44,14 @@ pub fn dead_letter(source: &Source, run: &RecordRun, reject: &Reject) -> NewReco
 #[must_use]
 pub fn partitions(source: &Source, decoded: &Decoded, records: usize) -> Vec<Option<Partition>> {
     let mut chosen = vec![None; records];
-    if let Origin::Log { partitions, by, .. } = &source.origin
+    if let Some(Partitioning { count, by }) = &source.origin.partitions
         && !by.is_empty()
-        && *partitions > 0
+        && *count > 0
     {
         for (row, record) in decoded.records.iter().enumerate() {
             let values: Vec<_> = by.iter().map(|field| value(source, &decoded.batch, *field, row)).collect();
             if let (Some(key), Some(chosen)) = (EntityKey::of(&values), chosen.get_mut(*record as usize)) {
-                *chosen = Some(Partition((xxh3_64(&key.0) % u64::from(*partitions)) as u32));
+                *chosen = Some(Partition((xxh3_64(&key.0) % u64::from(*count)) as u32));
             }
         }
     }

@@ -16,7 +16,7 @@ use proptest::prelude::*;
 use super::{Decoded, Decoder, Payload, dead_letter, file_to_records, partitions, reason, table_to_records};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{Identity, Offset, Partition};
-use crate::plan::{Dedup, Evaluate, Expect, Expression, Field, Format, Origin, Source};
+use crate::plan::{Dedup, Evaluate, Expect, Expression, Field, Format, Origin, Partitioning, Source};
 use crate::record::RecordRun;
 use crate::time::Span;
 use crate::value::DataType;
@@ -30,7 +30,7 @@ fn source() -> Source {
         id: Identity::default(),
         fields: types.map(|(name, data_type)| Field { name: name.into(), data_type }).to_vec(),
         schema: Arc::new(Schema::new(schema)),
-        origin: Origin::Log { topic: "payments".into(), partitions: 4, by: vec![1] },
+        origin: Origin { partitions: Some(Partitioning { count: 4, by: vec![1] }), ..Origin::log("payments") },
         epochs: Vec::new(),
         format: Format::Json,
         event_time: 4,

@@ -1,11 +1,11 @@
-//! The handles of every series that the plan makes known, taken at the start: each is there at zero before anything
-//! happens, and no event looks a label up.
+//! The handles of every metric series that follows from the plan, created at the start. Each series is there at zero before
+//! anything happens. Must never look a label up for an event.
 
 use std::sync::Arc;
 
-use super::lane::REFUSED_RETRACTIONS;
-use super::problems::Kind;
 use crate::decode::reason;
+use crate::engine::handle::problems::Kind;
+use crate::engine::intake::partition::REFUSED_RETRACTIONS;
 use crate::online::{TOO_FAR_AHEAD, TOO_LATE};
 use crate::plan::{Plan, Source};
 use crate::telemetry::{Counter, Gauge, Histogram, Metrics, names};

@@ -1,62 +1,30 @@
-//! The only loop: records in, commits out. Everything that runs at the same time as something else runs here.
+//! The only loop: records in, commits out. Everything that runs concurrently runs here. Must never leak a wire type inwards.
 //!
 //! ```text
-//! reader (one per source)  poll, decode, evaluate expressions and keys      -> reader.rs, work.rs
-//! committer                accept, give seq, make durable                   -> commit.rs, lane.rs, accept.rs
-//! applier, shards          fold events, read features of scored ones        -> apply.rs, shard.rs
-//! applier                  vectors, model, predictions, drift               -> score.rs, drift.rs
-//! committer                outputs and changed rows go with the next commit -> commit.rs
-//! publisher, drain         outbox to topics, blocks to Parquet              -> publish.rs, drain.rs
-//! tables                   files of tables to their logs                    -> tables.rs
-//! handles                  lookups, scores, pushes                          -> lookup.rs, after.rs, handle.rs, models.rs, push.rs
-//! replays                  dead letters back into the logs                  -> dead_letters.rs
+//! reader (one per source)  poll, decode, evaluate expressions and keys       intake/reader.rs, batch.rs
+//! committer                accept events, number them, make them durable     intake/partition.rs, accept.rs, commit/committer.rs
+//! applier, shards          fold events, read the features of scored events   state/apply.rs, shard.rs
+//! applier                  vectors, models, predictions, drift               output/score.rs, drift.rs, models.rs
+//! committer                outputs and changed rows go with the next commit  commit/committer.rs
+//! publisher, drain         outbox to topics, blocks to Parquet               output/publish.rs, drain.rs
+//! tables                   files of tables to their logs                     append/tables.rs
+//! handles                  lookups, scores, status                           handle/
+//! pushes, replays          records and dead letters to the logs              append/push.rs, dead_letters.rs
 //! ```
 
 #![expect(clippy::disallowed_methods, reason = "the engine measures how long its own steps take")]
 
-mod accept;
-mod adopt;
-mod after;
-mod api;
-mod appender;
-mod apply;
-mod aside;
-mod clock;
+mod append;
 mod commit;
-mod cut;
-mod dead_letters;
-mod drain;
-mod drift;
-mod gauges;
 mod handle;
 mod intake;
-mod kept;
-mod lane;
-mod lookup;
+mod logs;
 mod measures;
-mod models;
-mod outbox;
-mod past;
-mod problems;
-mod publish;
-mod push;
-mod reaccept;
-mod reader;
-mod readiness;
-mod recover;
-mod retention;
-mod score;
-mod set_aside;
-mod shard;
+mod output;
 mod shared;
-mod stored;
-mod summary;
-mod sweep;
-mod table;
-mod tables;
-mod tombstones;
-mod watermark;
-mod work;
+mod state;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -68,33 +36,35 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Sender, bounded};
 use parking_lot::Mutex;
 
-pub use after::WAIT_MAX;
-pub use api::{
+pub use append::appender::{Appender, push_without_engine};
+pub use append::dead_letters::{DeadLetter, DeadLetters, Ends, ReplayRequest, Replayed};
+pub use append::push::Rehearsal;
+pub use commit::recover::events;
+pub use handle::Handle;
+pub use handle::after::WAIT_MAX;
+pub use handle::api::{
     Freshness, LookupAnswer, LookupRequest, LookupRow, Misplaced, PushReceipt, Readiness, ScoreAnswer, SourceReport, Status, TooLate,
     Waiting,
 };
-pub use appender::{Appender, push_without_engine};
-pub use cut::Pause;
-pub use dead_letters::{DeadLetter, DeadLetters, Ends, ReplayRequest, Replayed};
-pub use handle::Handle;
-pub use lookup::Tried;
-pub use push::Rehearsal;
-pub use reaccept::accepted_again;
-pub use recover::events;
-pub use retention::trim_without_engine;
-pub use summary::{SourceSummary, Summary};
+pub use handle::cut::Pause;
+pub use handle::lookup::Tried;
+pub use handle::summary::{SourceSummary, Summary};
+pub use intake::reaccept::accepted_again;
+pub use output::retention::trim_without_engine;
 
-use apply::spawn;
-use commit::{Committer, Ports};
-use shared::{Logs, Shared};
+use commit::committer::{Committer, Ports};
+use logs::Logs;
+use shared::Shared;
+use state::apply::spawn;
 
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::folder::{Folder, Stored, Written};
 use crate::id::{Offset, Partition};
-use crate::log::{embedded, kafka};
+use crate::log::embedded;
 use crate::online::Store;
-use crate::plan::{Origin, Plan, Vector};
+use crate::plan::{Plan, Vector};
+use crate::record::System;
 use crate::telemetry::Metrics;
 use crate::time::Clock;
 
@@ -114,7 +84,7 @@ pub struct Engine {
     shared: Arc<Shared>,
     offline: Arc<crate::offline::Store>,
     running: Mutex<Option<Running>>,
-    began: summary::Began,
+    began: handle::summary::Began,
     /// What is waited for: the places that partitions have to reach.
     wanted: Mutex<Vec<((usize, Partition), Offset)>>,
     /// Open to write for as long as the engine is there.
@@ -142,27 +112,24 @@ impl Engine {
     pub fn start(config: &Config, plan: Plan, definitions: &str, clock: Arc<dyn Clock>, metrics: Arc<Metrics>) -> Result<Self> {
         let Written { folder, log: embedded, online: store, offline } = Written::open(&config.data, &plan.sources, Arc::clone(&clock))?;
         let offline = Arc::new(offline);
-        refuse(&adopt::objections(Some(&store), &offline, &plan, None)?)?;
-        for source in &plan.sources {
-            if let Origin::Log { topic, partitions, .. } = &source.origin {
-                embedded.create_topic(topic, *partitions)?;
-            }
+        refuse(&commit::adopt::objections(Some(&store), &offline, &plan, None)?)?;
+        let logs = Logs::new(config, &plan, embedded);
+        for source in plan.sources.iter().filter(|source| source.origin.system == System::Embedded) {
+            logs.make(&source.origin)?;
         }
-        let logs = logs(config, &plan, embedded);
-        adopt::adopt(&store, &offline, &plan)?;
-        let models = models::load(&plan);
-        let (shared, restored) = recover::restore(config, plan, store, logs, models, Arc::clone(&clock), metrics)?;
+        commit::adopt::adopt(&store, &offline, &plan)?;
+        let models = output::models::load(&plan);
+        let (shared, restored) = commit::recover::restore(config, plan, store, logs, models, Arc::clone(&clock), metrics)?;
         let _ = shared.offline.set(Arc::clone(&offline));
-        shared.outbox.committed(0, shared.store.outbox_bytes()?);
         shared.offline_upto.store(offline.upto().0, Ordering::Release);
         let _ = shared.run.set(folder.run().to_owned());
 
-        let began = summary::Began::new(&restored.progress, &shared.applied());
+        let began = handle::summary::Began::new(&restored.progress, &shared.applied());
         let (incoming_sender, incoming) = bounded(INCOMING_MAX);
         let (tasks, task_receiver) = bounded(2);
         let (done_sender, done) = bounded(4);
         let (published, wake) = bounded(1);
-        let appliers = apply::start(&shared, task_receiver, done_sender)?;
+        let appliers = state::apply::start(&shared, task_receiver, done_sender)?;
         let ports = Ports {
             incoming,
             tasks,
@@ -173,16 +140,16 @@ impl Engine {
             flush_interval: config.flush_interval,
         };
         let mut committer = Committer::new(Arc::clone(&shared), ports, restored);
-        recover::catch_up(&shared, &offline, &mut committer, definitions)?;
+        commit::recover::catch_up(&shared, &offline, &mut committer, definitions)?;
 
-        let mut loader = tables::Loader::default();
+        let mut loader = append::tables::Loader::default();
         loader.look(&shared);
         let applied = shared.applied();
         let mut readers = Vec::new();
         for source in 0..shared.plan().sources.len() {
             let (owned, applied, incoming) = (Arc::clone(&shared), applied.clone(), incoming_sender.clone());
             let (batch_max, last) = (config.batch_events_max, committer.last_read(source));
-            let read = move || reader::read(&owned, source, &applied, last, batch_max, &incoming);
+            let read = move || intake::reader::read(&owned, source, &applied, last, batch_max, &incoming);
             readers.push(spawn(&shared, format!("reader-{source}"), read)?);
         }
         if shared.plan().sources.iter().any(|source| source.files.is_some()) {
@@ -200,12 +167,12 @@ impl Engine {
         };
         let publisher = {
             let owned = Arc::clone(&shared);
-            spawn(&shared, "publisher".to_owned(), move || publish::publish(&owned, &wake))?
+            spawn(&shared, "publisher".to_owned(), move || output::publish::publish(&owned, &wake))?
         };
         let (drain_stop, stop) = bounded(0);
         let drain = {
             let (owned, offline, interval) = (Arc::clone(&shared), Arc::clone(&offline), config.offline_interval);
-            spawn(&shared, "drain".to_owned(), move || drain::drain(&owned, &offline, interval, &stop))?
+            spawn(&shared, "drain".to_owned(), move || output::drain::drain(&owned, &offline, interval, &stop))?
         };
         let running = Running { readers, committer, appliers, publisher, drain, drain_stop };
         Ok(Self { shared, offline, running: Mutex::new(Some(running)), began, wanted: Mutex::default(), folder })
@@ -218,11 +185,11 @@ impl Engine {
     /// `NotFound` when the folder holds no state; those of `open_rows`.
     pub fn open_read_only(config: &Config, plan: Plan, clock: Arc<dyn Clock>, metrics: Arc<Metrics>) -> Result<Handle> {
         let Events { store, log, .. } = open_rows(config, &plan)?;
-        let logs = logs(config, &plan, log);
+        let logs = Logs::new(config, &plan, log);
         let unloaded = |model: &crate::plan::Model| Err(Error::internal(format!("model {} is not loaded to look vectors up", model.name)));
         let models = plan.models.iter().map(unloaded).collect();
-        let (shared, restored) = recover::restore(config, plan, store, logs, models, clock, metrics)?;
-        recover::apply_in_memory(&shared, restored)?;
+        let (shared, restored) = commit::recover::restore(config, plan, store, logs, models, clock, metrics)?;
+        commit::recover::apply_in_memory(&shared, restored)?;
         shared.set_ready();
         shared.nothing_to_catch_up();
         Ok(Handle::new(shared))
@@ -246,7 +213,7 @@ impl Engine {
     pub fn wait_until_caught_up(&self) -> Result<()> {
         let mut wanted: Vec<((usize, Partition), Offset)> = Vec::new();
         for (index, source) in self.shared.plan().sources.iter().enumerate() {
-            let mut reader = self.shared.logs.reader(source)?;
+            let mut reader = self.shared.logs.reader(&source.origin)?;
             let applied = self.shared.applied();
             for (partition, end) in reader.ends()? {
                 if let Some((next, _)) = applied.partitions.get(&(index, partition)).filter(|(next, _)| *next > end) {
@@ -286,7 +253,7 @@ impl Engine {
             }
             std::thread::sleep(Duration::from_millis(5));
         }
-        drain::drain_all(&self.shared, &self.offline)?;
+        output::drain::drain_all(&self.shared, &self.offline)?;
         self.shared.check()
     }
 
@@ -366,17 +333,11 @@ impl Drop for Engine {
     }
 }
 
-fn logs(config: &Config, plan: &Plan, embedded: embedded::Log) -> Logs {
-    let named = plan.sources.iter().any(|source| matches!(source.origin, Origin::Kafka { .. }));
-    let kafka = named.then(|| kafka::Kafka::new(&config.kafka.bootstrap, config.kafka.options.clone()));
-    Logs { embedded, kafka, made: Mutex::default() }
-}
-
 /// Why a start over the data folder would refuse these definitions, each with the way out; none where it would not. `former`
 /// are the definitions of before, for a folder of a version that did not note what it read.
 pub fn objections(config: &Config, plan: &Plan, former: Option<&Plan>) -> Result<Vec<String>> {
     let stored = Stored::open(&config.data, READ_CACHE_BYTES)?;
-    adopt::objections(stored.online.as_ref(), &stored.offline, plan, former)
+    commit::adopt::objections(stored.online.as_ref(), &stored.offline, plan, former)
 }
 
 /// Of the online store, what is cached of it where it is only read.
@@ -400,7 +361,7 @@ pub fn open_events(config: &Config, plan: &Plan) -> Result<Events> {
         let data = config.data.display();
         return Err(Error::not_found(format!("{data} holds no state yet: run forebay serve, or name the folder with --data")));
     };
-    refuse(&adopt::objections(Some(&store), &offline, plan, None)?)?;
+    refuse(&commit::adopt::objections(Some(&store), &offline, plan, None)?)?;
     Ok(Events { store, log, offline })
 }
 
@@ -410,7 +371,7 @@ pub fn open_events(config: &Config, plan: &Plan) -> Result<Events> {
 /// `Conflict` where rows are of other definitions; `Input` where the events are.
 pub fn open_rows(config: &Config, plan: &Plan) -> Result<Events> {
     let events = open_events(config, plan)?;
-    let recover::Rows::Rebuild(views) = recover::compare(&events.store.progress()?.views, plan) else { return Ok(events) };
+    let commit::recover::Rows::Rebuild(views) = commit::recover::compare(&events.store.progress()?.views, plan) else { return Ok(events) };
     let names: Vec<&str> = views.iter().map(|view| plan.views[*view].name.as_str()).collect();
     Err(Error::conflict(format!(
         "the state in {} is not of these definitions: what they need of {} is not in it yet; run `forebay serve --until-caught-up`, or \
@@ -431,7 +392,7 @@ pub fn check_read(config: &Config, plan: &Plan, vector: &Vector, event: Option<u
     }
     let Events { store, log, .. } = open_events(config, plan)?;
     let sources = vector.reads.iter().flat_map(|read| plan.views[read.view].rows.sources()).chain(event).collect();
-    let unread = adopt::unread(&store, plan, &log, &sources)?;
+    let unread = commit::adopt::unread(&store, plan, &log, &sources)?;
     if unread.is_empty() {
         return Ok(());
     }
@@ -451,4 +412,4 @@ pub fn has_state(data: &Path) -> bool {
     data.join("online").join("CURRENT").exists()
 }
 
-type Lanes = BTreeMap<(usize, Partition), lane::Lane>;
+type PartitionStates = BTreeMap<(usize, Partition), intake::partition::PartitionState>;

@@ -1,7 +1,7 @@
-//! What the engine's threads and its handles share. State is behind a lock for each slot of a view and one guard over all
-//! of them, which is taken to write where the next cut begins: a lookup sees whole commits only.
+//! What the threads and handles of the engine share. The state is behind one lock for each slot of a view, and one guard over all
+//! of them, which is taken to write where the next cut begins. Must never show a lookup half a commit.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -10,23 +10,22 @@ use std::time::{Duration, Instant};
 use parking_lot::{Condvar, Mutex, RwLock};
 use tokio::sync::watch;
 
-use super::accept::IdColumns;
-use super::intake::Intake;
-use super::measures::Measures;
-use super::models::Loaded;
-use super::outbox::Outbox;
-use super::problems::{Kind, Problems};
-use super::retention::Kept;
-use super::shard::Shard;
-use super::work::id_columns;
 use crate::config::ReadyWhen;
+use crate::engine::commit::recent::Recent;
+use crate::engine::handle::problems::{Kind, Problems};
+use crate::engine::intake::accept::IdColumns;
+use crate::engine::intake::batch::id_columns;
+use crate::engine::intake::budget::Intake;
+use crate::engine::logs::Logs;
+use crate::engine::measures::Measures;
+use crate::engine::output::models::Loaded;
+use crate::engine::output::outbox::Outbox;
+use crate::engine::output::retention::Kept;
+use crate::engine::state::shard::Shard;
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{Identity, Offset, Partition, Seq};
-use crate::log::embedded;
-use crate::log::kafka::Kafka;
-use crate::online::{Destination, Store};
-use crate::plan::{Contents, Origin, Plan, Source, View};
-use crate::record::{LogReader, LogWriter};
+use crate::online::Store;
+use crate::plan::{Contents, Plan, View};
 use crate::telemetry::Metrics;
 use crate::time::{Clock, EventTime, Span};
 use crate::window::Layout;
@@ -99,61 +98,6 @@ pub struct Applied {
     pub horizons: Vec<EventTime>,
 }
 
-/// The logs that sources come from and outputs go to.
-pub struct Logs {
-    pub embedded: embedded::Log,
-    /// Only when a definition names Kafka.
-    pub kafka: Option<Kafka>,
-    /// Topics that are known to be there.
-    pub made: Mutex<BTreeSet<String>>,
-}
-
-impl Logs {
-    pub fn reader(&self, source: &Source) -> Result<Box<dyn LogReader>> {
-        match &source.origin {
-            Origin::Log { topic, partitions, .. } => {
-                self.embedded.create_topic(topic, *partitions)?;
-                self.embedded.reader(topic)
-            }
-            Origin::Kafka { topic } => self.kafka()?.reader(topic),
-        }
-    }
-
-    /// A writer that remembers, where the log can, how far `name` has come.
-    pub fn writer(&self, destination: Destination, name: &str) -> Result<Box<dyn LogWriter>> {
-        match destination {
-            Destination::Embedded => self.embedded.writer(name),
-            Destination::Kafka => self.kafka()?.writer(name),
-        }
-    }
-
-    /// Makes the topic of an output where it is missing; the embedded log makes its own.
-    pub fn ensure_topic(&self, destination: Destination, topic: &str) -> Result<()> {
-        if destination == Destination::Kafka && !self.made.lock().contains(topic) {
-            self.kafka()?.create_topic(topic, 1)?;
-            self.made.lock().insert(topic.to_owned());
-        }
-        Ok(())
-    }
-
-    /// A reader of a topic of Kafka.
-    pub fn kafka_reader(&self, topic: &str) -> Result<Box<dyn LogReader>> {
-        self.kafka()?.reader(topic)
-    }
-
-    fn kafka(&self) -> Result<&Kafka> {
-        self.kafka.as_ref().ok_or_else(|| Error::input("no Kafka is configured; set kafka.bootstrap in forebay.toml"))
-    }
-}
-
-/// Outputs for a source's log go to the same system as its records come from.
-pub fn destination_of(source: &Source) -> Destination {
-    match source.origin {
-        Origin::Log { .. } => Destination::Embedded,
-        Origin::Kafka { .. } => Destination::Kafka,
-    }
-}
-
 /// How long after a lookup others are reckoned with.
 const LOOKUPS_GO_ON: Duration = Duration::from_secs(10);
 const NEVER: u64 = u64::MAX;
@@ -192,6 +136,8 @@ pub struct Shared {
     /// What Parquet holds, by the drain.
     pub offline_upto: AtomicU64,
     pub outbox: Outbox,
+    /// What Parquet may lack of the last commits.
+    pub recent: Recent,
     /// When the sizes of views were last asked for.
     pub views_sized: Mutex<Option<Instant>>,
     /// Held to read by lookups: the cut stays what it is. Held to write to go over to the next one.
@@ -236,20 +182,24 @@ pub struct Shared {
     pub replaying: Mutex<()>,
 }
 
+/// What a start brings together.
+pub struct Foundation {
+    pub definitions: Arc<Definitions>,
+    pub store: Store,
+    pub logs: Logs,
+    pub models: Vec<Result<Loaded>>,
+    pub applied: Applied,
+    pub bounds: Bounds,
+    pub clock: Arc<dyn Clock>,
+    pub metrics: Arc<Metrics>,
+    pub folder: PathBuf,
+    pub outbox: Outbox,
+    pub ready_when: ReadyWhen,
+}
+
 impl Shared {
-    pub fn new(
-        definitions: Arc<Definitions>,
-        store: Store,
-        logs: Logs,
-        models: Vec<Result<Loaded>>,
-        applied: Applied,
-        bounds: Bounds,
-        clock: Arc<dyn Clock>,
-        metrics: Arc<Metrics>,
-        folder: PathBuf,
-        outbox: Outbox,
-        ready_when: ReadyWhen,
-    ) -> Self {
+    pub fn new(foundation: Foundation) -> Self {
+        let Foundation { definitions, store, logs, models, applied, bounds, clock, metrics, folder, outbox, ready_when } = foundation;
         let shards =
             (0..definitions.shards).map(|index| Shard::new(index, definitions.shards, &definitions.plan, &definitions.layouts)).collect();
         let measures = Measures::new(&metrics, &definitions.plan, definitions.shards);
@@ -270,6 +220,7 @@ impl Shared {
             folder,
             offline_upto: AtomicU64::new(0),
             outbox,
+            recent: Recent::default(),
             views_sized: Mutex::new(None),
             epoch: RwLock::new(()),
             shards,

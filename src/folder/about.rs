@@ -14,7 +14,9 @@ use crate::id::Identity;
 const FILE: &str = "folder.json";
 /// The version of folders that this program writes, and the newest that it reads. It rises with every change of stored bytes
 /// that a program of before would read wrongly.
-const VERSION: u64 = 1;
+const VERSION: u64 = 2;
+/// The oldest that it reads: 1 had one queue for the outputs of all destinations, which a start moves to theirs.
+const VERSION_FIRST: u64 = 1;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct About {
@@ -56,7 +58,7 @@ impl About {
         // The version first: all else may be otherwise in another one.
         let any: serde_json::Value = serde_json::from_slice(&bytes).map_err(|error| damaged(&error.to_string()))?;
         match any["version"].as_u64() {
-            Some(VERSION) => {}
+            Some(VERSION_FIRST..=VERSION) => {}
             Some(version) if version > VERSION => {
                 let (folder, own) = (folder.display(), env!("CARGO_PKG_VERSION"));
                 let by = any["written_by"].as_str().unwrap_or("a newer one");

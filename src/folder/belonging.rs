@@ -1,5 +1,5 @@
-//! Whether the parts of a data folder belong together: from what each says of itself and of the others to what is wrong, with
-//! the way out. Pure.
+//! Decides whether the parts of a data folder belong together: from what each part says of itself and of the others to a list of
+//! faults with remedies. Pure.
 
 use super::Part;
 use crate::id::{Identity, Offset, Partition, Seq};

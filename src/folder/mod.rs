@@ -1,5 +1,5 @@
-//! A data folder: where its parts lie, whose it is, of which version, who has it open, and whether its parts belong
-//! together. Every command that opens one goes through here. Must never read what a part holds beside its positions.
+//! A data folder: where its parts are, whose it is, its version, who has it open, and whether its parts belong together. Every
+//! command that opens a folder goes through here. Must never read more of a part than its positions.
 
 mod about;
 mod belonging;

@@ -1,6 +1,6 @@
-//! Who has a data folder open to write, and where that process answers: `<data>/lock`, which the owner holds locked, and
-//! `<data>/server.json`, which says where it listens. A copy of a folder brings both files and nobody who holds them, so that
-//! an address counts only where the process behind it owns this very folder.
+//! Who has a data folder open for writing, and where that process answers: the owner holds `<data>/lock` locked, and
+//! `<data>/server.json` names its address. A copy of a folder contains both files but no owner. Must never accept an address unless
+//! the process behind it owns this folder.
 
 use std::fs::{self, File};
 use std::net::{SocketAddr, TcpStream};

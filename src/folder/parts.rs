@@ -1,5 +1,4 @@
-//! The parts of a data folder, opened together: each way to open them looks whether they belong together before it hands
-//! them out.
+//! Opens the parts of a data folder together. Must never hand out parts before it has checked that they belong together.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -11,9 +10,9 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::id::{Offset, Partition};
 use crate::log::embedded::{Log, Mode};
 use crate::offline;
-use crate::online::{Destination, Progress, Reading, Store};
+use crate::online::{Progress, Reading, Store};
 use crate::plan::Source;
-use crate::record::LastRead;
+use crate::record::{LastRead, System};
 use crate::time::{Clock, IngestTime};
 
 /// The writer of the log by which it knows how many outputs it was given.
@@ -221,7 +220,7 @@ pub fn read_positions(online: &Store, log: Option<&Log>) -> Result<Vec<ReadPosit
     let (progress, readings) = (online.progress()?, online.readings()?);
     let mut read = Vec::new();
     for partition in &progress.partitions {
-        let Some(Reading { log: Destination::Embedded, topic, partitions, .. }) = readings.get(&partition.source) else { continue };
+        let Some(Reading { log: System::Embedded, topic, partitions, .. }) = readings.get(&partition.source) else { continue };
         let number = Partition(partition.partition);
         let last = partitions.get(&partition.partition).and_then(|partition| partition.last);
         let extent = log.map_or_else(Extent::default, |log| extent(log, topic, number));

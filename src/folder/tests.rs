@@ -98,12 +98,12 @@ fn a_version_that_is_not_known_is_named_before_anything_is_opened() {
     let folder = Folder::open_to_write(data.path()).unwrap();
     assert_eq!((folder.identity(), folder.missing()), (None, Vec::new()));
     drop(folder);
-    let text = r#"{"version":2,"written_by":"9.1.0","identity":"?","parts":[]}"#;
+    let text = r#"{"version":3,"written_by":"9.1.0","identity":"?","parts":[]}"#;
     std::fs::write(data.path().join("folder.json"), text).unwrap();
     for refused in [Folder::open_to_write(data.path()), Folder::open_read_only(data.path())] {
         let refused = refused.unwrap_err();
         assert_eq!(refused.kind(), crate::error::ErrorKind::Conflict);
-        assert!(refused.to_string().contains("has version 2, written by forebay 9.1.0"), "{refused}");
+        assert!(refused.to_string().contains("has version 3, written by forebay 9.1.0"), "{refused}");
     }
     for damaged in ["", "{", "{}", r#"{"version":"1"}"#, r#"{"version":1,"written_by":"","identity":"12","parts":[]}"#] {
         std::fs::write(data.path().join("folder.json"), damaged).unwrap();

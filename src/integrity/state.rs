@@ -21,6 +21,7 @@ use crate::time::Clock;
 
 /// Outputs and rows of ids that go with one write.
 const AT_ONCE: usize = 1_000;
+const OUTPUT_BYTES_AT_ONCE: u64 = 16 << 20;
 const CACHE_BYTES: usize = 32 << 20;
 
 /// Makes the online store anew, without rows of state, and puts it in the place of the one that is there.
@@ -134,15 +135,18 @@ fn copy_ids(old: &Store, made: &Store) -> Result<()> {
 }
 
 fn copy_outputs(old: &Store, made: &Store) -> Result<()> {
-    let mut from = 0;
-    loop {
-        let outputs = old.outputs(from, AT_ONCE, 16 << 20)?;
-        let Some((last, _)) = outputs.last() else { return Ok(()) };
-        from = last + 1;
-        let mut commit = made.begin();
-        outputs.iter().try_for_each(|(number, output)| made.put_output(&mut commit, *number, output))?;
-        made.commit(commit)?;
-    }
+    let (mut commit, mut bytes) = (made.begin(), 0);
+    let copied = old.each_output(|number, output| {
+        made.put_output(&mut commit, number, &output)?;
+        bytes += output.bytes();
+        if bytes > OUTPUT_BYTES_AT_ONCE {
+            bytes = 0;
+            made.commit(std::mem::replace(&mut commit, made.begin()))?;
+        }
+        Ok(())
+    });
+    made.commit(commit)?;
+    copied
 }
 
 /// What Parquet says of how far everything has come: of each partition the place behind its last event, and its frontier.

@@ -8,7 +8,7 @@ mod unnest;
 
 use super::{Compiled, SourceFile, compile, format, render};
 use crate::error::{Error, ErrorKind, Result};
-use crate::plan::{ColumnSource, Element, Frame, ModelSignature, Origin, Plan, Tensor, diff};
+use crate::plan::{ColumnSource, Element, ModelSignature, Origin, Plan, Tensor, WindowBounds, diff};
 use crate::time::Span;
 use crate::value::Value;
 
@@ -106,7 +106,7 @@ fn codes(text: &str) -> Vec<&'static str> {
 fn the_payments_example_becomes_a_plan() {
     let plan = plan(FRAUD);
     let source = &plan.sources[0];
-    assert_eq!(source.origin, Origin::Kafka { topic: "payments".to_owned() });
+    assert_eq!(source.origin, Origin::kafka("payments"));
     assert_eq!((source.event_time, source.lateness, source.history), (6, Span(600_000_000), Span(40 * Span::DAY.0)));
     let names: Vec<_> = plan.views[0].features.iter().map(|feature| feature.name.as_str()).collect();
     assert_eq!(
@@ -139,7 +139,7 @@ fn one_view_serves_two_roles() {
     assert_eq!(names[5], "destination_flights_3h");
     assert_eq!(names[10..], ["distance", "busier"]);
     let window = &plan.views[0].features[3].window;
-    assert!(window.excluding_current && matches!(window.frame, Frame::Range { open: true, .. }));
+    assert!(window.excluding_current && matches!(window.frame, WindowBounds::Range { open: true, .. }));
 }
 
 #[test]
@@ -419,7 +419,7 @@ fn a_table_is_a_source_and_a_view_of_its_attributes() {
     assert_eq!((table.topic(), table.event_time, table.lateness, table.history), ("users", 3, Span::MAX, Span::MAX));
     assert_eq!(table.expects.iter().map(|expect| expect.condition.text.as_ref()).collect::<Vec<_>>(), ["user_id IS NOT NULL"]);
     let view = &plan.views[0];
-    let features: Vec<_> = view.features.iter().map(|feature| (feature.name.as_str(), feature.window.frame == Frame::All)).collect();
+    let features: Vec<_> = view.features.iter().map(|feature| (feature.name.as_str(), feature.window.frame == WindowBounds::All)).collect();
     assert_eq!((view.name.as_str(), features, view.rows.as_source()), ("users", vec![("country", true), ("vip", true)], Some(1)));
     assert!(view.folds.iter().all(|fold| fold.aggregate.text() == "latest"));
     assert_eq!(plan.views[1].key_columns, [1, 0]);

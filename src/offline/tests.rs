@@ -19,7 +19,7 @@ fn source(fields: &[(&str, DataType)]) -> Source {
         event_time: fields.iter().position(|field| field.name == "event_time").unwrap(),
         fields,
         schema: Arc::new(Schema::new(arrow)),
-        origin: Origin::Kafka { topic: "payments".to_owned() },
+        origin: Origin::kafka("payments"),
         epochs: Vec::new(),
         format: Format::Json,
         lateness: Span::DAY,

@@ -1,5 +1,5 @@
-//! Reading all of the store, for its checksums and for what rows mean. Must never change anything, and never stop at the first
-//! fault: each family is read as far as it goes.
+//! Reads the whole store: its checksums, and the meaning of its rows. Must never change anything, and never stop at the first
+//! fault: it reads each family as far as possible.
 
 use rocksdb::{IteratorMode, ReadOptions};
 

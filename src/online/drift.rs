@@ -1,5 +1,5 @@
-//! Rows of drift: the counts of open intervals, and which partitions they wait for. They go with the commit that holds the
-//! outputs of the rows that they count, so that no row counts twice and none is lost.
+//! Rows of drift: the counts of open intervals, and which partitions they wait for. They are committed with the outputs of the rows
+//! that they count. Must never count a row twice or lose one.
 
 use rocksdb::{Direction, IteratorMode};
 

@@ -1,4 +1,4 @@
-//! Ids of accepted events as they are stored, in this version and in those that are still read. Pure.
+//! The stored form of the ids of accepted events, in this version and in those that are still read. Pure.
 
 use serde::{Deserialize, Serialize};
 

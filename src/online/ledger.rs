@@ -1,5 +1,5 @@
-//! What became of the records of one source since its data folder began. Part of the progress, so that a record that is
-//! committed counts once, whatever ends the process. Pure.
+//! What became of the records of one source since its data folder was created. Part of the progress: a committed record counts
+//! once, whatever ends the process. Pure.
 
 use std::collections::BTreeMap;
 

@@ -1,8 +1,9 @@
-//! The online store: one RocksDB that holds commits (blocks of accepted events, progress, outbox) and state rows.
-//! The only room that knows RocksDB beside the embedded log. Must never compute a feature.
+//! The online store: one RocksDB with commits (blocks of accepted events, progress, outbox) and state rows. The only room beside
+//! the embedded log that knows RocksDB. Must never compute a feature.
 
 mod block;
 mod check;
+mod commit;
 mod copy;
 mod drift;
 mod ids;
@@ -22,11 +23,12 @@ use serde::{Deserialize, Serialize};
 
 use self::opening::{Committed, commits, database_options, failure, families, lost, probe};
 
+pub use self::commit::{CommitRecord, StateRow};
 pub use self::drift::DriftRow;
 use self::ids::ids_key;
 pub use self::ids::{AcceptedIds, Place};
 pub use self::ledger::{Ledger, Spans, TOO_FAR_AHEAD, TOO_LATE};
-pub use self::outbox::{Destination, Output};
+pub use self::outbox::{Backlog, Destination, Output};
 pub use self::reading::{PartitionReading, Reading};
 pub use self::snapshot::{ReadRows, Snapshot};
 use crate::background::Damage;

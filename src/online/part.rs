@@ -1,4 +1,4 @@
-//! What the online store says as a part of its data folder: whose it is, and what its log was given.
+//! The online store as a part of its data folder: whose it is, and which outputs the log was given.
 
 use super::opening::failure;
 use super::{FOLDER, META, PUBLISHED, Progress, Store, number};

@@ -1,19 +1,18 @@
-//! What each source was when its records were read: what a start compares with today's declaration. Committed with the
-//! progress. Pure.
+//! What each source was when its records were read. A start compares it with today's declaration. Committed with the progress.
+//! Pure.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::Destination;
 use crate::id::Identity;
-use crate::record::LastRead;
+use crate::record::{LastRead, System};
 use crate::time::Span;
 
 /// How the records of one source were read so far.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reading {
-    pub log: Destination,
+    pub log: System,
     /// Offsets, and so the places of all events, are of this topic.
     pub topic: String,
     /// The column that frontiers are of.

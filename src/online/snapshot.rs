@@ -1,5 +1,5 @@
-//! Reading keys' rows and chunks, as they are or as they were when a snapshot was taken. A snapshot keeps RocksDB from
-//! dropping what it shows: it must not be held for long.
+//! Reads rows and chunks of keys, as they are or as of a snapshot. A snapshot prevents RocksDB from dropping what it shows. Must
+//! never be held for long.
 
 use super::{CHUNKS, STATE, Store, chunk_key, failure, state_key};
 use crate::error::Result;

@@ -5,7 +5,7 @@ use arrow::datatypes::{DataType, Field, Schema};
 use arrow::record_batch::RecordBatch;
 
 use super::*;
-use crate::record::NewRecord;
+use crate::record::{NewRecord, System};
 
 fn batch(first: u64, count: u64) -> EventBatch {
     let schema = Arc::new(Schema::new(vec![Field::new("x", DataType::Int64, true)]));
@@ -63,23 +63,65 @@ fn a_second_writer_is_refused_and_a_reader_is_not() {
     assert_eq!(Store::open_read_only(folder.path(), 8 << 20).unwrap().progress().unwrap(), progress);
 }
 
+fn output(system: System, topic: &str) -> Output {
+    Output { system, record: NewRecord { topic: topic.into(), ..NewRecord::default() } }
+}
+
 #[test]
-fn outputs_leave_in_order() {
+fn outputs_leave_in_order_each_destination_by_itself() {
+    use System::{Embedded, Kafka};
     let folder = tempfile::tempdir().unwrap();
     let store = Store::open(folder.path(), 8 << 20, 16 << 20).unwrap();
-    let output =
-        |topic: &str| Output { destination: Destination::Embedded, record: NewRecord { topic: topic.into(), ..NewRecord::default() } };
     let mut commit = store.begin();
-    for (number, topic) in [(300, "c"), (2, "b"), (1, "a")] {
-        store.put_output(&mut commit, number, &output(topic)).unwrap();
+    for (number, system, topic) in
+        [(300, Embedded, "c"), (2, Embedded, "b"), (1, Embedded, "a"), (3, Kafka, "a"), (4, Kafka, "ab"), (5, Kafka, "a")]
+    {
+        store.put_output(&mut commit, number, &output(system, topic)).unwrap();
     }
     store.commit(commit).unwrap();
-    let outputs = store.outputs(0, 10, u64::MAX).unwrap();
-    let topics: Vec<_> = outputs.iter().map(|(number, output)| (*number, output.record.topic.as_str())).collect();
-    assert_eq!(topics, [(1, "a"), (2, "b"), (300, "c")]);
-    assert_eq!(store.outputs(2, 1, u64::MAX).unwrap()[0].0, 2);
-    store.delete_outputs_before(3, Destination::Embedded).unwrap();
-    assert_eq!(store.outputs(0, 10, u64::MAX).unwrap().len(), 1);
+    let numbers = |destination: &Destination, from, most| {
+        let outputs = store.outputs(destination, from, most, u64::MAX).unwrap();
+        outputs.into_iter().map(|(number, output)| (number, output.record.topic)).collect::<Vec<_>>()
+    };
+    let named = |numbers: &[(u64, &str)]| numbers.iter().map(|(number, topic)| (*number, (*topic).to_owned())).collect::<Vec<_>>();
+    let of = |topic: &str| Destination::Kafka(topic.to_owned());
+    assert_eq!(numbers(&Destination::Embedded, 0, 10), named(&[(1, "a"), (2, "b"), (300, "c")]));
+    assert_eq!(numbers(&Destination::Embedded, 2, 1), named(&[(2, "b")]));
+    assert_eq!(numbers(&of("a"), 0, 10), named(&[(3, "a"), (5, "a")]));
+    assert_eq!(numbers(&of("ab"), 0, 10), named(&[(4, "ab")]));
+    assert_eq!(numbers(&of("b"), 0, 10), named(&[]));
+
+    store.delete_outputs_before(&Destination::Embedded, 3).unwrap();
+    store.delete_outputs_before(&of("a"), 4).unwrap();
+    assert_eq!((store.published().unwrap(), numbers(&Destination::Embedded, 0, 10)), (3, named(&[(300, "c")])));
+    assert_eq!((numbers(&of("a"), 0, 10), numbers(&of("ab"), 0, 10)), (named(&[(5, "a")]), named(&[(4, "ab")])));
+    let waiting = store.open_outbox().unwrap();
+    let records: Vec<_> = waiting.iter().map(|(destination, backlog)| (destination.clone(), backlog.records, backlog.bytes)).collect();
+    assert_eq!(records, [(Destination::Embedded, 1, 1), (of("a"), 1, 1), (of("ab"), 1, 2)]);
+}
+
+#[test]
+fn outputs_of_a_version_with_one_queue_go_to_their_destinations() {
+    use System::{Embedded, Kafka};
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path(), 8 << 20, 16 << 20).unwrap();
+    for (number, system, topic) in [(7_u64, Kafka, "t"), (8, Embedded, "u"), (9, Kafka, "t")] {
+        let mut commit = store.begin();
+        store.put_output(&mut commit, number, &output(system, topic)).unwrap();
+        store.commit(commit).unwrap();
+        // As it was: the number alone.
+        let family = store.family(super::OUTBOX).unwrap();
+        let (key, value) =
+            store.db.iterator_cf(family, rocksdb::IteratorMode::Start).find_map(|row| row.ok().filter(|(key, _)| key.len() > 8)).unwrap();
+        store.db.put_cf(family, number.to_be_bytes(), value).unwrap();
+        store.db.delete_cf(family, key).unwrap();
+    }
+    let waiting = store.open_outbox().unwrap();
+    assert_eq!(waiting.values().map(|backlog| backlog.records).collect::<Vec<_>>(), [1, 2]);
+    let numbers =
+        |destination| store.outputs(&destination, 0, 10, u64::MAX).unwrap().into_iter().map(|(number, _)| number).collect::<Vec<_>>();
+    assert_eq!((numbers(Destination::Embedded), numbers(Destination::Kafka("t".to_owned()))), (vec![8], vec![7, 9]));
+    assert_eq!(store.open_outbox().unwrap(), waiting, "once");
 }
 
 #[test]

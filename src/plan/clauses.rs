@@ -5,8 +5,8 @@
 use std::collections::BTreeMap;
 
 use super::{
-    Alert, Alerts, Branch, ColumnSource, Dedup, Entity, Expect, Expression, Field, Format, Model, Origin, Part, Plan, Read, Relation,
-    RequestColumn, Score, Source, Step, Usage, Vector, VectorColumn, View, Watch,
+    Alert, Alerts, Branch, ColumnSource, Dedup, Entity, Expect, Expression, Field, Format, Model, Origin, Part, Partitioning, Plan, Read,
+    Relation, RequestColumn, Score, Source, Step, Usage, Vector, VectorColumn, View, Watch,
 };
 use crate::id::Identity;
 use crate::time::Epoch;
@@ -121,13 +121,11 @@ fn of_source(source: &Source) -> Clauses {
     for (index, field) in fields.iter().enumerate().filter(|(index, _)| source.epoch(*index) != Epoch::default()) {
         put(&mut clauses, format!("unit of {}", field.name), source.epoch(index));
     }
-    match origin {
-        Origin::Log { topic, partitions, by } => {
-            put(&mut clauses, "from", format!("log '{topic}'"));
-            let by = if by.is_empty() { String::new() } else { format!(" by {}", named(by)) };
-            put(&mut clauses, "partitions", format!("{partitions}{by}"));
-        }
-        Origin::Kafka { topic } => put(&mut clauses, "from", format!("kafka topic '{topic}'")),
+    let Origin { system, topic, partitions } = origin;
+    put(&mut clauses, "from", system.declared(topic));
+    if let Some(Partitioning { count, by }) = partitions {
+        let by = if by.is_empty() { String::new() } else { format!(" by {}", named(by)) };
+        put(&mut clauses, "partitions", format!("{count}{by}"));
     }
     let format = match format {
         Format::Json => "json",

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Feature, Frame, Source, View};
+use super::{Feature, Source, View, WindowBounds};
 use crate::id::Identity;
 use crate::time::Span;
 
@@ -46,12 +46,14 @@ fn lifetime(view: &View, feature: &Feature) -> Vec<Identity> {
     let filter = fold.filter.map_or("", |filter| view.filters[filter].text.as_ref());
     let rows = feature.window.limit.map(|rows| Identity::of(&format!("the last {rows} rows where {filter}")));
     match (&feature.window.frame, rows) {
-        (Frame::All, None) => vec![fold.id],
-        (Frame::All, Some(rows)) => vec![rows],
-        (Frame::Session { gap }, rows) => {
+        (WindowBounds::All, None) => vec![fold.id],
+        (WindowBounds::All, Some(rows)) => vec![rows],
+        (WindowBounds::Session { gap }, rows) => {
             let run = Identity::of(&format!("the run of {} in {}", fold.id, gap.0));
             rows.into_iter().chain([run]).collect()
         }
-        (Frame::Range { .. } | Frame::Hop { .. } | Frame::Calendar { .. } | Frame::Last { .. }, _) => Vec::new(),
+        (WindowBounds::Range { .. } | WindowBounds::Hop { .. } | WindowBounds::Calendar { .. } | WindowBounds::Last { .. }, _) => {
+            Vec::new()
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{Feature, Frame, View};
+use super::{Feature, View, WindowBounds};
 
 /// What each reading of a feature goes through event by event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,9 +21,9 @@ impl Scan {
     pub fn of(view: &View, feature: &Feature) -> Option<Self> {
         let is_tiled = view.folds.get(feature.fold).is_none_or(|fold| fold.aggregate.is_tiled());
         match (&feature.window.frame, feature.window.limit) {
-            (Frame::Session { .. }, _) if is_tiled => Some(Self::Session),
+            (WindowBounds::Session { .. }, _) if is_tiled => Some(Self::Session),
             _ if is_tiled => None,
-            (Frame::All, None) => Some(Self::History),
+            (WindowBounds::All, None) => Some(Self::History),
             _ => Some(Self::Window),
         }
     }

@@ -4,8 +4,8 @@
 
 use std::fmt::Write;
 
-use super::{Dedup, Field, Frame, Origin, Window};
-use crate::aggregate::Keep;
+use super::{Dedup, Field, Origin, Window, WindowBounds};
+use crate::aggregate::MapLimit;
 use crate::id::Identity;
 use crate::time::Span;
 use crate::value::{DataType, Value};
@@ -41,11 +41,8 @@ pub(crate) fn source(
     tombstones: bool,
     fields: &[Field],
 ) -> Identity {
-    let (log, topic) = match origin {
-        Origin::Log { topic, .. } => ("log", topic),
-        Origin::Kafka { topic } => ("kafka", topic),
-    };
-    let mut meaning = Meaning::of("source").part("name", name).part(log, topic).part("event time", &event_time.name);
+    let mut meaning =
+        Meaning::of("source").part("name", name).part(origin.system.name(), &origin.topic).part("event time", &event_time.name);
     for column in dedup.iter().flat_map(|dedup| &dedup.columns) {
         meaning = meaning.part("dedup", &fields[*column].name);
     }
@@ -109,17 +106,17 @@ pub(crate) fn feature(
     keys: Identity,
     fold: Identity,
     window: &Window,
-    keep: Keep,
+    keep: MapLimit,
     default: Option<&Value>,
     data_type: &DataType,
 ) -> Identity {
     let frame = match &window.frame {
-        Frame::Range { length, open } => format!("{} {open}", length.0),
-        Frame::Hop { length, hop } => format!("hop {} {}", length.0, hop.0),
-        Frame::Calendar { unit, zone } => format!("calendar {} {}", unit.name(), zone.name()),
-        Frame::Last { unit, zone } => format!("last {} {}", unit.name(), zone.name()),
-        Frame::Session { gap } => format!("session {}", gap.0),
-        Frame::All => "0 false".to_owned(),
+        WindowBounds::Range { length, open } => format!("{} {open}", length.0),
+        WindowBounds::Hop { length, hop } => format!("hop {} {}", length.0, hop.0),
+        WindowBounds::Calendar { unit, zone } => format!("calendar {} {}", unit.name(), zone.name()),
+        WindowBounds::Last { unit, zone } => format!("last {} {}", unit.name(), zone.name()),
+        WindowBounds::Session { gap } => format!("session {}", gap.0),
+        WindowBounds::All => "0 false".to_owned(),
     };
     let limit = window.limit.map(|rows| format!(" limit {rows}")).unwrap_or_default();
     let window = format!("{frame} {} {} {}{limit}", window.before, window.excluding_current, window.offset.0);

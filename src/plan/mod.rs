@@ -21,9 +21,10 @@ use arrow::array::ArrayRef;
 use arrow::datatypes::{Field as ArrowField, Schema, SchemaRef};
 use arrow::record_batch::RecordBatch;
 
-use crate::aggregate::{Aggregate, Keep};
+use crate::aggregate::{Aggregate, MapLimit};
 use crate::error::Result;
 use crate::id::Identity;
+use crate::record::System;
 use crate::time::{Epoch, Span};
 use crate::value::{DataType, Value};
 
@@ -38,7 +39,7 @@ pub use unnest::ELEMENTS_MAX;
 pub use usage::{
     CHANCE_REMEDY, Element, Fault, INPUTS_REMEDY, Inspection, ModelFiles, ModelSignature, NEIGHBOURS_REMEDY, Part, Tensor, Usage,
 };
-pub use window::{Frame, Window};
+pub use window::{Window, WindowBounds};
 
 /// Everything that a folder of definitions declares. Indices in its parts point into these lists.
 #[derive(Clone, Debug, Default)]
@@ -88,25 +89,40 @@ pub struct Source {
     pub files: Option<PathBuf>,
 }
 
+/// The topic that the records of a source come from.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Origin {
-    /// The embedded log. `by` are the fields whose values choose the partition; empty: the record's key does.
-    Log {
-        topic: String,
-        partitions: u32,
-        by: Vec<usize>,
-    },
-    Kafka {
-        topic: String,
-    },
+pub struct Origin {
+    pub system: System,
+    pub topic: String,
+    /// The partitions that the source declares; `None` if the system decides.
+    pub partitions: Option<Partitioning>,
+}
+
+/// How a topic that Forebay makes is divided.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Partitioning {
+    pub count: u32,
+    /// The fields whose values choose a record's partition. If there are none, the key of the record chooses it.
+    pub by: Vec<usize>,
+}
+
+impl Origin {
+    /// A topic of the embedded log with one partition.
+    #[must_use]
+    pub fn log(topic: &str) -> Self {
+        Self { system: System::Embedded, topic: topic.to_owned(), partitions: Some(Partitioning { count: 1, by: Vec::new() }) }
+    }
+
+    #[must_use]
+    pub fn kafka(topic: &str) -> Self {
+        Self { system: System::Kafka, topic: topic.to_owned(), partitions: None }
+    }
 }
 
 impl Source {
     #[must_use]
     pub fn topic(&self) -> &str {
-        match &self.origin {
-            Origin::Log { topic, .. } | Origin::Kafka { topic } => topic,
-        }
+        &self.origin.topic
     }
 
     /// What integers count that stand for times in that field.
@@ -203,7 +219,7 @@ pub struct Feature {
     pub fold: usize,
     pub window: Window,
     /// Which keys the feature has room for, where it is a map.
-    pub keep: Keep,
+    pub keep: MapLimit,
     /// Takes the place of null.
     pub default: Option<Value>,
     pub data_type: DataType,

@@ -7,7 +7,7 @@ use crate::time::{EventTime, Span, Unit, Zone};
 /// Which events count.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Window {
-    pub frame: Frame,
+    pub frame: WindowBounds,
     /// Only `t < q` (after the offset).
     pub before: bool,
     /// Leaves out the event that is scored or that is the spine row itself.
@@ -19,7 +19,7 @@ pub struct Window {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Frame {
+pub enum WindowBounds {
     /// `q - length <= t <= q`, or `q - length < t <= q` when `open`.
     Range { length: Span, open: bool },
     /// `floor(q - length, hop) <= t <= q`: the start moves by the hop, a divisor of time since the epoch.
@@ -37,7 +37,7 @@ pub enum Frame {
 impl Window {
     /// A frame without modifiers.
     #[must_use]
-    pub const fn of(frame: Frame) -> Self {
+    pub const fn of(frame: WindowBounds) -> Self {
         Self { frame, before: false, excluding_current: false, offset: Span(0), limit: None }
     }
 
@@ -45,11 +45,11 @@ impl Window {
     #[must_use]
     pub fn reach(&self) -> Span {
         let frame = match &self.frame {
-            Frame::Range { length, .. } => *length,
-            Frame::Hop { length, hop } => Span(length.0.saturating_add(hop.0)),
-            Frame::Calendar { unit, .. } => unit.length_max(),
-            Frame::Last { unit, .. } => Span(2 * unit.length_max().0),
-            Frame::Session { .. } | Frame::All => Span(0),
+            WindowBounds::Range { length, .. } => *length,
+            WindowBounds::Hop { length, hop } => Span(length.0.saturating_add(hop.0)),
+            WindowBounds::Calendar { unit, .. } => unit.length_max(),
+            WindowBounds::Last { unit, .. } => Span(2 * unit.length_max().0),
+            WindowBounds::Session { .. } | WindowBounds::All => Span(0),
         };
         Span(frame.0.saturating_add(self.offset.0))
     }
@@ -58,13 +58,15 @@ impl Window {
     #[must_use]
     pub fn earliest(&self, first: EventTime) -> EventTime {
         match self.frame {
-            Frame::Session { .. } | Frame::All => EventTime::MIN,
-            Frame::Range { .. } | Frame::Hop { .. } | Frame::Calendar { .. } | Frame::Last { .. } => first.minus(self.reach()),
+            WindowBounds::Session { .. } | WindowBounds::All => EventTime::MIN,
+            WindowBounds::Range { .. } | WindowBounds::Hop { .. } | WindowBounds::Calendar { .. } | WindowBounds::Last { .. } => {
+                first.minus(self.reach())
+            }
         }
     }
 }
 
-impl Frame {
+impl WindowBounds {
     /// The moment at which the frame ends, in microseconds: `query`, the query time less the offset, or when the unit began
     /// that holds it, which does not count itself. `None` where that lies beyond the calendar: nothing counts.
     #[must_use]
@@ -103,15 +105,15 @@ impl Frame {
 impl fmt::Display for Window {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (&self.frame, self.limit) {
-            (Frame::Range { length, open }, _) => write!(f, "{length}{}", if *open { " open" } else { "" })?,
-            (Frame::Hop { length, hop }, _) => write!(f, "{length} hop {hop}")?,
-            (Frame::Calendar { unit, zone }, _) if *zone == Zone::UTC => f.write_str(unit.name())?,
-            (Frame::Calendar { unit, zone }, _) => write!(f, "{} in '{}'", unit.name(), zone.name())?,
-            (Frame::Last { unit, zone }, _) if *zone == Zone::UTC => write!(f, "last {}", unit.name())?,
-            (Frame::Last { unit, zone }, _) => write!(f, "last {} in '{}'", unit.name(), zone.name())?,
-            (Frame::Session { gap }, _) => write!(f, "session {gap}")?,
-            (Frame::All, Some(rows)) => write!(f, "{rows} rows")?,
-            (Frame::All, None) => f.write_str("all")?,
+            (WindowBounds::Range { length, open }, _) => write!(f, "{length}{}", if *open { " open" } else { "" })?,
+            (WindowBounds::Hop { length, hop }, _) => write!(f, "{length} hop {hop}")?,
+            (WindowBounds::Calendar { unit, zone }, _) if *zone == Zone::UTC => f.write_str(unit.name())?,
+            (WindowBounds::Calendar { unit, zone }, _) => write!(f, "{} in '{}'", unit.name(), zone.name())?,
+            (WindowBounds::Last { unit, zone }, _) if *zone == Zone::UTC => write!(f, "last {}", unit.name())?,
+            (WindowBounds::Last { unit, zone }, _) => write!(f, "last {} in '{}'", unit.name(), zone.name())?,
+            (WindowBounds::Session { gap }, _) => write!(f, "session {gap}")?,
+            (WindowBounds::All, Some(rows)) => write!(f, "{rows} rows")?,
+            (WindowBounds::All, None) => f.write_str("all")?,
         }
         if self.before {
             f.write_str(" before")?;
@@ -123,7 +125,7 @@ impl fmt::Display for Window {
             write!(f, " offset {}", self.offset)?;
         }
         match self.limit {
-            Some(rows) if self.frame != Frame::All => write!(f, " limit {rows} rows"),
+            Some(rows) if self.frame != WindowBounds::All => write!(f, " limit {rows} rows"),
             _ => Ok(()),
         }
     }
@@ -131,25 +133,25 @@ impl fmt::Display for Window {
 
 #[cfg(test)]
 mod tests {
-    use super::{Frame, Window};
+    use super::{Window, WindowBounds};
     use crate::time::{EventTime, Span, Unit, Zone};
 
     #[test]
     fn starts_are_floored_toward_the_past() {
-        let hop = Frame::Hop { length: Span(25), hop: Span(10) };
+        let hop = WindowBounds::Hop { length: Span(25), hop: Span(10) };
         let starts = [24, 25, 34, 35, -1, 0, 5].map(|query| hop.start(query));
         assert_eq!(starts, [-10, 0, 0, 10, -30, -30, -20].map(Some));
-        let day = Frame::Calendar { unit: Unit::Day, zone: Zone::UTC };
+        let day = WindowBounds::Calendar { unit: Unit::Day, zone: Zone::UTC };
         assert_eq!(day.start(-1), Some(i128::from(-Span::DAY.0)));
         assert_eq!(day.start(i128::MAX), None);
-        assert_eq!(Frame::All.start(0), None);
+        assert_eq!(WindowBounds::All.start(0), None);
     }
 
     #[test]
     fn whole_units_end_where_the_next_begins() {
         let zone = Zone::parse("Europe/Berlin").unwrap();
         let bounds = |unit, text: &str| {
-            let last = Frame::Last { unit, zone };
+            let last = WindowBounds::Last { unit, zone };
             let time = |micros: i128| EventTime(i64::try_from(micros).unwrap()).to_string();
             let end = last.end(i128::from(EventTime::parse(text).unwrap().0)).unwrap();
             (time(last.start(end).unwrap()), time(end))
@@ -167,7 +169,7 @@ mod tests {
         // The hour that comes twice is two.
         assert_eq!(bounds(Unit::Hour, "2024-10-27T01:30:00Z"), pair("2024-10-27T00:00:00Z", "2024-10-27T01:00:00Z"));
         // Samoa had no 30th of December.
-        let apia = Frame::Last { unit: Unit::Day, zone: Zone::parse("Pacific/Apia").unwrap() };
+        let apia = WindowBounds::Last { unit: Unit::Day, zone: Zone::parse("Pacific/Apia").unwrap() };
         let end = apia.end(i128::from(EventTime::parse("2011-12-30T12:00:00Z").unwrap().0)).unwrap();
         assert_eq!(apia.start(end).map(|start| end - start), Some(i128::from(Span::DAY.0)));
         assert_eq!(apia.end(i128::from(i64::MAX)), None);
@@ -175,12 +177,12 @@ mod tests {
 
     #[test]
     fn windows_are_written_as_they_are_read() {
-        let rows = Window { limit: Some(10), before: true, ..Window::of(Frame::All) };
+        let rows = Window { limit: Some(10), before: true, ..Window::of(WindowBounds::All) };
         assert_eq!(rows.to_string(), "10 rows before");
         let zone = Zone::parse("Europe/Berlin").unwrap();
-        let month = Window { limit: Some(3), offset: Span::DAY, ..Window::of(Frame::Calendar { unit: Unit::Month, zone }) };
+        let month = Window { limit: Some(3), offset: Span::DAY, ..Window::of(WindowBounds::Calendar { unit: Unit::Month, zone }) };
         assert_eq!(month.to_string(), "month in 'Europe/Berlin' offset 1d limit 3 rows");
-        let yesterday = Window { before: true, ..Window::of(Frame::Last { unit: Unit::Day, zone }) };
+        let yesterday = Window { before: true, ..Window::of(WindowBounds::Last { unit: Unit::Day, zone }) };
         assert_eq!(yesterday.to_string(), "last day in 'Europe/Berlin' before");
     }
 }

@@ -12,7 +12,7 @@ use crate::event::EventBatch;
 use crate::id::{Offset, Partition, Position, Seq};
 use crate::key::append_key_value;
 use crate::offline::Snapshot;
-use crate::plan::{Frame, Plan, View};
+use crate::plan::{Plan, View, WindowBounds};
 use crate::time::{EventTime, Span};
 use crate::value::Value;
 use crate::vector::value_at;
@@ -107,11 +107,11 @@ impl<'a> ViewEvents<'a> {
         let until = |at: i128| end.is_some_and(|end| if window.before || window.frame.ends_before() { at < end } else { at <= end });
         let time = |found: &Found| i128::from(found.0.time.0);
         let start = match &window.frame {
-            Frame::Range { length, open } => upper - i128::from(length.0) + i128::from(*open),
-            Frame::Hop { length, hop } => (upper - i128::from(length.0)).div_euclid(i128::from(hop.0)) * i128::from(hop.0),
-            calendar @ Frame::Calendar { .. } => calendar.start(upper).unwrap_or(i128::MIN),
-            last @ Frame::Last { .. } => end.and_then(|end| last.start(end)).unwrap_or(i128::MIN),
-            Frame::Session { .. } | Frame::All => i128::MIN,
+            WindowBounds::Range { length, open } => upper - i128::from(length.0) + i128::from(*open),
+            WindowBounds::Hop { length, hop } => (upper - i128::from(length.0)).div_euclid(i128::from(hop.0)) * i128::from(hop.0),
+            calendar @ WindowBounds::Calendar { .. } => calendar.start(upper).unwrap_or(i128::MIN),
+            last @ WindowBounds::Last { .. } => end.and_then(|end| last.start(end)).unwrap_or(i128::MIN),
+            WindowBounds::Session { .. } | WindowBounds::All => i128::MIN,
         };
         let events = self.by_key.get(key).into_iter().flatten();
         let mut held: Vec<Found> = events.filter(|found| time(found) <= i128::from(q.0)).copied().collect();
@@ -119,13 +119,13 @@ impl<'a> ViewEvents<'a> {
             held.drain(..silent_until(&held, q, ttl));
         }
         held.retain(|found| time(found) >= start && until(time(found)));
-        if window.limit.is_some() || matches!(window.frame, Frame::Session { .. }) {
+        if window.limit.is_some() || matches!(window.frame, WindowBounds::Session { .. }) {
             held.retain(|(_, batch, row)| {
                 self.view.folds[feature.fold].filter.is_none_or(|filter| self.batches[*batch].1.passes(filter, *row))
             });
         }
         let mut first = 0;
-        if let Frame::Session { gap } = window.frame {
+        if let WindowBounds::Session { gap } = window.frame {
             let mut next = upper;
             first = held.len();
             while first > 0 && next - time(&held[first - 1]) <= i128::from(gap.0) {

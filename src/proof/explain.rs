@@ -1,13 +1,13 @@
 //! What is behind one value: the events of its window and what each contributes.
 
 use super::events::{ViewEvents, load_view};
-use crate::engine::{Handle, LookupRequest, LookupRow};
+use crate::engine::{Handle, LookupRow};
 use crate::error::{Error, Result};
 use crate::event::EventBatch;
 use crate::id::Position;
 use crate::key::append_key_value;
 use crate::offline::Store;
-use crate::plan::{ColumnSource, Feature, Frame, Plan, Vector, VectorColumn, Window};
+use crate::plan::{ColumnSource, Feature, Plan, Vector, VectorColumn, Window, WindowBounds};
 use crate::time::EventTime;
 use crate::value::{DataType, Value};
 use crate::vector::{self, value_at};
@@ -63,9 +63,8 @@ pub fn explain(
         let known: Vec<&str> = vector.columns.iter().map(|column| column.name.as_str()).collect();
         Error::not_found(format!("vector {} has no column {column}; it has: {}", vector.name, known.join(", ")))
     })?;
-    let request = LookupRequest { vector: vector.name.clone(), rows: vec![row.clone()], as_of: Some(as_of), ..LookupRequest::default() };
     let column = &vector.columns[index];
-    let answer = handle.lookup_of(&with_frame(plan, vector, column), &request)?;
+    let answer = handle.lookup_of(&with_frame(plan, vector, column), std::slice::from_ref(&row), as_of)?;
     let values = answer.rows.iter().next().unwrap_or_default();
     let value_of = |place: usize| values.get(place).cloned().unwrap_or_default();
     let mut explanation = Explanation {
@@ -105,7 +104,7 @@ pub fn explain(
                     explanation.meaning += &format!(", after the last silence of its key of more than {ttl} (ttl)");
                 }
                 let mut key = Vec::new();
-                let named = |index: &usize| row.keys.iter().find(|(name, _)| *name == vector.keys[*index].name).map(|(_, value)| value);
+                let named = |index: &usize| row.keys.get(*index);
                 let valid = vector.reads[read].keys.iter().all(|index| named(index).is_some_and(|value| append_key_value(&mut key, value)));
                 if valid {
                     let logged = load_view(plan, view, &store.snapshot(), recent, answer.seq)?;
@@ -173,10 +172,10 @@ fn window_text(window: &Window, q: EventTime) -> String {
     };
     let end = if window.before || window.frame.ends_before() { format!("t < {upper}") } else { format!("t <= {upper}") };
     let written = match (&window.frame, window.limit) {
-        (Frame::Range { length, open }, None) => {
+        (WindowBounds::Range { length, open }, None) => {
             return format!("{} {} t, {end}", upper.minus(*length), if *open { "<" } else { "<=" });
         }
-        (Frame::All, None) => return end,
+        (WindowBounds::All, None) => return end,
         _ => format!("over {window}"),
     };
     match window.frame.start(i128::from(upper.0)).and_then(|start| i64::try_from(start).ok()) {

@@ -103,18 +103,14 @@ pub async fn verify(
 
 /// By lookups of the online store, one for each row's time.
 fn online(handle: &Handle, vector: &Vector, samples: &Samples) -> Result<RecordBatch> {
+    let place = handle.plan().vectors.iter().position(|known| known.name == vector.name);
+    let place = place.ok_or_else(|| Error::internal(format!("the engine has no vector {}", vector.name)))?;
     let mut answers = Vec::new();
     for row in 0..samples.len() {
-        let keys = vector.keys.iter().zip(&samples.keys).map(|(field, column)| (field.name.clone(), value_at(column.as_ref(), row)));
-        let request = vector.request.iter().zip(&samples.request);
-        let request = request.map(|(request, column)| (request.field.name.clone(), value_at(column.as_ref(), row)));
-        let lookup = LookupRequest {
-            vector: vector.name.clone(),
-            rows: vec![LookupRow { keys: keys.collect(), request: request.collect() }],
-            as_of: Some(EventTime(samples.times[row])),
-            ..LookupRequest::default()
-        };
-        answers.push(handle.lookup(&lookup)?.rows.to_batch()?);
+        let keys = samples.keys.iter().map(|column| value_at(column.as_ref(), row)).collect();
+        let request = samples.request.iter().map(|column| Some(value_at(column.as_ref(), row))).collect();
+        let (rows, as_of) = (vec![LookupRow { keys, request }], Some(EventTime(samples.times[row])));
+        answers.push(handle.lookup(&LookupRequest { vector: place, rows, as_of, ..LookupRequest::default() })?.rows.to_batch()?);
     }
     Ok(concat_batches(&vector::schema(vector), &answers)?)
 }

@@ -1,7 +1,7 @@
-//! How deep a document nests and of how many values it is, told before it is read: the readers call themselves for what is
-//! nested, without a bound, and would leave their stack; and what they make of a tiny value is many times its bytes.
+//! Measures how deep a document nests and how many values it has, before it is parsed. Parsers recurse without a bound and would
+//! overflow their stack, and a tiny value takes many times its bytes.
 
-use super::error::Refusal;
+use crate::serve::error::Refusal;
 
 /// More than any request needs.
 const DEPTH_MAX: usize = 64;

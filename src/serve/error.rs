@@ -1,4 +1,4 @@
-//! What a refused request is answered with: `{"error":{"code","field","message"}}` and a 4xx or 5xx.
+//! The answer to a refused request: `{"error":{"code","field","message"}}` and a 4xx or 5xx.
 
 use axum::body::Body;
 use axum::http::{HeaderValue, StatusCode, header};

@@ -11,10 +11,10 @@ use serde_json::json;
 use crate::engine::{Readiness, Waiting};
 use crate::telemetry::{Exposition, Metrics};
 
-use super::answer::status_answer;
-use super::process;
-use super::routes::{LIVE, METRICS, READY, STATUS};
-use super::state::{Answer, State, json as answered};
+use crate::serve::native::answer::status_answer;
+use crate::serve::process;
+use crate::serve::routes::{LIVE, METRICS, READY, STATUS};
+use crate::serve::state::{Answer, State, json as answered};
 
 /// What a process that answers says.
 pub(super) const ALIVE: &str = r#"{"live":true}"#;

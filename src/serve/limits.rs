@@ -1,12 +1,12 @@
-//! What requests may cost and how long clients may take: the settings of HTTP, checked against each other and against the
+//! What requests may cost and how long clients may take: the settings of HTTP, checked against each other and against the number of
 //! files that the process may open.
 
 use std::time::Duration;
 
-use super::door::Phase;
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::files::Files;
+use crate::serve::door::Phase;
 
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {

@@ -1,6 +1,6 @@
-//! The threads of what takes long: reading large bodies, long lookups, writing large answers. They give way to those that
-//! serve sockets and to the engine's, take turns among themselves as the system schedules them, and are bounded: past the
-//! bound a request is refused, so that waiting never piles up. Must never be waited for by a socket's thread.
+//! The threads for long work: reading large bodies, long lookups, writing large answers. They give way to the threads of sockets
+//! and of the engine. Their number and queue are bounded; beyond the bound a request is refused. Must never make a socket's thread
+//! wait.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use tokio::sync::oneshot;
 use crate::error::{Error, Result};
 use crate::telemetry::{Counted, Counter, Gauge, Metrics, names};
 
-use super::error::Refusal;
+use crate::serve::error::Refusal;
 
 /// How many are worked on side by side at most; the others wait.
 const THREADS_MAX: usize = 8;

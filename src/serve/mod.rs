@@ -1,31 +1,20 @@
-//! The servers: HTTP with JSON, its wire types and the document that describes them. Wire types live here and nowhere
-//! else, and so does the mapping of errors to statuses. Must never compute a feature: it asks the engine's handle.
+//! The servers. Wire types are here and nowhere else, and so is the mapping of errors to statuses. Must never compute a feature: a
+//! server asks the handle of the engine.
 
-mod answer;
-mod asked;
-mod catalog;
-mod copy;
-mod dead_letters;
+mod codes;
 mod depth;
 mod door;
 mod error;
-mod events;
-mod exact;
-pub(crate) mod frames;
 mod health;
 mod limits;
 mod long;
-mod lookup;
-mod openapi;
+mod native;
 mod process;
-mod request;
 mod routes;
-mod score;
 mod starting;
 mod state;
 #[cfg(test)]
 mod tests;
-mod trim;
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -37,12 +26,14 @@ use crate::engine::Handle;
 use crate::error::{Error, Result};
 use crate::telemetry::Metrics;
 
-pub use answer::{lookup_answer, score_answer, status_answer};
-pub use dead_letters::{replay_answer, replay_body, replay_ends};
-pub use exact::read_exact;
+pub use codes::CODES;
 pub use limits::Limits;
+pub use native::answer::{lookup_answer, score_answer, status_answer};
+pub use native::dead_letters::{replay_answer, replay_body, replay_ends};
+pub use native::exact::read_exact;
+pub(crate) use native::frames;
+pub use native::trim::TrimRequest;
 pub use routes::RUN_HEADER;
-pub use trim::TrimRequest;
 
 /// A bound port, which answers once `run` is called.
 pub struct Listener(TcpListener);

@@ -1,4 +1,4 @@
-//! What the system says of this process, for metrics; left out where it does not say.
+//! What the system reports of this process, for metrics. Values that the system does not report are left out.
 
 use rustix::process::{Resource, getrlimit};
 

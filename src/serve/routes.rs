@@ -9,10 +9,11 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get, post};
 
-use super::door::Course;
-use super::error::Refusal;
-use super::state::{State, UNKNOWN};
-use super::{catalog, copy, dead_letters, events, health, lookup, openapi, score, trim};
+use crate::serve::door::Course;
+use crate::serve::error::Refusal;
+use crate::serve::health;
+use crate::serve::native::{catalog, copy, dead_letters, events, lookup, openapi, score, trim};
+use crate::serve::state::{State, UNKNOWN};
 
 /// One thing that can be asked for.
 #[derive(Clone, Copy)]

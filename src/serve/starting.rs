@@ -1,5 +1,5 @@
-//! What the port answers while the engine starts, so that nobody waits for an answer that cannot come yet: the process lives, it is
-//! not ready, and everything else is to be asked again. Connections are few and short: each is answered once.
+//! Answers on the port while the engine starts: the process is alive, it is not ready, and everything else must be asked again.
+//! Connections are few and short. Must never make a client wait for an answer that cannot come yet.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -17,11 +17,11 @@ use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
-use super::error::Refusal;
-use super::health;
-use super::limits::Limits;
-use super::routes::{LIVE, METRICS, READY, ROUTES};
-use super::state::json as answered;
+use crate::serve::error::Refusal;
+use crate::serve::health;
+use crate::serve::limits::Limits;
+use crate::serve::routes::{LIVE, METRICS, READY, ROUTES};
+use crate::serve::state::json as answered;
 use crate::telemetry::{Metrics, names};
 
 /// Between two tries to accept where the system refuses.

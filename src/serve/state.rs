@@ -1,4 +1,4 @@
-//! What all handlers share.
+//! What all handlers of HTTP share.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -12,11 +12,11 @@ use axum::response::{IntoResponse, Response};
 use crate::engine::{Handle, Readiness};
 use crate::telemetry::{Counted, Counter, Gauge, Histogram, Metrics, names};
 
-use super::door::Bodies;
-use super::error::{Code, Refusal};
-use super::limits::Limits;
-use super::long::Long;
-use super::routes::{ROUTES, Route};
+use crate::serve::door::Bodies;
+use crate::serve::error::{Code, Refusal};
+use crate::serve::limits::Limits;
+use crate::serve::long::Long;
+use crate::serve::routes::{ROUTES, Route};
 
 /// The commit that was built, where the build says it.
 const COMMIT: &str = match option_env!("FOREBAY_COMMIT") {
@@ -64,7 +64,7 @@ impl State {
             (metrics.histogram(names::HTTP_SECONDS, &labels[..1]), metrics.counter(names::HTTP_REQUESTS, &labels))
         };
         let measures = ROUTES.iter().map(measure).collect();
-        let openapi = Bytes::from(super::openapi::document(handle.plan()).to_string());
+        let openapi = Bytes::from(crate::serve::native::openapi::document(handle.plan()).to_string());
         let turns = handle.plan().models.iter().map(|_| Arc::default()).collect();
         let long = Long::new(limits.long_lookups_max, &metrics)?;
         let waiting = metrics.gauge(names::WAITING_LOOKUPS, &[]);

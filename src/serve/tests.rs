@@ -1,8 +1,8 @@
 use std::collections::BTreeSet;
 
-use super::openapi::document;
-use super::routes::ROUTES;
 use crate::plan::Plan;
+use crate::serve::native::openapi::document;
+use crate::serve::routes::ROUTES;
 
 #[test]
 fn the_document_names_every_route_and_every_schema_it_refers_to() {

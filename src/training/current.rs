@@ -21,6 +21,7 @@ use super::sweep::Reading;
 use crate::error::{Error, Result};
 use crate::event::SYSTEM_COLUMNS;
 use crate::id::{Offset, Partition, Position};
+use crate::never::OrNever;
 use crate::time::EventTime;
 
 /// For each spine row the event that it is.
@@ -67,7 +68,7 @@ pub async fn find(
     columns.extend([events.source.event_time, own, own + 1, own + 3]);
     columns.sort_unstable();
     columns.dedup();
-    let place = |column: usize| columns.binary_search(&column).unwrap_or_default();
+    let place = |column: usize| columns.binary_search(&column).ok().or_never("a column of the scan");
     let mut search = Search::new(spine.len(), &identity, wanted)?;
     let places = Places {
         identity: identity.columns.iter().map(|column| place(*column)).collect(),

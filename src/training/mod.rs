@@ -306,28 +306,12 @@ fn no_vector(plan: &Plan, name: &str) -> Error {
 /// What to ask for instead: a near name, else what there is.
 fn instead<'a>(name: &str, names: impl Iterator<Item = &'a str>) -> String {
     let names: Vec<&str> = names.collect();
-    let near = names.iter().map(|other| (distance(name, other), other)).min();
+    let near = names.iter().map(|other| (strsim::levenshtein(name, other), other)).min();
     match near {
         None => "none is declared".to_owned(),
         Some((distance, near)) if distance <= name.chars().count() / 3 => format!("do you mean {near}?"),
         Some(_) => format!("declared are {}", names.join(", ")),
     }
-}
-
-/// Levenshtein's distance, in characters.
-fn distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, a) in a.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, b) in b.iter().enumerate() {
-            let replaced = diagonal + usize::from(a != *b);
-            diagonal = row[j + 1];
-            row[j + 1] = replaced.min(row[j] + 1).min(diagonal + 1);
-        }
-    }
-    row.last().copied().unwrap_or_default()
 }
 
 /// What a query's failure means to the caller: our own errors come out as they went in.

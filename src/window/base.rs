@@ -4,12 +4,12 @@
 use super::begin::Begin;
 use super::layout::{Bound, Layout};
 use super::leaf::{Leaf, slice};
-use crate::aggregate::{Partial, Place, Rows, TIME};
-use crate::plan::Frame;
+use crate::aggregate::{Partial, Rows, SortKey, TIME};
+use crate::plan::WindowBounds;
 
 /// What is kept of forgotten events.
 #[derive(Clone)]
-pub(super) struct Base {
+pub(super) struct ForgottenSummary {
     /// One per `Layout::base_parts`.
     pub(super) partials: Box<[Partial]>,
     /// One per `Layout::runs`.
@@ -40,7 +40,7 @@ pub(super) enum BaseOf {
     Run(usize),
 }
 
-impl Base {
+impl ForgottenSummary {
     pub(super) fn new(layout: &Layout) -> Self {
         Self {
             partials: layout.base_parts.iter().map(|part| layout.parts[*part].empty()).collect(),
@@ -54,7 +54,7 @@ impl Base {
     /// Whether a window that begins among forgotten events needs an order of theirs that was lost.
     pub(super) fn lacks_order(&self, layout: &Layout, bound: &Bound, begin: Begin, part: usize) -> bool {
         let depends = match (begin, &bound.frame) {
-            (Begin::Base(_) | Begin::Row(_), Frame::Session { .. }) => true,
+            (Begin::Base(_) | Begin::Row(_), WindowBounds::Session { .. }) => true,
             (Begin::Base(_), _) => layout.ttl.is_some() || !layout.tiled[part],
             (Begin::Row(_), _) => layout.ttl.is_some(),
             (Begin::Never | Begin::At(_), _) => false,
@@ -140,6 +140,6 @@ impl Base {
 }
 
 /// The place before all events of that time.
-pub(super) const fn place_at(time: u64) -> Place {
-    Place { time, partition: 0, offset: 0 }
+pub(super) const fn place_at(time: u64) -> SortKey {
+    SortKey { time, partition: 0, offset: 0 }
 }

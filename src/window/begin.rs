@@ -5,12 +5,11 @@ use std::cmp::Reverse;
 
 use super::base::{BaseOf, place_at};
 use super::layout::{Bound, Layout};
-use super::leaf::slice;
 use super::read::{Skip, View};
 use super::tree::{Inner, Node};
-use crate::aggregate::{Partial, Place, Rows, TIME, biased, unbiased};
+use crate::aggregate::{Partial, Rows, SortKey, TIME, biased, unbiased};
 use crate::error::Result;
-use crate::plan::Frame;
+use crate::plan::WindowBounds;
 
 /// The first place that counts; ordered from the latest to the earliest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -18,18 +17,29 @@ pub(super) enum Begin {
     /// Nothing counts.
     Never,
     /// In the tree.
-    At(Reverse<Place>),
+    At(Reverse<SortKey>),
     /// Before all events of the tree, with these of the forgotten ones.
     Base(BaseOf),
     /// At a row that was kept of the forgotten events.
-    Row(Reverse<Place>),
+    Row(Reverse<SortKey>),
 }
 
-/// How a search ends.
-enum Found {
-    Here(Place),
-    /// What comes before cannot count.
-    Bound,
+/// What a visitor wants of a part of the tree.
+enum Step {
+    /// Nothing: none of it counts, or the visitor has taken it as a whole.
+    Pass,
+    /// Its rows.
+    Enter,
+    /// Nothing, nor anything before it.
+    Stop,
+}
+
+/// Goes through the events of a tree from the latest to the earliest.
+trait Backwards<'a> {
+    /// A slot that has events, some of which may count by their time.
+    fn slot(&mut self, inner: &'a Inner, slot: usize) -> Result<Step>;
+    /// The rows of a leaf; whether earlier ones are wanted too.
+    fn rows(&mut self, rows: Rows<'a>) -> Result<bool>;
 }
 
 /// What windows of one upper end have in common.
@@ -50,8 +60,8 @@ impl Search<'_> {
     pub(super) fn begin(&self, bound: &Bound) -> Result<Begin> {
         let Some(until) = self.until else { return Ok(Begin::Never) };
         let begin = match &bound.frame {
-            Frame::All => Begin::Base(BaseOf::All),
-            Frame::Session { gap } => self.session(until, gap.0, bound.filter)?,
+            WindowBounds::All => Begin::Base(BaseOf::All),
+            WindowBounds::Session { gap } => self.session(until, gap.0, bound.filter)?,
             frame => {
                 let start = frame.start(self.query).unwrap_or(i128::MIN).max(i128::from(i64::MIN));
                 i64::try_from(start).map_or(Begin::Never, |start| Begin::At(Reverse(place_at(biased(start)))))
@@ -72,9 +82,9 @@ impl Search<'_> {
     pub(super) fn life(&self, ttl: i64) -> Result<Begin> {
         let Some(until) = self.until else { return Ok(Begin::Never) };
         let mut life = LifeBack { search: self, until, ttl, edge: self.query, unread: None, first: None };
-        let bounded = life.visit(self.state.root)?;
+        let is_open = self.backwards(self.state.root, until, &mut life)?;
         let upto = self.state.base.and_then(|base| base.upto);
-        if let (false, Some(upto)) = (bounded, upto)
+        if let (true, Some(upto)) = (is_open, upto)
             && life.reaches(upto)?
         {
             return Ok(Begin::Base(BaseOf::All));
@@ -90,8 +100,9 @@ impl Search<'_> {
             Begin::Base(_) => place_at(0),
         };
         let counts = self.layout.counts[filter.map_or(0, |filter| filter + 1)];
-        let mut nth = NthLast { search: self, until, first, filter, counts, left: u64::from(rows) };
-        if let Some(Found::Here(place)) = nth.visit(self.state.root)? {
+        let mut nth = NthLast { search: self, until, first, filter, counts, left: u64::from(rows), found: None };
+        self.backwards(self.state.root, until, &mut nth)?;
+        if let Some(place) = nth.found {
             return Ok(Begin::At(Reverse(place)));
         }
         let Begin::Base(of) = begin else { return Ok(begin) };
@@ -100,17 +111,39 @@ impl Search<'_> {
             BaseOf::All => first,
             BaseOf::Run(run) => place_at(base.runs[run].as_ref().map_or(0, |run| run.first)),
         };
-        Ok(Begin::Row(Reverse(match nth.rows(base.rows.rows(self.layout)) {
-            Some(Found::Here(place)) => place,
-            Some(Found::Bound) | None => nth.first,
-        })))
+        nth.rows(base.rows.rows(self.layout))?;
+        Ok(Begin::Row(Reverse(nth.found.unwrap_or(nth.first))))
+    }
+
+    /// Shows a visitor the events up to that time; `false` if it stopped.
+    fn backwards<'n>(&self, node: &'n Node, until: u64, visitor: &mut impl Backwards<'n>) -> Result<bool> {
+        match node {
+            Node::Leaf(leaf) => visitor.rows(leaf.rows(self.layout)),
+            Node::Inner(inner) => {
+                for (slot, child) in inner.children.iter().enumerate().rev() {
+                    if child.is_empty() || inner.interval(slot).0 > until {
+                        continue;
+                    }
+                    let goes_on = match visitor.slot(inner, slot)? {
+                        Step::Pass => true,
+                        Step::Enter => self.backwards(child, until, visitor)?,
+                        Step::Stop => false,
+                    };
+                    if !goes_on {
+                        return Ok(false);
+                    }
+                }
+                Ok(true)
+            }
+            Node::Chunk(chunk) => self.backwards(chunk.load(self.layout, self.state.chunks, self.state.grown)?, until, visitor),
+        }
     }
 
     fn session(&self, until: u64, gap: i64, filter: Option<usize>) -> Result<Begin> {
         let mut run = RunBack { search: self, until, gap, filter, edge: self.query, first: None };
-        let bounded = run.visit(self.state.root)?.is_some();
+        let is_open = self.backwards(self.state.root, until, &mut run)?;
         let forgotten = self.layout.runs.iter().position(|run| (run.gap, run.filter) == (gap, filter));
-        if let (false, Some(base), Some(index)) = (bounded, self.state.base, forgotten)
+        if let (true, Some(base), Some(index)) = (is_open, self.state.base, forgotten)
             && base.runs[index].as_ref().is_some_and(|forgotten| run.reaches(forgotten.last))
         {
             return Ok(Begin::Base(BaseOf::Run(index)));
@@ -136,37 +169,20 @@ struct NthLast<'a> {
     search: &'a Search<'a>,
     until: u64,
     /// The first place that may count.
-    first: Place,
+    first: SortKey,
     filter: Option<usize>,
     /// The part that counts the events of the filter, where there is one.
     counts: Option<usize>,
     left: u64,
+    /// The place of the last one to be counted.
+    found: Option<SortKey>,
 }
 
-impl NthLast<'_> {
-    fn visit(&mut self, node: &Node) -> Result<Option<Found>> {
-        let (layout, state) = (self.search.layout, self.search.state);
-        match node {
-            Node::Leaf(leaf) => Ok(self.rows(leaf.rows(layout))),
-            Node::Inner(inner) => {
-                for slot in (0..4).rev() {
-                    if let Some(found) = self.slot(inner, slot)? {
-                        return Ok(Some(found));
-                    }
-                }
-                Ok(None)
-            }
-            Node::Chunk(chunk) => self.visit(chunk.load(layout, state.chunks, state.grown)?),
-        }
-    }
-
-    fn slot(&mut self, inner: &Inner, slot: usize) -> Result<Option<Found>> {
-        let (child, (start, _), last) = (&inner.children[slot], inner.interval(slot), last_of(inner, slot));
-        if child.is_empty() || start > self.until {
-            return Ok(None);
-        }
+impl<'n> Backwards<'n> for NthLast<'_> {
+    fn slot(&mut self, inner: &'n Inner, slot: usize) -> Result<Step> {
+        let ((start, _), last) = (inner.interval(slot), last_of(inner, slot));
         if last < self.first.time {
-            return Ok(Some(Found::Bound));
+            return Ok(Step::Stop);
         }
         let skips = self.search.skip.first().is_some_and(|skip| (start..=last).contains(&skip.time));
         let is_whole = last <= self.until && place_at(start) >= self.first && !skips;
@@ -175,29 +191,29 @@ impl NthLast<'_> {
             && *count < self.left
         {
             self.left -= count;
-            return Ok(None);
+            return Ok(Step::Pass);
         }
-        self.visit(child)
+        Ok(Step::Enter)
     }
 
-    fn rows(&mut self, rows: Rows<'_>) -> Option<Found> {
-        for at in (0..rows.len()).rev() {
-            let row = slice(rows, at, at + 1).words;
+    fn rows(&mut self, rows: Rows<'n>) -> Result<bool> {
+        for row in rows.words.rchunks_exact(rows.stride) {
             if row[TIME] > self.until {
                 continue;
             }
-            let place = Place::of(row);
+            let place = SortKey::of(row);
             if place < self.first {
-                return Some(Found::Bound);
+                return Ok(false);
             }
             if self.search.counts(self.filter, row) {
                 self.left -= 1;
                 if self.left == 0 {
-                    return Some(Found::Here(place));
+                    self.found = Some(place);
+                    return Ok(false);
                 }
             }
         }
-        None
+        Ok(true)
     }
 }
 
@@ -216,45 +232,28 @@ impl RunBack<'_> {
     fn reaches(&self, time: u64) -> bool {
         i128::from(unbiased(time)) >= self.edge - i128::from(self.gap)
     }
+}
 
-    fn visit(&mut self, node: &Node) -> Result<Option<Found>> {
-        let (layout, state) = (self.search.layout, self.search.state);
-        match node {
-            Node::Leaf(leaf) => Ok(self.rows(leaf.rows(layout))),
-            Node::Inner(inner) => {
-                for slot in (0..4).rev() {
-                    if inner.children[slot].is_empty() || inner.interval(slot).0 > self.until {
-                        continue;
-                    }
-                    if !self.reaches(last_of(inner, slot)) {
-                        return Ok(Some(Found::Bound));
-                    }
-                    if let Some(found) = self.visit(&inner.children[slot])? {
-                        return Ok(Some(found));
-                    }
-                }
-                Ok(None)
-            }
-            Node::Chunk(chunk) => self.visit(chunk.load(layout, state.chunks, state.grown)?),
-        }
+impl<'n> Backwards<'n> for RunBack<'_> {
+    fn slot(&mut self, inner: &'n Inner, slot: usize) -> Result<Step> {
+        Ok(if self.reaches(last_of(inner, slot)) { Step::Enter } else { Step::Stop })
     }
 
-    fn rows(&mut self, rows: Rows<'_>) -> Option<Found> {
-        for at in (0..rows.len()).rev() {
-            let row = slice(rows, at, at + 1).words;
+    fn rows(&mut self, rows: Rows<'n>) -> Result<bool> {
+        for row in rows.words.rchunks_exact(rows.stride) {
             let time = row[TIME];
             if time > self.until {
                 continue;
             }
             if !self.reaches(time) {
-                return Some(Found::Bound);
+                return Ok(false);
             }
             if self.search.counts(self.filter, row) {
                 self.edge = i128::from(unbiased(time));
                 self.first = Some(time);
             }
         }
-        None
+        Ok(true)
     }
 }
 
@@ -293,44 +292,34 @@ impl<'a> LifeBack<'a> {
             Node::Chunk(chunk) => self.first_time(chunk.load(layout, state.chunks, state.grown)?),
         }
     }
+}
 
-    /// Whether a silence that is too long was met.
-    fn visit(&mut self, node: &'a Node) -> Result<bool> {
-        let (layout, state) = (self.search.layout, self.search.state);
-        match node {
-            Node::Leaf(leaf) => {
-                for row in leaf.words.rchunks_exact(layout.shape.stride) {
-                    if row[TIME] > self.until {
-                        continue;
-                    }
-                    if !self.reaches(row[TIME])? {
-                        return Ok(true);
-                    }
-                    (self.edge, self.unread, self.first) = (i128::from(unbiased(row[TIME])), None, Some(row[TIME]));
-                }
-                Ok(false)
-            }
-            Node::Inner(inner) => {
-                for (slot, child) in inner.children.iter().enumerate().rev() {
-                    let (start, end) = inner.interval(slot);
-                    if child.is_empty() || start > self.until {
-                        continue;
-                    }
-                    let is_short = end <= self.until && end - start <= self.ttl as u64;
-                    if !is_short {
-                        if self.visit(child)? {
-                            return Ok(true);
-                        }
-                    } else if self.reaches(last_time(layout, child))? {
-                        (self.edge, self.unread, self.first) = (i128::from(unbiased(end)), Some(child), Some(start));
-                    } else {
-                        return Ok(true);
-                    }
-                }
-                Ok(false)
-            }
-            Node::Chunk(chunk) => self.visit(chunk.load(layout, state.chunks, state.grown)?),
+/// It stops where a silence is too long.
+impl<'a> Backwards<'a> for LifeBack<'a> {
+    fn slot(&mut self, inner: &'a Inner, slot: usize) -> Result<Step> {
+        let (child, (start, end)) = (&inner.children[slot], inner.interval(slot));
+        let is_short = end <= self.until && end - start <= self.ttl as u64;
+        if !is_short {
+            return Ok(Step::Enter);
         }
+        if !self.reaches(last_time(self.search.layout, child))? {
+            return Ok(Step::Stop);
+        }
+        (self.edge, self.unread, self.first) = (i128::from(unbiased(end)), Some(child), Some(start));
+        Ok(Step::Pass)
+    }
+
+    fn rows(&mut self, rows: Rows<'a>) -> Result<bool> {
+        for row in rows.words.rchunks_exact(rows.stride) {
+            if row[TIME] > self.until {
+                continue;
+            }
+            if !self.reaches(row[TIME])? {
+                return Ok(false);
+            }
+            (self.edge, self.unread, self.first) = (i128::from(unbiased(row[TIME])), None, Some(row[TIME]));
+        }
+        Ok(true)
     }
 }
 

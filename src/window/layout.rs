@@ -1,9 +1,10 @@
 //! What the states of a view's keys need to know of it, computed once: the shape of rows, the parts that tiles keep,
 //! and the features by window, in the order in which one walk answers them.
 
-use crate::aggregate::{Aggregate, Fold, Keep, Kind, META, Moment, Part, Partial};
+use crate::aggregate::{Aggregate, Fold, FoldSpec, Kind, META, MapLimit, Moment, Partial};
 use crate::id::Identity;
-use crate::plan::{Feature, Frame, View, Window};
+use crate::never::OrNever;
+use crate::plan::{Feature, View, Window, WindowBounds};
 use crate::time::EventTime;
 use crate::value::Value;
 
@@ -28,12 +29,12 @@ pub struct Layout {
     pub(super) shape: RowShape,
     /// The words of rows that are indices into texts, with the flag that says whether they hold one.
     pub(super) texts: Box<[(usize, (usize, u64))]>,
-    pub(super) parts: Box<[Part]>,
+    pub(super) parts: Box<[FoldSpec]>,
     /// For each part, whether tiles keep partials of it; see `Fold::is_tiled`.
     pub(super) tiled: Box<[bool]>,
     pub(super) part_labels: Box<[Label]>,
     /// For each part, others that answer for it, by which a row that was written with more features is read.
-    pub(super) covering: Box<[Box<[(Label, Part)]>]>,
+    pub(super) covering: Box<[Box<[(Label, FoldSpec)]>]>,
     /// The parts that windows without a lower bound read, and that are therefore kept of events that are forgotten.
     pub(super) base_parts: Box<[usize]>,
     /// After a silence of more than so many microseconds, earlier events no longer count.
@@ -56,7 +57,7 @@ pub(super) struct FeatureRead {
     /// Into `Layout::bounds`.
     pub(super) bound: usize,
     aggregate: Aggregate,
-    keep: Keep,
+    keep: MapLimit,
     default: Value,
 }
 
@@ -67,7 +68,7 @@ pub(super) struct Bound {
     pub(super) offset: i64,
     pub(super) before: bool,
     pub(super) excluding_current: bool,
-    pub(super) frame: Frame,
+    pub(super) frame: WindowBounds,
     pub(super) limit: Option<u32>,
     /// Which events a limit counts, or a session holds together; `None`: all.
     pub(super) filter: Option<usize>,
@@ -90,7 +91,7 @@ pub(super) struct RunOf {
 
 impl Bound {
     fn of(window: &Window, filter: Option<usize>) -> Self {
-        let counts = window.limit.is_some() || matches!(window.frame, Frame::Session { .. });
+        let counts = window.limit.is_some() || matches!(window.frame, WindowBounds::Session { .. });
         Self {
             offset: window.offset.0,
             before: window.before,
@@ -115,7 +116,7 @@ impl Bound {
     pub(super) fn moment(&self, q: EventTime) -> Moment {
         let query = self.end(q).unwrap_or_else(|| i128::from(q.0) - i128::from(self.offset));
         let held = |time: i128| time.clamp(i128::from(i64::MIN), i128::from(i64::MAX)) as i64;
-        let open = matches!(self.frame, Frame::Range { open: true, .. });
+        let open = matches!(self.frame, WindowBounds::Range { open: true, .. });
         Moment { query: held(query), start: self.frame.start(query).map(|first| held(first - i128::from(open))) }
     }
 
@@ -156,13 +157,14 @@ impl Layout {
     #[must_use]
     pub fn new(view: &View) -> Self {
         let shape = RowShape::of(view);
-        let candidates: Vec<Part> =
+        let candidates: Vec<FoldSpec> =
             view.folds.iter().map(|fold| part(&shape, fold.aggregate.fold().clone(), &fold.inputs, fold.filter)).collect();
-        let covers = |a: &Part, b: &Part| a.fold.covers(&b.fold) && same_rows(a, b);
+        let covers = |a: &FoldSpec, b: &FoldSpec| a.fold.covers(&b.fold) && same_rows(a, b);
         // A part stays unless another one answers for it; of two that answer for each other the first stays.
-        let (mut parts, mut part_labels, mut covering): (Vec<Part>, Vec<Label>, Vec<Box<[(Label, Part)]>>) = Default::default();
+        let (mut parts, mut part_labels, mut covering): (Vec<FoldSpec>, Vec<Label>, Vec<Box<[(Label, FoldSpec)]>>) = Default::default();
         for (index, candidate) in candidates.iter().enumerate() {
-            let other = |(at, other): (usize, &Part)| at != index && covers(other, candidate) && (at < index || !covers(candidate, other));
+            let other =
+                |(at, other): (usize, &FoldSpec)| at != index && covers(other, candidate) && (at < index || !covers(candidate, other));
             if candidates.iter().enumerate().any(other) {
                 continue;
             }
@@ -171,7 +173,7 @@ impl Layout {
             let filter = fold.filter.map_or("", |filter| view.filters[filter].text.as_ref());
             let label_of = |fold: &Fold| label(&format!("{} of {inputs} where {filter}", fold.text()));
             let wider = fold.inputs.first().map(|input| candidate.fold.covering(shape.kinds[*input])).unwrap_or_default();
-            covering.push(wider.into_iter().map(|fold| (label_of(&fold), Part { fold, ..candidate.clone() })).collect());
+            covering.push(wider.into_iter().map(|fold| (label_of(&fold), FoldSpec { fold, ..candidate.clone() })).collect());
             part_labels.push(label_of(&candidate.fold));
             parts.push(candidate.clone());
         }
@@ -183,20 +185,20 @@ impl Layout {
             .features
             .iter()
             .map(|feature| FeatureRead {
-                part: parts.iter().position(|part| covers(part, &candidates[feature.fold])).unwrap_or_default(),
-                bound: bounds.binary_search(&bound(feature)).unwrap_or_default(),
+                part: parts.iter().position(|part| covers(part, &candidates[feature.fold])).or_never("the fold of a feature"),
+                bound: bounds.binary_search(&bound(feature)).ok().or_never("the bound of a feature"),
                 aggregate: view.folds[feature.fold].aggregate.clone(),
                 keep: feature.keep,
                 default: feature.default.clone().unwrap_or_default(),
             })
             .collect();
-        let unbounded = |feature: &&FeatureRead| bounds[feature.bound].frame == Frame::All && bounds[feature.bound].limit.is_none();
+        let unbounded = |feature: &&FeatureRead| bounds[feature.bound].frame == WindowBounds::All && bounds[feature.bound].limit.is_none();
         let mut base_parts: Vec<usize> = features.iter().filter(unbounded).map(|feature| feature.part).collect();
         base_parts.sort_unstable();
         base_parts.dedup();
         let filter_text = |filter: Option<usize>| filter.map_or("", |filter| view.filters[filter].text.as_ref());
         let rows = |bound: &Bound| match (&bound.frame, bound.limit) {
-            (Frame::All | Frame::Session { .. }, Some(rows)) => Some((bound.filter, rows)),
+            (WindowBounds::All | WindowBounds::Session { .. }, Some(rows)) => Some((bound.filter, rows)),
             _ => None,
         };
         let last_rows = grouped(bounds.iter().filter_map(rows), |most, rows| *most = rows.max(*most));
@@ -206,7 +208,7 @@ impl Layout {
             label: label(&format!("rows where {}", filter_text(filter))),
         });
         let runs = features.iter().filter_map(|feature| match bounds[feature.bound].frame {
-            Frame::Session { gap } => Some(((gap.0, bounds[feature.bound].filter), vec![feature.part])),
+            WindowBounds::Session { gap } => Some(((gap.0, bounds[feature.bound].filter), vec![feature.part])),
             _ => None,
         });
         let runs = grouped(runs, |parts, more| parts.extend(more.iter().filter(|part| !parts.contains(part)).copied().collect::<Vec<_>>()));
@@ -283,7 +285,7 @@ fn label(text: &str) -> Label {
     label
 }
 
-fn part(shape: &RowShape, fold: Fold, inputs: &[usize], filter: Option<usize>) -> Part {
+fn part(shape: &RowShape, fold: Fold, inputs: &[usize], filter: Option<usize>) -> FoldSpec {
     let mut needs: Vec<(usize, u64)> = Vec::new();
     let flags: Vec<(usize, u64)> = inputs.iter().map(|input| RowShape::input_flag(*input)).collect();
     let (needed, present) = if fold.takes_nulls() { (Vec::new(), flags) } else { (flags, Vec::new()) };
@@ -295,10 +297,10 @@ fn part(shape: &RowShape, fold: Fold, inputs: &[usize], filter: Option<usize>) -
     }
     let more = needs.split_off(needs.len().min(1));
     let inputs = inputs.iter().map(|input| shape.inputs_at + input).collect();
-    Part { fold, inputs, needs: needs.first().copied().unwrap_or((META, 0)), needs_more: more.into(), present: present.into() }
+    FoldSpec { fold, inputs, needs: needs.first().copied().unwrap_or((META, 0)), needs_more: more.into(), present: present.into() }
 }
 
-fn same_rows(a: &Part, b: &Part) -> bool {
+fn same_rows(a: &FoldSpec, b: &FoldSpec) -> bool {
     a.inputs == b.inputs && a.needs == b.needs && a.needs_more == b.needs_more
 }
 

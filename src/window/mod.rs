@@ -23,7 +23,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use triomphe::Arc;
 
-use self::base::Base;
+use self::base::ForgottenSummary;
 pub use self::chunk::{ChunkId, Chunks};
 pub use self::direct::fold_directly;
 pub use self::inputs::Inputs;
@@ -44,7 +44,7 @@ use crate::value::Value;
 pub struct KeyState {
     root: Node,
     /// What is kept of forgotten events.
-    base: Option<Arc<Base>>,
+    base: Option<Arc<ForgottenSummary>>,
     /// The time of the last event, or a later one; see `remove`.
     last: Option<u64>,
     /// Bytes of memory, roughly; `loaded` are those that reading chunks brought in, here or in what was cut.

@@ -6,13 +6,13 @@ use std::cmp::Reverse;
 use smallvec::SmallVec;
 
 use super::Known;
-use super::base::{Base, BaseOf, place_at};
+use super::base::{BaseOf, ForgottenSummary, place_at};
 use super::begin::{Begin, Search, last_of};
 use super::chunk::Chunks;
 use super::layout::{Bound, Layout};
 use super::leaf::{count_before, slice};
 use super::tree::{Inner, Node};
-use crate::aggregate::{Partial, Place, Rows, biased};
+use crate::aggregate::{Partial, Rows, SortKey, biased};
 use crate::error::Result;
 use crate::id::Places;
 use crate::time::EventTime;
@@ -22,7 +22,7 @@ use crate::value::Value;
 pub(super) struct View<'a> {
     pub(super) root: &'a Node,
     /// What is kept of events that were forgotten.
-    pub(super) base: Option<&'a Base>,
+    pub(super) base: Option<&'a ForgottenSummary>,
     /// The time of the last event.
     pub(super) last: u64,
     pub(super) chunks: &'a dyn Chunks,
@@ -95,7 +95,7 @@ impl Skip {
 
     #[inline]
     pub(super) fn holds(&self, row: &[u64]) -> bool {
-        let at = Place::of(row);
+        let at = SortKey::of(row);
         at.time == self.time && at.partition == self.partition && at.offset.wrapping_sub(self.first) <= self.others
     }
 }
@@ -120,7 +120,7 @@ struct Walk<'a, 'o> {
     until: Option<u64>,
     q: EventTime,
     /// The first place that counts for the window that is being filled.
-    from: Place,
+    from: SortKey,
     /// Parts, the last window that needs each, and what they folded so far; what later windows need comes first.
     folds: SmallVec<[(usize, usize, Partial); 6]>,
     /// Parts that tiles do not keep, in the same order. They are folded when a window is finished.
@@ -167,7 +167,7 @@ impl<'a, 'o> Walk<'a, 'o> {
         Ok(Self { view, layout, windows, filling: 0, out, skip, until, q, from: place_at(0), folds, ordered, runs: Vec::new() })
     }
 
-    fn lacks_order(&self, base: &Base) -> bool {
+    fn lacks_order(&self, base: &ForgottenSummary) -> bool {
         let lacks = |window: &Window<'_>, wanted: &Wanted| {
             let (bound, part) = (&self.layout.bounds[wanted.bound], self.layout.features[wanted.feature].part);
             base.lacks_order(self.layout, bound, window.begin, part)
@@ -251,7 +251,7 @@ impl<'a, 'o> Walk<'a, 'o> {
     }
 
     /// The partial of a part that tiles do not keep, for the window that is being finished.
-    fn fold_in_order(&self, part: usize, base: Option<(&Base, BaseOf)>) -> Partial {
+    fn fold_in_order(&self, part: usize, base: Option<(&ForgottenSummary, BaseOf)>) -> Partial {
         let forgotten = base.and_then(|(base, of)| base.partial(self.layout, of, part));
         let mut partial = forgotten.cloned().unwrap_or_else(|| self.layout.parts[part].empty());
         self.runs.iter().rev().for_each(|rows| self.layout.parts[part].add(&mut partial, *rows));
@@ -321,7 +321,7 @@ impl<'a, 'o> Walk<'a, 'o> {
         let mut end = until.checked_add(1).map_or(rows.len(), |after| count_before(rows, after));
         while end > 0 && !self.is_done() {
             let mut start = count_before(slice(rows, 0, end), self.from.time);
-            while start < end && Place::of(slice(rows, start, end).words) < self.from {
+            while start < end && SortKey::of(slice(rows, start, end).words) < self.from {
                 start += 1;
             }
             self.fold(slice(rows, start, end));

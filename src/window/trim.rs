@@ -2,7 +2,7 @@
 
 use triomphe::Arc;
 
-use super::base::Base;
+use super::base::ForgottenSummary;
 use super::chunk::{ChunkId, Chunks};
 use super::layout::Layout;
 use super::leaf::{Leaf, count_before, slice};
@@ -15,7 +15,7 @@ pub(super) struct Trim<'a> {
     pub(super) layout: &'a Layout,
     /// Events before it are forgotten, a chunk only as a whole.
     pub(super) horizon: u64,
-    pub(super) base: &'a mut Option<Arc<Base>>,
+    pub(super) base: &'a mut Option<Arc<ForgottenSummary>>,
     pub(super) chunks: &'a dyn Chunks,
     pub(super) grown: &'a dyn Fn(usize),
     /// Stored chunks that no longer are.
@@ -133,11 +133,11 @@ impl Trim<'_> {
     }
 
     /// Where something is kept of forgotten events.
-    fn base(&mut self) -> Option<&mut Base> {
+    fn base(&mut self) -> Option<&mut ForgottenSummary> {
         let layout = self.layout;
         if layout.base_parts.is_empty() && !layout.forgets_in_order() {
             return None;
         }
-        Some(Arc::make_mut(self.base.get_or_insert_with(|| Arc::new(Base::new(layout)))))
+        Some(Arc::make_mut(self.base.get_or_insert_with(|| Arc::new(ForgottenSummary::new(layout)))))
     }
 }

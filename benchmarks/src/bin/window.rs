@@ -8,8 +8,8 @@ use std::time::Instant;
 use arrow::array::{ArrayRef, Float64Array};
 use arrow::datatypes::{Field, Schema};
 use arrow::record_batch::RecordBatch;
-use forebay::aggregate::{Keep, bind};
-use forebay::plan::{Evaluate, Expression, Feature, Fold, Frame, Relation, View, Window};
+use forebay::aggregate::{MapLimit, bind};
+use forebay::plan::{Evaluate, Expression, Feature, Fold, Relation, View, Window, WindowBounds};
 use forebay::window::{ChunkId, Chunks, Decoded, Inputs, KeyState, Layout};
 use forebay::{DataType, Error, EventTime, Identity, Offset, Partition, Position, Result, Seq, Span};
 
@@ -125,8 +125,8 @@ fn view() -> View {
             name: format!("{}_{length}", aggregates[fold]),
             id: Identity::default(),
             fold,
-            window: Window::of(Frame::Range { length, open: false }),
-            keep: Keep::default(),
+            window: Window::of(WindowBounds::Range { length, open: false }),
+            keep: MapLimit::default(),
             default: None,
             data_type: of.aggregate.result_type().clone(),
         })

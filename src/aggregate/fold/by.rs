@@ -7,10 +7,10 @@ use std::sync::Arc;
 
 use super::super::bytes::{ByteReader, put_unsigned};
 use super::super::rows::META;
-use super::cell::{Cell, Kind, ordered_word};
+use super::cell::{Kind, Scalar, ordered_word};
 use super::own::{Algorithm, Event, Tiled};
 use super::stored::{get_cell, put_cell};
-use super::{Fold, Part, Partial};
+use super::{Fold, FoldSpec, Partial};
 use crate::error::Result;
 use crate::time::EventTime;
 use crate::value::Value;
@@ -29,7 +29,7 @@ pub(crate) struct By {
 
 /// What was folded for each key, in ordered form.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Groups(BTreeMap<Cell, Group>);
+pub(crate) struct Groups(BTreeMap<Scalar, Group>);
 
 #[derive(Clone, Debug)]
 struct Group {
@@ -39,25 +39,25 @@ struct Group {
 
 /// Which keys a map has room for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Keep {
+pub struct MapLimit {
     pub limit: u32,
     /// Those with the greatest results, and not those with the most events.
     pub by_value: bool,
 }
 
-impl Keep {
+impl MapLimit {
     pub const LIMIT_MAX: u32 = 1000;
 }
 
 /// What a map keeps whose declaration does not say.
-impl Default for Keep {
+impl Default for MapLimit {
     fn default() -> Self {
         Self { limit: 32, by_value: false }
     }
 }
 
 /// As the language writes it.
-impl fmt::Display for Keep {
+impl fmt::Display for MapLimit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "limit {}{}", self.limit, if self.by_value { " by value" } else { "" })
     }
@@ -69,21 +69,21 @@ impl By {
     }
 
     /// The part of one key, which reads those inputs.
-    fn part(&self, inputs: &[usize]) -> Part {
-        Part { fold: self.inner.clone(), inputs: inputs.into(), needs: (META, 0), needs_more: Box::default(), present: Box::default() }
+    fn part(&self, inputs: &[usize]) -> FoldSpec {
+        FoldSpec { fold: self.inner.clone(), inputs: inputs.into(), needs: (META, 0), needs_more: Box::default(), present: Box::default() }
     }
 
     /// The map of results: the keys that `keep` has room for, then the rest under `__other`, where also events go whose
     /// own key is called so. Null over no events.
-    pub(in super::super) fn map(&self, groups: &Groups, keep: Keep, result: impl Fn(&Partial) -> Value) -> Value {
-        let mut kept: Vec<(&Cell, &Group, Value)> = groups
+    pub(in super::super) fn map(&self, groups: &Groups, keep: MapLimit, result: impl Fn(&Partial) -> Value) -> Value {
+        let mut kept: Vec<(&Scalar, &Group, Value)> = groups
             .0
             .iter()
             .filter(|(key, _)| !self.is_other(key))
             .map(|(key, group)| (key, group, if keep.by_value { result(&group.partial) } else { Value::Null }))
             .collect();
         let limit = keep.limit as usize;
-        let rank = |a: &(&Cell, &Group, Value), b: &(&Cell, &Group, Value)| {
+        let rank = |a: &(&Scalar, &Group, Value), b: &(&Scalar, &Group, Value)| {
             let by = if keep.by_value { compare(&b.2, &a.2) } else { Reverse(a.1.events).cmp(&Reverse(b.1.events)) };
             by.then_with(|| a.0.cmp(b.0))
         };
@@ -108,12 +108,12 @@ impl By {
         if entries.is_empty() { Value::Null } else { Value::Map(entries.into()) }
     }
 
-    fn is_other(&self, key: &Cell) -> bool {
-        matches!(key, Cell::Text(text) if **text == *OTHER)
+    fn is_other(&self, key: &Scalar) -> bool {
+        matches!(key, Scalar::Text(text) if **text == *OTHER)
     }
 
     /// A key as text: times as RFC 3339, everything else as in JSON.
-    fn spelled(&self, key: &Cell) -> Arc<str> {
+    fn spelled(&self, key: &Scalar) -> Arc<str> {
         match key.ordered_value(self.key) {
             Value::Text(text) => text,
             Value::Bool(value) => value.to_string().into(),
@@ -181,9 +181,9 @@ impl Algorithm for By {
     }
 
     fn heap(groups: &Groups) -> usize {
-        let of = |(key, group): (&Cell, &Group)| {
-            let text = if let Cell::Text(text) = key { 16 + text.len() } else { 0 };
-            text + size_of::<(Cell, Group)>() + group.partial.heap()
+        let of = |(key, group): (&Scalar, &Group)| {
+            let text = if let Scalar::Text(text) = key { 16 + text.len() } else { 0 };
+            text + size_of::<(Scalar, Group)>() + group.partial.heap()
         };
         groups.0.iter().map(of).sum()
     }

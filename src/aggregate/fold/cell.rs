@@ -19,7 +19,7 @@ pub(crate) enum Kind {
 
 /// A value: text, or anything that is a word.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Cell {
+pub(crate) enum Scalar {
     Word(u64),
     Text(Arc<str>),
 }
@@ -47,7 +47,7 @@ impl Kind {
     }
 }
 
-impl Cell {
+impl Scalar {
     pub(super) fn plain(kind: Kind, word: u64, texts: &[Arc<str>]) -> Self {
         match kind {
             Kind::Text => Self::Text(text_at(texts, word)),
@@ -113,29 +113,29 @@ pub(in crate::aggregate) fn unordered_word(kind: Kind, word: u64) -> u64 {
 
 /// How a row's value compares with an ordered cell.
 #[inline]
-fn compare(kind: Kind, word: u64, texts: &[Arc<str>], cell: &Cell) -> Ordering {
+fn compare(kind: Kind, word: u64, texts: &[Arc<str>], cell: &Scalar) -> Ordering {
     match cell {
-        Cell::Word(other) => ordered_word(kind, word).cmp(other),
-        Cell::Text(other) => texts.get(word as usize).map_or("", |text| text).cmp(other),
+        Scalar::Word(other) => ordered_word(kind, word).cmp(other),
+        Scalar::Text(other) => texts.get(word as usize).map_or("", |text| text).cmp(other),
     }
 }
 
 #[inline]
-pub(super) fn keep_least(least: &mut Option<Cell>, kind: Kind, word: u64, texts: &[Arc<str>]) {
+pub(super) fn keep_least(least: &mut Option<Scalar>, kind: Kind, word: u64, texts: &[Arc<str>]) {
     if least.as_ref().is_none_or(|cell| compare(kind, word, texts, cell) == Ordering::Less) {
-        *least = Some(Cell::ordered(kind, word, texts));
+        *least = Some(Scalar::ordered(kind, word, texts));
     }
 }
 
 #[inline]
-pub(super) fn keep_greatest(greatest: &mut Option<Cell>, kind: Kind, word: u64, texts: &[Arc<str>]) {
+pub(super) fn keep_greatest(greatest: &mut Option<Scalar>, kind: Kind, word: u64, texts: &[Arc<str>]) {
     if greatest.as_ref().is_none_or(|cell| compare(kind, word, texts, cell) == Ordering::Greater) {
-        *greatest = Some(Cell::ordered(kind, word, texts));
+        *greatest = Some(Scalar::ordered(kind, word, texts));
     }
 }
 
 #[inline]
-pub(super) fn merge(extreme: &mut Option<Cell>, other: &Cell, greater: bool) {
+pub(super) fn merge(extreme: &mut Option<Scalar>, other: &Scalar, greater: bool) {
     let better = if greater { Ordering::Greater } else { Ordering::Less };
     if extreme.as_ref().is_none_or(|cell| other.cmp(cell) == better) {
         *extreme = Some(other.clone());

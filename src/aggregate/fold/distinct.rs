@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::cell::{Cell, Kind, ordered_word};
+use super::cell::{Kind, Scalar, ordered_word};
 use super::text_at;
 use crate::value::Value;
 
@@ -32,7 +32,7 @@ impl Distinct {
     /// Ascending.
     pub(super) fn values(&self, kind: Kind) -> Arc<[Value]> {
         match self {
-            Self::Words(words) => words.iter().map(|word| Cell::Word(*word).ordered_value(kind)).collect(),
+            Self::Words(words) => words.iter().map(|word| Scalar::Word(*word).ordered_value(kind)).collect(),
             Self::Texts(texts) => texts.iter().cloned().map(Value::Text).collect(),
         }
     }

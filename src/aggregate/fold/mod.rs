@@ -1,4 +1,4 @@
-//! What a state keeps of a set of events: a `Partial` of each `Part`. Partials of the same part merge in any order and
+//! What a state keeps of a set of events: a `Partial` of each `FoldSpec`. Partials of the same part merge in any order and
 //! are a function of the set of events alone; those that depend on the order of events keep places in it.
 
 mod by;
@@ -11,16 +11,16 @@ mod stored;
 
 use std::sync::Arc;
 
-pub use self::by::Keep;
+pub use self::by::MapLimit;
 pub(crate) use self::by::{By, Groups};
-pub(crate) use self::cell::{Cell, Kind};
+pub(crate) use self::cell::{Kind, Scalar};
 pub(super) use self::cell::{ordered_word, unordered_word};
 use self::distinct::Distinct;
 use self::moments::Moments;
 use self::own::OwnState;
-pub(crate) use self::own::{Algorithm, Event, Own, Tiled};
+pub(crate) use self::own::{Algorithm, CustomFold, Event, Tiled};
 use self::placed::Chosen;
-pub(crate) use self::placed::Placed;
+pub(crate) use self::placed::PositionedValue;
 pub(super) use self::stored::{get_cell, get_list, put_cell, put_list};
 use super::exact::ExactSum;
 use super::rows::Rows;
@@ -50,12 +50,12 @@ pub(crate) enum Fold {
     /// Up to that many values
     Distinct(Kind, u32),
     /// Defined beside the aggregates that read it
-    Own(Own),
+    Own(CustomFold),
 }
 
 /// A fold over some columns of rows, under a filter.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Part {
+pub(crate) struct FoldSpec {
     pub(crate) fold: Fold,
     /// The rows' words that hold its inputs.
     pub(crate) inputs: SmallVec<[usize; 2]>,
@@ -67,7 +67,7 @@ pub(crate) struct Part {
     pub(crate) present: Box<[(usize, u64)]>,
 }
 
-/// A fold of a set of events. The empty set's is `Part::empty`.
+/// A fold of a set of events. The empty set's is `FoldSpec::empty`.
 #[derive(Clone, Debug)]
 pub(crate) enum Partial {
     /// Not kept: only the events tell. What it is merged with becomes absent too.
@@ -79,10 +79,10 @@ pub(crate) enum Partial {
     },
     Moments(Box<Moments>),
     /// `Least`, `Greatest`, told apart by the part
-    Extreme(Option<Cell>),
+    Extreme(Option<Scalar>),
     /// `First`, `Last`
-    Placed(Option<Box<Placed>>),
-    List(Vec<Placed>),
+    Placed(Option<Box<PositionedValue>>),
+    List(Vec<PositionedValue>),
     /// `LeastBy`, `GreatestBy`
     Chosen(Option<Box<Chosen>>),
     Truths {
@@ -155,7 +155,7 @@ impl Fold {
     }
 }
 
-impl Part {
+impl FoldSpec {
     pub(crate) fn empty(&self) -> Partial {
         match &self.fold {
             Fold::Count => Partial::Count(0),
@@ -206,7 +206,7 @@ impl Part {
             (Partial::Placed(placed), Fold::First(kind)) => taken.for_each(|row| placed::keep_first(placed, *kind, row, x, rows.texts)),
             (Partial::Placed(placed), Fold::Last(kind)) => taken.for_each(|row| placed::keep_last(placed, *kind, row, x, rows.texts)),
             (Partial::List(list), Fold::LastN(kind, n)) => {
-                taken.for_each(|row| placed::keep_last_n(list, *n as usize, Placed::of(*kind, row, x, rows.texts)));
+                taken.for_each(|row| placed::keep_last_n(list, *n as usize, PositionedValue::of(*kind, row, x, rows.texts)));
             }
             (Partial::Chosen(chosen), Fold::LeastBy(kind, by)) => {
                 taken.for_each(|row| placed::choose(chosen, false, Chosen::of(*kind, *by, row, x, y, rows.texts)));
@@ -399,8 +399,8 @@ impl Partial {
             Self::Absent | Self::Count(_) | Self::Truths { .. } | Self::Extreme(_) => 0,
             Self::Sum { sum, .. } => sum.heap(),
             Self::Moments(moments) => size_of::<Moments>() + moments.heap(),
-            Self::Placed(placed) => placed.as_ref().map_or(0, |_| size_of::<Placed>()),
-            Self::List(list) => list.capacity() * size_of::<Placed>(),
+            Self::Placed(placed) => placed.as_ref().map_or(0, |_| size_of::<PositionedValue>()),
+            Self::List(list) => list.capacity() * size_of::<PositionedValue>(),
             Self::Chosen(chosen) => chosen.as_ref().map_or(0, |_| size_of::<Chosen>()),
             Self::Distinct(distinct) => distinct.heap(),
             Self::Own(state) => state.heap(),

@@ -9,9 +9,9 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::super::bytes::ByteReader;
-use super::super::rows::{Place, Rows, unbiased};
-use super::cell::{Cell, Kind, ordered_word};
-use super::placed::Placed;
+use super::super::rows::{Rows, SortKey, unbiased};
+use super::cell::{Kind, Scalar, ordered_word};
+use super::placed::PositionedValue;
 use crate::error::Result;
 
 /// How an aggregate folds events. Two algorithms of equal `text` are the same and share one state.
@@ -66,13 +66,13 @@ pub(crate) struct Event<'a> {
     pub(crate) rows: Rows<'a>,
     /// The words that hold the inputs.
     pub(crate) inputs: &'a [usize],
-    /// See `Part::present`.
+    /// See `FoldSpec::present`.
     present: &'a [(usize, u64)],
 }
 
 /// An algorithm of any kind, as a fold holds it.
 #[derive(Clone)]
-pub(crate) struct Own(Arc<dyn Erased>);
+pub(crate) struct CustomFold(Arc<dyn Erased>);
 
 /// A state of any kind.
 pub(crate) struct OwnState(Box<dyn AnyState>);
@@ -83,7 +83,7 @@ impl Event<'_> {
     }
 
     /// The input as it came, of an algorithm that takes nulls; `None` where it is null.
-    pub(crate) fn given(&self, kind: Kind, input: usize) -> Option<Cell> {
+    pub(crate) fn given(&self, kind: Kind, input: usize) -> Option<Scalar> {
         let (word, bit) = self.present.get(input)?;
         (self.rows.words[*word] & bit != 0).then(|| self.plain(kind, input))
     }
@@ -102,13 +102,13 @@ impl Event<'_> {
     }
 
     /// The input to the bit as it came.
-    pub(crate) fn plain(&self, kind: Kind, input: usize) -> Cell {
-        Cell::plain(kind, self.word(input), self.rows.texts)
+    pub(crate) fn plain(&self, kind: Kind, input: usize) -> Scalar {
+        Scalar::plain(kind, self.word(input), self.rows.texts)
     }
 
     /// The input in the form that compares as the values do.
-    pub(crate) fn ordered(&self, kind: Kind, input: usize) -> Cell {
-        Cell::ordered(kind, self.word(input), self.rows.texts)
+    pub(crate) fn ordered(&self, kind: Kind, input: usize) -> Scalar {
+        Scalar::ordered(kind, self.word(input), self.rows.texts)
     }
 
     /// The same of an input that is no text.
@@ -117,12 +117,12 @@ impl Event<'_> {
     }
 
     /// The input as it came, with the event's place.
-    pub(crate) fn placed(&self, kind: Kind, input: usize) -> Placed {
-        Placed { place: self.place(), value: self.plain(kind, input) }
+    pub(crate) fn placed(&self, kind: Kind, input: usize) -> PositionedValue {
+        PositionedValue { place: self.place(), value: self.plain(kind, input) }
     }
 
-    pub(crate) fn place(&self) -> Place {
-        Place::of(self.rows.words)
+    pub(crate) fn place(&self) -> SortKey {
+        SortKey::of(self.rows.words)
     }
 
     /// Microseconds since the epoch.
@@ -131,7 +131,7 @@ impl Event<'_> {
     }
 }
 
-impl Own {
+impl CustomFold {
     /// A fold that tiles keep.
     pub(crate) fn tiled<A: Tiled>(algorithm: A) -> Self {
         Self(Arc::new(Adapter { algorithm, tiled: Some((A::merge, A::outgrows_tile)) }))
@@ -189,21 +189,21 @@ impl Own {
     }
 }
 
-impl PartialEq for Own {
+impl PartialEq for CustomFold {
     fn eq(&self, other: &Self) -> bool {
         self.text() == other.text()
     }
 }
 
-impl Eq for Own {}
+impl Eq for CustomFold {}
 
-impl std::hash::Hash for Own {
+impl std::hash::Hash for CustomFold {
     fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
         self.text().hash(state);
     }
 }
 
-impl fmt::Debug for Own {
+impl fmt::Debug for CustomFold {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.text())
     }

@@ -4,15 +4,15 @@ use std::sync::Arc;
 
 use super::super::bytes::{ByteReader, put_unsigned};
 use super::super::exact::ExactSum;
-use super::super::rows::Place;
-use super::cell::{Cell, Kind};
+use super::super::rows::SortKey;
+use super::cell::{Kind, Scalar};
 use super::distinct::Distinct;
 use super::moments::Moments;
-use super::placed::{Chosen, Placed};
-use super::{Fold, Part, Partial};
+use super::placed::{Chosen, PositionedValue};
+use super::{Fold, FoldSpec, Partial};
 use crate::error::Result;
 
-impl Part {
+impl FoldSpec {
     pub(crate) fn encode(&self, partial: &Partial, bytes: &mut Vec<u8>) {
         match partial {
             Partial::Absent => {}
@@ -95,36 +95,36 @@ fn put_text(bytes: &mut Vec<u8>, text: &str) {
     bytes.extend(text.as_bytes());
 }
 
-pub(in crate::aggregate) fn put_cell(bytes: &mut Vec<u8>, cell: &Cell) {
+pub(in crate::aggregate) fn put_cell(bytes: &mut Vec<u8>, cell: &Scalar) {
     match cell {
-        Cell::Word(word) => bytes.extend(word.to_le_bytes()),
-        Cell::Text(text) => put_text(bytes, text),
+        Scalar::Word(word) => bytes.extend(word.to_le_bytes()),
+        Scalar::Text(text) => put_text(bytes, text),
     }
 }
 
-pub(in crate::aggregate) fn get_cell(reader: &mut ByteReader<'_>, kind: Kind) -> Result<Cell> {
+pub(in crate::aggregate) fn get_cell(reader: &mut ByteReader<'_>, kind: Kind) -> Result<Scalar> {
     Ok(match kind {
-        Kind::Text => Cell::Text(Arc::from(reader.text()?)),
-        _ => Cell::Word(reader.word()?),
+        Kind::Text => Scalar::Text(Arc::from(reader.text()?)),
+        _ => Scalar::Word(reader.word()?),
     })
 }
 
-pub(in crate::aggregate) fn put_list(bytes: &mut Vec<u8>, list: &[Placed]) {
+pub(in crate::aggregate) fn put_list(bytes: &mut Vec<u8>, list: &[PositionedValue]) {
     put_unsigned(bytes, list.len() as u64);
     list.iter().for_each(|placed| put_placed(bytes, placed));
 }
 
 /// Up to `most` of them.
-pub(in crate::aggregate) fn get_list(reader: &mut ByteReader<'_>, kind: Kind, most: usize) -> Result<Vec<Placed>> {
+pub(in crate::aggregate) fn get_list(reader: &mut ByteReader<'_>, kind: Kind, most: usize) -> Result<Vec<PositionedValue>> {
     let length = reader.length()?.min(most);
     (0..length).map(|_| get_placed(reader, kind)).collect()
 }
 
-fn put_placed(bytes: &mut Vec<u8>, placed: &Placed) {
+fn put_placed(bytes: &mut Vec<u8>, placed: &PositionedValue) {
     placed.place.encode(bytes);
     put_cell(bytes, &placed.value);
 }
 
-fn get_placed(reader: &mut ByteReader<'_>, kind: Kind) -> Result<Placed> {
-    Ok(Placed { place: Place::decode(reader)?, value: get_cell(reader, kind)? })
+fn get_placed(reader: &mut ByteReader<'_>, kind: Kind) -> Result<PositionedValue> {
+    Ok(PositionedValue { place: SortKey::decode(reader)?, value: get_cell(reader, kind)? })
 }

@@ -9,7 +9,7 @@
 use std::collections::BTreeMap;
 
 use super::super::bytes::{ByteReader, put_unsigned};
-use super::super::fold::{Algorithm, Event, Fold, Kind, Own, Tiled, ordered_word, unordered_word};
+use super::super::fold::{Algorithm, CustomFold, Event, Fold, Kind, Tiled, ordered_word, unordered_word};
 use crate::error::{Error, Result};
 
 /// Bits of a double that tell no buckets apart.
@@ -22,7 +22,7 @@ struct BucketsOfValues(Kind);
 
 /// The fold of numbers of that kind that gives `Buckets`.
 pub(in crate::aggregate) fn fold(kind: Kind) -> Fold {
-    Fold::Own(Own::tiled(BucketsOfValues(kind)))
+    Fold::Own(CustomFold::tiled(BucketsOfValues(kind)))
 }
 
 /// Numbers of values by bucket; buckets ascend as their values do.

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use super::super::bytes::{ByteReader, put_unsigned};
-use super::super::fold::{Algorithm, Cell, Event, Fold, Kind, Own, Tiled, get_cell, put_cell};
+use super::super::fold::{Algorithm, CustomFold, Event, Fold, Kind, Scalar, Tiled, get_cell, put_cell};
 use crate::error::Result;
 
 /// Different values in one window; of more, the aggregates are null.
@@ -19,30 +19,30 @@ struct CountsOfValues(Kind);
 
 /// The fold of values of that kind that gives `Counts`.
 pub(in crate::aggregate) fn fold(kind: Kind) -> Fold {
-    Fold::Own(Own::tiled(CountsOfValues(kind)))
+    Fold::Own(CustomFold::tiled(CountsOfValues(kind)))
 }
 
 #[derive(Clone, Debug, Default)]
 pub(in crate::aggregate) struct Counts {
     /// By ordered value; empty when there are too many.
-    counts: BTreeMap<Cell, u64>,
+    counts: BTreeMap<Scalar, u64>,
     too_many: bool,
 }
 
 impl Counts {
     /// Ordered values with how often they are there, ascending; none when they are too many.
-    pub(in crate::aggregate) fn iter(&self) -> impl Iterator<Item = (&Cell, u64)> {
+    pub(in crate::aggregate) fn iter(&self) -> impl Iterator<Item = (&Scalar, u64)> {
         self.counts.iter().map(|(cell, count)| (cell, *count))
     }
 
     /// The same, the most frequent first, equally frequent ones ascending.
-    pub(in crate::aggregate) fn ranked(&self) -> Vec<(&Cell, u64)> {
+    pub(in crate::aggregate) fn ranked(&self) -> Vec<(&Scalar, u64)> {
         let mut ranked: Vec<_> = self.iter().collect();
         ranked.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
         ranked
     }
 
-    fn add(&mut self, cell: Cell, count: u64) {
+    fn add(&mut self, cell: Scalar, count: u64) {
         if self.too_many {
             return;
         }

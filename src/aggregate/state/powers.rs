@@ -8,7 +8,7 @@
 use super::super::bytes::{ByteReader, put_unsigned};
 use super::super::dyadic::Dyadic;
 use super::super::exact::{ExactSum, scaled};
-use super::super::fold::{Algorithm, Event, Fold, Kind, Own, Tiled};
+use super::super::fold::{Algorithm, CustomFold, Event, Fold, Kind, Tiled};
 use crate::error::Result;
 
 #[derive(Debug)]
@@ -16,7 +16,7 @@ struct PowersOfValues(Kind);
 
 /// The fold of numbers of that kind that gives `Powers`.
 pub(in crate::aggregate) fn fold(kind: Kind) -> Fold {
-    Fold::Own(Own::tiled(PowersOfValues(kind)))
+    Fold::Own(CustomFold::tiled(PowersOfValues(kind)))
 }
 
 #[derive(Clone, Debug, Default)]

@@ -3,7 +3,7 @@
 use super::super::bytes::{ByteReader, put_unsigned};
 use super::super::dyadic::Dyadic;
 use super::super::exact::{ExactSum, scaled};
-use super::super::fold::{Algorithm, Event, Fold, Kind, Own, Tiled};
+use super::super::fold::{Algorithm, CustomFold, Event, Fold, Kind, Tiled};
 use crate::error::Result;
 
 /// y is the first input; x is the second, or the event's time in microseconds.
@@ -15,7 +15,7 @@ struct ProductsOfPairs {
 
 /// The fold that gives `Products` of the first input and the second, or event time.
 pub(in crate::aggregate) fn fold(y: Kind, x: Option<Kind>) -> Fold {
-    Fold::Own(Own::tiled(ProductsOfPairs { y, x }))
+    Fold::Own(CustomFold::tiled(ProductsOfPairs { y, x }))
 }
 
 /// Sums over pairs; what is no finite number is counted in `x` and `y` alone.

@@ -1,7 +1,7 @@
 //! Number of events with the times of the first and the last: what aggregates of time alone read.
 
 use super::super::bytes::{ByteReader, put_unsigned};
-use super::super::fold::{Algorithm, Event, Fold, Own, Tiled};
+use super::super::fold::{Algorithm, CustomFold, Event, Fold, Tiled};
 use crate::error::Result;
 
 #[derive(Debug)]
@@ -9,7 +9,7 @@ struct TimesOfEvents;
 
 /// The fold of aggregates without inputs that read `Times`.
 pub(in crate::aggregate) fn fold() -> Fold {
-    Fold::Own(Own::tiled(TimesOfEvents))
+    Fold::Own(CustomFold::tiled(TimesOfEvents))
 }
 
 /// Times in microseconds; without events, `first` is the last of all times and `last` the first.

@@ -2,7 +2,7 @@
 
 use super::super::bytes::{ByteReader, put_unsigned};
 use super::super::exact::{ExactSum, scaled};
-use super::super::fold::{Algorithm, Event, Fold, Kind, Own, unordered_word};
+use super::super::fold::{Algorithm, CustomFold, Event, Fold, Kind, unordered_word};
 use crate::error::Result;
 
 #[derive(Debug)]
@@ -10,7 +10,7 @@ struct AllValues(Kind);
 
 /// The fold of numbers of that kind that gives `Values`.
 pub(in crate::aggregate) fn fold(kind: Kind) -> Fold {
-    Fold::Own(Own::ordered(AllValues(kind)))
+    Fold::Own(CustomFold::ordered(AllValues(kind)))
 }
 
 #[derive(Clone, Debug)]

@@ -2,7 +2,7 @@
 
 use super::super::bytes::{ByteReader, put_unsigned};
 use super::super::exact::ExactSum;
-use super::super::fold::{Algorithm, Event, Fold, Kind, Own, Tiled};
+use super::super::fold::{Algorithm, CustomFold, Event, Fold, Kind, Tiled};
 use super::super::packed::unpacked;
 use crate::error::{Error, Result};
 
@@ -12,7 +12,7 @@ struct SumsOfLists(Kind);
 
 /// The fold of lists of that kind of numbers that gives `Vectors`.
 pub(in crate::aggregate) fn fold(kind: Kind) -> Fold {
-    Fold::Own(Own::tiled(SumsOfLists(kind)))
+    Fold::Own(CustomFold::tiled(SumsOfLists(kind)))
 }
 
 /// Sums by position, as long as all lists have as many elements.

@@ -5,8 +5,8 @@ use crate::aggregate::rows::META;
 use proptest::prelude::*;
 
 /// The part of rows whose one column the aggregate takes.
-fn part(aggregate: &Aggregate) -> Part {
-    Part {
+fn part(aggregate: &Aggregate) -> FoldSpec {
+    FoldSpec {
         fold: aggregate.fold().clone(),
         inputs: [META + 1].into_iter().collect(),
         needs: (META, 0),
@@ -22,7 +22,7 @@ fn over(name: &str, parameters: &[Value], numbers: &[f64]) -> Value {
     let words: Vec<u64> = numbers.iter().enumerate().flat_map(|(offset, number)| [biased(0), offset as u64, 0, number.to_bits()]).collect();
     let mut partial = part.empty();
     part.add(&mut partial, Rows { words: &words, stride: META + 2, texts: &[] });
-    aggregate.finish(&partial, &Moment { query: 0, start: None }, Keep::default())
+    aggregate.finish(&partial, &Moment { query: 0, start: None }, MapLimit::default())
 }
 
 fn double(value: Value) -> f64 {

@@ -9,7 +9,7 @@ use std::sync::Arc;
 /// Values and times of an example.
 struct Case {
     aggregate: Aggregate,
-    part: Part,
+    part: FoldSpec,
     words: Vec<u64>,
     stride: usize,
     texts: Vec<Arc<str>>,
@@ -112,7 +112,7 @@ impl Case {
                 };
             }
         }
-        let part = Part {
+        let part = FoldSpec {
             fold: aggregate.fold().clone(),
             inputs: (META + 1..stride).collect::<SmallVec<[usize; 2]>>(),
             needs: (META, if aggregate.fold().takes_nulls() { 0 } else { (1 << inputs) - 1 }),
@@ -151,7 +151,7 @@ impl Case {
     }
 
     fn finish(&self, partial: &Partial) -> String {
-        printed(&self.aggregate.finish(partial, &self.moment, Keep::default()))
+        printed(&self.aggregate.finish(partial, &self.moment, MapLimit::default()))
     }
 }
 
@@ -218,12 +218,29 @@ fn bytes_that_nobody_wrote_are_refused_or_read() {
     }
 }
 
+/// What the page says before its sections.
+const INTRODUCTION: &str = "\
+# Aggregates
+
+This page describes every aggregate of the [language](language.md). The text of each section is the text of the aggregate's source file. A test writes this page (`BLESS=1`).
+
+An example writes each event with its time and its inputs: `2s null` is an event at second 2 whose input is null. The value `60s from 0s` in the column `query at` is a query at 60 seconds over a window that starts at 0 seconds. The examples run as tests.
+
+| term | meaning |
+|---|---|
+| total order of events | the order by event time, then by partition, then by offset |
+| values that are not null | an aggregate skips an event if an input is null. Only `count(*)`, `latest` and `collect` count such events |
+| over no rows | the [window](glossary.md) holds no event that the aggregate counts |
+| reading | the computation of the aggregate for one query time |
+| [tile](glossary.md) | the partial aggregates of an aligned interval of a key's events |
+| [fold](glossary.md) | the state that an aggregate reads. Aggregates that read the same fold share its memory and cost |
+| window without a lower bound | `all` without a `limit`. Every other window is a bounded window |
+";
+
 #[test]
 fn the_page_of_aggregates_is_what_their_files_say() {
     let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
-    let mut page = String::from(
-        "# Aggregates\n\nEvery aggregate, as its file says. The examples are run as tests; events are written with their time and their inputs.\nThis page is written by its test (`BLESS=1`).\n",
-    );
+    let mut page = String::from(INTRODUCTION);
     for name in names() {
         let source = std::fs::read_to_string(root.join(format!("src/aggregate/{name}.rs"))).unwrap();
         let header: Vec<&str> = source.lines().map_while(|line| line.strip_prefix("//!")).map(str::trim).collect();

@@ -8,13 +8,13 @@ use datafusion::sql::sqlparser::ast::Expr;
 use super::Checker;
 use super::columns::SourceScope;
 use super::view::First;
-use crate::aggregate::{self, Aggregate, Keep, Shape};
+use crate::aggregate::{self, Aggregate, MapLimit, Shape};
 use crate::id::Identity;
 use crate::language::diagnostics::{Diagnostic, codes};
 use crate::language::expression::{self, Planned};
 use crate::language::parse::tree::{Call, Clause, FeatureItem, Name, Sql, WindowItem};
 use crate::language::source::At;
-use crate::plan::{DerivedFeature, Expression, Feature, FeatureRef, Fold, Frame, Relation, Window, identity};
+use crate::plan::{DerivedFeature, Expression, Feature, FeatureRef, Fold, Relation, Window, WindowBounds, identity};
 use crate::value::{DataType, Value};
 
 /// A view while its features are read.
@@ -132,15 +132,15 @@ impl Checker<'_> {
     }
 
     /// Which keys the line's maps have room for.
-    fn keep(&mut self, item: &FeatureItem) -> Option<Keep> {
-        let Some(Clause { value: by, .. }) = &item.by else { return Some(Keep::default()) };
-        let Some(limit) = &by.limit else { return Some(Keep::default()) };
-        let number = limit.text.parse().ok().filter(|number| (1..=Keep::LIMIT_MAX).contains(number));
+    fn keep(&mut self, item: &FeatureItem) -> Option<MapLimit> {
+        let Some(Clause { value: by, .. }) = &item.by else { return Some(MapLimit::default()) };
+        let Some(limit) = &by.limit else { return Some(MapLimit::default()) };
+        let number = limit.text.parse().ok().filter(|number| (1..=MapLimit::LIMIT_MAX).contains(number));
         if number.is_none() {
             let message = format!("a map cannot have room for {} keys", limit.text);
-            self.report(Diagnostic::error(codes::BAD_LIMIT, limit.at, message, format!("from 1 to {}", Keep::LIMIT_MAX)));
+            self.report(Diagnostic::error(codes::BAD_LIMIT, limit.at, message, format!("from 1 to {}", MapLimit::LIMIT_MAX)));
         }
-        Some(Keep { limit: number?, by_value: by.by_value })
+        Some(MapLimit { limit: number?, by_value: by.by_value })
     }
 
     /// Plans an expression over the columns of the view's source or stream.
@@ -305,8 +305,8 @@ impl Checker<'_> {
         let mut all_are = Some(());
         for (_, window, at) in named {
             let over = match (&window.frame, window.limit) {
-                (Frame::All, None) => "all events",
-                (Frame::Session { .. }, _) => "sessions",
+                (WindowBounds::All, None) => "all events",
+                (WindowBounds::Session { .. }, _) => "sessions",
                 _ => continue,
             };
             let problem = Diagnostic::error(codes::NEEDS_BOUNDED, *at, format!("`{name}{by}` cannot run over {over}"), "no lower bound");
@@ -321,7 +321,7 @@ impl Checker<'_> {
     /// The name, window and place of each feature of a line; `None` when one is wrong.
     fn feature_names(&mut self, draft: &mut Draft, item: &FeatureItem, call: &Call) -> Option<Vec<(String, Window, At)>> {
         if item.over.is_empty() && item.over_tokens.is_none() {
-            let all = Window::of(Frame::All);
+            let all = Window::of(WindowBounds::All);
             return self.unique(draft, &item.name.text, item.name.at).map(|()| vec![(item.name.text.clone(), all, call.at)]);
         }
         let mut named = Vec::new();

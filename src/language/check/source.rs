@@ -9,7 +9,8 @@ use super::Checker;
 use super::columns::SourceScope;
 use crate::language::diagnostics::{Diagnostic, codes};
 use crate::language::parse::tree::{Name, SourceBody, Sql};
-use crate::plan::{Dedup, Expect, Expression, Field, Format, Origin, Relation, Source, identity};
+use crate::plan::{Dedup, Expect, Expression, Field, Format, Origin, Partitioning, Relation, Source, identity};
+use crate::record::System;
 use crate::time::Span;
 use crate::value::DataType;
 
@@ -59,8 +60,8 @@ impl Checker<'_> {
             );
             self.report(problem.help("write dedup by <the columns that identify an event> within '<duration>'"));
         }
-        if let (Some(at), Origin::Log { topic, .. }) = (tombstones, &origin) {
-            let message = format!("records of the embedded log `{topic}` have no keys, by which a tombstone would name its event");
+        if let Some(at) = tombstones.filter(|_| origin.system == System::Embedded) {
+            let message = format!("records of the embedded log `{}` have no keys, by which a tombstone would name its event", origin.topic);
             let problem = Diagnostic::error(codes::TOMBSTONES_OF_LOG, at, message, "of Kafka only");
             self.report(problem.help("write `deletes when` with a column that says so, or read from kafka"));
         }
@@ -117,7 +118,7 @@ impl Checker<'_> {
     fn origin(&mut self, name: &Name, body: &SourceBody, fields: Option<&[Field]>, reported: &mut HashSet<String>) -> Origin {
         let Some(from) = &body.from else {
             if body.unread.may_be("from") {
-                return Origin::Log { topic: name.text.clone(), partitions: 1, by: Vec::new() };
+                return Origin::log(&name.text);
             }
             let problem = Diagnostic::error(
                 codes::MISSING_CLAUSE,
@@ -126,10 +127,10 @@ impl Checker<'_> {
                 "no `from`",
             );
             self.report(problem.help(format!("write from log '{0}' or from kafka topic '{0}'", name.text)));
-            return Origin::Log { topic: name.text.clone(), partitions: 1, by: Vec::new() };
+            return Origin::log(&name.text);
         };
         self.topic(&from.value.topic);
-        let topic = from.value.topic.text.clone();
+        let topic = &from.value.topic.text;
         if from.value.kafka {
             if let Some(partitions) = &body.partitions {
                 let problem = Diagnostic::error(
@@ -140,9 +141,9 @@ impl Checker<'_> {
                 );
                 self.report(problem);
             }
-            return Origin::Kafka { topic };
+            return Origin::kafka(topic);
         }
-        let Some(clause) = &body.partitions else { return Origin::Log { topic, partitions: 1, by: Vec::new() } };
+        let Some(clause) = &body.partitions else { return Origin::log(topic) };
         let count = &clause.value.count;
         let partitions = count.text.parse().ok().filter(|count| (1..=PARTITIONS_MAX).contains(count)).unwrap_or_else(|| {
             self.problems.push(Diagnostic::error(
@@ -155,7 +156,7 @@ impl Checker<'_> {
         });
         let scope = fields.map(|fields| SourceScope { what: "source", source: &name.text, fields, reported });
         let by = scope.map(|scope| self.indices(&clause.value.by, scope, "partitions by")).unwrap_or_default();
-        Origin::Log { topic, partitions, by }
+        Origin { partitions: Some(Partitioning { count: partitions, by }), ..Origin::log(topic) }
     }
 
     pub(super) fn topic(&mut self, topic: &Name) {

@@ -10,12 +10,13 @@ use super::Checker;
 use super::columns::SourceScope;
 use super::features::{Draft, fold};
 use super::source::schema_of;
-use crate::aggregate::{self, Keep};
+use crate::aggregate::{self, MapLimit};
 use crate::language::diagnostics::{Diagnostic, codes};
 use crate::language::expression::{Place, Planned, identifier};
 use crate::language::parse::tree::{Name, TableBody};
 use crate::language::source::At;
-use crate::plan::{Entity, Expect, Feature, FeatureRef, Field, Format, Frame, Origin, Relation, Source, View, Window, identity};
+use crate::plan::{Entity, Expect, Feature, FeatureRef, Field, Format, Origin, Relation, Source, View, Window, WindowBounds, identity};
+use crate::record::System;
 use crate::time::Span;
 use crate::value::DataType;
 
@@ -28,7 +29,7 @@ impl Checker<'_> {
         self.topic(name);
         let reads = |source: &&Source| {
             let into = source.dead_letter_topic() == name.text;
-            into || matches!(&source.origin, Origin::Log { topic, .. } if *topic == name.text)
+            into || source.origin.system == System::Embedded && source.topic() == name.text
         };
         if let Some(source) = self.plan.sources.iter().find(reads) {
             let message =
@@ -57,7 +58,7 @@ impl Checker<'_> {
         }
         let schema = schema_of(&fields);
         let expects = keys.iter().map(|key| self.is_not_null(&fields[*key], &schema, name.at)).collect::<Option<_>>()?;
-        let origin = Origin::Log { topic: name.text.clone(), partitions: 1, by: Vec::new() };
+        let origin = Origin::log(&name.text);
         let epochs = body.columns.as_ref().map(|columns| self.epochs(columns)).unwrap_or_default();
         let source = self.plan.sources.len();
         self.plan.sources.push(Source {
@@ -103,10 +104,10 @@ impl Checker<'_> {
                 }
             };
             let fold = fold(&mut draft, &aggregate, vec![planned], None);
-            let window = Window::of(Frame::All);
-            let id = identity::feature(keys, draft.folds[fold].id, &window, Keep::default(), None, data_type);
+            let window = Window::of(WindowBounds::All);
+            let id = identity::feature(keys, draft.folds[fold].id, &window, MapLimit::default(), None, data_type);
             let (name, data_type) = (attribute.clone(), data_type.clone());
-            draft.features.push(Feature { name, id, fold, window, keep: Keep::default(), default: None, data_type });
+            draft.features.push(Feature { name, id, fold, window, keep: MapLimit::default(), default: None, data_type });
         }
         self.plan.entities.push(Entity { name: name.text.clone(), keys: columns });
         let entity = self.plan.entities.len() - 1;

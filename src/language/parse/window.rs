@@ -7,7 +7,7 @@ use super::cursor::{Cursor, Parsed, Reported};
 use super::tree::{Tokens, Window, WindowItem};
 use crate::language::diagnostics::{Diagnostic, codes, nearest};
 use crate::language::source::At;
-use crate::plan::{self, Frame};
+use crate::plan::{self, WindowBounds};
 use crate::time::{Span, Unit, Zone};
 
 /// Words that a window may begin with.
@@ -44,29 +44,29 @@ fn window(cursor: &mut Cursor<'_>, at: At) -> Parsed<Window> {
 }
 
 fn frame(cursor: &mut Cursor<'_>, at: At) -> Parsed<Window> {
-    let of = |frame: Frame, suffix: String| Window { window: plan::Window::of(frame), suffix, alias: None };
+    let of = |frame: WindowBounds, suffix: String| Window { window: plan::Window::of(frame), suffix, alias: None };
     if cursor.is_token(&Token::Minus) {
         let problem = Diagnostic::error(codes::ZERO_WINDOW, at, "a window cannot be negative", "negative");
         return Err(cursor.report(problem.help("a window reaches back from the query time: write `1h`; `1h offset 1h` ends earlier")));
     }
     if cursor.eat("all") {
-        return Ok(of(Frame::All, String::new()));
+        return Ok(of(WindowBounds::All, String::new()));
     }
     if cursor.eat("session") {
         let (gap, text) = length(cursor, "the gap of the session", at)?;
-        return Ok(of(Frame::Session { gap }, format!("_session_{text}")));
+        return Ok(of(WindowBounds::Session { gap }, format!("_session_{text}")));
     }
     if cursor.eat(YESTERDAY) {
         let zone = if cursor.eat("in") { zone(cursor)? } else { Zone::UTC };
-        return Ok(of(Frame::Last { unit: Unit::Day, zone }, format!("_{YESTERDAY}")));
+        return Ok(of(WindowBounds::Last { unit: Unit::Day, zone }, format!("_{YESTERDAY}")));
     }
     let last = cursor.eat("last");
     if let Some(unit) = Unit::ALL.into_iter().find(|unit| cursor.peek().is_some_and(|token| token.is(unit.name()))) {
         cursor.next += 1;
         let zone = if cursor.eat("in") { zone(cursor)? } else { Zone::UTC };
         return Ok(match last {
-            true => of(Frame::Last { unit, zone }, format!("_last_{}", unit.name())),
-            false => of(Frame::Calendar { unit, zone }, format!("_{}", unit.name())),
+            true => of(WindowBounds::Last { unit, zone }, format!("_last_{}", unit.name())),
+            false => of(WindowBounds::Calendar { unit, zone }, format!("_{}", unit.name())),
         });
     }
     if last {
@@ -78,11 +78,11 @@ fn frame(cursor: &mut Cursor<'_>, at: At) -> Parsed<Window> {
     }
     if cursor.peek_at(1).is_some_and(|token| token.is_any(&["rows", "row"])) {
         let rows = rows(cursor, "a window")?;
-        let window = plan::Window { limit: Some(rows), ..plan::Window::of(Frame::All) };
+        let window = plan::Window { limit: Some(rows), ..plan::Window::of(WindowBounds::All) };
         return Ok(Window { window, suffix: format!("_{rows}rows"), alias: None });
     }
     let (length, text) = length(cursor, "the window", at)?;
-    Ok(of(Frame::Range { length, open: false }, format!("_{text}")))
+    Ok(of(WindowBounds::Range { length, open: false }, format!("_{text}")))
 }
 
 fn length(cursor: &mut Cursor<'_>, what: &str, at: At) -> Parsed<(Span, String)> {
@@ -133,7 +133,7 @@ fn modifier(cursor: &mut Cursor<'_>, window: &mut Window, whole: At) -> Parsed<(
     let planned = &mut window.window;
     let repeated = if cursor.eat("open") {
         match &mut planned.frame {
-            Frame::Range { open, .. } => std::mem::replace(open, true),
+            WindowBounds::Range { open, .. } => std::mem::replace(open, true),
             other => return Err(unfitting(cursor, at, "open", other)),
         }
     } else if cursor.eat("hop") {
@@ -154,7 +154,7 @@ fn modifier(cursor: &mut Cursor<'_>, window: &mut Window, whole: At) -> Parsed<(
         std::mem::replace(&mut planned.offset, offset) != Span(0)
     } else if cursor.eat("limit") {
         let rows = rows(cursor, "a limit")?;
-        if planned.limit.is_some() && planned.frame == Frame::All {
+        if planned.limit.is_some() && planned.frame == WindowBounds::All {
             let message = "`limit` has no meaning for a window of rows, which has a number of them";
             return Err(cursor.fail(codes::WINDOW_MODIFIER, at, message, "remove this"));
         }
@@ -173,7 +173,7 @@ fn modifier(cursor: &mut Cursor<'_>, window: &mut Window, whole: At) -> Parsed<(
 }
 
 /// Makes a range one whose start moves by a hop.
-fn hop(cursor: &mut Cursor<'_>, frame: &mut Frame, at: At, whole: At) -> Parsed<()> {
+fn hop(cursor: &mut Cursor<'_>, frame: &mut WindowBounds, at: At, whole: At) -> Parsed<()> {
     let start = cursor.next;
     if cursor.eat_token(&Token::Minus) {
         let _: Parsed<_> = cursor.duration();
@@ -184,12 +184,12 @@ fn hop(cursor: &mut Cursor<'_>, frame: &mut Frame, at: At, whole: At) -> Parsed<
     let (hop, text) = cursor.duration()?;
     let hop_at = cursor.at(&(start..cursor.next));
     let length = match frame {
-        Frame::Range { length, open: false } => *length,
-        Frame::Range { open: true, .. } => {
+        WindowBounds::Range { length, open: false } => *length,
+        WindowBounds::Range { open: true, .. } => {
             let message = "`open` has no meaning with `hop`, whose start is a multiple of the hop";
             return Err(cursor.fail(codes::WINDOW_MODIFIER, whole, message, "remove one of them"));
         }
-        Frame::Hop { .. } => return Err(cursor.fail(codes::WINDOW_MODIFIER, at, "the modifier is written twice", "again here")),
+        WindowBounds::Hop { .. } => return Err(cursor.fail(codes::WINDOW_MODIFIER, at, "the modifier is written twice", "again here")),
         other => return Err(unfitting(cursor, at, "hop", other)),
     };
     if hop.0 <= 0 {
@@ -200,17 +200,17 @@ fn hop(cursor: &mut Cursor<'_>, frame: &mut Frame, at: At, whole: At) -> Parsed<
         let message = format!("the hop {hop} is longer than its window of {length}");
         return Err(cursor.fail(codes::BAD_HOP, hop_at, message, "longer than the window"));
     }
-    *frame = Frame::Hop { length, hop };
+    *frame = WindowBounds::Hop { length, hop };
     Ok(())
 }
 
-fn unfitting(cursor: &mut Cursor<'_>, at: At, modifier: &str, frame: &Frame) -> Reported {
+fn unfitting(cursor: &mut Cursor<'_>, at: At, modifier: &str, frame: &WindowBounds) -> Reported {
     let why = match frame {
-        Frame::Range { .. } => "this window",
-        Frame::Hop { .. } => "a window with `hop`, whose start is a multiple of the hop",
-        Frame::Calendar { .. } | Frame::Last { .. } => "a calendar window, which starts with its unit",
-        Frame::Session { .. } => "a session, which starts with its first event",
-        Frame::All => "`all` and rows, which have no start in time",
+        WindowBounds::Range { .. } => "this window",
+        WindowBounds::Hop { .. } => "a window with `hop`, whose start is a multiple of the hop",
+        WindowBounds::Calendar { .. } | WindowBounds::Last { .. } => "a calendar window, which starts with its unit",
+        WindowBounds::Session { .. } => "a session, which starts with its first event",
+        WindowBounds::All => "`all` and rows, which have no start in time",
     };
     cursor.fail(codes::WINDOW_MODIFIER, at, format!("`{modifier}` has no meaning for {why}"), "remove this")
 }

@@ -10,29 +10,45 @@ use super::topic::{Extent, Topic};
 use super::{Inner, block, keys};
 use crate::error::{Error, Result};
 use crate::id::{Offset, Partition};
-use crate::record::{LogWriter, NewRecord, Outgoing};
+use crate::record::{NewRecord, Outgoing, Places, Sink};
 
 /// The most bytes that one record's key, value and headers may have together.
 const RECORD_BYTES_MAX: usize = 256 << 20;
 
+/// Writes the records of a step together with its number: both are there after a crash, or neither.
 pub(super) struct Writer {
     log: Arc<Inner>,
     name: String,
+    prepared: Option<(Vec<NewRecord>, u64)>,
 }
 
 impl Writer {
     pub fn new(log: Arc<Inner>, name: &str) -> Self {
-        Self { log, name: name.to_owned() }
+        Self { log, name: name.to_owned(), prepared: None }
     }
 }
 
-impl LogWriter for Writer {
-    fn append(&mut self, records: &[NewRecord], upto: u64) -> Result<Vec<(Partition, Offset)>> {
-        self.log.append(records, Some((&self.name, upto)))
+impl Sink for Writer {
+    fn committed(&mut self) -> Result<Option<u64>> {
+        self.log.remembered(&self.name)
     }
 
-    fn appended_upto(&mut self) -> Result<Option<u64>> {
-        self.log.remembered(&self.name)
+    fn prepare(&mut self, records: Vec<NewRecord>, number: u64) -> Result<()> {
+        self.prepared = Some((records, number));
+        Ok(())
+    }
+
+    fn commit(&mut self) -> Result<Places> {
+        let (records, number) = self.prepared.take().ok_or_else(|| Error::internal("no step is prepared"))?;
+        self.append(&records, number)
+    }
+
+    fn abort(&mut self) {
+        self.prepared = None;
+    }
+
+    fn append(&mut self, records: &[NewRecord], number: u64) -> Result<Places> {
+        self.log.append(records, Some((&self.name, number)))
     }
 }
 

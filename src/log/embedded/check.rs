@@ -1,5 +1,4 @@
-//! Reading all of the log, for its checksums and for offsets without a gap. Must never change anything, and goes on behind a
-//! block that is damaged.
+//! Reads the whole log: its checksums, and that offsets have no gap. Continues behind a damaged block. Must never change anything.
 
 use std::sync::Arc;
 

@@ -1,5 +1,5 @@
-//! The log without what of it cannot be read any more: blocks that are whole go into another one, and offsets that nothing
-//! holds are noted as lost, so that readers go on behind them and no offset stands for two records. Must never be done by itself.
+//! Writes a log without the blocks that cannot be read: copies intact blocks into another log, and notes the lost offsets, so that
+//! readers continue behind them. Must never use an offset for two records, and never run by itself.
 
 use std::collections::BTreeMap;
 use std::path::Path;

@@ -1,7 +1,6 @@
-//! The embedded log: topics with partitions and offsets in RocksDB, for one machine without Kafka. Any number of
-//! readers and writers in the process that opened it; other processes may open it read-only beside. Records are kept
-//! in blocks (`block`); an append is one synced write batch. Must never give an offset twice, and never acknowledge
-//! what is not on disk.
+//! The embedded log: topics with partitions and offsets in RocksDB, for one machine without Kafka. The process that opened it has
+//! any number of readers and sinks; other processes may open it read-only beside. Records are stored in blocks (`block`); an append
+//! is one synced write batch. Must never assign an offset twice, and never acknowledge what is not on disk.
 
 mod append;
 mod block;
@@ -32,7 +31,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::files::Files;
 use crate::id::{Identity, Offset, Partition};
 use crate::mark::{self, Mark, Recovery};
-use crate::record::{LogReader, LogWriter, Outgoing, RecordRun, Retention};
+use crate::record::{LogReader, Outgoing, PartitionEnds, RecordRun, Retention, Sink, Topics};
 use crate::time::{Clock, IngestTime};
 
 pub use mend::{Known, Loss, Mended};
@@ -168,7 +167,7 @@ impl Log {
     /// A writer whose `upto` is remembered under its name, in the same step as what it appends: an `append` with an
     /// `upto` that is not larger than the remembered one appends nothing and returns no places. One that was never
     /// given a larger `upto` than 0 remembers nothing.
-    pub fn writer(&self, name: &str) -> Result<Box<dyn LogWriter>> {
+    pub fn sink(&self, name: &str) -> Result<Box<dyn Sink>> {
         self.inner.writable()?;
         Ok(Box::new(append::Writer::new(Arc::clone(&self.inner), name)))
     }
@@ -194,6 +193,29 @@ impl Log {
         let topic = self.inner.topic(topic)?;
         let from = from.0.max(topic.extent(partition)?.start);
         self.inner.read(&topic, partition, from, max)
+    }
+}
+
+impl Topics for Log {
+    fn reader(&self, topic: &str) -> Result<Box<dyn LogReader>> {
+        self.reader(topic)
+    }
+
+    fn sink(&self, name: &str) -> Result<Box<dyn Sink>> {
+        self.sink(name)
+    }
+
+    fn create_topic(&self, topic: &str, partitions: u32) -> Result<()> {
+        self.create_topic(topic, partitions)
+    }
+
+    fn known_partitions(&self, topic: &str) -> Option<Vec<PartitionEnds>> {
+        let topic = self.topic(topic);
+        Some(topic.map(|topic| topic.partitions.iter().map(|held| (held.start, held.end)).collect()).unwrap_or_default())
+    }
+
+    fn is_atomic(&self) -> bool {
+        true
     }
 }
 

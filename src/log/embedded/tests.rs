@@ -126,21 +126,21 @@ fn a_waiting_reader_is_woken_by_an_append() {
 fn a_writer_remembers_what_it_appended() {
     let folder = tempfile::tempdir().unwrap();
     let log = open(folder.path());
-    let mut writer = log.writer("outbox").unwrap();
-    assert_eq!(writer.appended_upto().unwrap(), None);
+    let mut writer = log.sink("outbox").unwrap();
+    assert_eq!(writer.committed().unwrap(), None);
     assert_eq!(writer.append(&[record("t", None, Some("a"))], 5).unwrap().len(), 1);
     assert!(writer.append(&[record("t", None, Some("again"))], 5).unwrap().is_empty());
     drop(writer);
     drop(log);
     let log = open(folder.path());
-    let mut writer = log.writer("outbox").unwrap();
-    assert_eq!(writer.appended_upto().unwrap(), Some(5));
+    let mut writer = log.sink("outbox").unwrap();
+    assert_eq!(writer.committed().unwrap(), Some(5));
     assert!(writer.append(&[record("t", None, Some("again"))], 4).unwrap().is_empty());
     writer.append(&[record("t", None, Some("b"))], 6).unwrap();
     // One that remembers nothing appends whatever it is given.
-    let mut other = log.writer("other").unwrap();
+    let mut other = log.sink("other").unwrap();
     assert_eq!([1, 2].map(|_| other.append(&[record("free", None, Some("c"))], 0).unwrap().len()), [1, 1]);
-    assert_eq!(other.appended_upto().unwrap(), None);
+    assert_eq!(other.committed().unwrap(), None);
     assert_eq!(values(&log.read("t", Partition(0), Offset(0), 10).unwrap()), ["a", "b"]);
 }
 

@@ -1,4 +1,4 @@
-//! What is known of a topic while the log is open: where its partitions start and end, and who waits for more.
+//! What is known of a topic while the log is open: where its partitions begin and end, and who waits for more records.
 
 use parking_lot::{Condvar, Mutex};
 

@@ -1,4 +1,4 @@
-//! Every block of the log in order, for those who read all of it and go on behind what cannot be read. Must never change anything.
+//! Visits every block of the log in order, and continues behind a block that cannot be read. Must never change anything.
 
 use super::topic::Topic;
 use super::{Inner, block, keys};

@@ -1,6 +1,6 @@
-//! Kafka as a log, through librdkafka. Offsets live in Forebay's own store with the state: partitions are assigned by
-//! hand, nothing is committed to a group (a group id is set only so that Kafka's tools can name the client). Must
-//! never acknowledge an append before every in-sync replica has it, and never wait without an end.
+//! Kafka as a log, through librdkafka. Offsets are in Forebay's own store with the state: partitions are assigned by hand, and
+//! nothing is committed to a group (a group id is set only as a name for Kafka's tools). Must never acknowledge an append before
+//! every in-sync replica has it, and never wait without an end.
 
 mod failure;
 mod reader;
@@ -20,7 +20,7 @@ use rdkafka::consumer::BaseConsumer;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
 use crate::error::{Error, Result};
-use crate::record::{LogReader, LogWriter};
+use crate::record::{LogReader, PartitionEnds, Sink, Topics};
 use failure::Failure;
 
 /// The longest that one request waits for a broker.
@@ -65,9 +65,9 @@ impl Kafka {
         config.create_with_context(Logging).map_err(|error| self.failure("reading", topic, &error))
     }
 
-    /// A writer. `name` is for Kafka's tools; Kafka remembers no `upto` without transactions, so that `append` is at
-    /// least once.
-    pub fn writer(&self, name: &str) -> Result<Box<dyn LogWriter>> {
+    /// A sink. `name` is for Kafka's tools. Kafka remembers no number without transactions, so that steps are written at least
+    /// once.
+    pub fn sink(&self, name: &str) -> Result<Box<dyn Sink>> {
         let mut config = self.config(&format!("forebay-{name}"));
         config.set("acks", "all");
         config.set("enable.idempotence", "true");
@@ -124,6 +124,29 @@ impl Kafka {
 
     fn failure(&self, doing: &str, topic: &str, error: &KafkaError) -> Error {
         Failure::of(error).error(&format!("{doing} {topic} in kafka at {}", self.bootstrap), error)
+    }
+}
+
+impl Topics for Kafka {
+    fn reader(&self, topic: &str) -> Result<Box<dyn LogReader>> {
+        self.reader(topic)
+    }
+
+    fn sink(&self, name: &str) -> Result<Box<dyn Sink>> {
+        self.sink(name)
+    }
+
+    fn create_topic(&self, topic: &str, partitions: u32) -> Result<()> {
+        self.create_topic(topic, partitions)
+    }
+
+    /// Only the broker knows them.
+    fn known_partitions(&self, _: &str) -> Option<Vec<PartitionEnds>> {
+        None
+    }
+
+    fn is_atomic(&self) -> bool {
+        false
     }
 }
 

@@ -1,6 +1,6 @@
-//! Reads a topic's partitions from given offsets. A broker that is away is told with every poll and waited for. Where
-//! offsets were deleted before they were read, that is told once, and reading goes on at the earliest there is; a topic
-//! that ends before the next offset is another one of that name: that is told with every poll, and nothing is read.
+//! Reads the partitions of a topic from given offsets. Every poll reports an unavailable broker, and the reader waits for it. If
+//! offsets were deleted before they were read, the reader reports that once and continues at the earliest offset. A topic that ends
+//! before the next offset is another topic with that name: every poll reports that. Must never read such a topic.
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};

@@ -28,12 +28,12 @@ fn an_unreachable_broker_is_unavailable_again_and_again() {
 
 #[test]
 fn writing_to_an_unreachable_broker_ends() {
-    let mut writer = nowhere(&[("message.timeout.ms", "300")]).writer("outbox").unwrap();
+    let mut writer = nowhere(&[("message.timeout.ms", "300")]).sink("outbox").unwrap();
     let record = NewRecord { topic: "t".into(), ..NewRecord::default() };
     for _ in 0..2 {
         assert_eq!(writer.append(std::slice::from_ref(&record), 1).unwrap_err().kind(), ErrorKind::Unavailable);
     }
-    assert_eq!(writer.appended_upto().unwrap(), None);
+    assert_eq!(writer.committed().unwrap(), None);
 }
 
 #[test]

@@ -1,5 +1,5 @@
-//! Writes records and waits until every in-sync replica has each of them. After an error some may have been written:
-//! whoever tries again writes those twice, which is why every output carries its identity in its headers.
+//! Writes records, and waits until every in-sync replica has each of them. After an error some may have been written, and a retry
+//! writes those twice; for this reason every output has its identity in its headers.
 
 use std::time::Duration;
 
@@ -9,12 +9,12 @@ use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{Header, Message, OwnedHeaders};
-use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer, ProducerContext};
+use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer, ProducerContext, PurgeConfig};
 
 use super::{Kafka, log_line};
 use crate::error::{Error, Result};
 use crate::id::{Offset, Partition};
-use crate::record::{LogWriter, NewRecord};
+use crate::record::{NewRecord, Places, Sink};
 
 /// How long one wait for delivery reports lasts; the number of waits is bounded by librdkafka's `message.timeout.ms`,
 /// after which it reports a failure.
@@ -26,6 +26,14 @@ pub(super) struct Writer {
     kafka: Kafka,
     config: ClientConfig,
     producer: BaseProducer<Deliveries>,
+    prepared: Option<Prepared>,
+}
+
+/// A step that librdkafka took.
+struct Prepared {
+    records: usize,
+    /// The first few topics, for a message.
+    topics: String,
 }
 
 /// Collects the delivery reports of one append. A record's opaque is its index.
@@ -73,7 +81,7 @@ impl ProducerContext for Deliveries {
 impl Writer {
     pub fn new(kafka: Kafka, config: ClientConfig) -> Result<Self> {
         let producer = Self::producer(&kafka, &config)?;
-        Ok(Self { kafka, config, producer })
+        Ok(Self { kafka, config, producer, prepared: None })
     }
 
     fn producer(kafka: &Kafka, config: &ClientConfig) -> Result<BaseProducer<Deliveries>> {
@@ -106,12 +114,37 @@ impl Writer {
         (records.len(), None)
     }
 
-    fn failure(&self, records: &[NewRecord], error: &KafkaError) -> Error {
-        let mut topics: Vec<_> = records.iter().map(|record| record.topic.as_str()).collect();
-        topics.dedup();
-        topics.truncate(3);
-        self.kafka.failure("writing", &topics.join(", "), error)
+    /// Waits until each of so many records was delivered, or was not for good.
+    fn reports(&self, sent: usize) -> Reports {
+        while self.producer.context().0.lock().count < sent {
+            self.producer.poll(REPORT_WAIT);
+        }
+        std::mem::take(&mut *self.producer.context().0.lock())
     }
+
+    fn step(&mut self, records: &[NewRecord]) -> Result<()> {
+        if self.producer.client().fatal_error().is_some() {
+            self.producer = Self::producer(&self.kafka, &self.config)?;
+        }
+        let places = vec![(Partition::default(), Offset::default()); records.len()];
+        *self.producer.context().0.lock() = Reports { places, ..Reports::default() };
+        let (sent, refused) = self.send(records);
+        let topics = topics(records);
+        if let Some(error) = refused {
+            let _ = self.reports(sent);
+            return Err(self.kafka.failure("writing", &topics, &error));
+        }
+        self.prepared = Some(Prepared { records: sent, topics });
+        Ok(())
+    }
+}
+
+/// The first few topics of records.
+fn topics(records: &[NewRecord]) -> String {
+    let mut topics: Vec<_> = records.iter().map(|record| record.topic.as_str()).collect();
+    topics.dedup();
+    topics.truncate(3);
+    topics.join(", ")
 }
 
 fn headers(record: &NewRecord) -> Option<OwnedHeaders> {
@@ -123,25 +156,33 @@ fn headers(record: &NewRecord) -> Option<OwnedHeaders> {
     Some(record.headers.iter().fold(headers, insert))
 }
 
-impl LogWriter for Writer {
-    fn append(&mut self, records: &[NewRecord], _upto: u64) -> Result<Vec<(Partition, Offset)>> {
-        if self.producer.client().fatal_error().is_some() {
-            self.producer = Self::producer(&self.kafka, &self.config)?;
-        }
-        let places = vec![(Partition::default(), Offset::default()); records.len()];
-        *self.producer.context().0.lock() = Reports { places, ..Reports::default() };
-        let (sent, refused) = self.send(records);
-        while self.producer.context().0.lock().count < sent {
-            self.producer.poll(REPORT_WAIT);
-        }
-        let reports = std::mem::take(&mut *self.producer.context().0.lock());
-        match refused.or(reports.failure) {
-            Some(error) => Err(self.failure(records, &error)),
-            None => Ok(reports.places),
+impl Sink for Writer {
+    fn committed(&mut self) -> Result<Option<u64>> {
+        Ok(None)
+    }
+
+    fn prepare(&mut self, records: Vec<NewRecord>, _: u64) -> Result<()> {
+        self.step(&records)
+    }
+
+    fn commit(&mut self) -> Result<Places> {
+        let Prepared { records, topics } = self.prepared.take().ok_or_else(|| Error::internal("no step is prepared"))?;
+        let Reports { places, failure, .. } = self.reports(records);
+        match failure {
+            Some(error) => Err(self.kafka.failure("writing", &topics, &error)),
+            None => Ok(places),
         }
     }
 
-    fn appended_upto(&mut self) -> Result<Option<u64>> {
-        Ok(None)
+    fn abort(&mut self) {
+        if let Some(Prepared { records, .. }) = self.prepared.take() {
+            self.producer.purge(PurgeConfig::default().queue().inflight());
+            let _ = self.reports(records);
+        }
+    }
+
+    fn append(&mut self, records: &[NewRecord], _: u64) -> Result<Places> {
+        self.step(records)?;
+        self.commit()
     }
 }

@@ -1,5 +1,5 @@
-//! The bytes of bodies in flight over all requests. Must never wait for room while a small body does: lookups are answered
-//! while large pushes take turns.
+//! Bounds the bytes of bodies in flight over all requests. Must never make a small body wait: lookups are answered while large
+//! pushes take turns.
 
 use std::sync::Arc;
 use std::time::Duration;

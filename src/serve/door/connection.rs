@@ -1,5 +1,5 @@
-//! One connection, from its first byte to its last: requests in order, each wait bounded, and a word to the client where it is
-//! ended early.
+//! One connection, from its first byte to its last: requests in order, and each wait bounded. Must never end a connection early
+//! without telling the client why, where that is possible.
 
 use std::pin::pin;
 use std::sync::Arc;

@@ -1,5 +1,5 @@
-//! How far a connection is: what it waits for, and since when. The connection, its bytes and its request note it; the crowd
-//! and the connection's clock read it. One word, so that noting costs a store.
+//! The phase of a connection: what it waits for, and since when. The connection, its bytes and its request write it; the crowd and
+//! the timer of the connection read it. One word, so that writing it costs one store.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};

@@ -1,5 +1,5 @@
-//! The connections there are: at most so many. When there is no room, the one that has waited longest for its client gives
-//! way to a new one; where all are being answered, the new one is turned away.
+//! The open connections, at most so many. If there is no room, the connection that has waited longest for its client is closed for
+//! a new one. If all are being answered, the new one is refused.
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -1,5 +1,5 @@
-//! The door of HTTP: lets connections in, bounds how many there are, how long each may wait for its client and how much bodies
-//! take, and closes without cutting anybody off who can be answered in time. Must never know what a route means.
+//! The door of HTTP: accepts connections, and bounds their number, how long each may wait for its client, and the bytes of bodies.
+//! It closes without cutting off a client that can be answered in time. Must never know what a route means.
 
 mod bodies;
 mod connection;

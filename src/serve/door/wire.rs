@@ -1,5 +1,5 @@
-//! A connection's bytes, on their way between hyper and the socket: notes how far the connection is, and puts our words in the
-//! place of hyper's, which answers a head that is none with a status alone. Must never touch the bytes of an answer of ours.
+//! The bytes of a connection, between hyper and the socket. Records the phase of the connection, and replaces hyper's answer to an
+//! invalid head, which is a status alone. Must never change the bytes of an answer of ours.
 
 use std::io::{IoSlice, Result};
 use std::pin::Pin;

@@ -12,8 +12,8 @@ use crate::event::EventBatch;
 use crate::id::{Identity, Position, Seq};
 use crate::offline::Store;
 use crate::plan::{
-    ColumnSource, Dedup, Entity, Evaluate, Expression, Feature, Field, Fold, Format, Frame, Origin, Plan, Read, Relation, RequestColumn,
-    Source, Vector, VectorColumn, View, Window,
+    ColumnSource, Dedup, Entity, Evaluate, Expression, Feature, Field, Fold, Format, Origin, Partitioning, Plan, Read, Relation,
+    RequestColumn, Source, Vector, VectorColumn, View, Window, WindowBounds,
 };
 use crate::time::{EventTime, Span};
 use crate::value::{DataType, Value};
@@ -83,7 +83,7 @@ fn source() -> Source {
         id: Identity::of("payments"),
         fields,
         schema: Arc::new(Schema::new(arrow)),
-        origin: Origin::Log { topic: "payments".to_owned(), partitions: 2, by: Vec::new() },
+        origin: Origin { partitions: Some(Partitioning { count: 2, by: Vec::new() }), ..Origin::log("payments") },
         epochs: Vec::new(),
         format: Format::Json,
         event_time: 4,
@@ -99,7 +99,7 @@ fn source() -> Source {
 }
 
 fn window(minutes: Option<i64>) -> Window {
-    let frame = minutes.map_or(Frame::All, |minutes| Frame::Range { length: Span(minutes * MINUTE), open: false });
+    let frame = minutes.map_or(WindowBounds::All, |minutes| WindowBounds::Range { length: Span(minutes * MINUTE), open: false });
     Window::of(frame)
 }
 
@@ -117,7 +117,7 @@ pub fn plan() -> Plan {
         id: Identity::of(name),
         fold,
         window,
-        keep: crate::aggregate::Keep::default(),
+        keep: crate::aggregate::MapLimit::default(),
         default: None,
         data_type,
     };

@@ -4,14 +4,14 @@ use super::super::base::Run;
 use super::super::layout::{Label, Layout};
 use super::super::leaf::Leaf;
 use super::rows::{self, Columns};
-use super::{Base, put_partials, read_labels, read_partials};
+use super::{ForgottenSummary, put_partials, read_labels, read_partials};
 use crate::aggregate::{ByteReader, put_unsigned};
 use crate::error::{Error, Result};
 
 /// The runs, one per `Layout::runs`, the rows of `Layout::last_rows`, and the time of the last event.
 pub(super) type Kept = (Box<[Option<Run>]>, Leaf, Option<u64>);
 
-pub(super) fn encode(layout: &Layout, base: &Base, bytes: &mut Vec<u8>) {
+pub(super) fn encode(layout: &Layout, base: &ForgottenSummary, bytes: &mut Vec<u8>) {
     bytes.extend(base.upto.unwrap_or_default().to_le_bytes());
     put_unsigned(bytes, layout.runs.len() as u64);
     for (of, run) in layout.runs.iter().zip(&base.runs) {

@@ -9,12 +9,12 @@ mod sizes;
 use triomphe::Arc;
 
 pub use self::sizes::Sizes;
-use super::base::Base;
+use super::base::ForgottenSummary;
 use super::chunk::{CHUNK_MAX, Chunk, ChunkId, SEGMENTS_MAX};
 use super::layout::{Label, Layout};
 use super::leaf::Leaf;
 use super::tree::{Inner, Node};
-use crate::aggregate::{ByteReader, Part, Partial, TIME, put_unsigned};
+use crate::aggregate::{ByteReader, FoldSpec, Partial, TIME, put_unsigned};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::Seq;
 
@@ -46,7 +46,7 @@ const TAG_TREE: u8 = 4;
 pub(super) struct Stored {
     pub(super) applied: Seq,
     pub(super) last: Option<u64>,
-    pub(super) base: Option<Arc<Base>>,
+    pub(super) base: Option<Arc<ForgottenSummary>>,
     pub(super) root: Node,
 }
 
@@ -151,7 +151,7 @@ fn put_partials(layout: &Layout, bytes: &mut Vec<u8>, parts: &[usize], partials:
     }
 }
 
-fn put_partial(bytes: &mut Vec<u8>, part: &Part, partial: &Partial) {
+fn put_partial(bytes: &mut Vec<u8>, part: &FoldSpec, partial: &Partial) {
     let mut body = Vec::with_capacity(32);
     part.encode(partial, &mut body);
     put_unsigned(bytes, body.len() as u64);
@@ -196,7 +196,7 @@ pub(super) fn decode(layout: &Layout, row: &[u8]) -> Result<Option<Stored>> {
         let kept = if has_rows { base::decode(layout, &columns, &mut reader)? } else { None };
         let kept = kept.or_else(|| (!layout.forgets_in_order()).then(Default::default));
         let (Some(partials), Some((runs, rows, upto))) = (partials, kept) else { return Ok(None) };
-        base = Some(Arc::new(Base { partials: partials.into(), runs, rows, upto, disordered: kind == BASE_DISORDERED }));
+        base = Some(Arc::new(ForgottenSummary { partials: partials.into(), runs, rows, upto, disordered: kind == BASE_DISORDERED }));
     } else if !has_rows && layout.forgets_in_order() {
         // Events may have been forgotten of which nothing was kept.
         return Ok(None);
@@ -268,7 +268,7 @@ fn read_partials(layout: &Layout, parts: &[usize], labels: &[Label], reader: &mu
         let length = reader.length()?;
         let body = ByteReader(reader.take(length)?);
         for (found, part) in found.iter_mut().zip(parts) {
-            let decode = |part: &Part| if length == 0 { Ok(Partial::Absent) } else { part.decode(&mut { body }) };
+            let decode = |part: &FoldSpec| if length == 0 { Ok(Partial::Absent) } else { part.decode(&mut { body }) };
             if layout.part_labels[*part] == *label {
                 *found = Some(decode(&layout.parts[*part])?);
             } else if let Some((_, wider)) = layout.covering[*part].iter().find(|(wider, _)| wider == label) {

@@ -8,10 +8,10 @@ use arrow::datatypes::{Field, Schema};
 use arrow::record_batch::RecordBatch;
 
 use super::super::*;
-use crate::aggregate::{Aggregate, Keep, bind};
+use crate::aggregate::{Aggregate, MapLimit, bind};
 use crate::error::Error;
 use crate::id::{Identity, Offset, Partition};
-use crate::plan::{Evaluate, Expression, Feature, Fold, Frame, Relation, View, Window};
+use crate::plan::{Evaluate, Expression, Feature, Fold, Relation, View, Window, WindowBounds};
 use crate::time::{Span, Unit, Zone};
 use crate::value::DataType;
 
@@ -80,15 +80,15 @@ fn folds() -> Vec<(String, Aggregate, Vec<usize>, Option<usize>)> {
 }
 
 /// Maps: an aggregate with its inputs, a last input by which events are grouped, and the keys that it keeps.
-fn maps() -> Vec<(String, Aggregate, Vec<usize>, Keep)> {
-    let specs: [(&str, &[usize], Keep); 5] = [
-        ("sum", &[0, 2], Keep { limit: 2, by_value: false }),
-        ("count", &[1], Keep { limit: 5, by_value: false }),
-        ("max", &[0, 4], Keep { limit: 3, by_value: true }),
-        ("last", &[1, 3], Keep { limit: 1, by_value: true }),
-        ("var_samp", &[1, 2], Keep { limit: 3, by_value: true }),
+fn maps() -> Vec<(String, Aggregate, Vec<usize>, MapLimit)> {
+    let specs: [(&str, &[usize], MapLimit); 5] = [
+        ("sum", &[0, 2], MapLimit { limit: 2, by_value: false }),
+        ("count", &[1], MapLimit { limit: 5, by_value: false }),
+        ("max", &[0, 4], MapLimit { limit: 3, by_value: true }),
+        ("last", &[1, 3], MapLimit { limit: 1, by_value: true }),
+        ("var_samp", &[1, 2], MapLimit { limit: 3, by_value: true }),
     ];
-    let map = |(name, inputs, keep): (&str, &[usize], Keep)| {
+    let map = |(name, inputs, keep): (&str, &[usize], MapLimit)| {
         let mut types: Vec<DataType> = inputs.iter().map(|input| COLUMNS[*input].1.clone()).collect();
         let key = types.pop().unwrap();
         let label = inputs.iter().fold(format!("{name}_by"), |label, input| format!("{label}_{}", COLUMNS[*input].0));
@@ -98,8 +98,8 @@ fn maps() -> Vec<(String, Aggregate, Vec<usize>, Keep)> {
 }
 
 fn windows() -> Vec<(&'static str, Window)> {
-    let range = |length: i64, open: bool| Frame::Range { length: Span(length), open };
-    let window = |frame: Frame, before: bool, excluding_current: bool, offset: i64| Window {
+    let range = |length: i64, open: bool| WindowBounds::Range { length: Span(length), open };
+    let window = |frame: WindowBounds, before: bool, excluding_current: bool, offset: i64| Window {
         frame,
         before,
         excluding_current,
@@ -107,36 +107,36 @@ fn windows() -> Vec<(&'static str, Window)> {
         limit: None,
     };
     let rows = |limit: u32, window: Window| Window { limit: Some(limit), ..window };
-    let session = |gap: i64| Frame::Session { gap: Span(gap) };
+    let session = |gap: i64| WindowBounds::Session { gap: Span(gap) };
     vec![
         ("10", window(range(10, false), false, false, 0)),
         ("10_open", window(range(10, true), false, false, 0)),
         ("100", window(range(100, false), false, false, 0)),
         ("1000_open", window(range(1_000, true), false, false, 0)),
-        ("all", window(Frame::All, false, false, 0)),
+        ("all", window(WindowBounds::All, false, false, 0)),
         ("endless", window(range(i64::MAX, false), false, false, 0)),
         ("10_before", window(range(10, false), true, false, 0)),
         ("1000_before_excluding", window(range(1_000, false), true, true, 0)),
         ("10_excluding", window(range(10, false), false, true, 0)),
-        ("all_excluding", window(Frame::All, false, true, 0)),
+        ("all_excluding", window(WindowBounds::All, false, true, 0)),
         ("10_offset", window(range(10, false), false, false, 7)),
         ("100_offset_before", window(range(100, true), true, false, 7)),
-        ("all_offset", window(Frame::All, false, false, 7)),
-        ("hop", window(Frame::Hop { length: Span(100), hop: Span(30) }, false, false, 0)),
-        ("hop_offset_before", window(Frame::Hop { length: Span(7), hop: Span(7) }, true, false, 7)),
-        ("minute_endless", window(Frame::Calendar { unit: Unit::Minute, zone: Zone::UTC }, false, false, 0)),
-        ("last_minute_endless", window(Frame::Last { unit: Unit::Minute, zone: Zone::UTC }, false, false, 0)),
-        ("last_hour_endless", window(Frame::Last { unit: Unit::Hour, zone: Zone::UTC }, true, true, 7)),
-        ("day_endless", window(Frame::Calendar { unit: Unit::Day, zone: Zone::parse("Asia/Kolkata").unwrap() }, false, true, 7)),
+        ("all_offset", window(WindowBounds::All, false, false, 7)),
+        ("hop", window(WindowBounds::Hop { length: Span(100), hop: Span(30) }, false, false, 0)),
+        ("hop_offset_before", window(WindowBounds::Hop { length: Span(7), hop: Span(7) }, true, false, 7)),
+        ("minute_endless", window(WindowBounds::Calendar { unit: Unit::Minute, zone: Zone::UTC }, false, false, 0)),
+        ("last_minute_endless", window(WindowBounds::Last { unit: Unit::Minute, zone: Zone::UTC }, false, false, 0)),
+        ("last_hour_endless", window(WindowBounds::Last { unit: Unit::Hour, zone: Zone::UTC }, true, true, 7)),
+        ("day_endless", window(WindowBounds::Calendar { unit: Unit::Day, zone: Zone::parse("Asia/Kolkata").unwrap() }, false, true, 7)),
         ("session", window(session(7), false, false, 0)),
         ("session_wide", window(session(1_000), false, false, 0)),
         ("session_excluding", window(session(3), false, true, 0)),
         ("session_offset_before", window(session(7), true, false, 7)),
         ("session_limit", rows(3, window(session(20), false, false, 0))),
-        ("rows", rows(3, window(Frame::All, false, false, 0))),
-        ("rows_many", rows(150, window(Frame::All, false, false, 0))),
-        ("rows_excluding", rows(3, window(Frame::All, false, true, 0))),
-        ("rows_offset_before", rows(1, window(Frame::All, true, false, 7))),
+        ("rows", rows(3, window(WindowBounds::All, false, false, 0))),
+        ("rows_many", rows(150, window(WindowBounds::All, false, false, 0))),
+        ("rows_excluding", rows(3, window(WindowBounds::All, false, true, 0))),
+        ("rows_offset_before", rows(1, window(WindowBounds::All, true, false, 7))),
         ("100_limit", rows(4, window(range(100, false), false, false, 0))),
         ("1000_limit_excluding", rows(90, window(range(1_000, true), false, true, 0))),
     ]
@@ -154,7 +154,7 @@ fn rows() -> Relation {
 }
 
 pub(super) fn view() -> View {
-    let plain = folds().into_iter().map(|(label, aggregate, inputs, filter)| (label, aggregate, inputs, filter, Keep::default()));
+    let plain = folds().into_iter().map(|(label, aggregate, inputs, filter)| (label, aggregate, inputs, filter, MapLimit::default()));
     let maps = maps().into_iter().map(|(label, aggregate, inputs, keep)| (label, aggregate, inputs, None, keep));
     let folds: Vec<_> = plain.chain(maps).collect();
     let features = folds.iter().enumerate().flat_map(|(fold, (label, aggregate, .., keep))| {

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use num_bigint::BigInt;
 
 use super::fixture::Events;
-use crate::aggregate::Keep;
+use crate::aggregate::MapLimit;
 use crate::id::Position;
-use crate::plan::{Frame, View};
+use crate::plan::{View, WindowBounds};
 use crate::time::EventTime;
 use crate::value::{DataType, Value};
 
@@ -24,19 +24,19 @@ pub(super) fn value(view: &View, events: &Events, feature: usize, q: EventTime, 
             let at = events.positions[*row];
             let time = i128::from(at.time.0);
             let starts = match &window.frame {
-                Frame::Range { length, open: true } => time > q - i128::from(length.0),
-                Frame::Range { length, open: false } => time >= q - i128::from(length.0),
-                Frame::Hop { length, hop } => time >= floor(q - i128::from(length.0), i128::from(hop.0)),
-                Frame::Calendar { unit, zone } => {
+                WindowBounds::Range { length, open: true } => time > q - i128::from(length.0),
+                WindowBounds::Range { length, open: false } => time >= q - i128::from(length.0),
+                WindowBounds::Hop { length, hop } => time >= floor(q - i128::from(length.0), i128::from(hop.0)),
+                WindowBounds::Calendar { unit, zone } => {
                     let start = i64::try_from(q).ok().and_then(|q| unit.start(q, *zone));
                     start.is_none_or(|start| time >= i128::from(start))
                 }
-                Frame::Last { unit, zone } => {
+                WindowBounds::Last { unit, zone } => {
                     let end = i64::try_from(q).ok().and_then(|q| unit.start(q, *zone));
                     let start = end.and_then(|end| unit.start(end - 1, *zone));
                     start.zip(end).is_some_and(|(start, end)| time >= i128::from(start) && time < i128::from(end))
                 }
-                Frame::Session { .. } | Frame::All => true,
+                WindowBounds::Session { .. } | WindowBounds::All => true,
             };
             starts && time <= q && !(window.before && time == q) && !(window.excluding_current && current == Some(at))
         })
@@ -44,7 +44,7 @@ pub(super) fn value(view: &View, events: &Events, feature: usize, q: EventTime, 
         .filter(|(_, values)| fold.filter.is_none() || values[3] == Value::Bool(true))
         .collect();
     rows.sort_by_key(|row| row.0);
-    if let Frame::Session { gap } = window.frame {
+    if let WindowBounds::Session { gap } = window.frame {
         let times: Vec<i128> = rows.iter().map(|row| i128::from(row.0.time.0)).chain([q]).collect();
         let breaks = (0..rows.len()).filter(|row| times[row + 1] - times[*row] > i128::from(gap.0));
         rows.drain(..breaks.max().map_or(0, |last| last + 1));
@@ -74,7 +74,7 @@ fn life(events: &Events, now: i128, ttl: i64) -> i128 {
 }
 
 /// A map of the aggregate over the rows of each key, which is the last input.
-fn map(name: &str, result: &DataType, keep: Keep, rows: &[Vec<Value>]) -> Value {
+fn map(name: &str, result: &DataType, keep: MapLimit, rows: &[Vec<Value>]) -> Value {
     let mut groups: Vec<(Value, Vec<Vec<Value>>)> = Vec::new();
     for row in rows {
         let (key, inputs) = row.split_last().unwrap();
